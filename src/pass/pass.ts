@@ -1,0 +1,95 @@
+import type { Model, Node, Value } from '../ir/graph.ts';
+import type { Tensor } from '../ir/tensor.ts';
+import type { OptionTable, OptionValues } from './options.ts';
+
+/**
+ * What a pass promises about the numbers: read by tests, `--verify` and the report.
+ * exact: bit-identical under ONNX Runtime without its optimizer · reordered: only float rounding differs, within
+ * |a − b| ≤ atol + rtol·|b| · lossy: at least `sqnrDb` decibels on ordinary data.
+ */
+export type Numerics =
+  | { readonly kind: 'exact' }
+  | { readonly kind: 'reordered'; readonly rtol: number; readonly atol: number }
+  | { readonly kind: 'lossy'; readonly sqnrDb: number };
+
+export const exact: Numerics = { kind: 'exact' };
+export const reordered = (rtol = 1e-4, atol = 1e-5): Numerics => ({ kind: 'reordered', rtol, atol });
+export const lossy = (sqnrDb: number): Numerics => ({ kind: 'lossy', sqnrDb });
+
+/** ONNX Runtime as a calculator. Runs a self-contained model with its own optimizer off. */
+export interface Compute {
+  /**
+   * @returns the outputs by name. @throws when the runtime has no kernel for a node, or the inputs do not fit.
+   */
+  run(model: Model, feeds?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+}
+
+/** Statistics of one activation tensor over the calibration samples. NaN and infinities are counted, not folded in. */
+export interface ActivationRange {
+  readonly min: number;
+  readonly max: number;
+  readonly absMax: number;
+  readonly nan: number;
+  readonly inf: number;
+}
+
+/** Activation statistics of the model as it is now; absent when there is no data to run it on. */
+export interface Activations {
+  /** `synthetic` when the samples were made up from the model's own signature. */
+  readonly source: 'data' | 'synthetic';
+  readonly samples: number;
+  /** Ranges of float values by name, for the main graph's values asked for. Values that are not there were not reached. */
+  ranges(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, ActivationRange>>;
+}
+
+/** What a rule did, or why it did not. */
+export interface Trace {
+  /** `rule` fired at `node`; `detail` is a short phrase (what came out). */
+  applied(rule: string, node: Node | string, detail?: string): void;
+  /** `rule` looked at `node` and left it: `why` is a sentence a user can act on. */
+  skipped(rule: string, node: Node | string, why: string): void;
+}
+
+/** Everything a pass may know beside the model and its options: no file system, no runtime, no console. */
+export interface PassContext extends Trace {
+  readonly compute: Compute;
+  readonly activations: Activations | undefined;
+  readonly signal: AbortSignal;
+  readonly seed: number;
+}
+
+export interface PassResult {
+  readonly changed: boolean;
+}
+
+export interface Pass<T extends OptionTable = OptionTable> {
+  /** The command's name too: `quantize-int8`. */
+  readonly id: string;
+  /** One line for `--help`. */
+  readonly summary: string;
+  readonly options: T;
+  /** Every rule name that `applied` and `skipped` can carry, with one line each, for docs and `explain`. */
+  readonly rules: Readonly<Record<string, string>>;
+  numerics(options: OptionValues<T>): Numerics;
+  run(model: Model, options: OptionValues<T>, ctx: PassContext): Promise<PassResult> | PassResult;
+}
+
+/** A pass with its options set: what pipelines are made of. */
+export interface Step {
+  readonly pass: Pass;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** Declares a pass; the result is called with options to make a step: `fuse({ level: 'portable' })`. */
+export function definePass<const T extends OptionTable>(
+  spec: Pass<T>,
+): Pass<T> & ((options?: Partial<OptionValues<T>>) => Step) {
+  const make = (options: Partial<OptionValues<T>> = {}): Step => {
+    const values: Record<string, unknown> = {};
+    for (const [name, option] of Object.entries(spec.options)) {
+      values[name] = (options as Record<string, unknown>)[name] ?? option.default;
+    }
+    return { pass: spec as unknown as Pass, options: values };
+  };
+  return Object.assign(make, spec);
+}

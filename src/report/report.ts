@@ -1,0 +1,175 @@
+/**
+ * The Report: plain JSON, versioned, the one result that reporters, the gate and CI read. Units are in the names;
+ * ratios are candidate / base, so below 1 is better for size and latency.
+ */
+
+export const reportSchema = 'mlpack.report/1';
+
+export interface Report {
+  readonly schema: typeof reportSchema;
+  readonly tool: { readonly name: 'mlpack'; readonly version: string };
+  readonly createdAt: string;
+  readonly command: string;
+  readonly seed: number;
+  readonly host: Host;
+  readonly input: InputModel;
+  readonly data: DataInfo | undefined;
+  readonly limits: { readonly maxDrop: number };
+  readonly targets: readonly string[];
+  /** `base` first. */
+  readonly variants: readonly VariantResult[];
+  readonly bundles: readonly BundleResult[];
+  readonly recommendations: readonly Recommendation[];
+  readonly verdict: Verdict;
+}
+
+export interface Verdict {
+  readonly ok: boolean;
+  readonly reasons: readonly string[];
+}
+
+export interface Host {
+  readonly platform: string;
+  readonly cpu: string;
+  /** Instruction sets that decide int8 speed and saturation: avx2, avx512f, avx512_vnni, avx_vnni, asimddp, … */
+  readonly flags: readonly string[];
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly node: string;
+  readonly ort: string;
+}
+
+export interface IoInfo {
+  readonly name: string;
+  readonly dtype: string;
+  /** Numbers, symbols, or null where nothing is known. */
+  readonly shape: readonly (number | string | null)[] | null;
+}
+
+export interface InputModel {
+  readonly path: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly parameters: number;
+  readonly nodes: number;
+  readonly irVersion: number;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly producer: string;
+  readonly inputs: readonly IoInfo[];
+  readonly outputs: readonly IoInfo[];
+}
+
+export interface DataInfo {
+  readonly path: string;
+  readonly name: string;
+  readonly samples: number;
+  readonly calibrationSamples: number;
+  readonly metric: string | null;
+  /** True when inputs were made up (seeded) because there was no data. */
+  readonly synthetic: boolean;
+}
+
+export interface SkippedRule {
+  readonly rule: string;
+  readonly node: string;
+  readonly why: string;
+}
+
+export interface StepResult {
+  readonly pass: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly changed: boolean;
+  /** How often each rule fired. */
+  readonly applied: Readonly<Record<string, number>>;
+  readonly skipped: readonly SkippedRule[];
+  readonly nodesBefore: number;
+  readonly nodesAfter: number;
+  readonly ms: number;
+}
+
+/** Against the base model, same inputs. SQNR of identical outputs is null (infinite). */
+export interface Fidelity {
+  readonly sqnrDb: number | null;
+  readonly cosine: number;
+  readonly maxAbs: number;
+  readonly samples: number;
+  /** Share of samples on which argmax of the main output equals the base model's, where an argmax makes sense. */
+  readonly agreement: number | null;
+}
+
+export interface Accuracy {
+  readonly metric: string;
+  readonly value: number;
+  readonly base: number;
+  /** base − value for metrics where more is better, value − base otherwise: positive is worse. */
+  readonly drop: number;
+  readonly samples: number;
+}
+
+export interface Latency {
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly samples: number;
+  /** Median of this variant / median of base, interleaved in one process. */
+  readonly ratioToBase: number;
+  /** Bootstrap 95 % interval of that ratio. */
+  readonly ratioCi: readonly [number, number];
+}
+
+export interface AuditFinding {
+  readonly node: string;
+  readonly op: string;
+  /** Rule that the node breaks, in a sentence. */
+  readonly why: string;
+}
+
+/** What ONNX Runtime made of the file at optimization level extended. */
+export interface Audit {
+  readonly quantizedNodes: number;
+  /** Heavy nodes (Conv, Gemm, MatMul, attention, RNN) that still run in float. */
+  readonly floatNodes: number;
+  readonly leftoverQdq: number;
+  readonly insertedCasts: number;
+  readonly fusedOps: Readonly<Record<string, number>>;
+  readonly findings: readonly AuditFinding[];
+}
+
+export interface VariantResult {
+  readonly name: string;
+  readonly steps: readonly StepResult[];
+  /** Relative to the report; null when the variant could not be built. */
+  readonly file: string | null;
+  readonly sha256: string | null;
+  readonly bytes: number | null;
+  /** Size after brotli, the size of a download. */
+  readonly compressedBytes: number | null;
+  readonly parameters: number | null;
+  readonly nodes: number | null;
+  readonly ops: Readonly<Record<string, number>>;
+  readonly fidelity: Fidelity | null;
+  readonly accuracy: Accuracy | null;
+  /** By provider, milliseconds per inference. */
+  readonly latency: Readonly<Record<string, Latency>>;
+  readonly sessionMs: number | null;
+  readonly peakRssBytes: number | null;
+  readonly audit: Audit | null;
+  readonly verdict: 'recommended' | 'accepted' | 'rejected';
+  readonly reasons: readonly string[];
+}
+
+export interface Recommendation {
+  readonly target: string;
+  readonly provider: string;
+  readonly variant: string;
+  readonly because: readonly string[];
+}
+
+export interface BundleResult {
+  readonly target: string;
+  /** Relative to the report. */
+  readonly dir: string;
+  readonly variant: string;
+  readonly bytes: number;
+  readonly files: number;
+}
