@@ -56,6 +56,8 @@ export interface PassContext extends Trace {
   readonly activations: Activations | undefined;
   readonly signal: AbortSignal;
   readonly seed: number;
+  /** `mlpack explain`: report every miss to `skipped`, not only the near ones. */
+  readonly explain?: boolean;
 }
 
 export interface PassResult {
