@@ -56,6 +56,10 @@ export class Value {
   get consumers(): Node[] {
     return [...this.#uses.keys()];
   }
+  /** The same without a copy: for values that may have very many readers. Do not edit while iterating. */
+  get readers(): Iterable<Node> {
+    return this.#uses.keys();
+  }
   get useCount(): number {
     let count = 0;
     for (const indices of this.#uses.values()) count += indices.length;
@@ -603,7 +607,6 @@ export function capturedValues(node: Node): Value[] {
   }
   return [...captured];
 }
-
 
 function collectNames(root: Graph, names: Set<string>): void {
   for (const graph of graphsBelow(root)) {

@@ -1,0 +1,98 @@
+/**
+ * A rule: where it looks, what must hold, what it does. A pass is a list of rules given to a driver (driver.ts).
+ *
+ *   export const reluClip: Rule = {
+ *     id: 'relu-clip',
+ *     ops: ['Clip'],                                  // root operators, for the driver's index
+ *     pattern: op('Clip', [op('Relu', [any('x')], { once: true }), …]),
+ *     check: (match, at) => at.opset >= 11 || `Clip of opset ${at.opset} …`,
+ *     apply(match, edit) {
+ *       const clip = edit.insert('Clip', { inputs: [match.value('x'), …], attrs });
+ *       edit.replace(match.root, clip);               // keeps the name of the last output, removes what is unused
+ *     },
+ *   };
+ *
+ * `pattern` and `check` are both optional. Without a pattern, `check` sees only `match.root`; its plain sentences are
+ * quiet misses then, and `miss(node, why)` makes one that is reported. With a pattern of two or more operators every
+ * plain sentence is a near miss. `apply` may still refuse by returning a sentence or `miss(…)`, before it edits anything.
+ */
+import type { Graph, Model, Node } from '../ir/graph.ts';
+import type { Edit } from './edit.ts';
+import { Match, type Miss, matchNode } from './match.ts';
+import { type Answer, type OpPattern, opKey } from './pattern.ts';
+
+/** Where a rule is being tried. */
+export interface Site {
+  readonly model: Model;
+  readonly graph: Graph;
+  /** Opset of the default domain in force in this graph (function bodies have their own). */
+  readonly opset: number;
+  /** Opsets of all domains in force. */
+  readonly opsets: ReadonlyMap<string, number>;
+}
+
+/** What `apply` did: nothing to add, a short phrase for the trace, or a refusal (made with `miss`). */
+export type Applied = undefined | void | { readonly detail: string } | Miss;
+
+export interface Rule {
+  /** Name that the trace, reports and `explain` show. */
+  readonly id: string;
+  /** One line: what it does. */
+  readonly summary: string;
+  /** Root operators (`domain.Op` outside the default domain); `*` for all. */
+  readonly ops: readonly string[];
+  readonly pattern?: OpPattern;
+  check?(match: Match, site: Site): Answer | Miss;
+  /** Edits the graph. Returning a Miss says that nothing was changed. */
+  apply(match: Match, edit: Edit): Applied;
+}
+
+/** Opsets in force in `graph`: those of the function whose body it is, else the model's. */
+export function siteOf(model: Model, graph: Graph): Site {
+  const { root } = graph;
+  const opsets = model.functions.find((fn) => fn.body === root)?.opsets ?? model.opsets;
+  return { model, graph, opset: opsets.get('') ?? 1, opsets };
+}
+
+/** Tries one rule at one node without editing: the match, or why not. */
+export function matchRule(rule: Rule, node: Node, site: Site): { readonly match: Match } | { readonly miss: Miss } {
+  let match: Match;
+  if (rule.pattern) {
+    const result = matchNode(rule.pattern, node);
+    if ('miss' in result) return result;
+    match = result.match;
+  } else {
+    for (const [name, attr] of node.attrs) {
+      if (attr.type !== 'ref') continue;
+      return {
+        miss: { why: `attribute ${name} of ${node} comes from the function's caller`, at: node, depth: 1, near: false },
+      };
+    }
+    match = new Match(node, [node], new Map(), new Map());
+  }
+  const answer = rule.check?.(match, site) ?? true;
+  if (answer === true) return { match };
+  if (typeof answer !== 'string') return { miss: answer };
+  return { miss: { why: answer, at: node, depth: match.nodes.length, near: match.nodes.length >= 2 } };
+}
+
+/** Rules by root operator. */
+export class RuleIndex {
+  readonly #byOp = new Map<string, Rule[]>();
+  readonly #all: readonly Rule[];
+
+  constructor(rules: readonly Rule[]) {
+    this.#all = rules.filter((rule) => rule.ops.includes('*'));
+    const keys = new Set(rules.flatMap((rule) => rule.ops));
+    for (const key of keys) {
+      this.#byOp.set(
+        key,
+        rules.filter((rule) => rule.ops.includes(key) || rule.ops.includes('*')),
+      );
+    }
+  }
+  /** Rules that may match at `node`, in the order given. */
+  at(node: Node): readonly Rule[] {
+    return this.#byOp.get(opKey(node)) ?? this.#all;
+  }
+}
