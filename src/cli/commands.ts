@@ -1,0 +1,27 @@
+import type { CommandModule } from './command.ts';
+import * as bench from './commands/bench.ts';
+import * as bundle from './commands/bundle.ts';
+import * as check from './commands/check.ts';
+import * as compare from './commands/compare.ts';
+import * as doctor from './commands/doctor.ts';
+import * as evaluate from './commands/eval.ts';
+import * as explain from './commands/explain.ts';
+import * as inspect from './commands/inspect.ts';
+import * as optimize from './commands/optimize.ts';
+import * as report from './commands/report.ts';
+import * as run from './commands/run.ts';
+
+/** In the order of `--help`. The pass commands follow (pass-commands.ts). */
+export const commands: readonly CommandModule[] = [
+  optimize,
+  inspect,
+  run,
+  explain,
+  compare,
+  evaluate,
+  bench,
+  report,
+  bundle,
+  check,
+  doctor,
+];

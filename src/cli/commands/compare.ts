@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
+import { integer } from '../pass-commands.ts';
+
+interface Flags extends CommonFlags {
+  readonly data?: string;
+  readonly samples: number;
+  readonly seed: number;
+  readonly layers?: boolean;
+  readonly minSqnr?: number;
+}
+
+export function register(program: Command, start: Start): void {
+  addCommonFlags(
+    program
+      .command('compare')
+      .summary('same inputs through two models: SQNR, cosine, largest error per output and per layer')
+      .argument('<a>', 'the reference model')
+      .argument('<b>', 'the model to judge')
+      .option('-d, --data <dir>', 'dataset folder; without it, seeded inputs made from the signature')
+      .option('--samples <n>', 'how many samples', integer, 16)
+      .option('--seed <n>', 'seed of made-up inputs', integer, 0)
+      .option('--layers', 'compare values inside that both models have, and name the first bad one')
+      .option('--min-sqnr <db>', 'exit with 1 when an output is worse than this many decibels', Number),
+  ).action(async (a: string, b: string, flags: Flags) => {
+    await start(flags, async (session) => {
+      const { compareCommand } = await import('../compare.ts');
+      return compareCommand(a, b, flags, session);
+    });
+  });
+}

@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { passes } from '../../../passes/index.ts';
+import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
+import { integer } from '../pass-commands.ts';
+import { findPass } from './run.ts';
+
+interface Flags extends CommonFlags {
+  readonly seed: number;
+  readonly data?: string;
+  readonly after?: string[];
+}
+
+export function register(program: Command, start: Start): void {
+  addCommonFlags(
+    program
+      .command('explain')
+      .summary('why a rule fired, or why it did not')
+      .description(
+        'Apply a pass to the model without writing anything, and say for each node which rule fired and which did not, and why.\n' +
+          `Passes: ${passes.map((pass) => pass.id).join(', ')}.`,
+      )
+      .argument('<model>', '.onnx file, model folder or hub id')
+      .argument('<pass>', 'the pass to explain')
+      .argument('[node]', 'only this node: its name, one of its outputs, its operator, or a rule')
+      .option('--after <steps...>', 'passes to apply first, as in `run`')
+      .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
+      .option('--seed <n>', 'seed of everything random', integer, 0),
+  ).action(async (model: string, passId: string, node: string | undefined, flags: Flags) => {
+    await start(flags, async (session) => {
+      findPass(passId);
+      const { explain } = await import('../explain.ts');
+      return explain(model, passId, node, flags, session);
+    });
+  });
+}

@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+
+interface Flags extends CommonFlags {
+  readonly inputShape?: string[];
+  readonly text?: boolean;
+  readonly nodes?: boolean;
+  readonly hash?: boolean;
+}
+
+export function register(program: Command, start: Start): void {
+  addCommonFlags(
+    program
+      .command('inspect')
+      .summary('what is in a model: ops, parameters, sizes, opsets, I/O, MACs, what can be quantized')
+      .argument('<model>', '.onnx file, model folder or hub id')
+      .option('--input-shape <shapes>', 'values for symbolic dimensions, for MACs: batch=1,sequence=128 (default 1)', collect)
+      .option('--nodes', 'list every node with its output shapes')
+      .option('--text', 'print the whole graph in the text form')
+      .option('--hash', 'add the SHA-256 of the file'),
+  ).action(async (model: string, flags: Flags) => {
+    await start(flags, async (session) => {
+      const { inspect } = await import('../inspect.ts');
+      return inspect(model, flags, session);
+    });
+  });
+}

@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import type { OptimizeFlags } from '../optimize/flags.ts';
+import { integer } from '../pass-commands.ts';
+
+export function register(program: Command, start: Start): void {
+  addCommonFlags(
+    program
+      .command('optimize')
+      .summary('the main job: simplify, fuse, make variants, measure, choose, report, bundle')
+      .argument('[model]', '.onnx file, model folder or hub id (or `model` in the config)')
+      .option('-o, --out <dir>', 'folder to write (default: <model-name>-mlpack)')
+      .option('-t, --target <ids>', 'what to bundle for: server, browser (default: server)', collect)
+      .option('-v, --variant <names>', 'variants to build (default: the ones that make sense)', collect)
+      .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
+      .option('--max-drop <x>', 'largest allowed drop of the task metric against the base model (default: 0.01)', Number)
+      .option('--provider <ids>', 'providers to measure on (default: cpu)', collect)
+      .option('-c, --config <file>', 'mlpack.config.{json,mjs,ts}')
+      .option('--input-shape <shapes>', 'values for symbolic dimensions in measurements: batch=1,sequence=128', collect)
+      .option('--seed <n>', 'seed of everything random (default: 0)', integer)
+      .option('--samples <n>', 'evaluate on the first n samples only', integer)
+      .option('--seconds <s>', 'time to measure each variant (default: 2)', Number)
+      .option('--no-bench', 'do not measure latency')
+      .option('--force', 'replace an existing output folder'),
+  ).action(async (model: string | undefined, flags: OptimizeFlags & CommonFlags) => {
+    await start(flags, async (session) => {
+      const { optimize } = await import('../optimize/optimize.ts');
+      return optimize(model, flags, session);
+    });
+  });
+}

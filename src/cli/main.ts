@@ -1,0 +1,96 @@
+import { Command, CommanderError } from 'commander';
+import { GateError, UserError } from '../errors.ts';
+import type { Start } from './command.ts';
+import { commands } from './commands.ts';
+import { type CliIo, exitCodes } from './io.ts';
+import { registerPassCommands } from './pass-commands.ts';
+import { createTalk } from './talk.ts';
+import { toolVersion } from './version.ts';
+
+/** Runs the command line. @returns the exit code; never throws and never exits the process. */
+export async function main(io: CliIo): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const start: Start = async (flags, work) => {
+    const quiet = flags.quiet === true;
+    const talk = createTalk(io, { quiet });
+    try {
+      exitCode = (await work({ io, talk, json: flags.json === true, quiet })) ?? exitCodes.ok;
+    } finally {
+      talk.done();
+    }
+  };
+  const program = new Command('mlpack')
+    .description('Optimize, measure, gate and pack ONNX models.')
+    .version(toolVersion(), '-V, --version', 'print the version')
+    .exitOverride()
+    .showHelpAfterError('(see --help)')
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => {
+        if (!io.argv.includes('--json')) io.stderr.write(text);
+      },
+    })
+    .helpCommand(true);
+  for (const command of commands) command.register(program, start);
+  registerPassCommands(program, start);
+  try {
+    await program.parseAsync([...io.argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return explainFailure(io, error);
+  }
+}
+
+function explainFailure(io: CliIo, error: unknown): number {
+  const { code, message, exit } = classify(io, error);
+  if (exit === exitCodes.ok) return exit;
+  if (io.argv.includes('--json')) {
+    io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message } }, null, 2)}\n`);
+  } else if (message) {
+    io.stderr.write(`mlpack: ${message}\n`);
+  }
+  return exit;
+}
+
+function classify(io: CliIo, error: unknown): { code: string; message: string; exit: number } {
+  if (error instanceof CommanderError) {
+    // Commander has written its own sentence already (help and version end here too, with exit code 0).
+    const usage = error.exitCode !== 0;
+    const message = io.argv.includes('--json') ? error.message.replace(/^error: /, '') : '';
+    return { code: error.code, message, exit: usage && error.code !== 'commander.help' ? exitCodes.user : exitCodes.ok };
+  }
+  if (io.signal.aborted) return { code: 'interrupted', message: 'interrupted; nothing was left behind.', exit: exitCodes.interrupted };
+  if (error instanceof UserError) return { code: error.code, message: error.message, exit: exitCodes.user };
+  if (error instanceof GateError) return { code: error.code, message: error.message, exit: exitCodes.gate };
+  const system = systemError(error);
+  if (system) return { code: 'system', message: system, exit: exitCodes.user };
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return {
+    code: 'bug',
+    message:
+      `this is a bug in mlpack ${toolVersion()} (Node ${process.version}, ${process.platform}-${process.arch}); please report it ` +
+      `with the command and this text:\n${stack}`,
+    exit: exitCodes.bug,
+  };
+}
+
+/** File system errors that are the user's to mend, in one sentence. */
+function systemError(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  const path = 'path' in error && typeof error.path === 'string' ? ` "${error.path}"` : '';
+  switch (error.code) {
+    case 'ENOENT':
+      return `there is no file or folder${path}; check the path.`;
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return `no permission for${path || ' a file'}; check its rights or choose another place with --out.`;
+    case 'ENOSPC':
+      return `the disk is full while writing${path}; free some space or choose another place with --out.`;
+    case 'EISDIR':
+    case 'ENOTDIR':
+      return `${path.trim() || 'a path'} is ${error.code === 'EISDIR' ? 'a folder where a file is expected' : 'not a folder'}; check the path.`;
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,56 @@
+import { existsSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+import { fetchFromHub, looksLikeHubId } from './hub.ts';
+import type { Session } from './command.ts';
+
+/** Where a model came from and what stands beside it. */
+export interface ModelSource {
+  /** The .onnx file. */
+  readonly file: string;
+  /** Folder-safe name: `digits` for models/digits/model.onnx, `resnet` for resnet.onnx. */
+  readonly name: string;
+  /** A dataset that belongs to the model: `eval/` or a dataset.json beside it. */
+  readonly data: string | undefined;
+}
+
+/** File names tried in a model folder, in this order: ours and the Hugging Face layout. */
+const candidates = ['model.onnx', 'onnx/model.onnx'];
+
+/**
+ * Finds the model that `<model>` on the command line means: an .onnx file, a folder (ours or in the Hugging Face
+ * layout), or a hub id, which is fetched into the user's cache.
+ * @throws UserError when there is none, or more than one file could be meant.
+ */
+export async function resolveModel(text: string, session: Session): Promise<ModelSource> {
+  const path = resolve(session.io.cwd, text);
+  if (!existsSync(path)) {
+    if (looksLikeHubId(text)) return resolveModel(await fetchFromHub(text, session), session);
+    throw new UserError('model.missing', `there is no model at "${text}"; give an .onnx file, a model folder or a hub id (owner/name).`);
+  }
+  if (!statSync(path).isDirectory()) {
+    const stem = basename(path).replace(/\.onnx$/i, '');
+    const name = stem === 'model' ? folderName(dirname(path)) : stem;
+    return { file: path, name: safeName(name), data: datasetNear(dirname(path)) };
+  }
+  const found = candidates.map((name) => join(path, name)).find((file) => existsSync(file));
+  if (!found) {
+    throw new UserError('model.folder', `the folder "${text}" holds no ${candidates.join(' or ')}; name the .onnx file itself.`);
+  }
+  return { file: found, name: safeName(basename(path)), data: datasetNear(path) };
+}
+
+/** `onnx/model.onnx` belongs to the folder above `onnx`. */
+function folderName(folder: string): string {
+  const name = basename(folder);
+  return name === 'onnx' ? basename(dirname(folder)) : name || 'model';
+}
+
+function datasetNear(folder: string): string | undefined {
+  const base = basename(folder) === 'onnx' ? dirname(folder) : folder;
+  return [join(base, 'eval'), base].find((place) => existsSync(join(place, 'dataset.json')));
+}
+
+function safeName(text: string): string {
+  return text.replace(/[^A-Za-z0-9._-]+/g, '-').replace(/^[.-]+/, '') || 'model';
+}

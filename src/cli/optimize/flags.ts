@@ -1,0 +1,16 @@
+/** Flags of `optimize` as the command line gives them: undefined where the user said nothing. */
+export interface OptimizeFlags {
+  readonly out?: string;
+  readonly target?: readonly string[];
+  readonly variant?: readonly string[];
+  readonly data?: string;
+  readonly maxDrop?: number;
+  readonly provider?: readonly string[];
+  readonly config?: string;
+  readonly inputShape?: readonly string[];
+  readonly seed?: number;
+  readonly samples?: number;
+  readonly seconds?: number;
+  readonly bench: boolean;
+  readonly force?: boolean;
+}

@@ -1,0 +1,32 @@
+import { presets } from '../../../passes/presets.ts';
+import { UserError } from '../../errors.ts';
+import { nearest } from '../../messages.ts';
+import type { Step } from '../../pass/pass.ts';
+
+/** One way of making the model smaller or faster. */
+export interface VariantPlan {
+  readonly name: string;
+  readonly steps: readonly Step[];
+}
+
+/** Built when nobody asks for others. `base` is the model as it came. */
+export const defaultVariants = ['base', 'fp32', 'fp16', 'int8', 'int4'] as const;
+
+/**
+ * The variants to build, `base` always first: every comparison needs it.
+ * @param own variants of the user's config; they shadow presets of the same name.
+ * @throws UserError for a name that is neither.
+ */
+export function planVariants(names: readonly string[], own: ReadonlyMap<string, readonly Step[]>): VariantPlan[] {
+  const plans: VariantPlan[] = [{ name: 'base', steps: [] }];
+  for (const name of names) {
+    if (plans.some((plan) => plan.name === name)) continue;
+    const steps = own.get(name) ?? presets[name];
+    if (!steps) {
+      const known = [...new Set(['base', ...own.keys(), ...Object.keys(presets)])];
+      throw new UserError('variant.unknown', `there is no variant "${name}"${nearest(name, known)}.`);
+    }
+    plans.push({ name, steps });
+  }
+  return plans;
+}

@@ -1,0 +1,24 @@
+import type { PassContext } from '../pass/pass.ts';
+import type { Session } from './command.ts';
+import type { ModelSource } from './model-source.ts';
+
+/**
+ * What passes get beside the model. Activations come from the dataset given with `--data`; nothing is opened or
+ * loaded before a pass asks.
+ */
+export async function createContext(
+  source: ModelSource,
+  flags: { readonly seed: number; readonly data?: string | undefined },
+  session: Session,
+): Promise<Omit<PassContext, 'applied' | 'skipped'>> {
+  const { createCompute } = await import('../engine/compute.ts');
+  const { createActivations } = await import('../engine/activations.ts');
+  const { openData } = await import('./data.ts');
+  const data = await openData(source, flags.data, session);
+  return {
+    compute: createCompute(),
+    activations: data ? createActivations(data, { seed: flags.seed, signal: session.io.signal }) : undefined,
+    signal: session.io.signal,
+    seed: flags.seed,
+  };
+}

@@ -1,0 +1,102 @@
+import { Chalk, type ChalkInstance } from 'chalk';
+import type { CliIo, TextSink } from './io.ts';
+
+/** What a command says: data on stdout, talk and progress on stderr. */
+export interface Talk {
+  /** Colours for stdout (off when it is no terminal or NO_COLOR is set). */
+  readonly style: ChalkInstance;
+  /** One line of data. */
+  out(text: string): void;
+  /** The one JSON document of `--json`. */
+  json(value: unknown): void;
+  /** A lasting line of talk; silent with `--quiet`. */
+  note(text: string): void;
+  /** A warning: shown with `--quiet` too. */
+  warn(text: string): void;
+  /** What is happening now: a live line on a terminal, a plain line when it changes elsewhere. */
+  progress(stage: string, detail?: string): void;
+  /** Takes the live line away. */
+  done(): void;
+}
+
+function colourLevel(io: CliIo, sink: TextSink): 0 | 1 {
+  if (io.env.NO_COLOR) return 0;
+  if (io.env.FORCE_COLOR && io.env.FORCE_COLOR !== '0') return 1;
+  return sink.isTTY ? 1 : 0;
+}
+
+export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Talk {
+  const style = new Chalk({ level: colourLevel(io, io.stdout) });
+  const errStyle = new Chalk({ level: colourLevel(io, io.stderr) });
+  const live = io.stderr.isTTY === true;
+  let shown = false;
+  let lastStage = '';
+  const clear = (): void => {
+    if (shown) io.stderr.write('\r\u001b[2K');
+    shown = false;
+  };
+  return {
+    style,
+    out(text) {
+      clear();
+      io.stdout.write(`${text}\n`);
+    },
+    json(value) {
+      clear();
+      io.stdout.write(`${JSON.stringify(value, jsonSafe, 2)}\n`);
+    },
+    note(text) {
+      if (options.quiet) return;
+      clear();
+      io.stderr.write(`${text}\n`);
+    },
+    warn(text) {
+      clear();
+      io.stderr.write(`${errStyle.yellow('warning:')} ${text}\n`);
+    },
+    progress(stage, detail = '') {
+      if (options.quiet) return;
+      if (live) {
+        const width = (io.stderr.columns ?? 80) - 1;
+        clear();
+        io.stderr.write(errStyle.dim(`${stage}${detail && ` · ${detail}`}`.slice(0, width)));
+        shown = true;
+      } else if (stage !== lastStage) {
+        io.stderr.write(`${stage}${detail && ` · ${detail}`}\n`);
+      }
+      lastStage = stage;
+    },
+    done() {
+      clear();
+      lastStage = '';
+    },
+  };
+}
+
+/** JSON has no bigint and no infinities: 64-bit integers become text, non-finite numbers null. */
+function jsonSafe(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (value instanceof Map) return Object.fromEntries(value);
+  return value;
+}
+
+/** Columns padded to equal width; `right` names columns that align right. Cells may carry colour codes. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  // biome-ignore format: one expression
+  const plain = (text: string): number => [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, plain(cell));
+  }
+  return rows
+    .map((row) =>
+      row
+        .map((cell, index) => {
+          const pad = ' '.repeat((widths[index] ?? 0) - plain(cell));
+          return right.includes(index) ? pad + cell : cell + pad;
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

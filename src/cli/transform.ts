@@ -1,0 +1,96 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+import type { Model } from '../ir/graph.ts';
+import type { Step } from '../pass/pass.ts';
+import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
+import type { Session } from './command.ts';
+import { resolveModel } from './model-source.ts';
+import { formatBytes, formatCount, formatMs } from '../messages.ts';
+import { createContext } from './pass-context.ts';
+
+export interface TransformFlags {
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly data?: string;
+  readonly verify?: boolean;
+  readonly seed: number;
+  readonly externalData: 'auto' | 'always' | 'never';
+}
+
+/** The work of `run` and of every pass command: read, apply, verify when asked, write, say what happened. */
+export async function transform(modelText: string, steps: readonly Step[], flags: TransformFlags, session: Session): Promise<number> {
+  const { talk, io } = session;
+  if (!flags.out) throw new UserError('out.missing', 'where should the result go? Give -o/--out <file.onnx>.');
+  const out = resolve(io.cwd, flags.out);
+  if (existsSync(out) && !flags.force) {
+    throw new UserError('out.exists', `"${flags.out}" exists; give another --out, or --force to replace it.`);
+  }
+  const { loadModel } = await import('../onnx/load.ts');
+  const { saveModel } = await import('../onnx/save.ts');
+  const source = await resolveModel(modelText, session);
+  talk.progress('read', source.file);
+  const model = await loadModel(source.file);
+  const base = flags.verify ? await loadModel(source.file) : undefined;
+  const context = await createContext(source, flags, session);
+  const traces = await runSteps(model, steps, {
+    context,
+    onStep: (step) => talk.progress(step.pass.id),
+  });
+  const check = base ? await verifyResult(base, model, steps, flags.seed, session) : undefined;
+  talk.progress('write', flags.out);
+  const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
+  const { stat } = await import('node:fs/promises');
+  const before = (await stat(source.file)).size;
+  if (session.json) {
+    talk.json({
+      ok: check?.ok ?? true,
+      input: { path: source.file, bytes: before },
+      output: { path: out, bytes: written.bytes, sha256: written.sha256, files: written.files },
+      nodes: countNodes(model),
+      steps: traces.map(({ applications: _, ...step }) => step),
+      ...(check && { verify: check }),
+    });
+  } else {
+    for (const trace of traces) talk.out(describeStep(trace, talk.style));
+    talk.out(`${flags.out}  ${formatBytes(before)} → ${formatBytes(written.bytes)}  (${formatCount(countNodes(model))} nodes)`);
+    if (check) talk.out(check.sentence);
+  }
+  return check && !check.ok ? 1 : 0;
+}
+
+type Style = Session['talk']['style'];
+
+/** One step for the terminal: what it did, and the reasons it did not, most frequent first. */
+export function describeStep(trace: StepTrace, style: Style, reasons = 5): string {
+  const fired = Object.entries(trace.applied).sort(([, a], [, b]) => b - a);
+  const lines = [
+    `${style.bold(trace.pass)}  ${trace.nodesBefore} → ${trace.nodesAfter} nodes, ${formatMs(trace.ms)}` +
+      (trace.changed ? '' : style.dim('  (nothing to change)')),
+  ];
+  if (fired.length > 0) lines.push(`  ${fired.map(([rule, count]) => `${rule} ×${count}`).join(', ')}`);
+  const why = new Map<string, { count: number; node: string }>();
+  for (const skip of trace.skipped) {
+    const known = why.get(skip.why);
+    if (known) known.count++;
+    else why.set(skip.why, { count: 1, node: skip.node });
+  }
+  const sorted = [...why].sort(([, a], [, b]) => b.count - a.count);
+  for (const [sentence, { count, node }] of sorted.slice(0, reasons)) {
+    lines.push(style.dim(`  left ${count > 1 ? `${count} × (first ${node})` : node}: ${sentence}`));
+  }
+  if (sorted.length > reasons) lines.push(style.dim(`  … and ${sorted.length - reasons} more reasons (--json lists all)`));
+  return lines.join('\n');
+}
+
+export interface VerifyResult {
+  readonly ok: boolean;
+  readonly sentence: string;
+}
+
+/** Runs both models on seeded inputs and holds the difference against what the steps promise. */
+async function verifyResult(base: Model, model: Model, steps: readonly Step[], seed: number, session: Session): Promise<VerifyResult> {
+  session.talk.progress('verify');
+  const { verifyNumerics } = await import('./verify.ts');
+  return verifyNumerics(base, model, steps, seed, session.io.signal);
+}

@@ -1,0 +1,58 @@
+import { UserError } from '../errors.ts';
+import { nearest } from '../messages.ts';
+import type { Config } from './config.ts';
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === 'string' && value !== '';
+const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
+const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isPositive: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value > 0;
+const isShare: Check = (value) => typeof value === 'number' && value >= 0 && value <= 1;
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isStep: Check = (value) => isText(value) || (isObject(value) && (isText(value.pass) || isObject(value.pass) || typeof value.pass === 'function'));
+
+const isData: Check = (value) =>
+  isText(value) ||
+  (isObject(value) &&
+    isText(value.path) &&
+    (value.samples === undefined || (isCount(value.samples) && value.samples !== 0)) &&
+    Object.keys(value).every((key) => key === 'path' || key === 'samples'));
+const isVariants: Check = (value) =>
+  isObject(value) && Object.values(value).every((steps) => Array.isArray(steps) && steps.every(isStep));
+const isTargets: Check = (value) =>
+  isTexts(value) || (isObject(value) && Object.values(value).every((one) => isObject(one) && (one.from === undefined || isText(one.from))));
+
+const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: string]>> = {
+  model: [isText, 'a path or hub id'],
+  out: [isText, 'a folder'],
+  data: [isData, 'a folder, or { path, samples }'],
+  variants: [isVariants, 'lists of steps by variant name'],
+  targets: [isTargets, 'a list of target ids, or { id: { from, …options } }'],
+  providers: [isTexts, 'a list of provider ids'],
+  maxDrop: [isShare, 'a number from 0 to 1'],
+  seed: [isCount, 'a whole number from 0'],
+  seconds: [isPositive, 'a number of seconds above 0'],
+  inputShape: [isTexts, 'a list such as ["batch=1"]'],
+};
+
+/** @throws UserError naming the file, the key, and what is expected there. */
+export function validateConfig(value: unknown, file: string): Config {
+  if (!isObject(value)) throw new UserError('config.shape', `"${file}" must give one object (export default defineConfig({ … })).`);
+  for (const [key, entry] of Object.entries(value)) {
+    if (!Object.hasOwn(keys, key)) {
+      throw new UserError('config.unknown', `"${file}": there is no setting "${key}"${nearest(key, Object.keys(keys))}.`);
+    }
+    const [check, expected] = keys[key as keyof Config];
+    if (entry !== undefined && !check(entry)) {
+      throw new UserError('config.value', `"${file}": ${key} takes ${expected}, not ${preview(entry)}.`);
+    }
+  }
+  return value as Config;
+}
+
+function preview(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
