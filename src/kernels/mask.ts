@@ -1,0 +1,117 @@
+/**
+ * Which weights to drop. Magnitudes are compared as the bits of float32 without the sign, whose order is the order of
+ * the magnitudes, so a threshold among any number of weights takes two counting passes and no sorting. NaN counts as
+ * largest and is never dropped.
+ */
+
+const LOW_BITS = 15;
+
+/** Everything below `bits` goes, and the first `ties` of the weights whose magnitude equals it. */
+export interface MagnitudeCut {
+  /** Bits of the float32 magnitude. */
+  readonly bits: number;
+  readonly ties: number;
+}
+
+const bitsOf = (data: Float32Array): Uint32Array => new Uint32Array(data.buffer, data.byteOffset, data.length);
+
+/**
+ * The cut that drops exactly `count` of the smallest weights.
+ * @param sources read twice each, one after the other: they may load or compute
+ * @throws RangeError when there are fewer than `count` weights
+ */
+export function magnitudeCut(sources: readonly (() => Float32Array)[], count: number): MagnitudeCut {
+  const high = countBins(sources, 1 << (31 - LOW_BITS), (abs) => abs >>> LOW_BITS);
+  const { bin, below } = findBin(high, count);
+  const low = countBins(sources, 1 << LOW_BITS, (abs) => (abs >>> LOW_BITS === bin ? abs & ((1 << LOW_BITS) - 1) : -1));
+  const last = findBin(low, count - below);
+  return { bits: bin * 2 ** LOW_BITS + last.bin, ties: count - below - last.below };
+}
+
+function countBins(
+  sources: readonly (() => Float32Array)[],
+  size: number,
+  binOf: (abs: number) => number,
+): Float64Array {
+  const bins = new Float64Array(size);
+  for (const source of sources) {
+    const bits = bitsOf(source());
+    for (let i = 0; i < bits.length; i++) {
+      const bin = binOf((bits[i] as number) & 0x7fffffff);
+      if (bin >= 0) bins[bin] = (bins[bin] as number) + 1;
+    }
+  }
+  return bins;
+}
+
+/** The bin that holds the `count`-th entry, and how many lie below it. */
+function findBin(bins: Float64Array, count: number): { bin: number; below: number } {
+  let below = 0;
+  for (let bin = 0; bin < bins.length; bin++) {
+    const next = below + (bins[bin] as number);
+    if (next >= count) return { bin, below };
+    below = next;
+  }
+  throw new RangeError(`cannot drop ${count} of ${below} weights`);
+}
+
+/** A copy with the weights of the cut set to zero. `ties` of the result are those the cut has left for the next tensor. */
+export function dropBelow(data: Float32Array, cut: MagnitudeCut): { data: Float32Array; ties: number } {
+  const bits = bitsOf(data).slice();
+  let { ties } = cut;
+  for (let i = 0; i < bits.length; i++) {
+    const abs = (bits[i] as number) & 0x7fffffff;
+    if (abs < cut.bits) bits[i] = 0;
+    else if (abs === cut.bits && ties > 0) {
+      bits[i] = 0;
+      ties--;
+    }
+  }
+  return { data: new Float32Array(bits.buffer), ties };
+}
+
+/**
+ * A copy in which each group of `m` neighbours along the middle axis of [outer, length, inner] keeps its `n` largest
+ * magnitudes; of equal ones the first stay. An incomplete group at the end stays whole.
+ */
+export function keepNofM(
+  data: Float32Array,
+  view: { readonly outer: number; readonly length: number; readonly inner: number },
+  n: number,
+  m: number,
+): Float32Array {
+  const { outer, length, inner } = view;
+  const bits = bitsOf(data).slice();
+  const groups = Math.floor(length / m);
+  const kept = new Uint8Array(m);
+  for (let o = 0; o < outer; o++) {
+    for (let g = 0; g < groups; g++) {
+      for (let i = 0; i < inner; i++) {
+        const base = (o * length + g * m) * inner + i;
+        kept.fill(0);
+        for (let k = 0; k < n; k++) {
+          let best = -1;
+          let largest = -1;
+          for (let j = 0; j < m; j++) {
+            const abs = (bits[base + j * inner] as number) & 0x7fffffff;
+            if (kept[j] === 0 && abs > largest) {
+              largest = abs;
+              best = j;
+            }
+          }
+          kept[best] = 1;
+        }
+        for (let j = 0; j < m; j++) if (kept[j] === 0) bits[base + j * inner] = 0;
+      }
+    }
+  }
+  return new Float32Array(bits.buffer);
+}
+
+/** How many elements are zero (of either sign). */
+export function countZeros(data: Float32Array): number {
+  const bits = bitsOf(data);
+  let zeros = 0;
+  for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & 0x7fffffff) === 0) zeros++;
+  return zeros;
+}
