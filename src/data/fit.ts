@@ -1,0 +1,107 @@
+import { UserError } from '../errors.ts';
+import { type DType, dtypeKind, isDType } from '../ir/dtype.ts';
+import { nearest } from '../messages.ts';
+import type { IoInfo } from '../report/report.ts';
+import { isCastable } from './cast.ts';
+import type { DatasetSpec, InputSpec } from './dataset-format.ts';
+import { referenceOf } from './dataset-format.ts';
+import type { Source } from './source.ts';
+
+/** How the data is fed to one model. */
+export interface ModelFit {
+  readonly batch: number;
+  /** True when the model has the batch size written into its input shapes. */
+  readonly fixed: boolean;
+  /** Inputs to feed, with the element type to feed. */
+  readonly dtypes: ReadonlyMap<string, DType>;
+}
+
+/**
+ * Checks the data against the model's inputs.
+ * @throws UserError naming the input and both shapes (or types) when they do not fit, when the model has an input that
+ * the data does not feed, or when the data feeds none of the model's inputs.
+ */
+export function fitToModel(
+  dir: string,
+  spec: DatasetSpec,
+  sources: ReadonlyMap<string, Source>,
+  inputs: readonly IoInfo[] | undefined,
+  batch: number | undefined,
+): ModelFit {
+  const dtypes = new Map<string, DType>();
+  if (!inputs) {
+    for (const [name, input] of spec.inputs) dtypes.set(name, sources.get(name)?.dtype ?? declared(input) ?? 'int64');
+  }
+  let fixed: { name: string; batch: number } | undefined;
+  for (const model of inputs ?? []) {
+    const input = spec.inputs.get(model.name);
+    if (!input) {
+      const hint = nearest(model.name, [...spec.inputs.keys()]);
+      throw new UserError(
+        'dataset-input',
+        `The model has an input "${model.name}" that ${dir} does not feed${hint}; add it to "inputs" in dataset.json.`,
+      );
+    }
+    const source = sources.get(model.name);
+    dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input)));
+    const shape = source?.shape ?? (input.kind === 'constant' && !('like' in input.shape) ? input.shape : undefined);
+    if (shape) checkShape(dir, model, shape);
+    const rows = model.shape?.[0];
+    if (
+      source?.shape[0] === null &&
+      shape?.length === model.shape?.length &&
+      typeof rows === 'number' &&
+      !unbatched(input)
+    ) {
+      if (fixed && fixed.batch !== rows) {
+        throw new UserError(
+          'dataset-batch',
+          `The model fixes ${fixed.batch} samples for "${fixed.name}", but ${rows} for "${model.name}".`,
+        );
+      }
+      fixed = { name: model.name, batch: rows };
+    }
+  }
+  if ([...spec.inputs.values()].some(unbatched)) return { batch: 1, fixed: true, dtypes };
+  return { batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, dtypes };
+}
+
+function unbatched(input: InputSpec): boolean {
+  return input.kind === 'array' && input.dropBatch;
+}
+
+function declared(input: InputSpec): DType | undefined {
+  return input.dtype ?? (referenceOf(input) === undefined ? undefined : 'int64');
+}
+
+/** The model's own type, when the data's type can be turned into it without changing its kind. */
+function fedType(dir: string, model: IoInfo, data: DType | undefined): DType {
+  if (!isDType(model.dtype))
+    throw new UserError(
+      'dataset-dtype',
+      `The model's input "${model.name}" is no tensor: it cannot be fed from ${dir}.`,
+    );
+  const wanted = model.dtype;
+  if (data === undefined || data === wanted) return wanted;
+  const isReal = (dtype: DType): boolean => dtypeKind(dtype) === 'float';
+  if (isCastable(data) && isCastable(wanted) && (isReal(wanted) || !isReal(data))) return wanted;
+  throw new UserError('dataset-dtype', `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data}.`);
+}
+
+function checkShape(dir: string, model: IoInfo, shape: readonly (number | null)[]): void {
+  // Without dimensions the runtime says "scalar or unknown": nothing to check.
+  if (!model.shape || model.shape.length === 0) return;
+  const rankFits = model.shape.length === shape.length;
+  const fits =
+    rankFits &&
+    model.shape.every((dim, axis) => typeof dim !== 'number' || shape[axis] === null || shape[axis] === dim);
+  if (fits) return;
+  throw new UserError(
+    'dataset-shape',
+    `Input "${model.name}": the model takes [${show(model.shape)}], but the samples of ${dir} make [${show(shape)}]. "shape", "layout" and "size" in dataset.json say how samples are turned.`,
+  );
+}
+
+function show(shape: readonly (number | string | null)[]): string {
+  return shape.map((dim) => dim ?? '?').join(', ');
+}

@@ -1,0 +1,59 @@
+/**
+ * ONNX Runtime's error texts, made readable: source paths, C++ signatures and assertion texts go, the sentence, the
+ * operator and the node stay.
+ */
+export function runtimeSentence(error: unknown): string {
+  const raw = error instanceof Error ? error.message : String(error);
+  let text = raw.replaceAll(/\s+/g, ' ').trim();
+
+  const invalidNode = /In Node, \("([^"]*)", ([^,]+), "([^"]*)"[^)]*\) : .*?, Error (.+)$/.exec(text);
+  if (invalidNode)
+    return sentence(`node "${invalidNode[1]}" (${operator(invalidNode[2], invalidNode[3])}): ${invalidNode[4]}`);
+
+  const running = /returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
+  if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);
+
+  text = text.replace(/^Error: /, '').replace(/^This is an invalid model\. (Error: )?/, '');
+  return sentence(withoutSource(text));
+}
+
+function operator(op = '', domain = ''): string {
+  return domain ? `${domain}.${op}` : op;
+}
+
+/**
+ * Cuts `/onnxruntime_src/…/file.h:91 ReturnType ns::Function(Args…) condition was false.` off the front. What follows
+ * a failed condition is the message; without one, the message follows the signature's closing bracket.
+ */
+function withoutSource(text: string): string {
+  const source = /(?:\/onnxruntime_src\/|\/[\w./-]*onnxruntime\/|[A-Z]:\\)\S+?:\d+ /.exec(text);
+  if (!source) return text;
+  const before = text.slice(0, source.index).trim();
+  const after = text.slice(source.index + source[0].length);
+  const failed = /\bwas false\. /.exec(after);
+  if (failed) return join(before, after.slice(failed.index + failed[0].length) || after);
+  return join(before, after.slice(signatureEnd(after)));
+}
+
+/** End of `… name(args) [const] [::<lambda()>]`: the first bracket at depth 0, with what belongs to it. */
+function signatureEnd(text: string): number {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] === '(') depth++;
+    if (text[at] !== ')') continue;
+    depth--;
+    if (depth > 0) continue;
+    const tail = /^\)(?: const)?(?: \[with [^\]]*\])?(?:::<lambda\([^)]*\)>(?: \w+)?)? ?/.exec(text.slice(at));
+    return at + (tail?.[0].length ?? 1);
+  }
+  return 0;
+}
+
+function join(before: string, after: string): string {
+  return before ? `${before} ${after}` : after;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim().replace(/^\[ONNXRuntimeError\] : \d+ : \w+ : /, '');
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}
