@@ -7,7 +7,12 @@ export interface Artifact {
   readonly name: string;
   readonly variant: string;
   /** Model file and, where external, its data files: bundle-relative name → place on disk. `model.onnx` comes first. */
-  readonly files: readonly { readonly name: string; readonly source: string; readonly bytes: number; readonly sha256: string }[];
+  readonly files: readonly {
+    readonly name: string;
+    readonly source: string;
+    readonly bytes: number;
+    readonly sha256: string;
+  }[];
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly irVersion: number;
@@ -33,7 +38,7 @@ export interface GoldenTensor {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Little-endian, row-major. */
+  /** Little-endian, row-major; bool is one byte; strings as `packStrings` in golden.ts writes them. */
   readonly bytes: Uint8Array;
 }
 
@@ -54,11 +59,16 @@ export interface Target<T extends OptionTable = OptionTable> {
   readonly options: T;
   /** Providers the bundle runs on, the one that decides first. */
   readonly providers: readonly string[];
+  /** The npm package and exact version of the runtime in the bundle. */
+  readonly runtime: { readonly package: string; readonly version: string };
   supports(artifact: Artifact, options: OptionValues<T>): Support;
   /** Pure: the same artifact and options give the same files. The core adds `mlpack.json` (the manifest) and writes. */
   emit(artifact: Artifact, options: OptionValues<T>): Iterable<BundleFile>;
   /** How a person uses the bundle, relative to its folder; also what `mlpack check` does. */
-  commands(artifact: Artifact, options: OptionValues<T>): { readonly install?: string; readonly start: string; readonly kind: 'http-v2' | 'browser' };
+  commands(
+    artifact: Artifact,
+    options: OptionValues<T>,
+  ): { readonly install?: string; readonly start: string; readonly kind: 'http-v2' | 'browser' };
 }
 
 export function defineTarget<const T extends OptionTable>(target: Target<T>): Target<T> {

@@ -1,0 +1,67 @@
+import type { Schema } from './schema-check.ts';
+
+const string: Schema = { type: 'string' };
+const name: Schema = { type: 'string', minLength: 1 };
+const size: Schema = { type: 'integer', minimum: 0 };
+const sha256: Schema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
+const strings: Schema = { type: 'array', items: string };
+const opsets: Schema = { type: 'object', additionalProperties: { type: 'integer', minimum: 1 } };
+
+function record(properties: Readonly<Record<string, Schema>>): Schema {
+  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+}
+
+function list(items: Schema, minItems = 0): Schema {
+  return { type: 'array', items, minItems };
+}
+
+function orNull(schema: Schema): Schema {
+  return { anyOf: [{ type: 'null' }, schema] };
+}
+
+const io: Schema = list(
+  record({
+    name,
+    dtype: name,
+    shape: orNull(list({ anyOf: [size, string, { type: 'null' }] })),
+  }),
+);
+
+const tensors: Schema = list(record({ name, dtype: name, shape: list(size), file: name }));
+
+/** JSON Schema of `mlpack.json`. Unknown keys are refused: a bundle may not claim what nobody checks. */
+export const manifestSchema: Schema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'mlpack bundle manifest',
+  description: 'What a bundle made by mlpack contains, needs, and how it proves itself.',
+  ...record({
+    schema: { const: 'mlpack.bundle/1' },
+    tool: record({ name: { const: 'mlpack' }, version: name }),
+    target: name,
+    kind: { enum: ['http-v2', 'browser'] },
+    options: { type: 'object' },
+    variant: name,
+    model: record({
+      name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' },
+      sha256,
+      license: orNull(string),
+      files: list(record({ name, path: name }), 1),
+    }),
+    inputs: io,
+    outputs: io,
+    labels: orNull(strings),
+    providers: strings,
+    runtime: record({ package: name, version: name }),
+    requires: record({ irVersion: { type: 'integer', minimum: 1 }, opsets }),
+    commands: record({ install: orNull(string), start: name }),
+    notes: strings,
+    golden: list(
+      record({
+        inputs: tensors,
+        outputs: tensors,
+        tolerance: record({ rtol: { type: 'number', minimum: 0 }, atol: { type: 'number', minimum: 0 } }),
+      }),
+    ),
+    files: list(record({ path: name, bytes: size, sha256 })),
+  }),
+};

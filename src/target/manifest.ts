@@ -1,0 +1,79 @@
+import { UserError } from '../errors.ts';
+import type { IoInfo } from '../report/report.ts';
+import { manifestSchema } from './manifest-schema.ts';
+import { schemaProblem } from './schema-check.ts';
+
+export const manifestName = 'mlpack.json';
+export const bundleSchema = 'mlpack.bundle/1';
+
+export type BundleKind = 'http-v2' | 'browser';
+
+export interface ManifestFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** A tensor of a golden case; `file` holds little-endian row-major elements (strings: see GoldenTensor). */
+export interface ManifestTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly file: string;
+}
+
+export interface ManifestGolden {
+  readonly inputs: readonly ManifestTensor[];
+  readonly outputs: readonly ManifestTensor[];
+  /** |got − expected| ≤ atol + rtol · |expected| for every element. */
+  readonly tolerance: { readonly rtol: number; readonly atol: number };
+}
+
+/** `mlpack.json`, the manifest at the root of every bundle: what is in it, what it needs, and how it proves itself. */
+export interface Manifest {
+  readonly schema: typeof bundleSchema;
+  readonly tool: { readonly name: 'mlpack'; readonly version: string };
+  readonly target: string;
+  readonly kind: BundleKind;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly variant: string;
+  readonly model: {
+    readonly name: string;
+    /** Digest of the `.onnx` file itself. */
+    readonly sha256: string;
+    readonly license: string | null;
+    /** The `.onnx` file first, then its external data; `name` is what the model calls it. */
+    readonly files: readonly { readonly name: string; readonly path: string }[];
+  };
+  readonly inputs: readonly IoInfo[];
+  readonly outputs: readonly IoInfo[];
+  readonly labels: readonly string[] | null;
+  readonly providers: readonly string[];
+  /** The runtime the bundle brings, and what the model asks of any other. */
+  readonly runtime: { readonly package: string; readonly version: string };
+  readonly requires: { readonly irVersion: number; readonly opsets: Readonly<Record<string, number>> };
+  readonly commands: { readonly install: string | null; readonly start: string };
+  readonly notes: readonly string[];
+  readonly golden: readonly ManifestGolden[];
+  /** Every file of the bundle but the manifest itself, sorted by path. */
+  readonly files: readonly ManifestFile[];
+}
+
+/** The bytes of `mlpack.json`. */
+export function printManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** Reads and validates the text of a manifest. Throws UserError `bundle-manifest` naming the first thing that is wrong. */
+export function parseManifest(text: string): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new UserError('bundle-manifest', `${manifestName} is not JSON: ${why}.`, { cause });
+  }
+  const problem = schemaProblem(manifestSchema, value, manifestName);
+  if (problem !== undefined) throw new UserError('bundle-manifest', `${problem}.`);
+  return value as Manifest;
+}

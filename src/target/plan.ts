@@ -1,0 +1,115 @@
+import { UserError } from '../errors.ts';
+import { nearest } from '../messages.ts';
+import type { OptionSpec, OptionTable, OptionValues } from '../pass/options.ts';
+import { checkValue } from '../pass/resolve-options.ts';
+import { goldenFiles } from './golden.ts';
+import { bundleSchema, type Manifest, manifestName } from './manifest.ts';
+import { packageVersion } from './package-root.ts';
+import { checkPaths } from './path.ts';
+import type { Artifact, BundleFile, Target } from './target.ts';
+
+/** Everything a bundle will hold, before anything is written. */
+export interface BundlePlan {
+  /** Sorted by path; the manifest is not among them, it is written last. */
+  readonly files: readonly BundleFile[];
+  readonly manifest: Omit<Manifest, 'files'>;
+  /** Digests that copied files must turn out to have, by bundle path. */
+  readonly expected: ReadonlyMap<string, string>;
+}
+
+/** Fills in defaults and checks what was given. Throws UserError for an unknown option or a value out of range. */
+export function resolveTargetOptions<T extends OptionTable>(
+  target: Target<T>,
+  given: Readonly<Record<string, unknown>>,
+): OptionValues<T> {
+  const table: Readonly<Record<string, OptionSpec>> = target.options;
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(table, name)) {
+      const hint = nearest(name, Object.keys(table));
+      throw new UserError('option.unknown', `Target ${target.id} has no option "${name}"${hint}.`);
+    }
+  }
+  const entries = Object.entries(table).map(([name, spec]): [string, unknown] => [
+    name,
+    given[name] === undefined ? spec.default : checkValue(`${target.id}: ${name}`, spec, given[name]),
+  ]);
+  return Object.fromEntries(entries) as OptionValues<T>;
+}
+
+/** Path order that does not depend on a locale. */
+function byPath(a: { readonly path: string }, b: { readonly path: string }): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+}
+
+function sortedRecord<V>(record: Readonly<Record<string, V>>): Record<string, V> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/**
+ * Asks the target whether it can take the model, collects its files and the golden cases, and checks every path. Reads no
+ * model bytes. The same target, artifact and options give the same plan.
+ * @throws UserError `target-unsupported` with the target's own sentences, `bundle-path`, `option.*`.
+ */
+export function planBundle<T extends OptionTable>(
+  target: Target<T>,
+  artifact: Artifact,
+  given: Readonly<Record<string, unknown>>,
+): BundlePlan {
+  const options = resolveTargetOptions(target, given);
+  checkArtifact(artifact);
+  const support = target.supports(artifact, options);
+  if (!support.ok) {
+    throw new UserError(
+      'target-unsupported',
+      `Target ${target.id} cannot take ${artifact.name} (${artifact.variant}): ${support.because.join(' ')}`,
+    );
+  }
+  const golden = goldenFiles(artifact.golden);
+  const files = [...target.emit(artifact, options), ...golden.files].sort(byPath);
+  checkPaths([manifestName, ...files.map((file) => file.path)]);
+
+  const modelFiles = artifact.files.map(({ name, source }) => {
+    const file = files.find((one) => 'from' in one && one.from === source);
+    if (!file) throw new UserError('target-unsupported', `Target ${target.id} leaves out the model file ${name}.`);
+    return { name, path: file.path };
+  });
+  const { install, start, kind } = target.commands(artifact, options);
+  const main = artifact.files[0];
+  return {
+    files,
+    expected: new Map(modelFiles.map(({ path }, i) => [path, artifact.files[i]?.sha256 ?? ''])),
+    manifest: {
+      schema: bundleSchema,
+      tool: { name: 'mlpack', version: packageVersion() },
+      target: target.id,
+      kind,
+      options: sortedRecord<unknown>(options as Readonly<Record<string, unknown>>),
+      variant: artifact.variant,
+      model: {
+        name: artifact.name,
+        sha256: main?.sha256 ?? '',
+        license: artifact.license ?? null,
+        files: modelFiles,
+      },
+      inputs: artifact.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+      outputs: artifact.outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+      labels: artifact.labels ?? null,
+      providers: target.providers,
+      runtime: { package: target.runtime.package, version: target.runtime.version },
+      requires: { irVersion: artifact.irVersion, opsets: sortedRecord(artifact.opsets) },
+      commands: { install: install ?? null, start },
+      notes: support.because,
+      golden: golden.manifest,
+    },
+  };
+}
+
+function checkArtifact(artifact: Artifact): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(artifact.name)) {
+    throw new UserError(
+      'bundle-name',
+      `"${artifact.name}" cannot name a bundle's model: use letters, digits, ".", "_" and "-", beginning with a letter or digit.`,
+    );
+  }
+  if (artifact.files.length === 0) throw new UserError('bundle-model', `${artifact.name} has no model file to bundle.`);
+}
