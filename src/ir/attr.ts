@@ -26,7 +26,15 @@ export type Attr = (
 export type AttrOf<T extends Attr['type']> = Extract<Attr, { type: T }>;
 
 /** Plain JavaScript forms that become attributes: integers → int, use `float()` for floats. */
-export type AttrInput = number | bigint | string | boolean | readonly number[] | readonly bigint[] | readonly string[] | Attr;
+export type AttrInput =
+  | number
+  | bigint
+  | string
+  | boolean
+  | readonly number[]
+  | readonly bigint[]
+  | readonly string[]
+  | Attr;
 
 export const float = (value: number): Attr => ({ type: 'float', value });
 export const floats = (value: readonly number[]): Attr => ({ type: 'floats', value });
@@ -44,7 +52,9 @@ export function toAttr(input: AttrInput): Attr {
   if (typeof input === 'string') return string(input);
   if (Array.isArray(input)) {
     const list = input as readonly (number | bigint | string)[];
-    return typeof list[0] === 'string' ? strings(list as readonly string[]) : ints(list as readonly (number | bigint)[]);
+    return typeof list[0] === 'string'
+      ? strings(list as readonly string[])
+      : ints(list as readonly (number | bigint)[]);
   }
   return input as Attr;
 }

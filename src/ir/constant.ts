@@ -27,7 +27,10 @@ export function constantOf(value: Value | undefined): Tensor | undefined {
       case 'string':
         return stringTensor([], [utf8.encode(attr.value)]);
       case 'strings':
-        return stringTensor([attr.value.length], attr.value.map((text) => utf8.encode(text)));
+        return stringTensor(
+          [attr.value.length],
+          attr.value.map((text) => utf8.encode(text)),
+        );
       default:
     }
   }

@@ -207,8 +207,17 @@ export class Node {
   attr(name: string): Attr | undefined {
     return this.attrs.get(name);
   }
+  /** Sets an attribute. A graph becomes this node's own; the graphs of an attribute that it replaces are let go. */
   setAttr(name: string, value: AttrInput): void {
-    this.attrs.set(name, toAttr(value));
+    const attr = toAttr(value);
+    const kept = new Set(graphsOf(attr));
+    for (const graph of graphsOf(this.attrs.get(name))) if (!kept.has(graph)) this.#letGo(graph);
+    this.attrs.set(name, attr);
+    for (const graph of kept) this.#adopt(graph);
+  }
+  removeAttr(name: string): void {
+    for (const graph of graphsOf(this.attrs.get(name))) this.#letGo(graph);
+    this.attrs.delete(name);
   }
   /** int attribute as a number (saturating beyond 2^53), or the fallback. */
   int(name: string): number | undefined;
@@ -233,10 +242,7 @@ export class Node {
   /** Graphs in attributes (If branches, Loop and Scan bodies). */
   get subgraphs(): Graph[] {
     const graphs: Graph[] = [];
-    for (const attr of this.attrs.values()) {
-      if (attr.type === 'graph') graphs.push(attr.value);
-      else if (attr.type === 'graphs') graphs.push(...attr.value);
-    }
+    for (const attr of this.attrs.values()) graphs.push(...graphsOf(attr));
     return graphs;
   }
   /** For messages: `Conv "layer1/conv"`, or the first output's name where the node has none. */
@@ -245,6 +251,14 @@ export class Node {
     return `${op} "${this.name || (this.#outputs.find((value) => value !== undefined)?.name ?? '')}"`;
   }
 
+  #adopt(graph: Graph): void {
+    graph.ownerNode = this;
+    this.list?.adoptNames(graph);
+  }
+  /** A graph that has moved on to another node keeps its nodes; else nothing must go on counting its uses. */
+  #letGo(graph: Graph): void {
+    if (graph.ownerNode === this) graph.releaseAll();
+  }
   #trim(list: (Value | undefined)[]): void {
     while (list.length > 0 && list[list.length - 1] === undefined) list.pop();
   }
@@ -328,7 +342,7 @@ export class Graph {
     const value = new Value(name, type, undefined, this);
     value.inputOf = this;
     this.#inputs.push(value);
-    this.#names?.add(name);
+    this.root.#names?.add(name);
     return value;
   }
   /** Removes an input that nothing reads. An initializer behind it stays. */
@@ -395,9 +409,11 @@ export class Graph {
     if (anchor.list !== this) bug(`${anchor} does not stand in graph "${this.name}"`);
     return this.#insert(op, init, anchor.next);
   }
-  /** Moves a node before `anchor` (or to the end); order only, nothing else changes. */
+  /** Moves a node of this graph before `anchor` (or to the end); order only, nothing else changes. */
   move(node: Node, anchor: Node | undefined): void {
     if (node === anchor) return;
+    if (node.list !== this) bug(`${node} does not stand in graph "${this.name}"`);
+    if (anchor && anchor.list !== this) bug(`${anchor} does not stand in graph "${this.name}"`);
     this.#unlink(node);
     this.#link(node, anchor);
   }
@@ -434,22 +450,29 @@ export class Graph {
     for (const { node, index } of from.uses) node.setInput(index, to);
     if (!from.isGraphOutput) return;
     const graph = from.graph;
+    const { name } = from;
+    let carrier: Value | undefined;
     for (const [index, output] of graph.outputs.entries()) {
       if (output !== from) continue;
-      const { name } = from;
-      if (to.graph === graph && to.producer && !to.isGraphOutput) {
+      if (!carrier) {
         from.name = graph.freshName(name);
-        to.name = name;
-        to.type = mergeType(from.type, to.type);
-        to.origin = from.origin;
-        graph.setOutput(index, to);
-      } else {
-        const from2 = graph.freshName(name);
-        from.name = from2;
-        const identity = graph.append('Identity', { inputs: [to], outputs: [name], types: [from.type ?? to.type] });
-        identity.output().origin = from.origin;
-        graph.setOutput(index, identity.output());
+        if (to.graph === graph && to.producer && !to.isGraphOutput) {
+          to.name = name;
+          to.type = mergeType(from.type, to.type);
+          to.origin = from.origin;
+          carrier = to;
+        } else {
+          const identity = graph.append('Identity', { inputs: [to], outputs: [name], types: [from.type ?? to.type] });
+          identity.output().origin = from.origin;
+          carrier = identity.output();
+        }
       }
+      graph.setOutput(index, carrier);
+    }
+    if (!from.isGraphOutput) return;
+    // A subgraph may hand an outer value out as its own output: positions count there, names do not.
+    for (const inner of graphsBelow(graph)) {
+      for (const [index, output] of inner.outputs.entries()) if (output === from) inner.setOutput(index, to);
     }
   }
 
@@ -460,6 +483,12 @@ export class Graph {
   /** Says that names were changed by hand: freshName looks again. */
   forgetNames(): void {
     this.root.#names = undefined;
+  }
+
+  /** @internal A graph built apart has joined this one: its names are taken too. */
+  adoptNames(graph: Graph): void {
+    const names = this.root.#names;
+    if (names) collectNames(graph, names);
   }
 
   /** @internal */ releaseAll(): void {
@@ -484,9 +513,9 @@ export class Graph {
   #insert(op: string, init: NodeInit, before: Node | undefined): Node {
     const node = new Node(op, init);
     this.#link(node, before);
-    for (const attr of node.attrs.values()) {
-      if (attr.type === 'graph') attr.value.ownerNode = node;
-      else if (attr.type === 'graphs') for (const graph of attr.value) graph.ownerNode = node;
+    for (const graph of node.subgraphs) {
+      graph.ownerNode = node;
+      this.adoptNames(graph);
     }
     const outputs = init.outputs ?? 1;
     const names = typeof outputs === 'number' ? Array.from({ length: outputs }, () => '') : outputs;
@@ -608,6 +637,11 @@ export function capturedValues(node: Node): Value[] {
   return [...captured];
 }
 
+function graphsOf(attr: Attr | undefined): readonly Graph[] {
+  if (attr?.type === 'graph') return [attr.value];
+  return attr?.type === 'graphs' ? attr.value : [];
+}
+
 function collectNames(root: Graph, names: Set<string>): void {
   for (const graph of graphsBelow(root)) {
     for (const value of graph.inputs) names.add(value.name);
@@ -622,6 +656,6 @@ function collectNames(root: Graph, names: Set<string>): void {
 /** Prefers what is declared (`first`), filled with the inferred where the declaration says nothing. */
 function mergeType(first: ValueType | undefined, second: ValueType | undefined): ValueType | undefined {
   if (!first) return second;
-  if (first.kind === 'tensor' && !first.shape && second?.kind === 'tensor') return second;
-  return first;
+  if (first.kind !== 'tensor' || second?.kind !== 'tensor') return first;
+  return !first.shape || first.dtype !== second.dtype ? second : first;
 }

@@ -100,7 +100,8 @@ export function tensorFrom(dtype: ArrayDType, shape: readonly number[], data: Ty
 export function tensorOf(dtype: ArrayDType, shape: readonly number[], values: readonly (number | bigint)[]): Tensor {
   if (dtype === 'int64') return tensorFrom(dtype, shape, BigInt64Array.from(values, BigInt));
   if (dtype === 'uint64') return tensorFrom(dtype, shape, BigUint64Array.from(values, BigInt));
-  if (dtype === 'float16' || dtype === 'bfloat16') throw new BugError(`tensorOf takes bit patterns for ${dtype}: use kernels`);
+  if (dtype === 'float16' || dtype === 'bfloat16')
+    throw new BugError(`tensorOf takes bit patterns for ${dtype}: use kernels`);
   const Type = arrayTypes[dtype];
   return tensorFrom(dtype, shape, new Type(values.map(Number)));
 }
