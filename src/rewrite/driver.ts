@@ -17,6 +17,8 @@ export interface Trace {
 export interface DriverOptions {
   /** Report every miss, not only the near ones (`explain`). */
   readonly allMisses?: boolean;
+  /** Rewrites after which a fixed point is given up; default: 20 for each node, and 1000. */
+  readonly bound?: number;
 }
 
 export interface DriverResult {
@@ -39,17 +41,17 @@ export function walk(model: Model, rules: readonly Rule[], trace: Trace, options
 }
 
 /**
- * Until no rule matches anywhere. After `bound` rewrites (default: 20 per node, and 1000) it stops, and says so in the
- * trace: two rules that undo each other must not hang.
+ * Until no rule matches anywhere. After `bound` rewrites it stops, and says so in the trace: two rules that undo each
+ * other must not hang.
  */
 export function toFixedPoint(
   model: Model,
   rules: readonly Rule[],
   trace: Trace,
-  bound = defaultBound(model),
   options: DriverOptions = {},
 ): DriverResult {
   const run = new Run(model, rules, trace, options);
+  const bound = options.bound ?? defaultBound(model);
   for (let before = -1; run.applied > before; ) {
     before = run.applied;
     if (!run.sweep(bound)) {
@@ -74,6 +76,7 @@ function isRemoved(graph: Graph, model: Model): boolean {
 
 class Run {
   applied = 0;
+  #lastRule = '';
   readonly #index: RuleIndex;
   readonly #model: Model;
   readonly #trace: Trace;
@@ -100,11 +103,8 @@ class Run {
           if (node.removed) continue;
           for (const changed of this.visit(node)) pending.add(changed);
           if (this.applied >= bound) {
-            this.#trace.skipped(
-              'driver',
-              node.removed ? '' : node,
-              `stopped after ${bound} rewrites: rules undo each other`,
-            );
+            const why = `stopped after ${bound} rewrites, of which this rule did the last: rules undo each other`;
+            this.#trace.skipped(this.#lastRule, node.removed ? '' : node, why);
             return false;
           }
         }
@@ -131,6 +131,7 @@ class Run {
         continue;
       }
       this.applied++;
+      this.#lastRule = rule.id;
       this.#misses.get(node)?.delete(rule.id);
       const [first = node] = edit.inserted;
       this.#trace.applied(rule.id, node.removed && !first.removed ? first : node, applied?.detail ?? edit.provenance);

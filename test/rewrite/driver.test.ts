@@ -99,7 +99,9 @@ describe('drivers', () => {
       },
     });
     const trace = recorder();
-    const result = toFixedPoint(chain(['Relu']), [swap('Relu', 'Sigmoid'), swap('Sigmoid', 'Relu')], trace, 10);
+    const result = toFixedPoint(chain(['Relu']), [swap('Relu', 'Sigmoid'), swap('Sigmoid', 'Relu')], trace, {
+      bound: 10,
+    });
     expect(result).toEqual({ changed: true, applied: 10, converged: false });
     expect(trace.skips.join()).toContain('stopped after 10 rewrites');
   });
