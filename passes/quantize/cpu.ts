@@ -1,0 +1,23 @@
+/** Kinds of processors whose integer kernels differ in what they can add up without loss. */
+export const cpuProfiles = ['auto', 'vnni', 'avx512', 'avx2', 'arm-dot', 'arm', 'wasm'] as const;
+export type CpuProfile = (typeof cpuProfiles)[number];
+
+/**
+ * True where u8·s8 products of full range are added in 16 bits and saturate (AVX2, AVX-512 without VNNI): such
+ * machines need weights of 7 bits. An unknown machine is taken for one of them.
+ */
+export function saturates(cpu: CpuProfile): boolean {
+  return cpu === 'auto' || cpu === 'avx2' || cpu === 'avx512';
+}
+
+/**
+ * The profile of a machine, for `auto`.
+ * @param arch as `process.arch` has it
+ * @param flags processor flags as /proc/cpuinfo or sysctl name them, in any case
+ */
+export function cpuProfile(arch: string, flags: readonly string[]): Exclude<CpuProfile, 'auto' | 'wasm'> {
+  const has = (pattern: RegExp): boolean => flags.some((flag) => pattern.test(flag));
+  if (arch === 'arm64') return has(/^(asimddp|dotprod|.*FEAT_DotProd)$/i) ? 'arm-dot' : 'arm';
+  if (has(/^avx_?(512_?)?vnni$/i)) return 'vnni';
+  return has(/^avx512/i) ? 'avx512' : 'avx2';
+}

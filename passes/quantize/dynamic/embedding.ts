@@ -1,0 +1,87 @@
+import { constantOf } from '../../../src/ir/constant.ts';
+import { dtypeCode } from '../../../src/ir/dtype.ts';
+import type { Node, Value } from '../../../src/ir/graph.ts';
+import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
+import { tensorType } from '../../../src/ir/types.ts';
+import {
+  affineParams,
+  allFinite,
+  axisView,
+  channelRanges,
+  intRanges,
+  quantizeChannels,
+} from '../../../src/kernels/quantize.ts';
+import { addConstant } from '../../../src/rewrite/edit.ts';
+import { miss } from '../../../src/rewrite/match.ts';
+import type { Rule } from '../../../src/rewrite/rule.ts';
+import { floatWeights, standingIn } from '../linear.ts';
+
+/**
+ * Gather of rows from a constant float table → Gather of int8 rows, Cast, Mul by the row's own scale, gathered too.
+ * Lookups do no arithmetic on the codes, so no processor can saturate: always int8 in full range.
+ */
+export function embeddingRule(minElements: number): Rule {
+  const made = new Map<Value, { codes: Value; scales: Value }>();
+  return {
+    id: 'embedding',
+    summary: 'Embedding tables are stored in 8 bits, with one scale per row',
+    ops: ['Gather'],
+    apply(match, edit) {
+      const { root } = match;
+      const [table, indices] = [root.input(0), root.input(1)];
+      const tensor = constantOf(table);
+      const small = !tensor || elementCount(tensor.shape) < minElements;
+      if (!table || !indices || !tensor || tensor.dtype !== 'float32')
+        return miss(root, 'it looks nothing up in a constant float table', false);
+      if (tensor.shape.length !== 2 || root.int('axis', 0) !== 0) {
+        return miss(root, `its table "${table.name}" is not looked up by the rows of a matrix`, !small);
+      }
+      if (small) return miss(root, `its table "${table.name}" has fewer than ${minElements} elements (--min-elements)`);
+      const other = table.consumers.find(
+        (node) => !node.is('Gather') || node.input(0) !== table || node.int('axis', 0) !== 0,
+      );
+      if (other || table.isGraphOutput) {
+        return miss(
+          root,
+          `its table "${table.name}" is also read by ${other ?? 'the graph output'}, so the float copy would stay beside the quantized one`,
+        );
+      }
+      const data = floatWeights(tensor);
+      if (!data || !allFinite(data)) return miss(root, `its table "${table.name}" holds NaN or infinite numbers`);
+
+      const quantized = made.get(table) ?? quantizeRows(root, table, tensor, data);
+      made.set(table, quantized);
+      const { shape } = root.output();
+      const rows = edit.insert('Gather', {
+        name: root.name,
+        inputs: [quantized.codes, indices],
+        types: [tensorType('int8', shape)],
+      });
+      const cast = edit.insert('Cast', {
+        inputs: [rows.output()],
+        attrs: { to: dtypeCode('float32') },
+        types: [tensorType('float32', shape)],
+      });
+      const scales = edit.insert('Gather', { inputs: [quantized.scales, indices] });
+      const last = edit.insert('Mul', {
+        inputs: [cast.output(), scales.output()],
+        types: [tensorType('float32', shape)],
+      });
+      edit.replace(root, last);
+      return { detail: `${tensor.shape.join('×')} table in 8 bits` };
+    },
+  };
+}
+
+function quantizeRows(node: Node, table: Value, tensor: Tensor, data: Float32Array): { codes: Value; scales: Value } {
+  const view = axisView(tensor.shape, 0);
+  const range = intRanges.int8.symmetric;
+  const { low, high } = channelRanges(data, view);
+  const scales = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+  const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
+  const anchor = standingIn(node, table.graph);
+  return {
+    codes: addConstant(anchor, `${table.name}_quantized`, tensorFromBytes('int8', tensor.shape, codes)),
+    scales: addConstant(anchor, `${table.name}_scale`, tensorFrom('float32', [scales.length, 1], scales)),
+  };
+}

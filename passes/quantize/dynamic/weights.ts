@@ -1,0 +1,103 @@
+import type { Value } from '../../../src/ir/graph.ts';
+import { tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
+import {
+  affineParams,
+  allFinite,
+  axisView,
+  channelRanges,
+  intRanges,
+  quantizeChannels,
+  transpose,
+} from '../../../src/kernels/quantize.ts';
+import { addConstant } from '../../../src/rewrite/edit.ts';
+import { floatWeights, type Linear, standingIn } from '../linear.ts';
+
+export type WeightType = 'int8' | 'uint8';
+
+export interface WeightFormat {
+  readonly type: WeightType;
+  /** One bit less, for processors that would saturate. */
+  readonly reduced: boolean;
+}
+
+/** Weights as MatMulInteger takes them; the zero point is undefined where it is 0. */
+export interface QuantizedWeights {
+  readonly codes: Value;
+  readonly scales: Value;
+  readonly zeroPoint: Value | undefined;
+}
+
+const middle = { int8: 0, uint8: 128 } as const;
+
+/** The range of symmetric codes around the middle. Kernels for unsigned weights widen first, so only int8 needs reducing. */
+export function codeRange(format: WeightFormat): { min: number; max: number } {
+  if (format.type === 'uint8') return { min: 1, max: 255 };
+  return format.reduced ? intRanges.int8.reduced : intRanges.int8.symmetric;
+}
+
+/** Quantizes each weight once, whoever reads it. */
+export class WeightStore {
+  readonly #format: WeightFormat;
+  readonly #made = new Map<string, QuantizedWeights>();
+  readonly #ids = new Map<Value, number>();
+
+  constructor(format: WeightFormat) {
+    this.#format = format;
+  }
+
+  /**
+   * [K, N] codes with one scale per column (times alpha), [..., K, N] and [..., 1, N] when batched.
+   * @returns a sentence when the weights cannot be quantized.
+   */
+  columns(linear: Linear): QuantizedWeights | string {
+    const { weight, tensor, batch, k, n, rows, alpha } = linear;
+    const key = `${this.#id(weight)} ${rows} ${alpha}`;
+    const known = this.#made.get(key);
+    if (known) return known;
+    const data = floatWeights(tensor);
+    if (!data || tensor.dtype !== 'float32') return `its weights "${weight.name}" are ${tensor.dtype}, not float32`;
+    if (!allFinite(data)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
+    const { type } = this.#format;
+    const range = codeRange(this.#format);
+    const count = batch.reduce((a, b) => a * b, 1);
+    const codes = new Uint8Array(data.length);
+    const scales = new Float32Array(count * n);
+    const view = rows === 'k' ? axisView([k, n], 1) : axisView([n, k], 0);
+    const zeroPoints = new Uint8Array(n).fill(middle[type]);
+    for (let i = 0; i < count; i++) {
+      const matrix = data.subarray(i * k * n, (i + 1) * k * n);
+      const { low, high } = channelRanges(matrix, view);
+      const own = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+      const part = quantizeChannels(matrix, view, { scales: own, zeroPoints }, range);
+      codes.set(rows === 'k' ? part : transpose(part, n, k), i * k * n);
+      scales.set(
+        own.map((scale) => scale * alpha),
+        i * n,
+      );
+    }
+    const made: QuantizedWeights = {
+      codes: this.#constant(linear, 'quantized', tensorFromBytes(type, [...batch, k, n], codes)),
+      scales: this.#constant(
+        linear,
+        'scale',
+        tensorFrom('float32', count > 1 || batch.length > 0 ? [...batch, 1, n] : [n], scales),
+      ),
+      zeroPoint:
+        type === 'uint8'
+          ? this.#constant(linear, 'zero_point', tensorFromBytes('uint8', [], Uint8Array.of(128)))
+          : undefined,
+    };
+    this.#made.set(key, made);
+    return made;
+  }
+
+  #constant(linear: Linear, suffix: string, tensor: Parameters<typeof addConstant>[2]): Value {
+    const { weight, node } = linear;
+    return addConstant(standingIn(node, weight.graph), `${weight.name}_${suffix}`, tensor);
+  }
+  #id(value: Value): number {
+    const id = this.#ids.get(value) ?? this.#ids.size;
+    this.#ids.set(value, id);
+    return id;
+  }
+}

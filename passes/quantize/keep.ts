@@ -1,0 +1,22 @@
+import type { Node } from '../../src/ir/graph.ts';
+import { miss } from '../../src/rewrite/match.ts';
+import type { Rule } from '../../src/rewrite/rule.ts';
+
+/** True when the list names the node, its operator (`MatMul`, `com.microsoft.FusedMatMul`) or one of its outputs. */
+export function isKept(node: Node, keep: readonly string[]): boolean {
+  if (keep.length === 0) return false;
+  const names = [node.name, node.op, `${node.domain}.${node.op}`, ...node.outputs.map((output) => output?.name)];
+  return names.some((name) => name !== undefined && name !== '' && keep.includes(name));
+}
+
+/** The rule, without the nodes that the user wants left alone. */
+export function keepRule(rule: Rule, keep: readonly string[]): Rule {
+  if (keep.length === 0) return rule;
+  return {
+    ...rule,
+    apply: (match, edit) =>
+      isKept(match.root, keep)
+        ? miss(match.root, 'you asked for it to stay as it is (--keep)')
+        : rule.apply(match, edit),
+  };
+}
