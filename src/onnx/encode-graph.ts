@@ -1,0 +1,187 @@
+import { bug } from '../errors.ts';
+import type { Graph, Node, Value } from '../ir/graph.ts';
+import { encodeAttr } from './attr.ts';
+import { plainDomain } from './decode.ts';
+import { GraphOrigin } from './decode-graph.ts';
+import { type EncodeContext, encodeTensor } from './encode-tensor.ts';
+import { isMessage, type Message, merge } from './message.ts';
+import { encodeProps } from './props.ts';
+import { tensorOrigin } from './tensor.ts';
+import { encodeValueInfo, typeUntouched, valueOrigin } from './value-info.ts';
+
+type ValueInfo = Message<'ValueInfoProto'>;
+
+export function encodeGraph(graph: Graph, context: EncodeContext): Message<'GraphProto'> {
+  const origin = originOf(graph, 'GraphProto');
+  const before = origin?.message;
+  const names = ownNames(graph);
+  const { dense, sparse } = encodeInitializers(graph, origin, context, names);
+  return merge('GraphProto', before, {
+    node: encodeNodes(graph, context),
+    name: graph.name,
+    initializer: dense,
+    sparse_initializer: sparse,
+    doc_string: graph.doc,
+    input: encodeInterface(graph.inputs, before?.input),
+    output: encodeInterface(graph.outputs, before?.output),
+    value_info: encodeInnerValues(origin, before?.value_info, names),
+    quantization_annotation: before?.quantization_annotation?.filter(
+      (entry) => origin?.dangling.has(entry) || names.has(entry.tensor_name ?? ''),
+    ),
+    metadata_props: encodeProps(before?.metadata_props, graph.meta),
+  });
+}
+
+/** The part of a FunctionProto that its body says. */
+export function encodeBody(body: Graph, context: EncodeContext) {
+  if (body.initializers.size > 0) bug(`function body "${body.name}" has initializers: ONNX functions hold none`);
+  const origin = originOf(body, 'FunctionProto');
+  return {
+    input: body.inputs.map((value) => value.name),
+    output: body.outputs.map((value) => value.name),
+    node: encodeNodes(body, context),
+    value_info: encodeInnerValues(origin, origin?.message.value_info, ownNames(body)),
+  };
+}
+
+function originOf<N extends 'GraphProto' | 'FunctionProto'>(
+  graph: Graph,
+  name: N,
+): GraphOrigin<Message<N>> | undefined {
+  const { origin } = graph;
+  return origin instanceof GraphOrigin && isMessage(origin.message, name) ? origin : undefined;
+}
+
+/** The values defined in this graph by name. @throws BugError when two values share a name or one has none */
+function ownNames(graph: Graph): ReadonlyMap<string, Value> {
+  const names = new Map<string, Value>();
+  const add = (value: Value): void => {
+    const other = names.get(value.name);
+    if (value.name === '') bug(`graph "${graph.name}" has a value without a name`);
+    if (other && other !== value) bug(`graph "${graph.name}" has two values named "${value.name}"`);
+    names.set(value.name, value);
+  };
+  for (const value of graph.inputs) add(value);
+  for (const value of graph.initializers) add(value);
+  for (const node of graph.nodes) for (const value of node.outputs) if (value) add(value);
+  return names;
+}
+
+function encodeNodes(graph: Graph, context: EncodeContext): Message<'NodeProto'>[] {
+  const nodes: Message<'NodeProto'>[] = [];
+  for (const node of graph.nodes) nodes.push(encodeNode(node, context));
+  return nodes;
+}
+
+function encodeNode(node: Node, context: EncodeContext): Message<'NodeProto'> {
+  const before = isMessage(node.origin, 'NodeProto') ? node.origin : undefined;
+  const attribute: Message<'AttributeProto'>[] = [];
+  for (const [name, attr] of node.attrs) {
+    attribute.push(encodeAttr(name, attr, context, (graph) => encodeGraph(graph, context)));
+  }
+  return merge('NodeProto', before, {
+    input: encodeNames(node.inputs, before?.input),
+    output: encodeNames(node.outputs, before?.output),
+    name: node.name,
+    op_type: node.op,
+    attribute,
+    doc_string: node.doc,
+    domain: plainDomain(before?.domain) === node.domain ? before?.domain : node.domain,
+    overload: node.overload,
+    metadata_props: encodeProps(before?.metadata_props, node.meta),
+  });
+}
+
+/** Names with '' for holes. Holes at the end say nothing; those of the source stay when all else is equal. */
+function encodeNames(values: readonly (Value | undefined)[], before: readonly string[] | undefined): readonly string[] {
+  const names = values.map((value) => value?.name ?? '');
+  while (names.at(-1) === '') names.pop();
+  if (!before || before.length <= names.length) return names;
+  return before.every((name, index) => name === (names[index] ?? '')) ? before : names;
+}
+
+function encodeInitializers(
+  graph: Graph,
+  origin: GraphOrigin<Message<'GraphProto'>> | undefined,
+  context: EncodeContext,
+  names: ReadonlyMap<string, Value>,
+) {
+  const dense: Entry<'TensorProto'>[] = [];
+  const sparse: Entry<'SparseTensorProto'>[] = [];
+  for (const value of graph.initializers) {
+    const tensor = value.initializer ?? bug(`initializer "${value.name}" has no tensor`);
+    const source = tensorOrigin(tensor)?.message;
+    if (source?.$name === 'SparseTensorProto') {
+      const values = source.values && merge('TensorProto', source.values, { name: value.name });
+      sparse.push({ source, message: merge('SparseTensorProto', source, { values }) });
+    } else {
+      dense.push({ source, message: encodeTensor(tensor, context, value.name) });
+    }
+  }
+  // An overridden initializer of the same name stays while that name still stands for an initializer.
+  const stays = (entry: Message<'TensorProto'>): boolean =>
+    origin?.repeated.has(entry) === true && names.get(entry.name ?? '')?.initializer !== undefined;
+  return {
+    dense: arrange(origin?.message.initializer, dense, stays),
+    sparse: arrange(origin?.message.sparse_initializer, sparse, () => false),
+  };
+}
+
+/** Inputs or outputs. `before` gives the declaration where it still stands at the same place under the same name. */
+function encodeInterface(values: readonly Value[], before: readonly ValueInfo[] | undefined): ValueInfo[] {
+  return values.map((value, index) => {
+    const declared = before?.[index];
+    return declared?.name === value.name ? encodeValueInfo(value, declared) : encodeValueInfo(value);
+  });
+}
+
+/** Declarations of inner values: those of the source in their order, then those of values that have got a type since. */
+function encodeInnerValues(
+  origin: GraphOrigin<Message<'GraphProto'>> | GraphOrigin<Message<'FunctionProto'>> | undefined,
+  before: readonly ValueInfo[] | undefined,
+  names: ReadonlyMap<string, Value>,
+): ValueInfo[] {
+  const listed = new Set<unknown>(before);
+  const entries: Entry<'ValueInfoProto'>[] = [];
+  for (const value of names.values()) {
+    const source = valueOrigin(value)?.info;
+    const fromList = listed.has(source);
+    // Inputs, outputs and initializers have their type elsewhere: only what the source said about them is repeated.
+    const inner = value.producer !== undefined && !value.isGraphOutput;
+    if (fromList || (inner && value.type)) entries.push({ source, message: encodeValueInfo(value) });
+  }
+  const stays = (entry: ValueInfo): boolean => {
+    if (origin?.dangling.has(entry)) return !names.has(entry.name ?? '');
+    const value = origin?.repeated.has(entry) ? names.get(entry.name ?? '') : undefined;
+    return value !== undefined && typeUntouched(value);
+  };
+  return arrange(before, entries, stays);
+}
+
+interface Entry<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto'> {
+  /** The entry of the source that this one continues. */
+  readonly source: unknown;
+  readonly message: Message<N>;
+}
+
+/** Entries in the order of the source, then the new ones. Source entries that nothing continues stay only if they may. */
+function arrange<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto'>(
+  before: readonly Message<N>[] | undefined,
+  entries: readonly Entry<N>[],
+  stays: (entry: Message<N>) => boolean,
+): Message<N>[] {
+  const continued = new Map<unknown, Message<N>>();
+  const old = new Set<unknown>(before);
+  const added: Message<N>[] = [];
+  for (const { source, message } of entries) {
+    if (old.has(source) && !continued.has(source)) continued.set(source, message);
+    else added.push(message);
+  }
+  const arranged: Message<N>[] = [];
+  for (const entry of before ?? []) {
+    const now = continued.get(entry);
+    if (now) arranged.push(now);
+    else if (stays(entry)) arranged.push(entry);
+  }
+  return [...arranged, ...added];
+}

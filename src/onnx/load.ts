@@ -1,0 +1,79 @@
+import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { UserError } from '../errors.ts';
+import type { Model } from '../ir/graph.ts';
+import { formatBytes } from '../messages.ts';
+import { decodeModel } from './decode.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+
+export interface LoadOptions {
+  readonly limits?: Limits;
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes asked from the system at once; reading can be interrupted in between. */
+const readBytes = 64 * 1024 * 1024;
+
+/**
+ * Reads the model file at `path`. The file is held in memory once, its tensors are views of it; data files beside it are
+ * checked now and read when asked for.
+ * @throws UserError naming the file
+ */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  const limits = options.limits ?? defaultLimits;
+  const bytes = await readModelFile(path, limits, options.signal);
+  // Where the model is a link (as in the Hugging Face cache), its data may lie beside the real file too.
+  const alsoInside = dirname(await realpath(path));
+  try {
+    return decodeModel(bytes, { dir: dirname(resolve(path)), alsoInside, limits });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.code, `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+async function readModelFile(path: string, limits: Limits, signal: AbortSignal | undefined): Promise<Uint8Array> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) {
+      const what = stats.isDirectory() ? 'a folder' : 'not a regular file';
+      throw new UserError('model-unreadable', `${path} is ${what}; give the .onnx file.`);
+    }
+    if (stats.size > limits.fileBytes) {
+      throw new UserError(
+        'model-limit',
+        `${path} has ${formatBytes(stats.size)}, over the limit "fileBytes" (${formatBytes(limits.fileBytes)}): an ONNX file ends ` +
+          'at 2 GiB, larger models keep their weights in external data. Is it a model?',
+      );
+    }
+    const bytes = new Uint8Array(stats.size);
+    for (let at = 0; at < bytes.byteLength; ) {
+      signal?.throwIfAborted();
+      const { bytesRead } = await file.read(bytes, at, Math.min(readBytes, bytes.byteLength - at), at);
+      if (bytesRead === 0) throw new UserError('model-unreadable', `${path} became shorter while it was read.`);
+      at += bytesRead;
+    }
+    return bytes;
+  } catch (error) {
+    throw error instanceof UserError || signal?.aborted ? error : unreadable(path, error);
+  } finally {
+    await file.close();
+  }
+}
+
+function unreadable(path: string, error: unknown): UserError {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const why =
+    code === 'ENOENT'
+      ? 'does not exist'
+      : code === 'EACCES'
+        ? 'may not be read (permissions)'
+        : `cannot be read: ${message}`;
+  return new UserError(code === 'ENOENT' ? 'model-missing' : 'model-unreadable', `${path} ${why}.`, { cause: error });
+}
