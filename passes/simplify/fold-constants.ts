@@ -1,0 +1,85 @@
+import { tensor as tensorAttr } from '../../src/ir/attr.ts';
+import { constantOf } from '../../src/ir/constant.ts';
+import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import type { Tensor } from '../../src/ir/tensor.ts';
+import { tensorType } from '../../src/ir/types.ts';
+import type { PassContext } from '../../src/pass/pass.ts';
+import { addConstant } from '../../src/rewrite/edit.ts';
+import { computeValues } from './compute-values.ts';
+import { findRegion, foldRule, type GrowthBudget } from './fold-region.ts';
+import { purityOf } from './purity.ts';
+
+/** Constants may always grow by this much, whatever the factor: index tables of small models. */
+const freeGrowth = 512 * 1024;
+
+/** @param factor how large all constants together may become, relative to what they are now. */
+export function growthBudget(model: Model, factor: number): GrowthBudget {
+  return { factor, left: Math.max(freeGrowth, totalConstantBytes(model) * (factor - 1)) };
+}
+
+function totalConstantBytes(model: Model): number {
+  let bytes = 0;
+  for (const graph of model.graphs()) {
+    for (const value of graph.initializers) bytes += value.initializer?.byteLength ?? 0;
+    for (const node of graph.nodes) if (node.is('Constant')) bytes += constantOf(node.outputs[0])?.byteLength ?? 0;
+  }
+  return bytes;
+}
+
+/**
+ * Computes what depends on constants alone with ONNX Runtime and puts the results in its place. What the runtime cannot
+ * compute stays, and goes into `failed` so that it is not tried again.
+ */
+export async function foldConstants(
+  model: Model,
+  ctx: PassContext,
+  budget: GrowthBudget,
+  failed: Map<Node, string>,
+): Promise<boolean> {
+  const region = findRegion(model, purityOf(model), budget, new Set(failed.keys()), ctx);
+  for (const [node, why] of failed) if (!node.removed) ctx.skipped(foldRule, node, why);
+  if (region.nodes.length === 0) return false;
+  const computed = await computeValues(model, region, ctx, failed);
+  const before = totalConstantBytes(model);
+  let changed = false;
+  for (const value of region.results) {
+    const tensor = computed.get(value);
+    if (!tensor || !value.producer) continue;
+    putConstant(value.producer, value, tensor);
+    changed = true;
+  }
+  // Readers come after what they read, so going back each node is unused when its turn comes.
+  for (const node of [...region.nodes].reverse()) {
+    if (node.removed || node.outputs.some((output) => output?.isUsed)) continue;
+    ctx.applied(foldRule, node);
+    const inputs = new Set(node.inputs);
+    node.graph.remove(node);
+    for (const value of inputs)
+      if (value?.initializer && !value.isUsed && !value.isGraphInput) value.graph.removeInitializer(value);
+  }
+  budget.left -= totalConstantBytes(model) - before;
+  return changed;
+}
+
+/**
+ * Readers of `value` read a constant of the same name. A graph output is made by a Constant node, since outputs need a
+ * node that makes them.
+ */
+export function putConstant(anchor: Node, value: Value, tensor: Tensor): Value {
+  const { graph } = anchor;
+  const { name } = value;
+  if (value.isGraphOutput) {
+    const node = graph.insertBefore(anchor, 'Constant', {
+      inputs: [],
+      attrs: { value: tensorAttr(tensor) },
+      types: [tensorType(tensor.dtype, tensor.shape)],
+    });
+    graph.replaceUses(value, node.output());
+    return node.output();
+  }
+  const constant = addConstant(anchor, name, tensor);
+  graph.replaceUses(value, constant);
+  value.name = constant.name;
+  constant.name = name;
+  return constant;
+}

@@ -1,0 +1,182 @@
+import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
+import type { Node, Value } from '../../../src/ir/graph.ts';
+import { int64Vector } from '../../../src/ir/tensor.ts';
+import type { Edit } from '../../../src/rewrite/edit.ts';
+import type { Site } from '../../../src/rewrite/rule.ts';
+import { localRule, type Plan } from '../local-rule.ts';
+import { equalDims, formatShape, knownShape, rankOf, sameShape } from '../shapes.ts';
+
+/** Operators that keep the elements and their order, and change the shape alone. */
+const reshapes = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
+
+export function isReshape(node: Node | undefined): node is Node {
+  return node !== undefined && node.domain === '' && reshapes.includes(node.op);
+}
+
+/** A reshape to the shape the value has. */
+export const reshapeNoop = localRule(
+  'reshape-noop',
+  'Reshape, Flatten, Squeeze or Unsqueeze to the shape it has: its input',
+  reshapes,
+  (node) => {
+    const input = node.input(0);
+    if (!input) return undefined;
+    if (sameShape(input, node.output())) return { bypass: input };
+    // Flatten to (rows, columns) of what is a matrix, whatever its extents.
+    if (node.is('Flatten') && rankOf(input) === 2 && [1, -1].includes(node.int('axis', 1))) return { bypass: input };
+    if (!node.is('Reshape')) return undefined;
+    const target = constantNumbers(node.input(1));
+    const rank = rankOf(input);
+    const copies = node.int('allowzero', 0) === 0;
+    // [0, 0, -1] copies every dimension but one, and that one follows from the element count.
+    if (target && copies && target.length === rank && target.filter((dim) => dim !== 0).every((dim) => dim === -1)) {
+      return { bypass: input };
+    }
+    return undefined;
+  },
+);
+
+/** A reshape of a reshape depends on the elements alone. */
+export const reshapeChain = localRule(
+  'reshape-chain',
+  'Reshape, Flatten, Squeeze or Unsqueeze of another one: one Reshape, or none',
+  reshapes,
+  (node, site) => {
+    const middle = node.input(0);
+    const first = middle?.producer;
+    const x = first?.input(0);
+    if (!middle || !isReshape(first) || !x) return undefined;
+    if (sameShape(x, node.output())) return { bypass: x };
+    if (first.graph !== node.graph) return undefined;
+    if (middle.useCount > 1 || middle.isGraphOutput) {
+      return { why: `the value between, "${middle.name}", is used elsewhere too` };
+    }
+    return mergeAxes(node, first, x) ?? mergeReshapes(node, first, x, site);
+  },
+);
+
+/** Two Unsqueezes or two Squeezes of the same kind with known axes: the axes of both. */
+function mergeAxes(node: Node, first: Node, x: Value): Plan {
+  if (node.op !== first.op || !['Squeeze', 'Unsqueeze'].includes(node.op)) return undefined;
+  const rank = rankOf(x);
+  const inner = axesArgument(first);
+  const outer = axesArgument(node);
+  if (!inner || !outer || rank === undefined) return undefined;
+  const grow = node.is('Unsqueeze');
+  const middleRank = grow ? rank + inner.length : rank - inner.length;
+  const lastRank = grow ? middleRank + outer.length : middleRank - outer.length;
+  const innerAxes = positive(inner, grow ? middleRank : rank);
+  const outerAxes = positive(outer, grow ? lastRank : middleRank);
+  const axes = grow ? mergedUnsqueeze(innerAxes, outerAxes, lastRank) : mergedSqueeze(innerAxes, outerAxes, rank);
+  return {
+    detail: `axes ${axes.join(',')}`,
+    make: (edit) =>
+      node.attrs.has('axes')
+        ? edit.insert(node.op, { name: node.name, inputs: [x], attrs: { axes } })
+        : edit.insert(node.op, { name: node.name, inputs: [x, edit.constant('axes', int64Vector(axes))] }),
+  };
+}
+
+function axesArgument(node: Node): readonly number[] | undefined {
+  return node.ints('axes') ?? (node.input(1) ? constantNumbers(node.input(1)) : undefined);
+}
+
+const positive = (axes: readonly number[], rank: number): number[] =>
+  axes.map((axis) => (axis < 0 ? axis + rank : axis)).sort((a, b) => a - b);
+
+/** Places of the new dimensions in the last shape: the outer ones, and the inner ones moved by them. */
+function mergedUnsqueeze(inner: readonly number[], outer: readonly number[], lastRank: number): number[] {
+  const axes: number[] = [];
+  let middleAxis = 0;
+  for (let axis = 0; axis < lastRank; axis++) {
+    if (outer.includes(axis)) axes.push(axis);
+    else if (inner.includes(middleAxis++)) axes.push(axis);
+  }
+  return axes;
+}
+
+function mergedSqueeze(inner: readonly number[], outer: readonly number[], rank: number): number[] {
+  const axes: number[] = [];
+  let middleAxis = 0;
+  for (let axis = 0; axis < rank; axis++) {
+    if (inner.includes(axis) || outer.includes(middleAxis++)) axes.push(axis);
+  }
+  return axes;
+}
+
+function mergeReshapes(node: Node, first: Node, x: Value, site: Site): Plan {
+  if (node.is('Reshape') && !refersToInput(node, first, x)) {
+    const { op } = node;
+    return { detail: 'same target', make: (edit) => edit.insert(op, reshapeLike(node, x)) };
+  }
+  const target = targetFor(x, node.output(), hasInferred(node) && hasInferred(first));
+  if (!target) return { why: `the shape after both, ${formatShape(node.output().shape)}, is not known` };
+  return reshapeTo(node, x, target, site);
+}
+
+const reshapeLike = (node: Node, x: Value) => ({
+  name: node.name,
+  inputs: [x, ...node.inputs.slice(1)],
+  attrs: Object.fromEntries(node.attrs),
+});
+
+/** The constant target leaves one dimension to the runtime. */
+function hasInferred(node: Node): boolean {
+  return constantNumbers(node.input(1))?.includes(-1) ?? false;
+}
+
+/** A 0 in the target copies a dimension of the value between, so it may only go where x has the same. */
+function refersToInput(node: Node, first: Node, x: Value): boolean {
+  if (node.int('allowzero', 0) === 1) return false;
+  const target = node.ints('shape') ?? constantNumbers(node.input(1));
+  if (!target) return true;
+  const middle = first.output().shape;
+  return target.some((dim, axis) => dim === 0 && (x.shape?.[axis] === undefined || x.shape[axis] !== middle?.[axis]));
+}
+
+/**
+ * A constant Reshape target that turns `x` into the shape of `result`: numbers; 0 where a symbolic dimension is that of
+ * `x` at the same place; -1 for at most one other. A -1 beside a 0 fails on tensors without elements, so both together
+ * only where the target had a -1 before (`inferred`).
+ */
+export function targetFor(x: Value, result: Value, inferred: boolean): number[] | undefined {
+  const { shape } = result;
+  if (!shape || shape.includes(0)) return undefined;
+  const target: number[] = [];
+  for (const [axis, dim] of shape.entries()) {
+    if (typeof dim === 'number') target.push(dim);
+    else if (dim !== undefined && x.shape?.[axis] === dim) target.push(0);
+    else if (!target.includes(-1)) target.push(-1);
+    else return undefined;
+  }
+  const copied = target.indexOf(0);
+  if (target.includes(-1)) return copied < 0 || inferred ? target : undefined;
+  // -1 says the same as one copied dimension, and does not depend on where it stands.
+  if (copied >= 0 && target.indexOf(0, copied + 1) < 0) target[copied] = -1;
+  return target;
+}
+
+function reshapeTo(node: Node, x: Value, target: readonly number[], site: Site): Plan {
+  if (site.opset < 5) return { why: `Reshape of opset ${site.opset} takes its shape as an attribute` };
+  return {
+    detail: `to [${target.join(', ')}]`,
+    make: (edit: Edit) =>
+      edit.insert('Reshape', { name: node.name, inputs: [x, edit.constant('shape', int64Vector(target))] }),
+  };
+}
+
+/** A Reshape whose target is computed from the very dimensions it keeps: a constant target with 0 and -1. */
+export const reshapeTarget = localRule(
+  'reshape-target',
+  'Reshape to a shape computed at run time: a constant with 0 and -1 where the dimensions are provably the same',
+  ['Reshape'],
+  (node, site) => {
+    const [x, given] = node.inputs;
+    if (!x || !given || constantOf(given)) return undefined;
+    const target = targetFor(x, node.output(), false);
+    if (!target) return undefined;
+    const shape = knownShape(node.output());
+    if (shape && x.shape && equalDims(shape, x.shape)) return { bypass: x };
+    return reshapeTo(node, x, target, site);
+  },
+);

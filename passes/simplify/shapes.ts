@@ -1,0 +1,46 @@
+import { constantNumbers } from '../../src/ir/constant.ts';
+import type { Node, Value } from '../../src/ir/graph.ts';
+import type { Shape } from '../../src/ir/types.ts';
+
+/** Every dimension known, by number or by symbol. */
+export function knownShape(value: Value | undefined): readonly (number | string)[] | undefined {
+  const shape = value?.shape;
+  if (!shape || shape.includes(undefined)) return undefined;
+  return shape as readonly (number | string)[];
+}
+
+/** Both shapes are known and equal for every binding of their symbols. */
+export function sameShape(a: Value | undefined, b: Value | undefined): boolean {
+  const left = knownShape(a);
+  const right = knownShape(b);
+  return left !== undefined && right !== undefined && equalDims(left, right);
+}
+
+export function equalDims(a: Shape, b: Shape): boolean {
+  return a.length === b.length && a.every((dim, axis) => dim !== undefined && dim === b[axis]);
+}
+
+export function rankOf(value: Value | undefined): number | undefined {
+  return value?.shape?.length;
+}
+
+/** Negative axes counted from the end; undefined when one is out of range. */
+export function normalizeAxes(axes: readonly number[], rank: number): number[] | undefined {
+  const result = axes.map((axis) => (axis < 0 ? axis + rank : axis));
+  return result.every((axis) => axis >= 0 && axis < rank) ? result : undefined;
+}
+
+/**
+ * A list that is an attribute in old opsets and an input in new ones: 'absent', 'dynamic' when a caller or a node
+ * computes it, else the numbers.
+ */
+export function listArgument(node: Node, attr: string, input: number): readonly number[] | 'absent' | 'dynamic' {
+  const fromAttr = node.ints(attr);
+  if (fromAttr) return fromAttr;
+  const value = node.input(input);
+  if (!value) return 'absent';
+  return constantNumbers(value) ?? 'dynamic';
+}
+
+export const formatShape = (shape: Shape | undefined): string =>
+  shape ? `[${shape.map((dim) => dim ?? '?').join(', ')}]` : 'unknown';

@@ -1,0 +1,126 @@
+import { UserError } from '../../src/errors.ts';
+import type { Model } from '../../src/ir/graph.ts';
+import { sortTopologically } from '../../src/ir/sort.ts';
+import { nearest } from '../../src/messages.ts';
+import { opt } from '../../src/pass/options.ts';
+import { definePass, exact, type PassContext } from '../../src/pass/pass.ts';
+import { toFixedPoint } from '../../src/rewrite/driver.ts';
+import { constantsToInitializers } from './constant-nodes.ts';
+import { eliminateCommon } from './cse.ts';
+import { removeDead } from './dead.ts';
+import { foldConstants, growthBudget } from './fold-constants.ts';
+import { foldRule } from './fold-region.ts';
+import { inlineConstantIf } from './inline-if.ts';
+import { fixInputShapes } from './input-shapes.ts';
+import { modernizeInputs } from './ir-version.ts';
+import { simplifyLoops } from './loops.ts';
+import { RoundTrace } from './round-trace.ts';
+import { localRules } from './rule-list.ts';
+import { shareInitializers } from './share-initializers.ts';
+
+const stepRules = {
+  'ir-version': 'IR versions before 4: raised, since initializers need not be inputs from then on',
+  'constant-input':
+    'an initializer that is listed as an input, though IR versions before 4 hold it constant: no input any more',
+  'input-shape': 'dynamic dimensions fixed as asked for',
+  'dead-node': 'nodes whose outputs nobody reads',
+  'unused-output': 'optional outputs, and outputs of If and Loop, that nobody reads',
+  'unused-initializer': 'constants nobody reads',
+  'constant-node': 'Constant nodes become initializers, so that constants have one form',
+  'tied-initializer': 'constants of equal type, shape and bits: one copy',
+  'common-subexpression': 'a node that repeats an earlier one: the earlier one serves both',
+  'if-constant': 'If with a constant condition: the nodes of the branch it takes',
+  'loop-never-runs': 'Loop that never runs: what it starts from',
+  [foldRule]: 'what depends on constants alone, computed by ONNX Runtime',
+} as const;
+
+/** Rounds until nothing changes; real models need three or four. */
+const maxRounds = 50;
+
+export const simplify = definePass({
+  id: 'simplify',
+  summary: 'Remove what does nothing, compute what is constant, share what is equal: bit-identical results',
+  options: {
+    inputShape: opt.list([], 'Fix dynamic dimensions: x=1x3x224x224, x=batch:1, or batch=1'),
+    maxGrowth: opt.number(
+      1.25,
+      'Folding may grow the weights to this factor of their size (512 KiB are always allowed)',
+      {
+        min: 1,
+        max: 1000,
+      },
+    ),
+    skip: opt.list([], 'Rules to leave out, by name'),
+  },
+  rules: { ...stepRules, ...Object.fromEntries(localRules.map((rule) => [rule.id, rule.summary])) },
+  numerics: () => exact,
+  async run(model, options, ctx) {
+    checkRuleNames(options.skip);
+    const skip = new Set(options.skip);
+    const trace = new RoundTrace(ctx);
+    const context: PassContext = { ...ctx, applied: trace.applied.bind(trace), skipped: trace.skipped.bind(trace) };
+    let changed = modernizeInputs(model, trace);
+    if (fixInputShapes(model, options.inputShape, trace)) changed = true;
+    for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) {
+      if (sortTopologically(graph)) changed = true;
+    }
+    const budget = growthBudget(model, options.maxGrowth);
+    const failed = new Map();
+    for (let round = 0; ; round++) {
+      ctx.signal.throwIfAborted();
+      if (round === maxRounds) {
+        trace.skipped(
+          'simplify',
+          'the model',
+          `stopped after ${maxRounds} rounds, although the last one still changed something`,
+        );
+        break;
+      }
+      trace.beginRound();
+      if (!(await runRound(model, skip, context, budget, failed))) break;
+      changed = true;
+    }
+    trace.end();
+    return { changed };
+  },
+});
+
+export default simplify;
+
+async function runRound(
+  model: Model,
+  skip: ReadonlySet<string>,
+  ctx: PassContext,
+  budget: ReturnType<typeof growthBudget>,
+  failed: Parameters<typeof foldConstants>[3],
+): Promise<boolean> {
+  let changed = false;
+  const step = (name: keyof typeof stepRules, run: (model: Model, trace: PassContext) => boolean): void => {
+    if (!skip.has(name) && run(model, ctx)) changed = true;
+  };
+  step('dead-node', removeDead);
+  step('constant-node', constantsToInitializers);
+  step('tied-initializer', shareInitializers);
+  if (
+    toFixedPoint(
+      model,
+      localRules.filter((rule) => !skip.has(rule.id)),
+      ctx,
+    ).changed
+  )
+    changed = true;
+  step('if-constant', inlineConstantIf);
+  step('loop-never-runs', simplifyLoops);
+  step('common-subexpression', eliminateCommon);
+  if (!skip.has(foldRule) && (await foldConstants(model, ctx, budget, failed))) changed = true;
+  step('dead-node', removeDead);
+  return changed;
+}
+
+function checkRuleNames(names: readonly string[]): void {
+  const known = [...Object.keys(stepRules), ...localRules.map((rule) => rule.id)];
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new UserError('unknown-rule', `simplify has no rule "${unknown}" to skip${nearest(unknown, known)}`);
+  }
+}
