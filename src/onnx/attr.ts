@@ -98,6 +98,9 @@ function guessType(message: Message<'AttributeProto'>): number | undefined {
   return message.graphs ? code.graphs : undefined;
 }
 
+/** Tensors in attributes stay in the model file: runtimes look for data files only behind initializers. */
+const noRefs: EncodeContext['external'] = new Map();
+
 export function encodeAttr(
   name: string,
   attr: Attr,
@@ -106,13 +109,14 @@ export function encodeAttr(
 ): Message<'AttributeProto'> {
   const origin = attr.origin instanceof AttrOrigin && attr.origin.type === attr.type ? attr.origin : undefined;
   const before = origin?.message;
+  const inside = { external: noRefs, keepExternal: context.keepExternal };
   // Tensors may have to move and graphs have an inside: they are looked at again. `merge` finds what has not changed.
   switch (attr.type) {
     case 'tensor': {
-      return fresh(before, { name, type: code.tensor, t: encodeTensor(attr.value, context, before?.t?.name) });
+      return fresh(before, { name, type: code.tensor, t: encodeTensor(attr.value, inside, before?.t?.name) });
     }
     case 'tensors': {
-      const tensors = attr.value.map((tensor, i) => encodeTensor(tensor, context, before?.tensors?.[i]?.name));
+      const tensors = attr.value.map((tensor, i) => encodeTensor(tensor, inside, before?.tensors?.[i]?.name));
       return fresh(before, { name, type: code.tensors, tensors });
     }
     case 'graph':
