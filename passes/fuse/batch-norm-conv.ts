@@ -2,7 +2,7 @@ import { elementCount, type Tensor } from '../../src/ir/tensor.ts';
 import { type Match, miss } from '../../src/rewrite/match.ts';
 import { any, constant, maybe, op } from '../../src/rewrite/pattern.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
-import { batchNorm, batchNormAffine, batchNormOpset } from './batch-norm.ts';
+import { batchNorm, batchNormAffine, infers } from './batch-norm.ts';
 import { finiteTensor, floatRoom, floatsOf } from './floats.ts';
 import { convLinear, mayCopy } from './fold.ts';
 
@@ -15,7 +15,7 @@ export const batchNormConv: Rule = {
   summary: 'folds BatchNormalization into the Conv behind it, where that is exact',
   ops: ['Conv'],
   pattern: op('Conv', [batchNorm(any('x'), true), constant('w'), maybe(constant('b'))], { as: 'conv' }),
-  check: batchNormOpset,
+  check: infers,
   apply(match, edit) {
     const conv = match.root;
     const refuse = (why: string) => miss(conv, why);

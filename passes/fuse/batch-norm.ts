@@ -1,4 +1,3 @@
-import type { Node } from '../../src/ir/graph.ts';
 import type { Match } from '../../src/rewrite/match.ts';
 import { type Answer, constant, type InputPattern, type OpPattern, op } from '../../src/rewrite/pattern.ts';
 import type { Site } from '../../src/rewrite/rule.ts';
@@ -12,26 +11,20 @@ export function batchNorm(input: InputPattern, once = false): OpPattern {
     {
       as: 'bn',
       once,
-      where: infers,
     },
   );
 }
 
 /**
- * Inference mode: BatchNormalization-14 says so by attribute, -7 and -9 by having one output; `spatial` = 0 (up to -8) normalizes every activation for itself.
+ * Inference mode: BatchNormalization-14 says so by attribute, -7 and -9 by having one output; `spatial` = 0 (up to -8)
+ * normalizes every activation for itself. Before -7 it trains unless `is_test` is set, and no current runtime knows it.
  */
-function infers(node: Node): Answer {
+export function infers(match: Match, site: Site): Answer {
+  const node = match.node('bn');
+  if (site.opset < 7) return `${node} is of opset ${site.opset}, before inference mode had a form of its own`;
   if (node.int('training_mode', 0) !== 0) return `${node} is in training mode`;
   if (node.outputs.length > 1) return `${node} has training outputs`;
-  if (node.int('spatial', 1) === 0) return `${node} normalizes each activation for itself (spatial = 0)`;
-  return true;
-}
-
-/** BatchNormalization before opset 7 trains unless `is_test` is set, and no current runtime knows it. */
-export function batchNormOpset(match: Match, site: Site): Answer {
-  return (
-    site.opset >= 7 || `${match.node('bn')} is of opset ${site.opset}, before inference mode had a form of its own`
-  );
+  return node.int('spatial', 1) !== 0 || `${node} normalizes each activation for itself (spatial = 0)`;
 }
 
 /** y = scale · x + shift for each channel, in double precision; a sentence where a channel's factor is not finite. */

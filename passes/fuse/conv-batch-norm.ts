@@ -1,7 +1,7 @@
 import { miss } from '../../src/rewrite/match.ts';
 import { any, constant, maybe, op } from '../../src/rewrite/pattern.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
-import { batchNorm, batchNormAffine, batchNormOpset } from './batch-norm.ts';
+import { batchNorm, batchNormAffine, infers } from './batch-norm.ts';
 import { convOps } from './channels.ts';
 import { convLinear, foldAffine } from './fold.ts';
 
@@ -11,7 +11,7 @@ export const convBatchNorm: Rule = {
   summary: 'folds BatchNormalization into the Conv or ConvTranspose before it',
   ops: ['BatchNormalization'],
   pattern: batchNorm(op(convOps, [any('x'), constant('w'), maybe(constant('b'))], { as: 'conv', once: true })),
-  check: batchNormOpset,
+  check: infers,
   apply(match, edit) {
     const linear = convLinear(match);
     if (typeof linear === 'string') return miss(match.root, linear);

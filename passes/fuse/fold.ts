@@ -38,11 +38,12 @@ export interface Linear {
 export function convLinear(match: Match): Linear | string {
   const node = match.node('conv');
   const weight = match.value('w');
-  const shape = staticShape(weight.shape);
+  const weightData = constantOf(weight);
+  const shape = weightData?.shape ?? staticShape(weight.shape);
   if (!shape || shape.length < 3) return `the shape of the weight "${weight.name}" of ${node} is not known`;
   const layout = weightLayout(node, shape);
   if (typeof layout === 'string') return layout;
-  const { dtype } = weight;
+  const dtype = weightData?.dtype ?? weight.dtype;
   if (!isFoldable(dtype)) return `${node} computes in ${dtype ?? 'an unknown type'}, which is not folded`;
   let bias: Linear['bias'];
   if (match.has('b')) {
@@ -53,7 +54,7 @@ export function convLinear(match: Match): Linear | string {
   return {
     node,
     weight,
-    weightData: constantOf(weight),
+    weightData,
     layout,
     bias,
     dtype,

@@ -1,7 +1,7 @@
 import { miss } from '../../src/rewrite/match.ts';
 import { constant } from '../../src/rewrite/pattern.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
-import { batchNorm, batchNormAffine, batchNormOpset } from './batch-norm.ts';
+import { batchNorm, batchNormAffine, infers } from './batch-norm.ts';
 import { foldAffine } from './fold.ts';
 import { gemmLinear, gemmPattern } from './gemm.ts';
 
@@ -14,7 +14,7 @@ export const gemmBatchNorm: Rule = {
   summary: 'folds BatchNormalization into the Gemm or MatMul before it',
   ops: ['BatchNormalization'],
   pattern: batchNorm(gemmPattern(constant('w'))),
-  check: batchNormOpset,
+  check: infers,
   apply(match, edit) {
     const node = match.node('gemm');
     const rank = match.value('x').shape?.length;

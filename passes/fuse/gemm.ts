@@ -24,11 +24,12 @@ export function gemmLinear(match: Match): Linear | string {
     if (!x.shape) return `the rank of "${x.name}" is not known, and Gemm takes matrices only`;
     if (x.shape.length !== 2) return `"${x.name}" is of rank ${x.shape.length}, and Gemm takes matrices only`;
   }
-  const shape = staticShape(weight.shape);
+  const weightData = constantOf(weight);
+  const shape = weightData?.shape ?? staticShape(weight.shape);
   if (!shape) return `the shape of the weight "${weight.name}" of ${node} is not known`;
   const layout = weightLayout(node, shape);
   if (typeof layout === 'string') return layout;
-  const { dtype } = weight;
+  const dtype = weightData?.dtype ?? weight.dtype;
   if (!isFoldable(dtype)) return `${node} computes in ${dtype ?? 'an unknown type'}, which is not folded`;
   const bias = match.maybeTensor('b');
   const numbers = bias && columnBias(node, match.value('b'), bias, layout.channels);
@@ -36,7 +37,7 @@ export function gemmLinear(match: Match): Linear | string {
   return {
     node,
     weight,
-    weightData: constantOf(weight),
+    weightData,
     layout,
     bias: numbers && { value: match.value('b'), numbers },
     dtype,

@@ -1,4 +1,6 @@
+import { constantOf } from '../../src/ir/constant.ts';
 import type { Value } from '../../src/ir/graph.ts';
+import type { Shape } from '../../src/ir/types.ts';
 import { type Match, type Miss, miss } from '../../src/rewrite/match.ts';
 import { any, op } from '../../src/rewrite/pattern.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
@@ -26,18 +28,18 @@ function isGemm(match: Match): true | Miss {
   const node = match.node('matmul');
   const quiet = (why: string) => miss(match.root, why, false);
   for (const value of [match.value('a'), match.value('b')]) {
-    if (!value.shape) return miss(match.root, `the rank of "${value.name}" is not known, and Gemm takes matrices only`);
-    if (value.shape.length !== 2)
-      return quiet(`"${value.name}" is of rank ${value.shape.length}, and Gemm takes matrices only`);
+    const shape = shapeOf(value);
+    if (!shape) return miss(match.root, `the rank of "${value.name}" is not known, and Gemm takes matrices only`);
+    if (shape.length !== 2) return quiet(`"${value.name}" is of rank ${shape.length}, and Gemm takes matrices only`);
   }
-  const dtype = match.value('a').dtype ?? match.value('b').dtype;
+  const dtype = match.value('a').dtype ?? match.value('b').dtype ?? constantOf(match.value('b'))?.dtype;
   if (!isFoldable(dtype)) return quiet(`${node} computes in ${dtype ?? 'an unknown type'}`);
-  return isRow(match.value('c'), match.value('b').shape?.[1], match);
+  return isRow(match.value('c'), shapeOf(match.value('b'))?.[1], match);
 }
 
 /** [N] or [1, N], N known to be the number of columns. A residual of the full shape is none: Gemm would copy it first. */
 function isRow(c: Value, columns: number | string | undefined, match: Match): true | Miss {
-  const { shape } = c;
+  const shape = shapeOf(c);
   if (!shape) return miss(match.root, `the shape of "${c.name}" is not known`);
   const last = shape.at(-1);
   if (shape.length === 1 || (shape.length === 2 && shape[0] === 1)) {
@@ -48,4 +50,9 @@ function isRow(c: Value, columns: number | string | undefined, match: Match): tr
     );
   }
   return miss(match.root, `"${c.name}" of shape [${shape.join(',')}] is not one row`, false);
+}
+
+/** The shape of constants is known even where nobody has written down their type. */
+function shapeOf(value: Value): Shape | undefined {
+  return value.shape ?? constantOf(value)?.shape;
 }

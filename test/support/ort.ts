@@ -1,0 +1,23 @@
+import { type OptimizationLevel, openSession } from '../../src/engine/session.ts';
+import type { Model } from '../../src/ir/graph.ts';
+import type { Tensor } from '../../src/ir/tensor.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
+
+export type Feeds = ReadonlyMap<string, Tensor>;
+
+/** Runs a model on each set of feeds, on the CPU, its optimizer off unless told otherwise. */
+export async function runOrt(
+  model: Model | Uint8Array,
+  feeds: readonly Feeds[],
+  level: OptimizationLevel = 'disabled',
+): Promise<ReadonlyMap<string, Tensor>[]> {
+  const bytes = model instanceof Uint8Array ? model : encodeModel(model);
+  const session = await openSession(bytes, { graphOptimizationLevel: level, threads: 1 });
+  try {
+    const results = [];
+    for (const one of feeds) results.push(await session.run(one));
+    return results;
+  } finally {
+    await session.dispose();
+  }
+}
