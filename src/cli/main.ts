@@ -5,7 +5,7 @@ import { commands } from './commands.ts';
 import { type CliIo, exitCodes } from './io.ts';
 import { registerPassCommands } from './pass-commands.ts';
 import { createTalk } from './talk.ts';
-import { toolVersion } from './version.ts';
+import { packageVersion as toolVersion } from '../target/package-root.ts';
 
 /** Runs the command line. @returns the exit code; never throws and never exits the process. */
 export async function main(io: CliIo): Promise<number> {

@@ -1,0 +1,71 @@
+import { join, relative, resolve } from 'node:path';
+import { targets } from '../../targets/index.ts';
+import { openSession } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
+import { formatBytes, nearest } from '../messages.ts';
+import { buildBundle } from '../target/bundle.ts';
+import type { Target } from '../target/target.ts';
+import { makeArtifact } from './artifact.ts';
+import type { Session } from './command.ts';
+import { openData } from './data.ts';
+import { resolveModel } from './model-source.ts';
+
+interface BundleFlags {
+  readonly target: readonly string[];
+  readonly out?: string;
+  readonly data?: string;
+  readonly force?: boolean;
+  readonly option?: readonly string[];
+  readonly seed: number;
+}
+
+/** The work of `mlpack bundle`. */
+export async function bundleCommand(modelText: string, flags: BundleFlags, session: Session): Promise<void> {
+  const { talk, io } = session;
+  const chosen = flags.target.map(findTarget);
+  const source = await resolveModel(modelText, session);
+  const probe = await openSession(source.file, { label: modelText });
+  const { inputs } = probe;
+  await probe.dispose();
+  const dataset = await openData(source, flags.data, session, inputs);
+  talk.progress('record golden cases');
+  const artifact = await makeArtifact({ name: source.name, variant: 'given', file: source.file, dataset, seed: flags.seed, shapes: [] });
+  const results = [];
+  for (const target of chosen) {
+    talk.progress(`bundle ${target.id}`);
+    const out = flags.out === undefined ? join(io.cwd, 'bundles', target.id) : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : '');
+    const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, { force: flags.force === true });
+    results.push({ ...result, because: target.supports(artifact, defaultsOf(target)).because });
+  }
+  if (session.json) {
+    talk.json({ ok: true, bundles: results });
+    return;
+  }
+  for (const { target, dir, bytes, files, because } of results) {
+    talk.out(`${target}  ${relative(io.cwd, dir) || '.'}  ${files} files, ${formatBytes(bytes)}`);
+    for (const sentence of because) talk.out(talk.style.dim(`  ${sentence}`));
+    talk.out(talk.style.dim(`  check it: mlpack check ${relative(io.cwd, dir) || '.'}`));
+  }
+}
+
+/** @throws UserError with the nearest name. */
+export function findTarget(id: string): Target {
+  const target = targets.find((one) => one.id === id);
+  if (target) return target as Target;
+  throw new UserError('target.unknown', `there is no target "${id}"${nearest(id, targets.map((one) => one.id))}.`);
+}
+
+/** The options of a target as they are when nobody says anything. */
+export function defaultsOf(target: Target): Record<string, never> {
+  return Object.fromEntries(Object.entries(target.options).map(([name, spec]) => [name, spec.default])) as Record<string, never>;
+}
+
+function parseOptions(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at <= 0) throw new UserError('option.pair', `--option takes name=value, not "${pair}".`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}

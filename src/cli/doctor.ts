@@ -1,0 +1,24 @@
+import { diagnose } from '../engine/doctor.ts';
+import { readHost } from '../engine/host.ts';
+import { formatBytes } from '../messages.ts';
+import type { Session } from './command.ts';
+import { packageVersion } from '../target/package-root.ts';
+
+/** The work of `mlpack doctor`. */
+export async function doctorCommand(session: Session): Promise<void> {
+  const { talk } = session;
+  const host = await readHost();
+  const providers = await diagnose({ onProgress: (id: string) => talk.progress('try', id) });
+  if (session.json) {
+    talk.json({ mlpack: packageVersion(), host, providers });
+    return;
+  }
+  talk.out(`mlpack ${packageVersion()} · Node ${host.node} · ONNX Runtime ${host.ort} · ${host.platform}`);
+  talk.out(`${host.cpu}, ${host.cores} cores, ${formatBytes(host.memoryBytes)} memory · ${host.flags.join(' ') || 'no special instruction sets known'}`);
+  talk.out('');
+  for (const one of providers) {
+    const mark = one.works ? talk.style.green('yes') : talk.style.yellow('no ');
+    talk.out(`${mark}  ${talk.style.bold(one.id.padEnd(11))} ${one.detail}`);
+    if (one.enable) talk.out(talk.style.dim(`     ${one.enable}`));
+  }
+}

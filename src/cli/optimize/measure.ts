@@ -1,0 +1,187 @@
+import { readFile } from 'node:fs/promises';
+import { brotliCompressSync, constants } from 'node:zlib';
+import type { Dataset } from '../../data/dataset.ts';
+import { auditModel } from '../../engine/audit.ts';
+import { bench, benchSessionExtra, type BenchSubject } from '../../engine/bench.ts';
+import { compare, toFidelity } from '../../engine/compare.ts';
+import { evaluate } from '../../engine/evaluate.ts';
+import { probe } from '../../engine/isolated.ts';
+import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
+import { UserError } from '../../errors.ts';
+import { modelStats } from '../../ir/stats.ts';
+import type { Model } from '../../ir/graph.ts';
+import { loadModel } from '../../onnx/load.ts';
+import type { Accuracy, Latency } from '../../report/report.ts';
+import type { Session } from '../command.ts';
+import { feedBatches, type FeedOptions, firstFeeds } from '../feeds.ts';
+import type { Built } from './build.ts';
+import type { Measured } from './choose.ts';
+import type { Settings } from './settings.ts';
+
+export interface MeasureContext {
+  readonly settings: Settings;
+  readonly base: Model;
+  readonly dataset: Dataset | undefined;
+  readonly session: Session;
+}
+
+/** Samples that fidelity is measured on. */
+const fidelitySamples = 64;
+const madeUpSamples = 8;
+
+/**
+ * Measures every variant that was built: loads it in a child process first, then fidelity, task metric, audit, and
+ * latency with all variants interleaved in this process.
+ */
+export async function measureAll(built: readonly Built[], context: MeasureContext): Promise<{ measured: Measured[]; warnings: string[] }> {
+  const measured: Measured[] = [];
+  const baseFile = built.find((one) => one.name === 'base')?.path;
+  if (baseFile === undefined) throw new UserError('base.unbuilt', 'the model itself could not be written, so nothing can be compared with it.');
+  const base = await openSession(baseFile, { label: 'the model' });
+  try {
+    // Base comes first: the others' drop is measured against its value.
+    for (const one of built) measured.push(await measureOne(one, base, measured[0]?.accuracy ?? undefined, context));
+  } finally {
+    await base.dispose();
+  }
+  const warnings: string[] = [];
+  if (!context.settings.bench) return { measured, warnings };
+  const latencies = new Map<string, Record<string, Latency>>();
+  for (const provider of context.settings.providers) {
+    const result = await benchAll(built.filter((one) => isAlive(one, measured)), provider, context);
+    warnings.push(...result.warnings);
+    for (const [name, latency] of result.latencies) latencies.set(name, { ...latencies.get(name), [provider]: latency });
+  }
+  return { measured: measured.map((one) => ({ ...one, latency: latencies.get(one.name) ?? {} })), warnings };
+}
+
+function isAlive(one: Built, measured: readonly Measured[]): boolean {
+  return one.path !== undefined && measured.find((candidate) => candidate.name === one.name)?.blockers.length === 0;
+}
+
+async function measureOne(
+  one: Built,
+  base: RuntimeSession,
+  baseAccuracy: Accuracy | undefined,
+  context: MeasureContext,
+): Promise<Measured> {
+  const { session, settings } = context;
+  const say = (what: string): void => session.talk.progress(`measure ${one.name}`, what);
+  const empty: Measured = {
+    name: one.name,
+    steps: one.steps.map(({ applications: _, ...step }) => step),
+    file: one.path === undefined ? null : `variants/${one.name}/model.onnx`,
+    sha256: one.sha256 ?? null,
+    bytes: one.bytes ?? null,
+    compressedBytes: null,
+    parameters: null,
+    nodes: one.nodes,
+    ops: one.ops,
+    fidelity: null,
+    accuracy: null,
+    latency: {},
+    sessionMs: null,
+    peakRssBytes: null,
+    audit: null,
+    blockers: one.blockers,
+  };
+  if (one.path === undefined) return empty;
+  say('load in a child process');
+  const options: FeedOptions = {
+    dataset: context.dataset,
+    model: context.base,
+    runtime: base,
+    seed: settings.seed,
+    shapes: settings.inputShape,
+    samples: context.dataset ? fidelitySamples : madeUpSamples,
+  };
+  const probed = await probe(one.path, await firstFeeds(options), { signal: session.io.signal });
+  if (!probed.ok) return { ...empty, blockers: [probed.why] };
+  say('size');
+  const file = await readFile(one.path);
+  const stats = modelStats(await loadModel(one.path));
+  const sized: Measured = {
+    ...empty,
+    compressedBytes: compressedSize(file) + (one.bytes ?? 0) - file.byteLength,
+    parameters: stats.parameters,
+    sessionMs: probed.sessionMs,
+    peakRssBytes: probed.peakRssBytes,
+  };
+  const candidate = await openSession(one.path, { label: `variant ${one.name}` });
+  try {
+    say('compare with base');
+    const fidelity = toFidelity(await compare(base, candidate, feedBatches(options), session.io.signal));
+    const accuracy = await judge(candidate, base, baseAccuracy, context, one.name);
+    say('audit');
+    return { ...sized, fidelity, accuracy, audit: await auditModel(one.path) };
+  } catch (error) {
+    session.io.signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    return { ...sized, blockers: [error.message] };
+  } finally {
+    await candidate.dispose();
+  }
+}
+
+/** The task metric where the data can tell it, else agreement with base on the data, else nothing. */
+async function judge(
+  candidate: RuntimeSession,
+  base: RuntimeSession,
+  baseAccuracy: Accuracy | undefined,
+  context: MeasureContext,
+  name: string,
+): Promise<Accuracy | null> {
+  const { dataset, settings, session } = context;
+  if (!dataset) return null;
+  const result = await evaluate(candidate, dataset, {
+    signal: session.io.signal,
+    reference: base,
+    onProgress: (done, total) => session.talk.progress(`measure ${name}`, `evaluate ${done} of ${total}`),
+    ...(settings.samples !== undefined && { samples: settings.samples }),
+  });
+  const reference = baseAccuracy?.value ?? result.value;
+  const drop = result.higherIsBetter ? reference - result.value : result.value - reference;
+  return { metric: result.metric, value: result.value, base: reference, drop, samples: result.samples };
+}
+
+async function benchAll(
+  built: readonly Built[],
+  provider: string,
+  context: MeasureContext,
+): Promise<{ latencies: Map<string, Latency>; warnings: readonly string[] }> {
+  const { settings, session } = context;
+  const opened: RuntimeSession[] = [];
+  try {
+    const subjects: BenchSubject[] = [];
+    for (const one of built) {
+      const runtime = await openSession(one.path as string, { provider, extra: benchSessionExtra, label: `variant ${one.name}` });
+      opened.push(runtime);
+      subjects.push({ name: one.name, session: runtime });
+    }
+    const feeds = await firstFeeds({
+      dataset: settings.inputShape.length > 0 ? undefined : context.dataset,
+      model: context.base,
+      runtime: opened[0] as RuntimeSession,
+      seed: settings.seed,
+      shapes: settings.inputShape,
+      samples: 1,
+    });
+    const { results, warnings } = await bench(subjects, feeds, {
+      timeMs: settings.seconds * 1000,
+      seed: settings.seed,
+      signal: session.io.signal,
+      onProgress: (done) => session.talk.progress(`measure latency on ${provider}`, `${(100 * done).toFixed(0)} %, all variants interleaved`),
+    });
+    return { latencies: new Map(results.map(({ name, latency }) => [name, latency])), warnings };
+  } finally {
+    for (const runtime of opened) await runtime.dispose();
+  }
+}
+
+/** Size of the download: brotli, quality 5 as servers do it on the fly; a sample of 64 MB stands for larger files. */
+function compressedSize(bytes: Uint8Array): number {
+  const limit = 64e6;
+  const sample = bytes.byteLength > limit ? bytes.subarray(0, limit) : bytes;
+  const options = { params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_SIZE_HINT]: sample.byteLength } };
+  return Math.round(brotliCompressSync(sample, options).byteLength * (bytes.byteLength / sample.byteLength));
+}

@@ -1,0 +1,213 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, resolve } from 'node:path';
+import { reports } from '../../../reports/index.ts';
+import { loadConfig } from '../../config/load.ts';
+import type { Dataset } from '../../data/dataset.ts';
+import { createActivations } from '../../engine/activations.ts';
+import { createCompute } from '../../engine/compute.ts';
+import { readHost } from '../../engine/host.ts';
+import { openModel } from '../../engine/open-model.ts';
+import { UserError } from '../../errors.ts';
+import { modelStats } from '../../ir/stats.ts';
+import type { Model } from '../../ir/graph.ts';
+import { hashFile } from '../../onnx/hash.ts';
+import { loadModel } from '../../onnx/load.ts';
+import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
+import { buildBundle } from '../../target/bundle.ts';
+import { packageVersion } from '../../target/package-root.ts';
+import type { Artifact, Target } from '../../target/target.ts';
+import { makeArtifact } from '../artifact.ts';
+import { defaultsOf, findTarget } from '../bundle.ts';
+import type { Session } from '../command.ts';
+import { openData } from '../data.ts';
+import { exitCodes } from '../io.ts';
+import { type ModelSource, resolveModel } from '../model-source.ts';
+import { type Built, buildVariants } from './build.ts';
+import { choose, type Measured, type TargetNeed } from './choose.ts';
+import type { OptimizeFlags } from './flags.ts';
+import { measureAll } from './measure.ts';
+import { resolveSettings, type Settings } from './settings.ts';
+import { printSummary } from './summary.ts';
+import { defaultVariants, planVariants } from './variants.ts';
+
+/**
+ * The main job: build variants, measure all, choose one for each target, bundle, report. Everything is made in a folder
+ * beside the output and renamed at the end, so that an interrupted run leaves nothing.
+ * @returns 1 when no variant keeps the floor, which only a base model that cannot be judged brings about.
+ */
+export async function optimize(modelText: string | undefined, flags: OptimizeFlags, session: Session): Promise<number> {
+  const { io, talk } = session;
+  const settings = resolveSettings(modelText, flags, await loadConfig(flags.config, io.cwd));
+  const chosenTargets = new Map([...settings.targets].map(([id, options]) => [findTarget(id), options]));
+  const source = await resolveModel(settings.model, session);
+  const out = resolve(io.cwd, settings.out ?? `${source.name}-mlpack`);
+  refuseOverwrite(out, settings);
+  const plans = planVariants(settings.variants ?? defaultVariants, settings.ownVariants);
+  talk.progress('read', source.file);
+  const base = await loadModel(source.file);
+  const runtime = await openModel(base, { label: 'the model' });
+  const { inputs, outputs } = runtime;
+  await runtime.dispose();
+  const dataset = await openData(source, settings.data, session, inputs);
+  const staging = `${out}.part-${process.pid}`;
+  try {
+    await mkdir(join(staging, 'variants'), { recursive: true });
+    const built = await buildVariants(base, plans, {
+      folder: join(staging, 'variants'),
+      context: {
+        compute: createCompute(),
+        activations: dataset ? createActivations(dataset, { seed: settings.seed, signal: io.signal }) : undefined,
+        signal: io.signal,
+        seed: settings.seed,
+      },
+      onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
+      warn: talk.warn,
+    });
+    const { measured, warnings } = await measureAll(built, { settings, base, dataset, session });
+    const artifacts = await makeArtifacts(built, measured, source, dataset, settings);
+    const needs = [...chosenTargets.keys()].map((target) => needOf(target, artifacts));
+    const { variants, recommendations } = choose(measured, settings, needs);
+    const bundles: BundleResult[] = [];
+    for (const [target, { from, ...options }] of chosenTargets) {
+      const auto = recommendations.find((one) => one.target === target.id)?.variant;
+      const name = from === undefined || from === 'auto' ? auto : from;
+      const artifact = name === undefined ? undefined : artifacts.get(name);
+      if (!artifact) {
+        talk.warn(`no bundle for ${target.id}: ${noBundleReason(name, target, artifacts)}`);
+        continue;
+      }
+      talk.progress(`bundle ${target.id}`, name);
+      const dir = join(staging, 'bundles', target.id);
+      const result = await buildBundle(target, artifact, options as never, dir, {});
+      bundles.push({ ...result, dir: `bundles/${target.id}` });
+    }
+    const report: Report = {
+      schema: reportSchema,
+      tool: { name: 'mlpack', version: packageVersion() },
+      createdAt: new Date().toISOString(),
+      command: ['mlpack', ...io.argv].map(quote).join(' '),
+      seed: settings.seed,
+      host: await readHost(),
+      input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
+      data: describeData(dataset, settings, io.cwd),
+      limits: { maxDrop: settings.maxDrop },
+      targets: [...chosenTargets.keys()].map((target) => target.id),
+      variants,
+      bundles,
+      recommendations,
+      verdict: verdictOf(variants, recommendations.length, chosenTargets.size),
+    };
+    await writeReports(report, staging);
+    io.signal.throwIfAborted();
+    await moveInto(staging, out);
+    for (const warning of warnings) talk.warn(warning);
+    if (session.json) talk.json(report);
+    else printSummary(report, relative(io.cwd, out) || '.', talk);
+    return report.verdict.ok ? exitCodes.ok : exitCodes.gate;
+  } finally {
+    await dataset?.close();
+    await rm(staging, { recursive: true, force: true });
+  }
+}
+
+function refuseOverwrite(out: string, settings: Settings): void {
+  if (!existsSync(out) || settings.force) return;
+  throw new UserError('out.exists', `"${out}" exists; give another --out, or --force to replace it.`);
+}
+
+/** Replaces `out` (allowed by --force) only after the new folder is complete. */
+async function moveInto(staging: string, out: string): Promise<void> {
+  await mkdir(dirname(out), { recursive: true });
+  if (!existsSync(out)) return rename(staging, out);
+  const old = `${out}.old-${process.pid}`;
+  await rename(out, old);
+  await rename(staging, out);
+  await rm(old, { recursive: true });
+}
+
+/** What targets are asked about and bundle: every variant that is a loadable file. */
+async function makeArtifacts(
+  built: readonly Built[],
+  measured: readonly Measured[],
+  source: ModelSource,
+  dataset: Dataset | undefined,
+  settings: Settings,
+): Promise<Map<string, Artifact>> {
+  const artifacts = new Map<string, Artifact>();
+  for (const one of built) {
+    if (one.path === undefined || measured.find(({ name }) => name === one.name)?.blockers.length !== 0) continue;
+    const { seed, inputShape: shapes } = settings;
+    artifacts.set(one.name, await makeArtifact({ name: source.name, variant: one.name, file: one.path, dataset, seed, shapes }));
+  }
+  return artifacts;
+}
+
+function needOf(target: Target, artifacts: ReadonlyMap<string, Artifact>): TargetNeed {
+  return {
+    id: target.id,
+    providers: target.providers,
+    refuses(variant) {
+      const artifact = artifacts.get(variant.name);
+      if (!artifact) return 'there is no file';
+      const { ok, because } = target.supports(artifact, defaultsOf(target));
+      return ok ? undefined : because.join(' ');
+    },
+  };
+}
+
+function noBundleReason(name: string | undefined, target: Target, artifacts: ReadonlyMap<string, Artifact>): string {
+  if (name !== undefined) return `there is no variant "${name}" (there are ${[...artifacts.keys()].join(', ')}).`;
+  const base = artifacts.get('base');
+  return base ? target.supports(base, defaultsOf(target)).because.join(' ') : 'the model itself does not load.';
+}
+
+async function describeInput(source: ModelSource, model: Model, cwd: string): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
+  const stats = modelStats(model);
+  return {
+    path: relative(cwd, source.file) || source.file,
+    sha256: await hashFile(source.file),
+    bytes: (await stat(source.file)).size,
+    parameters: stats.parameters,
+    nodes: stats.nodes,
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries(model.opsets),
+    producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
+  };
+}
+
+function describeData(dataset: Dataset | undefined, settings: Settings, cwd: string): Report['data'] {
+  if (!dataset) return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
+  return {
+    path: relative(cwd, dataset.dir) || dataset.dir,
+    name: dataset.name,
+    samples: Math.min(settings.samples ?? dataset.samples, dataset.samples),
+    calibrationSamples: dataset.calibrationSamples,
+    metric: dataset.metric ?? null,
+    synthetic: false,
+  };
+}
+
+function verdictOf(variants: readonly VariantResult[], recommended: number, targets: number): Report['verdict'] {
+  const better = variants.filter((one) => one.verdict === 'recommended' && one.name !== 'base');
+  const base = variants.find((one) => one.name === 'base');
+  if (base?.verdict === 'rejected') return { ok: false, reasons: base.reasons };
+  if (recommended < targets) return { ok: false, reasons: ['not every target has a variant that it can take'] };
+  if (better.length === 0) return { ok: true, reasons: ['nothing smaller or faster passed: ship the model as it is'] };
+  return { ok: true, reasons: better.map((one) => `${one.name}: ${one.reasons.join(', ')}`) };
+}
+
+async function writeReports(report: Report, folder: string): Promise<void> {
+  const { writeAtomically } = await import('../write.ts');
+  for (const { id, file } of [
+    { id: 'json', file: 'report.json' },
+    { id: 'html', file: 'report.html' },
+  ]) {
+    const reporter = reports.find((one) => one.id === id);
+    if (reporter) await writeAtomically(join(folder, file), reporter.render(report), false);
+  }
+}
+
+function quote(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
+}

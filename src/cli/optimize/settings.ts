@@ -1,0 +1,107 @@
+import { resolve } from 'node:path';
+import type { Config, StepInput, TargetConfig } from '../../config/config.ts';
+import type { LoadedConfig } from '../../config/load.ts';
+import { UserError } from '../../errors.ts';
+import type { Pass, Step } from '../../pass/pass.ts';
+import { makeStep } from '../../pass/resolve-options.ts';
+import { findPass, parseStep } from '../commands/run.ts';
+import type { OptimizeFlags } from './flags.ts';
+
+/** Every default of `optimize`, written once. */
+const defaults = {
+  targets: ['server'],
+  providers: ['cpu'],
+  maxDrop: 0.01,
+  seed: 0,
+  seconds: 2,
+  /** Decibels that a variant must reach without labelled data. */
+  minSqnrDb: 30,
+} as const;
+
+/** What `optimize` works with: flag over config over default. */
+export interface Settings {
+  readonly model: string;
+  readonly out: string | undefined;
+  readonly data: string | undefined;
+  readonly samples: number | undefined;
+  readonly targets: ReadonlyMap<string, TargetConfig>;
+  /** Names asked for; undefined: the default set. */
+  readonly variants: readonly string[] | undefined;
+  readonly ownVariants: ReadonlyMap<string, readonly Step[]>;
+  readonly providers: readonly string[];
+  readonly maxDrop: number;
+  readonly minSqnrDb: number;
+  readonly seed: number;
+  readonly seconds: number;
+  readonly inputShape: readonly string[];
+  readonly bench: boolean;
+  readonly force: boolean;
+  /** Where each setting came from, for the report. */
+  readonly origins: Readonly<Record<string, 'flag' | 'config' | 'default'>>;
+}
+
+/** @throws UserError when a value makes no sense, or no model is named anywhere. */
+export function resolveSettings(model: string | undefined, flags: OptimizeFlags, loaded: LoadedConfig): Settings {
+  const { config, folder } = loaded;
+  const origins: Record<string, 'flag' | 'config' | 'default'> = {};
+  const pick = <T>(name: string, flag: T | undefined, own: T | undefined, fallback: T): T => {
+    origins[name] = flag !== undefined ? 'flag' : own !== undefined ? 'config' : 'default';
+    return flag ?? own ?? fallback;
+  };
+  const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(folder, path));
+  const configData = typeof config.data === 'string' ? { path: config.data } : config.data;
+  const name = model ?? localPath(config.model, folder);
+  if (name === undefined) throw new UserError('model.none', 'which model? Name one (mlpack optimize model.onnx), or set `model` in the config.');
+  const targets = flags.target ? new Map(flags.target.map((id) => [id, {}])) : configTargets(config);
+  const ownVariants = new Map(Object.entries(config.variants ?? {}).map(([key, steps]) => [key, steps.flatMap(toSteps)]));
+  return {
+    model: name,
+    out: pick('out', flags.out, inFolder(config.out), undefined),
+    data: pick('data', flags.data, inFolder(configData?.path), undefined),
+    samples: positive('--samples', pick('samples', flags.samples, configData?.samples, undefined)),
+    targets: pick('targets', flags.target && targets, config.targets && targets, new Map(defaults.targets.map((id) => [id, {}]))),
+    variants: pick('variants', flags.variant, ownVariants.size > 0 ? [...ownVariants.keys()] : undefined, undefined),
+    ownVariants,
+    providers: pick('providers', flags.provider, config.providers, defaults.providers),
+    maxDrop: share('--max-drop', pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop)),
+    minSqnrDb: defaults.minSqnrDb,
+    seed: pick('seed', flags.seed, config.seed, defaults.seed),
+    seconds: positive('--seconds', pick('seconds', flags.seconds, config.seconds, defaults.seconds)),
+    inputShape: pick('inputShape', flags.inputShape, config.inputShape, []),
+    bench: flags.bench,
+    force: flags.force === true,
+    origins,
+  };
+}
+
+/** A relative path in the config starts from its folder; a hub id stays as it is. */
+function localPath(model: string | undefined, folder: string): string | undefined {
+  if (model === undefined) return undefined;
+  return /\.onnx$|^\.{0,2}\//.test(model) ? resolve(folder, model) : model;
+}
+
+function configTargets(config: Config): Map<string, TargetConfig> {
+  if (Array.isArray(config.targets)) return new Map((config.targets as readonly string[]).map((id) => [id, {}]));
+  return new Map(Object.entries((config.targets ?? {}) as Record<string, TargetConfig>));
+}
+
+function toSteps(input: StepInput): Step[] {
+  if (typeof input === 'string') return parseStep(input);
+  if (typeof input.pass === 'string') {
+    const { pass, ...options } = input as { pass: string } & Record<string, unknown>;
+    return [makeStep(findPass(pass), options)];
+  }
+  // A step made in a TypeScript or JavaScript config by calling the pass.
+  const step = input as Step;
+  return [makeStep(findPass((step.pass as Pass).id), step.options)];
+}
+
+function share(flag: string, value: number): number {
+  if (!(value >= 0 && value <= 1)) throw new UserError('option.value', `${flag} takes a number from 0 to 1, not ${value}.`);
+  return value;
+}
+
+function positive<T extends number | undefined>(flag: string, value: T): T {
+  if (value !== undefined && !(value > 0)) throw new UserError('option.value', `${flag} takes a number above 0, not ${value}.`);
+  return value;
+}

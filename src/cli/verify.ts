@@ -1,0 +1,74 @@
+import { compare, type Difference } from '../engine/compare.ts';
+import { openModel } from '../engine/open-model.ts';
+import type { Model } from '../ir/graph.ts';
+import type { Numerics, Step } from '../pass/pass.ts';
+import { feedBatches } from './feeds.ts';
+import type { VerifyResult } from './transform.ts';
+
+const samples = 4;
+
+/** What a list of steps promises together: the weakest promise; roundings add up. */
+export function promiseOf(steps: readonly Step[]): Numerics {
+  let promise: Numerics = { kind: 'exact' };
+  for (const { pass, options } of steps) {
+    const next = pass.numerics(options as never);
+    if (next.kind === 'lossy') promise = promise.kind === 'lossy' ? { kind: 'lossy', sqnrDb: Math.min(promise.sqnrDb, next.sqnrDb) } : next;
+    else if (next.kind === 'reordered' && promise.kind !== 'lossy') {
+      const { rtol, atol } = promise.kind === 'reordered' ? promise : { rtol: 0, atol: 0 };
+      promise = { kind: 'reordered', rtol: rtol + next.rtol, atol: atol + next.atol };
+    }
+  }
+  return promise;
+}
+
+/** `--verify`: both models on seeded inputs, without the runtime's own optimizer, held against the promise of the steps. */
+export async function verifyNumerics(
+  base: Model,
+  model: Model,
+  steps: readonly Step[],
+  seed: number,
+  signal: AbortSignal,
+): Promise<VerifyResult> {
+  const promise = promiseOf(steps);
+  const before = await openModel(base, { graphOptimizationLevel: 'disabled', label: 'the model as it was' });
+  const after = await openModel(model, { graphOptimizationLevel: 'disabled', label: 'the result' });
+  try {
+    const feeds = feedBatches({ dataset: undefined, model: base, runtime: before, seed, shapes: [], samples });
+    const { outputs } = await compare(before, after, feeds, signal);
+    const broken = outputs.find((output) => !keeps(output, promise));
+    const name = describe(promise);
+    if (!broken) return { ok: true, sentence: `verified on ${samples} seeded inputs: ${name} holds` };
+    return {
+      ok: false,
+      sentence:
+        `NOT verified: output "${broken.name}" breaks the promise (${name}): SQNR ${broken.sqnrDb.toFixed(1)} dB, largest error ` +
+        `${broken.maxAbs.toPrecision(3)} (relative ${broken.maxRel.toPrecision(3)})`,
+    };
+  } finally {
+    await before.dispose();
+    await after.dispose();
+  }
+}
+
+function keeps(output: Difference, promise: Numerics): boolean {
+  if (output.shapes) return false;
+  switch (promise.kind) {
+    case 'exact':
+      return output.maxAbs === 0 || output.sqnrDb === Number.POSITIVE_INFINITY;
+    case 'reordered':
+      return output.maxRel <= promise.rtol || output.maxAbs <= promise.atol;
+    case 'lossy':
+      return output.sqnrDb >= promise.sqnrDb;
+  }
+}
+
+function describe(promise: Numerics): string {
+  switch (promise.kind) {
+    case 'exact':
+      return 'bit-identical outputs';
+    case 'reordered':
+      return `float rounding only, relative ${promise.rtol.toPrecision(1)}`;
+    case 'lossy':
+      return `at least ${promise.sqnrDb} dB`;
+  }
+}
