@@ -10,7 +10,8 @@ export function runtimeSentence(error: unknown): string {
   if (invalidNode)
     return sentence(`node "${invalidNode[1]}" (${operator(invalidNode[2], invalidNode[3])}): ${invalidNode[4]}`);
 
-  const running = /returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
+  // Inside If and Loop the messages nest: the innermost node is the one that failed.
+  const running = /^.*returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
   if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);
 
   text = text.replace(/^Error: /, '').replace(/^This is an invalid model\. (Error: )?/, '');

@@ -1,0 +1,131 @@
+import { UserError } from '../errors.ts';
+import { substituteDim, symbolsOf } from '../ir/dim.ts';
+import { dtypeKind } from '../ir/dtype.ts';
+import type { Model, Value } from '../ir/graph.ts';
+import type { Dim } from '../ir/types.ts';
+import { nearest } from '../messages.ts';
+
+/** What a caller fixes: extents of symbols, and whole shapes of inputs. */
+export interface ShapeOverrides {
+  readonly dims?: Readonly<Record<string, number>>;
+  readonly shapes?: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Extents for what names do not settle. */
+export interface SizeGuess {
+  /** Tokens in a sequence. */
+  readonly sequence: number;
+  /** Height and width of pictures. */
+  readonly picture: number;
+  /** Anything else: frames, samples, rows. */
+  readonly other: number;
+}
+
+export const firstGuess: SizeGuess = { sequence: 16, picture: 224, other: 16 };
+
+/** Inputs a caller must give: those without a default. */
+export function requiredInputs(model: Model): Value[] {
+  return model.graph.inputs.filter((input) => input.initializer === undefined);
+}
+
+/**
+ * Fixed shapes for the model's inputs. Symbols get the same extent everywhere; expressions over symbols follow.
+ * @throws UserError when an override does not fit the model.
+ */
+export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGuess): Map<string, number[]> {
+  const inputs = requiredInputs(model);
+  checkOverrides(inputs, overrides);
+  const symbols = new Map<string, number>(Object.entries(overrides.dims ?? {}));
+  for (const input of inputs) bindFromShape(input, overrides.shapes?.get(input.name), symbols);
+  for (const input of inputs) {
+    for (const [axis, dim] of (input.shape ?? []).entries()) {
+      for (const symbol of symbolsOf(dim))
+        if (!symbols.has(symbol)) symbols.set(symbol, extentOf(symbol, input, axis, guess));
+    }
+  }
+  // Past and new tokens together, in models that do not say so themselves.
+  settleTotals(symbols);
+  const shapes = new Map<string, number[]>();
+  for (const input of inputs) {
+    const given = overrides.shapes?.get(input.name);
+    const shape =
+      given ?? (input.shape ?? unknownShape(input)).map((dim, axis) => extent(dim, input, axis, symbols, guess));
+    shapes.set(input.name, [...shape]);
+  }
+  return shapes;
+}
+
+function extent(dim: Dim, input: Value, axis: number, symbols: ReadonlyMap<string, number>, guess: SizeGuess): number {
+  const fixed = substituteDim(dim, symbols);
+  return typeof fixed === 'number' ? Math.max(fixed, 0) : extentOf('', input, axis, guess);
+}
+
+/** Nothing is known of the shape, not even the rank: a batch of one row. */
+function unknownShape(input: Value): Dim[] {
+  return dtypeKind(input.dtype ?? 'float32') === 'float' ? [undefined, undefined] : [undefined];
+}
+
+const isBatch = /^(n|b|bs|batch|batch[_ -]?size|num[_ -]?samples|none)$/i;
+const isPast = /past|cache|mem[_ -]?len/i;
+const isTotal = /total|past.*\+|^(kv|key)[_ -]?(seq|len)/i;
+const isSequence = /seq|token|len|^[lst]$|time|words?|chars?|text/i;
+const isPicture = /height|width|^[hw]$|image|img|rows|cols/i;
+const isRecurrent = /state|hidden|^[hc][0n]?$/i;
+const isChannels = /chan|^c$/i;
+
+function extentOf(symbol: string, input: Value, axis: number, guess: SizeGuess): number {
+  if (isBatch.test(symbol)) return 1;
+  if (isTotal.test(symbol)) return guess.sequence;
+  if (isPast.test(symbol)) return 0;
+  if (isSequence.test(symbol)) return guess.sequence;
+  if (isPicture.test(symbol)) return guess.picture;
+  if (isChannels.test(symbol)) return 3;
+  if (axis === 0) return 1;
+  if (isPast.test(input.name)) return 0;
+  if (isRecurrent.test(input.name)) return 1;
+  const rank = input.shape?.length ?? 0;
+  if (dtypeKind(input.dtype ?? 'float32') !== 'float') return guess.sequence;
+  if (rank === 4) return axis === 1 ? 3 : guess.picture;
+  return guess.other;
+}
+
+/** `total_sequence_length` = past + sequence, when all three are symbols of the model. */
+function settleTotals(symbols: Map<string, number>): void {
+  const past = [...symbols].find(([name]) => isPast.test(name) && !isTotal.test(name));
+  const sequence = [...symbols].find(([name]) => isSequence.test(name) && !isTotal.test(name) && !isPast.test(name));
+  if (!past || !sequence) return;
+  for (const name of symbols.keys()) if (isTotal.test(name)) symbols.set(name, past[1] + sequence[1]);
+}
+
+function bindFromShape(input: Value, given: readonly number[] | undefined, symbols: Map<string, number>): void {
+  for (const [axis, extentGiven] of (given ?? []).entries()) {
+    const dim = input.shape?.[axis];
+    if (typeof dim === 'string' && symbolsOf(dim).size === 1 && symbolsOf(dim).has(dim)) symbols.set(dim, extentGiven);
+  }
+}
+
+function checkOverrides(inputs: readonly Value[], overrides: ShapeOverrides): void {
+  const names = inputs.map((input) => input.name);
+  for (const [name, given] of overrides.shapes ?? []) {
+    const input = inputs.find((candidate) => candidate.name === name);
+    if (!input) throw new UserError('input-unknown', `The model has no input "${name}"${nearest(name, names)}.`);
+    const shape = input.shape;
+    const fits =
+      !shape ||
+      (shape.length === given.length && shape.every((dim, axis) => typeof dim !== 'number' || dim === given[axis]));
+    if (!fits) {
+      throw new UserError(
+        'input-shape',
+        `Input "${name}" is of shape [${shape.map((dim) => dim ?? '?').join(', ')}]; [${given.join(', ')}] does not fit it.`,
+      );
+    }
+  }
+  const known = new Set(inputs.flatMap((input) => (input.shape ?? []).flatMap((dim) => [...symbolsOf(dim)])));
+  for (const symbol of Object.keys(overrides.dims ?? {})) {
+    if (!known.has(symbol))
+      throw new UserError(
+        'input-shape',
+        `No input of the model has a dimension "${symbol}"${nearest(symbol, [...known])}.`,
+      );
+  }
+}

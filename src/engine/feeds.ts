@@ -1,0 +1,180 @@
+import { tensorOfNumbers } from '../data/cast.ts';
+import { randomNumbers } from '../data/shuffle.ts';
+import { UserError } from '../errors.ts';
+import { type DType, dtypeKind } from '../ir/dtype.ts';
+import type { Model, Value } from '../ir/graph.ts';
+import { elementCount, stringTensor, type Tensor } from '../ir/tensor.ts';
+import type { FeedBatch } from './compare.ts';
+import { comparedConstants, indexedExtents } from './feed-bounds.ts';
+import { firstGuess, fixShapes, requiredInputs, type ShapeOverrides, type SizeGuess } from './feed-shapes.ts';
+import { canExchange } from './ort-tensor.ts';
+import type { Session } from './session.ts';
+
+export interface FeedOptions extends ShapeOverrides {
+  readonly seed: number;
+  /** How many different batches; default 1. */
+  readonly count?: number;
+}
+
+/**
+ * Made-up inputs that a model can run on, where there is no data: shapes from the signature (symbols by their names),
+ * numbers by type and name (pictures, token ids below the embedding's size, masks of ones, positions, empty caches).
+ * The same seed gives the same inputs. What the signature leaves open is tried out on the session.
+ * @throws UserError when nothing tried makes the model run: shapes must then be given.
+ */
+export async function syntheticFeeds(model: Model, session: Session, options: FeedOptions): Promise<FeedBatch[]> {
+  let failure: unknown;
+  for (const attempt of attempts(model)) {
+    const first = randomFeeds(model, options, attempt);
+    try {
+      await session.run(first);
+    } catch (error) {
+      failure ??= error;
+      continue;
+    }
+    const batches: FeedBatch[] = [{ feeds: first, size: 1 }];
+    for (let index = 1; index < (options.count ?? 1); index++) {
+      batches.push({ feeds: randomFeeds(model, { ...options, seed: options.seed + index }, attempt), size: 1 });
+    }
+    return batches;
+  }
+  const why = failure instanceof Error ? failure.message : String(failure);
+  const names = requiredInputs(model).map((input) => `"${input.name}"`);
+  throw new UserError(
+    'synthetic-inputs',
+    `No made-up inputs were found that the model runs on; give shapes (--input-shape ${requiredInputs(model)[0]?.name ?? 'x'}=1x…) or data (--data) for ${names.join(', ')}. First failure: ${why}`,
+    { cause: failure },
+  );
+}
+
+/** Choices where the signature alone does not decide. */
+export interface Attempt {
+  readonly sizes: SizeGuess;
+  /** Which of the constants that a scalar is compared with is fed. */
+  readonly scalar: number;
+}
+
+/** Sizes that models commonly want, after the first guess; then other values for scalars. */
+function* attempts(model: Model): Generator<Attempt> {
+  yield { sizes: firstGuess, scalar: 0 };
+  const scalars = requiredInputs(model).some((input) => isWhole(input) && comparedConstants(input).length > 1)
+    ? [0, 1]
+    : [0];
+  for (const scalar of scalars) {
+    for (const size of [32, 64, 128, 224, 256, 320, 384, 512, 576, 640, 1024, 2048, 4096, 8000, 16000]) {
+      yield { sizes: { sequence: Math.min(size, 512), picture: Math.min(size, 1024), other: size }, scalar };
+    }
+    yield { sizes: { ...firstGuess, sequence: 1 }, scalar };
+  }
+}
+
+/** One set of inputs, from the signature alone. */
+export function randomFeeds(
+  model: Model,
+  options: FeedOptions,
+  attempt: Attempt = { sizes: firstGuess, scalar: 0 },
+): Map<string, Tensor> {
+  const shapes = fixShapes(model, options, attempt.sizes);
+  const feeds = new Map<string, Tensor>();
+  for (const [index, input] of requiredInputs(model).entries()) {
+    const { dtype } = input;
+    if (dtype === undefined || !canExchange(dtype)) {
+      const type = dtype ?? input.type?.kind ?? 'unknown';
+      throw new UserError(
+        'synthetic-inputs',
+        `Inputs cannot be made up for "${input.name}", which is of type ${type}.`,
+      );
+    }
+    const random = randomNumbers((options.seed * 1009 + index * 7919 + 1) >>> 0);
+    feeds.set(input.name, makeTensor(input, dtype, shapes.get(input.name) ?? [], random, attempt.scalar));
+  }
+  return feeds;
+}
+
+function isWhole(input: Value): boolean {
+  const kind = input.dtype === undefined ? undefined : dtypeKind(input.dtype);
+  return kind === 'int' || kind === 'uint';
+}
+
+const isMask = /mask/i;
+const isPosition = /position[_ -]?id|cache[_ -]?position|^pos(itions?)?$/i;
+const isSegment = /token[_ -]?type|segment/i;
+const isState = /state|cache|past|hidden|^[hc][0n]?$|mem/i;
+const isLength = /len(gth)?s?$/i;
+
+function makeTensor(
+  input: Value,
+  dtype: DType,
+  shape: readonly number[],
+  random: () => number,
+  scalar: number,
+): Tensor {
+  const count = elementCount(shape);
+  if (dtype === 'string')
+    return stringTensor(
+      shape,
+      Array.from({ length: count }, () => new TextEncoder().encode('a')),
+    );
+  const values = new Float64Array(count);
+  if (isMask.test(input.name)) values.fill(1);
+  else if (dtypeKind(dtype) === 'float') fillFloats(values, input, shape, random);
+  else if (dtype !== 'bool') fillWhole(values, input, shape, random, scalar);
+  return tensorOfNumbers(dtype, shape, values);
+}
+
+function fillWhole(
+  values: Float64Array,
+  input: Value,
+  shape: readonly number[],
+  random: () => number,
+  scalar: number,
+): void {
+  const [bound] = indexedExtents(input);
+  const wanted = comparedConstants(input);
+  if (isPosition.test(input.name)) {
+    const length = shape.at(-1) ?? 1;
+    for (let at = 0; at < values.length; at++) values[at] = at % length;
+  } else if (isSegment.test(input.name)) {
+    values.fill(0);
+  } else if (bound !== undefined) {
+    for (let at = 0; at < values.length; at++) values[at] = Math.floor(random() * bound);
+  } else if (values.length === 1 && wanted.length > 0) {
+    values.fill(wanted[Math.min(scalar, wanted.length - 1)] ?? 0);
+  } else if (isLength.test(input.name)) {
+    values.fill(1);
+  } else if (input.dtype === 'uint8' && shape.length >= 3) {
+    for (let at = 0; at < values.length; at++) values[at] = Math.floor(random() * 256);
+  } else {
+    for (let at = 0; at < values.length; at++) values[at] = Math.floor(random() * 4);
+  }
+}
+
+function fillFloats(values: Float64Array, input: Value, shape: readonly number[], random: () => number): void {
+  const [, channels = 0, height = 0, width = 0] = shape;
+  if (shape.length === 4 && channels <= 4 && height >= 16 && width >= 16) fillPicture(values, height, width, random);
+  else for (let at = 0; at < values.length; at++) values[at] = normal(random) * (isState.test(input.name) ? 0.1 : 1);
+}
+
+/** Smooth waves with some noise, mean 0 and variance about 1: nearer to a normalized photograph than white noise is. */
+function fillPicture(values: Float64Array, height: number, width: number, random: () => number): void {
+  const plane = height * width;
+  for (let start = 0; start < values.length; start += plane) {
+    const waves = Array.from({ length: 4 }, () => ({
+      x: (random() - 0.5) * 40,
+      y: (random() - 0.5) * 40,
+      phase: random() * 2 * Math.PI,
+    }));
+    for (let at = 0; at < plane; at++) {
+      const x = (at % width) / width;
+      const y = Math.floor(at / width) / height;
+      let value = 0.3 * normal(random);
+      for (const wave of waves) value += 0.67 * Math.sin(wave.x * x + wave.y * y + wave.phase);
+      values[start + at] = value;
+    }
+  }
+}
+
+/** Standard normal number (Box and Muller). */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
