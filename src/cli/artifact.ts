@@ -4,6 +4,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { openSession } from '../engine/session.ts';
 import type { Model } from '../ir/graph.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
+import { externalFiles } from '../onnx/external-files.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import { countOps } from '../pass/pipeline.ts';
@@ -88,7 +89,6 @@ function hasHalves(model: Model): boolean {
 }
 
 async function artifactFiles(file: string, model: Model): Promise<Artifact['files']> {
-  const { externalFiles } = await import('../onnx/external-files.ts');
   const names = externalFiles(model);
   const files = [];
   for (const [name, source] of [['model.onnx', file], ...names.map((one) => [one, join(dirname(file), one)])] as [string, string][]) {

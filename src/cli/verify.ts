@@ -14,8 +14,8 @@ export function promiseOf(steps: readonly Step[]): Numerics {
     const next = pass.numerics(options as never);
     if (next.kind === 'lossy') promise = promise.kind === 'lossy' ? { kind: 'lossy', sqnrDb: Math.min(promise.sqnrDb, next.sqnrDb) } : next;
     else if (next.kind === 'reordered' && promise.kind !== 'lossy') {
-      const { rtol, atol } = promise.kind === 'reordered' ? promise : { rtol: 0, atol: 0 };
-      promise = { kind: 'reordered', rtol: rtol + next.rtol, atol: atol + next.atol };
+      const before: { rtol: number; atol: number } = promise.kind === 'reordered' ? promise : { rtol: 0, atol: 0 };
+      promise = { kind: 'reordered', rtol: before.rtol + next.rtol, atol: before.atol + next.atol };
     }
   }
   return promise;
