@@ -36,6 +36,9 @@ export function readLinear(node: Node): Linear | string {
       return `its weights "${b.name}" are a graph input too, so a caller may replace them: make them a plain initializer`;
     if (constantOf(a))
       return `its constant "${a.name}" is the left operand: only right operands can be quantized as weights`;
+    if (b.producer && isComputed(b.producer)) {
+      return `its weights "${b.name}" are computed from constants by ${b.producer}: run simplify first`;
+    }
     return `it multiplies two activations ("${a.name}" and "${b.name}"): there are no weights to quantize`;
   }
   const { value, tensor, transposed } = found;
@@ -73,6 +76,13 @@ function constantMatrix(value: Value): { value: Value; tensor: Tensor; transpose
   if (!node || !source || inner?.shape.length !== 2) return undefined;
   const perm = node.ints('perm') ?? [1, 0];
   return { value: source, tensor: inner, transposed: perm[0] === 1 && perm[1] === 0 };
+}
+
+/** Made from constants alone, within a few steps. */
+function isComputed(node: Node, steps = 4): boolean {
+  return node.inputs.every(
+    (value) => !value || constantOf(value) || (steps > 0 && value.producer && isComputed(value.producer, steps - 1)),
+  );
 }
 
 /** float32 and float16 weights as float32 numbers; undefined for other types. */

@@ -36,6 +36,8 @@ export function embeddingRule(minElements: number): Rule {
       if (tensor.shape.length !== 2 || root.int('axis', 0) !== 0) {
         return miss(root, `its table "${table.name}" is not looked up by the rows of a matrix`, !small);
       }
+      // Narrow tables would pay more for the gathered scales than they save (and scales are such tables).
+      if ((tensor.shape[1] ?? 1) < 8) return miss(root, `the rows of its table "${table.name}" are too short`, false);
       if (small) return miss(root, `its table "${table.name}" has fewer than ${minElements} elements (--min-elements)`);
       const other = table.consumers.find(
         (node) => !node.is('Gather') || node.input(0) !== table || node.int('axis', 0) !== 0,
