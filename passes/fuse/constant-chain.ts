@@ -17,6 +17,7 @@ export const addChain: Rule = {
   id: 'add-chain',
   summary: 'merges constants added or subtracted one after the other',
   ops: ['Add', 'Sub'],
+  quiet: true,
   pattern: chain(['Add', 'Sub']),
   check: binaryOperand,
   apply: (match, edit) =>
@@ -28,14 +29,15 @@ export const mulChain: Rule = {
   id: 'mul-chain',
   summary: 'merges constants multiplied or divided by one after the other',
   ops: ['Mul', 'Div'],
+  quiet: true,
   pattern: chain(['Mul', 'Div']),
   check: binaryOperand,
   apply: (match, edit) => merge(match, edit, 'Mul', (a, b) => factor(match, 'inner', a) * factor(match, 'outer', b)),
 };
 
 function chain(ops: readonly string[]): OpPattern {
-  const inner: InputPattern = op(ops, [any('x'), constant('a', { far: true })], { as: 'inner', once: true });
-  return op(ops, [inner, constant('b', { far: true })], { as: 'outer' });
+  const inner: InputPattern = op(ops, [any('x'), constant('a')], { as: 'inner', once: true });
+  return op(ops, [inner, constant('b')], { as: 'outer' });
 }
 
 function signed(match: Match, name: string, value: number): number {

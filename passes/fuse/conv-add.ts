@@ -12,7 +12,7 @@ export const convAdd: Rule = {
   ops: ['Add', 'Sub'],
   pattern: op(
     ['Add', 'Sub'],
-    [op(convOps, [any('x'), any('w'), maybe(constant('b'))], { as: 'conv', once: true }), constant('c', { far: true })],
+    [op(convOps, [any('x'), any('w'), maybe(constant('b'))], { as: 'conv', once: true }), constant('c')],
   ),
   check: binaryOperand,
   apply(match, edit) {

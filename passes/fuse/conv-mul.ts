@@ -10,12 +10,10 @@ export const convMul: Rule = {
   id: 'conv-mul',
   summary: 'folds a constant factor (divisor) of a convolution into its weight and bias',
   ops: ['Mul', 'Div'],
+  quiet: true,
   pattern: op(
     ['Mul', 'Div'],
-    [
-      op(convOps, [any('x'), constant('w'), maybe(constant('b'))], { as: 'conv', once: true }),
-      constant('c', { far: true }),
-    ],
+    [op(convOps, [any('x'), constant('w'), maybe(constant('b'))], { as: 'conv', once: true }), constant('c')],
   ),
   check: binaryOperand,
   apply(match, edit) {

@@ -12,7 +12,7 @@ export const gemmAdd: Rule = {
   ops: ['Add', 'Sub'],
   pattern: op(
     ['Add', 'Sub'],
-    [op('Gemm', [any('x'), any('w'), maybe(constant('b'))], { as: 'gemm', once: true }), constant('c', { far: true })],
+    [op('Gemm', [any('x'), any('w'), maybe(constant('b'))], { as: 'gemm', once: true }), constant('c')],
   ),
   check: binaryOperand,
   apply(match, edit) {

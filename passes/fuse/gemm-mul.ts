@@ -10,12 +10,10 @@ export const gemmMul: Rule = {
   id: 'gemm-mul',
   summary: 'folds a constant factor (divisor) of a Gemm into its weight and bias',
   ops: ['Mul', 'Div'],
+  quiet: true,
   pattern: op(
     ['Mul', 'Div'],
-    [
-      op('Gemm', [any('x'), constant('w'), maybe(constant('b'))], { as: 'gemm', once: true }),
-      constant('c', { far: true }),
-    ],
+    [op('Gemm', [any('x'), constant('w'), maybe(constant('b'))], { as: 'gemm', once: true }), constant('c')],
   ),
   check: binaryOperand,
   apply(match, edit) {

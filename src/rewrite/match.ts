@@ -103,10 +103,10 @@ class Matcher {
   }
 
   /** Records a failed condition; yields nothing. */
-  #fail(state: Match, at: Node, why: string, far = false): undefined {
+  #fail(state: Match, at: Node, why: string): undefined {
     const depth = state.nodes.length;
     if (this.deepest && this.deepest.depth >= depth) return undefined;
-    this.deepest = { why, at, depth, near: depth >= 2 && !far };
+    this.deepest = { why, at, depth, near: depth >= 2 };
     return undefined;
   }
 
@@ -146,25 +146,27 @@ class Matcher {
         `${node} has ${node.inputs.length} inputs, more than the ${inputs.length} that are understood`,
       );
     }
-    yield* this.#inputs(inputs, node, node.inputs, 0, state);
+    yield* this.#inputs(pattern, node, node.inputs, 0, state);
     const [a, b] = node.inputs;
-    if (inputs.length === 2 && a !== b && commutes(node)) yield* this.#inputs(inputs, node, [b, a], 0, state);
+    if (inputs.length === 2 && a !== b && commutes(node)) yield* this.#inputs(pattern, node, [b, a], 0, state);
   }
 
+  /** Input number `position` in the pattern's order, and those behind it. */
   *#inputs(
-    patterns: readonly InputPattern[],
+    parent: OpPattern,
     node: Node,
     values: readonly (Value | undefined)[],
-    index: number,
+    position: number,
     state: Match,
   ): Generator<Match, undefined> {
-    const pattern = patterns[index];
-    if (!pattern) {
+    const index = parent.order[position];
+    const pattern = index === undefined ? undefined : parent.inputs?.[index];
+    if (index === undefined || !pattern) {
       yield state;
       return;
     }
     for (const next of this.#input(pattern, node, values[index], index, state)) {
-      yield* this.#inputs(patterns, node, values, index + 1, next);
+      yield* this.#inputs(parent, node, values, position + 1, next);
     }
   }
 
@@ -200,7 +202,7 @@ class Matcher {
     }
     if (pattern.kind === 'constant') {
       const tensor = constantOf(value);
-      if (!tensor) return this.#fail(state, node, notConstant(value, node), pattern.far);
+      if (!tensor) return this.#fail(state, node, notConstant(value, node));
       const bound = state.withValue(value, pattern.name);
       if (!bound) return this.#fail(state, node, otherValue(value, node));
       const answer = pattern.where?.(tensor, value, bound) ?? true;

@@ -38,8 +38,6 @@ export interface ConstantPattern {
   readonly kind: 'constant';
   readonly name: string | undefined;
   readonly where: ((tensor: Tensor, value: Value, match: Match) => Answer) | undefined;
-  /** A value that is not constant here makes it another pattern altogether, nothing worth reporting. */
-  readonly far: boolean;
 }
 
 export interface MaybePattern {
@@ -62,6 +60,8 @@ export interface OpPattern {
   readonly ops: readonly string[];
   /** Undefined: whatever inputs the node has. */
   readonly inputs: readonly InputPattern[] | undefined;
+  /** Order in which the inputs are looked at: operators last, so that a miss among the others is a miss of this node. */
+  readonly order: readonly number[];
   readonly as: string | undefined;
   readonly attrs: Readonly<Record<string, (attr: Attr | undefined) => Answer>>;
   readonly once: boolean;
@@ -86,11 +86,8 @@ export function any(name?: string, where?: AnyPattern['where']): AnyPattern {
   return { kind: 'any', name, where };
 }
 
-export function constant(
-  name?: string,
-  options: { where?: ConstantPattern['where']; far?: boolean } = {},
-): ConstantPattern {
-  return { kind: 'constant', name, where: options.where, far: options.far ?? false };
+export function constant(name?: string, where?: ConstantPattern['where']): ConstantPattern {
+  return { kind: 'constant', name, where };
 }
 
 export function maybe(pattern: InputPattern): MaybePattern {
@@ -115,12 +112,19 @@ export function op(
     kind: 'op',
     ops: typeof ops === 'string' ? [ops] : ops,
     inputs,
+    order: inputs ? [...inputs.keys()].sort((a, b) => goesUp(inputs[a]) - goesUp(inputs[b])) : [],
     as: options.as,
     attrs: options.attrs ?? {},
     once: options.once ?? false,
     output: options.output ?? 0,
     where: options.where,
   };
+}
+
+/** 1 for patterns that look at the producer of a value. */
+function goesUp(pattern: InputPattern | undefined): number {
+  if (pattern?.kind === 'maybe') return goesUp(pattern.pattern);
+  return pattern?.kind === 'op' || pattern?.kind === 'oneOf' ? 1 : 0;
 }
 
 /** Attribute equals `expected`; `fallback` is the operator's default for a missing attribute. */

@@ -42,6 +42,8 @@ export interface Rule {
   /** Root operators (`domain.Op` outside the default domain); `*` for all. */
   readonly ops: readonly string[];
   readonly pattern?: OpPattern;
+  /** The pattern is so common in parts that its misses are told only when asked for; those of `check` and `apply` are not. */
+  readonly quiet?: boolean;
   check?(match: Match, site: Site): Answer | Miss;
   /** Edits the graph. Returning a Miss says that nothing was changed. */
   apply(match: Match, edit: Edit): Applied;
@@ -59,7 +61,7 @@ export function matchRule(rule: Rule, node: Node, site: Site): { readonly match:
   let match: Match;
   if (rule.pattern) {
     const result = matchNode(rule.pattern, node);
-    if ('miss' in result) return result;
+    if ('miss' in result) return rule.quiet ? { miss: { ...result.miss, near: false } } : result;
     match = result.match;
   } else {
     for (const [name, attr] of node.attrs) {
