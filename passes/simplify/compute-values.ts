@@ -1,3 +1,4 @@
+import { UserError } from '../../src/errors.ts';
 import { cloneGraph } from '../../src/ir/clone.ts';
 import { constantOf } from '../../src/ir/constant.ts';
 import { capturedValues, Graph, Model, type Node, type Value } from '../../src/ir/graph.ts';
@@ -31,7 +32,8 @@ export async function computeValues(
     try {
       for (const [value, tensor] of await compute(model, chunk, wanted, new Map(), ctx.compute))
         results.set(value, tensor);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
       // One of them has no kernel or does not fit: find out which, one at a time.
       await computeOneByOne(model, chunk, wanted, results, ctx, failed);
     }
@@ -59,10 +61,8 @@ async function computeOneByOne(
         if (wanted.has(value)) results.set(value, tensor);
       }
     } catch (error) {
-      failed.set(
-        node,
-        `the runtime cannot compute it: ${firstLine(error instanceof Error ? error.message : String(error))}`,
-      );
+      if (!(error instanceof UserError)) throw error;
+      failed.set(node, `the runtime cannot compute it: ${firstLine(error.message)}`);
     }
   }
 }
