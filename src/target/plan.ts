@@ -94,7 +94,7 @@ export function planBundle<T extends OptionTable>(
       inputs: artifact.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
       outputs: artifact.outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
       labels: artifact.labels ?? null,
-      providers: target.providers,
+      providers: support.providers ?? target.providers,
       runtime: { package: target.runtime.package, version: target.runtime.version },
       requires: { irVersion: artifact.irVersion, opsets: sortedRecord(artifact.opsets) },
       commands: { install: install ?? null, start },

@@ -19,6 +19,8 @@ export interface Artifact {
   readonly opsets: Readonly<Record<string, number>>;
   /** Operators by `domain:op` ('' domain without colon) with their count. */
   readonly ops: Readonly<Record<string, number>>;
+  /** Bytes of initializers by element type, where known: { float16: 1200, int8: 64000 }. */
+  readonly weightBytes?: Readonly<Record<string, number>>;
   readonly golden: readonly GoldenCase[];
   /** From the dataset, where there is one. */
   readonly labels: readonly string[] | undefined;
@@ -51,6 +53,8 @@ export interface Support {
   readonly ok: boolean;
   /** Sentences: why not, or what to know. */
   readonly because: readonly string[];
+  /** Providers that this very model runs on in the bundle, the one that decides first; default the target's. */
+  readonly providers?: readonly string[];
 }
 
 export interface Target<T extends OptionTable = OptionTable> {

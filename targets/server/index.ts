@@ -22,15 +22,18 @@ const literals: Readonly<Record<string, string>> = {
   '.dockerignore': 'dot-dockerignore',
 };
 
+/** `registry:port/path/name:tag@digest`, without what could break out of its line. */
+const imageReference = /^[a-z0-9][\w./:@-]*$/i;
+
 /** The image copies the golden cases, which the server warms up with; a bundle without any has no such folder. */
-function dockerfile(artifact: Artifact): string {
-  const text = literalText('server', 'Dockerfile');
+function dockerfile(artifact: Artifact, baseImage: string): string {
+  const text = literalText('server', 'Dockerfile').replace(/^ARG BASE_IMAGE=.*$/m, `ARG BASE_IMAGE=${baseImage}`);
   return artifact.golden.length > 0 ? text : text.replace(/^COPY golden .*\n/m, '');
 }
 
-function* emit(artifact: Artifact): Iterable<BundleFile> {
+function* emit(artifact: Artifact, { baseImage }: { readonly baseImage: string }): Iterable<BundleFile> {
   for (const [path, name] of Object.entries(literals)) yield { path, from: literalPath('server', name) };
-  yield { path: 'Dockerfile', bytes: dockerfile(artifact) };
+  yield { path: 'Dockerfile', bytes: dockerfile(artifact, baseImage) };
   yield { path: 'README.md', bytes: readme(artifact) };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
 }
@@ -40,14 +43,14 @@ export const server = defineTarget({
   id: 'server',
   summary: 'Node.js HTTP server: Open Inference Protocol v2, health checks, Dockerfile',
   options: {
-    batchHint: opt.boolean(true, 'mention in the notes when the model has no variable batch dimension'),
+    baseImage: opt.string('node:22-bookworm-slim', 'base image of the Dockerfile, with glibc; name@sha256:… pins it'),
   },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
-  supports(artifact, options) {
+  supports(artifact, { baseImage }) {
     const objections = runtimeObjections(artifact);
-    if (objections.length > 0) return { ok: false, because: objections };
-    return { ok: true, because: options.batchHint ? batchNotes(artifact) : [] };
+    if (!imageReference.test(baseImage)) objections.push(`"${baseImage}" is not the name of a container image.`);
+    return objections.length > 0 ? { ok: false, because: objections } : { ok: true, because: batchNotes(artifact) };
   },
   emit,
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node server.mjs', kind: 'http-v2' }),

@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, type Dirent } from 'node:fs';
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../errors.ts';
+import { type Manifest, type ManifestFile, manifestName, parseManifest } from './manifest.ts';
+import { checkPaths } from './path.ts';
+
+export interface Finding {
+  readonly code: string;
+  readonly message: string;
+  /** Bundle path of the file it is about. */
+  readonly file?: string;
+}
+
+/** What installing a bundle puts beside its files; everything else must be in the manifest. */
+const installed = 'node_modules';
+const maxManifestBytes = 64_000_000;
+
+/**
+ * Reads and validates the manifest of a bundle folder.
+ * @throws UserError `bundle-open` where there is none, `bundle-manifest` or `bundle-path` where it is wrong.
+ */
+export async function readManifest(dir: string): Promise<Manifest> {
+  const place = join(dir, manifestName);
+  let text: string;
+  try {
+    const info = await lstat(place);
+    if (!info.isFile()) throw new UserError('bundle-manifest', `${manifestName} in ${dir} is not a plain file.`);
+    if (info.size > maxManifestBytes) {
+      throw new UserError(
+        'bundle-manifest',
+        `${manifestName} in ${dir} has ${info.size} bytes; ${maxManifestBytes} is the limit.`,
+      );
+    }
+    text = await readFile(place, 'utf8');
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new UserError('bundle-open', `${dir} is not a bundle: ${manifestName} cannot be read (${code}).`, {
+      cause: error,
+    });
+  }
+  const manifest = parseManifest(text);
+  checkPaths([manifestName, ...manifest.files.map(({ path }) => path)]);
+  return manifest;
+}
+
+/** Compares a bundle folder with its manifest: every listed file there, whole and unchanged, and nothing else. Runs nothing. */
+export async function inspectBundle(dir: string, manifest: Manifest, signal?: AbortSignal): Promise<Finding[]> {
+  const findings = referenceFindings(manifest);
+  const listed = new Set(manifest.files.map(({ path }) => path));
+  for await (const [path, entry] of walk(dir, '')) {
+    if (entry.isSymbolicLink()) {
+      findings.push({
+        code: 'symlink',
+        message: `${path} is a symbolic link; a bundle holds real files only.`,
+        file: path,
+      });
+      listed.delete(path);
+    } else if (!listed.has(path) && path !== manifestName) {
+      findings.push({ code: 'extra-file', message: `${path} is not in ${manifestName}.`, file: path });
+    }
+  }
+  for (const row of manifest.files) {
+    signal?.throwIfAborted();
+    const finding = listed.has(row.path) ? await fileFinding(dir, row) : undefined;
+    if (finding) findings.push(finding);
+  }
+  return findings;
+}
+
+/** Files that the manifest speaks of elsewhere must be among its files. */
+function referenceFindings(manifest: Manifest): Finding[] {
+  const listed = new Map(manifest.files.map((row) => [row.path, row]));
+  const named = [
+    ...manifest.model.files.map(({ path }) => path),
+    ...manifest.golden.flatMap(({ inputs, outputs }) => [...inputs, ...outputs].map(({ file }) => file)),
+  ];
+  const findings: Finding[] = named
+    .filter((path) => !listed.has(path))
+    .map((path) => ({
+      code: 'unlisted-file',
+      message: `${manifestName} uses "${path}" without listing it.`,
+      file: path,
+    }));
+  const main = listed.get(manifest.model.files[0]?.path ?? '');
+  if (main && main.sha256 !== manifest.model.sha256) {
+    findings.push({
+      code: 'model-digest',
+      message: `${manifestName} gives two digests for ${main.path}.`,
+      file: main.path,
+    });
+  }
+  return findings;
+}
+
+async function* walk(dir: string, under: string): AsyncIterable<[path: string, entry: Dirent]> {
+  const entries = await readdir(join(dir, under), { withFileTypes: true });
+  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const path = under === '' ? entry.name : `${under}/${entry.name}`;
+    if (path === installed && entry.isDirectory()) continue;
+    if (entry.isDirectory()) yield* walk(dir, path);
+    else yield [path, entry];
+  }
+}
+
+async function fileFinding(dir: string, { path, bytes, sha256 }: ManifestFile): Promise<Finding | undefined> {
+  const place = join(dir, path);
+  let size: number;
+  try {
+    const info = await lstat(place);
+    if (!info.isFile()) return { code: 'not-a-file', message: `${path} is not a plain file.`, file: path };
+    size = info.size;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
+    return { code: 'missing-file', message: `${path} is missing.`, file: path };
+  }
+  if (size !== bytes) {
+    return { code: 'size-mismatch', message: `${path} has ${size} bytes; ${manifestName} says ${bytes}.`, file: path };
+  }
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(place, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  if (hash.digest('hex') === sha256) return undefined;
+  return {
+    code: 'hash-mismatch',
+    message: `${path} was changed: its SHA-256 is not the one in ${manifestName}.`,
+    file: path,
+  };
+}

@@ -1,0 +1,193 @@
+import { toHalf } from '../kernels/f16.ts';
+import { elementsOf } from './compare.ts';
+import { packStrings } from './golden.ts';
+import type { Finding } from './inspect.ts';
+import type { Manifest } from './manifest.ts';
+import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
+
+/** ONNX element type ↔ datatype of the Open Inference Protocol v2. */
+const datatypes: Readonly<Record<string, string>> = {
+  bool: 'BOOL',
+  string: 'BYTES',
+  float16: 'FP16',
+  float32: 'FP32',
+  float64: 'FP64',
+  int8: 'INT8',
+  int16: 'INT16',
+  int32: 'INT32',
+  int64: 'INT64',
+  uint8: 'UINT8',
+  uint16: 'UINT16',
+  uint32: 'UINT32',
+  uint64: 'UINT64',
+};
+const dtypes = new Map(Object.entries(datatypes).map(([dtype, datatype]) => [datatype, dtype]));
+
+/** Requests as text grow with their numbers; larger ones are replayed as binary only. */
+const maxJsonElements = 2_000_000;
+
+interface ResponseOutput {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data?: readonly unknown[];
+  readonly parameters?: { readonly binary_data_size?: number };
+}
+
+/** The server answered something other than an inference. */
+class Refused extends Error {}
+
+/** Sends every golden case to a running server, as JSON where JSON can carry it and as binary tensors, and judges the answers. */
+export async function replayHttp(
+  url: string,
+  manifest: Manifest,
+  cases: readonly LoadedCase[],
+  findings: Finding[],
+): Promise<Replay[]> {
+  const model = `${url}/v2/models/${encodeURIComponent(manifest.model.name)}`;
+  await checkMetadata(model, manifest, findings);
+  const replays: Replay[] = [];
+  const inJson = cases.filter(({ inputs, outputs }) => [...inputs, ...outputs].every(fitsJson));
+  for (const [how, chosen, send] of [
+    ['JSON over HTTP', inJson, sendJson],
+    ['binary tensors over HTTP', cases, sendBinary],
+  ] as const) {
+    if (chosen.length === 0) continue;
+    const outputs: GotTensor[][] = [];
+    try {
+      for (const one of chosen) outputs.push(await send(`${model}/infer`, one));
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      findings.push({ code: 'inference-failed', message: `Case ${outputs.length} (${how}): ${error.message}` });
+      replays.push({ provider: 'cpu', how, cases: chosen.length, maxAbs: 0, ok: false });
+      continue;
+    }
+    replays.push(judge({ provider: 'cpu', how }, chosen, outputs, findings));
+  }
+  return replays;
+}
+
+async function checkMetadata(model: string, manifest: Manifest, findings: Finding[]): Promise<void> {
+  const response = await fetch(model);
+  const body = (await response.json()) as { inputs?: unknown; outputs?: unknown };
+  const expected = (values: Manifest['inputs']): unknown =>
+    values.map(({ name, dtype, shape }) => ({
+      name,
+      datatype: datatypes[dtype],
+      shape: (shape ?? [null]).map((dim) => (typeof dim === 'number' ? dim : -1)),
+    }));
+  for (const role of ['inputs', 'outputs'] as const) {
+    if (JSON.stringify(body[role]) !== JSON.stringify(expected(manifest[role]))) {
+      findings.push({ code: 'metadata-mismatch', message: `The server describes other ${role} than the manifest.` });
+    }
+  }
+}
+
+function fitsJson({ dtype, bytes }: LoadedTensor): boolean {
+  const elements = elementsOf(dtype, bytes);
+  if (!elements || elements.length > maxJsonElements) return false;
+  for (let i = 0; i < elements.length; i++) {
+    const value = elements[i];
+    if (
+      typeof value === 'bigint'
+        ? !Number.isSafeInteger(Number(value))
+        : typeof value === 'number' && !Number.isFinite(value)
+    ) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function jsonData({ dtype, bytes }: LoadedTensor): unknown[] {
+  const elements: ArrayLike<unknown> = elementsOf(dtype, bytes) ?? [];
+  return Array.from(elements, (value) => {
+    if (dtype === 'bool') return value !== 0;
+    return typeof value === 'bigint' ? Number(value) : value;
+  });
+}
+
+function head({ name, dtype, shape }: LoadedTensor): {
+  name: string;
+  datatype: string | undefined;
+  shape: readonly number[];
+} {
+  return { name, datatype: datatypes[dtype], shape };
+}
+
+async function post(url: string, body: string | Uint8Array, headers: Record<string, string>): Promise<Response> {
+  // A copy into a plain ArrayBuffer is what fetch's types ask for.
+  const response = await fetch(url, {
+    method: 'POST',
+    headers,
+    body: typeof body === 'string' ? body : new Uint8Array(body),
+  });
+  if (response.ok) return response;
+  throw new Refused(`the server answers ${response.status}: ${(await response.text()).slice(0, 500)}`);
+}
+
+async function sendJson(url: string, { inputs }: LoadedCase): Promise<GotTensor[]> {
+  const request = { id: 'mlpack-check', inputs: inputs.map((tensor) => ({ ...head(tensor), data: jsonData(tensor) })) };
+  const response = await post(url, JSON.stringify(request), { 'content-type': 'application/json' });
+  const { id, outputs } = (await response.json()) as { id?: string; outputs: ResponseOutput[] };
+  if (id !== request.id) throw new Refused('the answer does not carry the id of the request');
+  return outputs.map(({ name, datatype, shape, data }) => {
+    const dtype = dtypes.get(datatype) ?? datatype;
+    return { name, dtype, shape, bytes: bytesOfJson(dtype, data ?? []) };
+  });
+}
+
+/** Bytes of a flat JSON list, for the one comparison that all ways share. */
+function bytesOfJson(dtype: string, data: readonly unknown[]): Uint8Array {
+  if (dtype === 'string') return packStrings(data.map(String));
+  const numbers = data.map(Number);
+  const view = (store: { readonly buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(store.buffer as ArrayBuffer);
+  switch (dtype) {
+    case 'float32':
+      return view(Float32Array.from(numbers));
+    case 'float64':
+      return view(Float64Array.from(numbers));
+    case 'float16':
+      return view(Uint16Array.from(numbers, toHalf));
+    case 'int8':
+      return view(Int8Array.from(numbers));
+    case 'int16':
+      return view(Int16Array.from(numbers));
+    case 'int32':
+      return view(Int32Array.from(numbers));
+    case 'int64':
+      return view(BigInt64Array.from(numbers, BigInt));
+    case 'uint16':
+      return view(Uint16Array.from(numbers));
+    case 'uint32':
+      return view(Uint32Array.from(numbers));
+    case 'uint64':
+      return view(BigUint64Array.from(numbers, BigInt));
+    default:
+      return Uint8Array.from(numbers);
+  }
+}
+
+async function sendBinary(url: string, { inputs }: LoadedCase): Promise<GotTensor[]> {
+  const request = {
+    parameters: { binary_data_output: true },
+    inputs: inputs.map((tensor) => ({ ...head(tensor), parameters: { binary_data_size: tensor.bytes.length } })),
+  };
+  const json = Buffer.from(JSON.stringify(request), 'utf8');
+  const body = Buffer.concat([json, ...inputs.map(({ bytes }) => bytes)]);
+  const response = await post(url, body, {
+    'content-type': 'application/octet-stream',
+    'inference-header-content-length': String(json.length),
+  });
+  const answer = Buffer.from(await response.arrayBuffer());
+  const length = Number(response.headers.get('inference-header-content-length') ?? Number.NaN);
+  if (!(length <= answer.length)) throw new Refused('the answer has no valid Inference-Header-Content-Length');
+  const { outputs } = JSON.parse(answer.toString('utf8', 0, length)) as { outputs: ResponseOutput[] };
+  let at = length;
+  return outputs.map(({ name, datatype, shape, parameters }) => {
+    const size = parameters?.binary_data_size ?? 0;
+    const bytes = new Uint8Array(answer.subarray(at, at + size));
+    at += size;
+    return { name, dtype: dtypes.get(datatype) ?? datatype, shape, bytes };
+  });
+}

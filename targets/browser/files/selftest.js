@@ -1,0 +1,89 @@
+/**
+ * Replays the golden cases of mlpack.json in this browser. `mlpackSelfTest` on the window is a promise of the outcome, with
+ * every output as base64, for `mlpack check`, which does its own comparison.
+ */
+import { load } from './mlpack-model/index.js';
+import { goldenFeeds, numbersOf, readManifest, readTensor } from './golden.js';
+
+function toBase64(bytes) {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(text);
+}
+
+/** Little-endian bytes of an output; strings with their lengths in front. */
+function outputBytes({ data, type }) {
+  if (type !== 'string') return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  const parts = data.map((text) => new TextEncoder().encode(text));
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + 4 + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    new DataView(bytes.buffer).setUint32(at, part.length, true);
+    bytes.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  return bytes;
+}
+
+/** Largest |got − expected|, and whether every element is within atol + rtol · |expected|. */
+function compare(got, expected, { rtol, atol }) {
+  let maxAbs = 0;
+  let ok = got.length === expected.length;
+  for (let i = 0; i < expected.length && ok; i++) {
+    const [a, b] = [got[i], expected[i]];
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    const difference = Math.abs(Number(a) - Number(b));
+    maxAbs = Math.max(maxAbs, difference);
+    if (!(difference <= atol + rtol * Math.abs(Number(b)))) ok = false;
+  }
+  return { ok, maxAbs };
+}
+
+function addRow(cells, ok) {
+  const row = document.querySelector('#cases tbody').insertRow();
+  row.className = ok ? 'good' : 'bad';
+  for (const cell of cells) row.insertCell().textContent = cell;
+}
+
+async function replay(model, golden, n) {
+  const feeds = await goldenFeeds(golden);
+  const started = performance.now();
+  const outputs = await model.run(feeds);
+  const ms = performance.now() - started;
+  const rows = [];
+  for (const expected of golden.outputs) {
+    const got = outputs[expected.name];
+    const recorded = await readTensor(expected);
+    const { ok, maxAbs } = compare(numbersOf(got.data, got.type), numbersOf(recorded.data, got.type), golden.tolerance);
+    const allowed = `${golden.tolerance.atol} + ${golden.tolerance.rtol}·|x|`;
+    addRow([n, expected.name, maxAbs.toExponential(2), allowed, `${ms.toFixed(1)} ms`], ok);
+    rows.push({ name: expected.name, dtype: got.type, shape: got.dims, base64: toBase64(outputBytes(got)), ok });
+  }
+  return { ms, outputs: rows };
+}
+
+async function selfTest() {
+  const query = new URLSearchParams(location.search);
+  const threads = query.has('threads') ? Number(query.get('threads')) : undefined;
+  const model = await load({ provider: query.get('provider') ?? 'auto', threads });
+  const manifest = await readManifest();
+  const cases = [];
+  for (const [n, golden] of manifest.golden.entries()) cases.push(await replay(model, golden, n));
+  const { provider, adapter, reasons } = model;
+  await model.dispose();
+  return { provider, threads: model.threads, adapter: adapter ?? null, reasons, cases };
+}
+
+const status = document.querySelector('#status');
+window.mlpackSelfTest = selfTest().then(
+  (result) => {
+    const good = result.cases.every(({ outputs }) => outputs.every(({ ok }) => ok));
+    const where = result.provider === 'wasm' ? `WebAssembly, ${result.threads} thread(s)` : `WebGPU (${result.adapter})`;
+    status.textContent = `${good ? 'All recorded outputs agree' : 'Some outputs differ'}: ${where}.`;
+    return result;
+  },
+  (error) => {
+    status.textContent = error.message;
+    return { error: error.message, code: error.code ?? null };
+  },
+);

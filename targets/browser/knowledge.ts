@@ -1,0 +1,132 @@
+import type { Artifact } from '../../src/target/target.ts';
+
+export type WebProvider = 'wasm' | 'webgpu';
+
+/** What running the model in a browser comes to: providers, best first, and what to know about them. */
+export interface Assessment {
+  readonly providers: readonly WebProvider[];
+  readonly webgpuFeatures: readonly string[];
+  /** Weights are dequantized once at load instead of on every run. */
+  readonly foldWeights: boolean;
+  readonly notes: readonly string[];
+}
+
+/** Weight-only formats that only the WebGPU provider has a fast kernel for. */
+const blockwise = ['com.microsoft:MatMulNBits', 'com.microsoft:MatMulBnb4', 'com.microsoft:GatherBlockQuantized'];
+
+/** int8 arithmetic: WASM has kernels, WebGPU hands these nodes back to the CPU with a copy each way. */
+const int8 = [
+  'QuantizeLinear',
+  'DynamicQuantizeLinear',
+  'MatMulInteger',
+  'ConvInteger',
+  'QLinearConv',
+  'QLinearMatMul',
+  'com.microsoft:QGemm',
+  'com.microsoft:QLinearAdd',
+  'com.microsoft:QLinearMul',
+  'com.microsoft:QLinearConcat',
+  'com.microsoft:QLinearGlobalAveragePool',
+  'com.microsoft:QLinearAveragePool',
+  'com.microsoft:QLinearSoftmax',
+  'com.microsoft:QAttention',
+  'com.microsoft:DynamicQuantizeMatMul',
+  'com.microsoft:MatMulIntegerToFloat',
+];
+
+/** Control flow, recurrence, selection and strings, which the WebGPU provider does not have (operator list of onnxruntime-web). */
+const notOnWebgpu = [
+  'LSTM',
+  'GRU',
+  'RNN',
+  'Loop',
+  'Scan',
+  'NonMaxSuppression',
+  'NonZero',
+  'StringNormalizer',
+  'Unique',
+];
+
+/**
+ * Below this a model's arithmetic is small next to the cost of dispatching it to a GPU and of the larger runtime, so that
+ * WebAssembly goes first. A rule of thumb until the loader measures on the visitor's device.
+ */
+const smallModelBytes = 8_000_000;
+
+function present(artifact: Artifact, names: readonly string[]): string[] {
+  return names.filter((name) => (artifact.ops[name] ?? 0) > 0);
+}
+
+function has16BitWeights({ weightBytes, inputs, outputs }: Artifact): boolean {
+  if ((weightBytes?.float16 ?? 0) > 0) return true;
+  return [...inputs, ...outputs].some(({ dtype }) => dtype === 'float16');
+}
+
+/**
+ * Which provider goes first, by what the operators of the model run on in onnxruntime-web 1.30 (measured: placement with CPU
+ * fallback switched off, and speed against float32; the figures are in docs/architecture.md).
+ */
+export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assessment {
+  const notes: string[] = [];
+  const blocks = present(artifact, blockwise);
+  const quantized = present(artifact, int8);
+  const ml = Object.keys(artifact.ops).filter((op) => op.startsWith('ai.onnx.ml:'));
+  const foreign = [...present(artifact, notOnWebgpu), ...ml];
+  const half = has16BitWeights(artifact);
+  const onlyDequantizes = (artifact.ops.DequantizeLinear ?? 0) > 0 && quantized.length === 0;
+
+  const preferred = preference(artifact, { blocks, quantized, foreign, half });
+  const providers = choose(preferred, wanted);
+  const gpu = providers.includes('webgpu');
+  if (blocks.length > 0) {
+    const names = blocks.map(plainName).join(', ');
+    notes.push(
+      providers[0] === 'wasm'
+        ? `${names} on WebAssembly is 11 to 15 times slower than float32 at batch 1: it is meant for WebGPU.`
+        : `Where WebGPU is missing, ${names} runs on WebAssembly, 11 to 15 times slower than float32 at batch 1.`,
+    );
+  }
+  if (quantized.length > 0 && gpu) {
+    notes.push(`${quantized.map(plainName).join(', ')} run on the CPU also under WebGPU, with copies in between.`);
+  }
+  if ((artifact.ops.ConvInteger ?? 0) > 0 && (artifact.weightBytes?.int8 ?? 0) > 0) {
+    notes.push(
+      'ConvInteger with signed weights is about 5 times slower than float32 on WebAssembly; unsigned weights are faster.',
+    );
+  }
+  if (foreign.length > 0 && gpu) notes.push(`${foreign.map(plainName).join(', ')} run on the CPU also under WebGPU.`);
+  if (half && providers[0] === 'wasm') {
+    notes.push('16-bit floats make the download smaller; WebAssembly computes in 32 bits, at the same speed.');
+  }
+  return {
+    providers,
+    webgpuFeatures: half ? ['shader-f16'] : [],
+    foldWeights: onlyDequantizes,
+    notes,
+  };
+}
+
+interface Found {
+  readonly blocks: readonly string[];
+  readonly quantized: readonly string[];
+  readonly foreign: readonly string[];
+  readonly half: boolean;
+}
+
+function preference(artifact: Artifact, { blocks, quantized, foreign, half }: Found): readonly WebProvider[] {
+  if (blocks.length > 0) return ['webgpu', 'wasm'];
+  if (quantized.length > 0 || foreign.length > 0) return ['wasm'];
+  if (half) return ['webgpu', 'wasm'];
+  const bytes = artifact.files.reduce((sum, file) => sum + file.bytes, 0);
+  return bytes < smallModelBytes ? ['wasm', 'webgpu'] : ['webgpu', 'wasm'];
+}
+
+/** WebAssembly is always there as the way that works everywhere. */
+function choose(preferred: readonly WebProvider[], wanted: 'auto' | WebProvider): readonly WebProvider[] {
+  if (wanted === 'auto') return preferred;
+  return wanted === 'wasm' ? ['wasm'] : ['webgpu', 'wasm'];
+}
+
+function plainName(op: string): string {
+  return op.slice(op.indexOf(':') + 1);
+}

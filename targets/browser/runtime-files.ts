@@ -1,0 +1,46 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../../src/errors.ts';
+import { dependencyRoot } from '../../src/target/package-root.ts';
+import { ortVersion } from '../../src/target/runtime.ts';
+import type { BundleFile } from '../../src/target/target.ts';
+
+/** The builds of onnxruntime-web that a bundle can carry. */
+export type RuntimeId = 'wasm' | 'jspi' | 'asyncify';
+
+/** Entry script, its glue and the WebAssembly module: the external form, which fetches only what is listed here. */
+const files: Readonly<Record<RuntimeId, readonly [script: string, mjs: string, wasm: string]>> = {
+  wasm: ['ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs', 'ort-wasm-simd-threaded.wasm'],
+  jspi: ['ort.jspi.min.mjs', 'ort-wasm-simd-threaded.jspi.mjs', 'ort-wasm-simd-threaded.jspi.wasm'],
+  asyncify: ['ort.webgpu.min.mjs', 'ort-wasm-simd-threaded.asyncify.mjs', 'ort-wasm-simd-threaded.asyncify.wasm'],
+};
+
+/** A runtime as model.json names it; URLs relative to `mlpack-model/`. */
+export interface RuntimeEntry {
+  readonly script: string;
+  readonly mjs: string;
+  readonly wasm: string;
+  /** Of all three, before compression. */
+  readonly bytes: number;
+}
+
+function source(name: string): string {
+  const root = dependencyRoot('onnxruntime-web', ortVersion);
+  if (root === undefined) {
+    throw new UserError(
+      'dependency-missing',
+      `The browser target needs the npm package onnxruntime-web ${ortVersion}, which is not installed; run npm install onnxruntime-web@${ortVersion}.`,
+    );
+  }
+  return join(root, 'dist', name);
+}
+
+export function runtimeEntry(id: RuntimeId): RuntimeEntry {
+  const [script, mjs, wasm] = files[id];
+  const bytes = files[id].reduce((sum, name) => sum + statSync(source(name)).size, 0);
+  return { script: `runtime/${script}`, mjs: `runtime/${mjs}`, wasm: `runtime/${wasm}`, bytes };
+}
+
+export function runtimeFiles(id: RuntimeId): BundleFile[] {
+  return files[id].map((name) => ({ path: `mlpack-model/runtime/${name}`, from: source(name) }));
+}
