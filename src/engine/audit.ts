@@ -55,7 +55,7 @@ const plumbing = new Set([
  * @param model a file, or a model of the IR.
  * @throws UserError when the runtime refuses the model.
  */
-export async function audit(
+export async function auditModel(
   model: Model | string,
   options: Pick<SessionOptions, 'extra' | 'label'> = {},
 ): Promise<Audit> {

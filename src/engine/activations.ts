@@ -1,0 +1,123 @@
+import { numbersOf } from '../data/cast.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { dtypeKind } from '../ir/dtype.ts';
+import type { Model, Value } from '../ir/graph.ts';
+import type { ActivationRange, Activations } from '../pass/pass.ts';
+import type { IoInfo } from '../report/report.ts';
+import type { FeedBatches } from './compare.ts';
+import { requiredInputs } from './feed-shapes.ts';
+import { syntheticFeeds } from './feeds.ts';
+import { observable, observe } from './observe.ts';
+import { openModel } from './open-model.ts';
+
+export interface ActivationOptions {
+  readonly seed: number;
+  readonly signal?: AbortSignal;
+  /** At most so many samples, default 128. */
+  readonly samples?: number;
+}
+
+/**
+ * Activation statistics from a data set: its calibration samples, or, when it has none, evaluation samples. (Ranges from
+ * evaluation samples flatter the accuracy measured on them; the data set's notes say so.)
+ */
+export function createActivations(dataset: Dataset, options: ActivationOptions): Activations {
+  const split = dataset.calibrationSamples > 0 ? 'calibration' : 'eval';
+  const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
+  const samples = Math.min(available, options.samples ?? 128);
+  const batches = (model: Model): FeedBatches =>
+    dataset.batches({ split, samples, seed: options.seed, inputs: signatureOf(model) });
+  return {
+    source: 'data',
+    samples,
+    ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
+  };
+}
+
+/** Activation statistics from made-up inputs: good for finding overflows, poor for choosing ranges. */
+export function createSyntheticActivations(options: ActivationOptions): Activations {
+  const samples = Math.min(options.samples ?? 8, 8);
+  return {
+    source: 'synthetic',
+    samples,
+    async ranges(model, values) {
+      const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
+      const batches = await syntheticFeeds(model, session, { seed: options.seed, count: samples }).finally(() =>
+        session.dispose(),
+      );
+      return await rangesOf(model, values, () => batches, options.signal);
+    },
+  };
+}
+
+function signatureOf(model: Model): IoInfo[] {
+  return requiredInputs(model).map((input) => ({
+    name: input.name,
+    dtype: input.dtype ?? 'unknown',
+    shape: input.shape?.map((dim) => dim ?? null) ?? null,
+  }));
+}
+
+async function rangesOf(
+  model: Model,
+  values: readonly Value[],
+  batches: () => FeedBatches,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, ActivationRange>> {
+  const ranges = new Map<string, ActivationRange>();
+  const visit = (name: string, values: ArrayLike<number>): void => {
+    ranges.set(name, widen(ranges.get(name), values));
+  };
+  const inner = observable(values.filter((value) => value.graph === model.graph)).map((value) => value.name);
+  await observe(
+    model,
+    inner,
+    batches,
+    (name, tensor) => {
+      if (dtypeKind(tensor.dtype) === 'float') visit(name, numbersOf(tensor));
+    },
+    { signal },
+  );
+  const inputs = values.filter(
+    (value) => value.isGraphInput && value.dtype !== undefined && dtypeKind(value.dtype) === 'float',
+  );
+  if (inputs.length > 0) {
+    for await (const { feeds } of batches()) {
+      for (const { name } of inputs) {
+        const tensor = feeds.get(name);
+        if (tensor) visit(name, numbersOf(tensor));
+      }
+    }
+  }
+  return settled(ranges);
+}
+
+/** Leaves out values that had no elements; those that were never finite get an empty range at 0. */
+function settled(ranges: ReadonlyMap<string, ActivationRange>): Map<string, ActivationRange> {
+  const result = new Map<string, ActivationRange>();
+  for (const [name, range] of ranges) {
+    if (range.min <= range.max) result.set(name, range);
+    else if (range.nan + range.inf > 0) result.set(name, { ...range, min: 0, max: 0, absMax: 0 });
+  }
+  return result;
+}
+
+function widen(range: ActivationRange | undefined, values: ArrayLike<number>): ActivationRange {
+  let { min, max, nan, inf } = range ?? {
+    min: Number.POSITIVE_INFINITY,
+    max: Number.NEGATIVE_INFINITY,
+    nan: 0,
+    inf: 0,
+  };
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] as number;
+    if (value - value !== 0) {
+      if (Number.isNaN(value)) nan++;
+      else inf++;
+      continue;
+    }
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  return { min, max, absMax: Math.max(Math.abs(min), Math.abs(max)), nan, inf };
+}

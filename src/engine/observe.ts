@@ -1,0 +1,108 @@
+import { isCastable } from '../data/cast.ts';
+import { cloneModel } from '../ir/clone.ts';
+import { dtypeKind } from '../ir/dtype.ts';
+import type { Model, Value } from '../ir/graph.ts';
+import type { Tensor } from '../ir/tensor.ts';
+import { adaptFeeds, type FeedBatches } from './compare.ts';
+import { openModel } from './open-model.ts';
+import { canExchange } from './ort-tensor.ts';
+import type { Session } from './session.ts';
+
+/** Inner values of one inference are held together up to this size; more values take more runs over the data. */
+const memoryBudget = 512e6;
+/** From so many values on, their size is estimated before all are fetched at once. */
+const probeFrom = 16;
+
+export interface ObserveOptions {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Values of the main graph that can be observed: made by nodes, of a type that the runtime hands out (or of unknown
+ * type: the runtime then knows it).
+ */
+export function observable(values: Iterable<Value>): Value[] {
+  const chosen: Value[] = [];
+  for (const value of values) {
+    if (!value.name || !value.producer || value.producer.op === 'Constant') continue;
+    const { type } = value;
+    if (type && type.kind !== 'tensor') continue;
+    if (type && (!canExchange(type.dtype) || dtypeKind(type.dtype) === 'string')) continue;
+    chosen.push(value);
+  }
+  return chosen;
+}
+
+/**
+ * A session on a copy of the model with these values as outputs too, its optimizer off so that they are computed as
+ * written. The model itself stays as it is.
+ */
+export async function openObserved(model: Model, names: readonly string[]): Promise<Session> {
+  const copy = cloneModel(model);
+  const byName = new Map<string, Value>();
+  for (const node of copy.graph.nodes) for (const output of node.outputs) if (output) byName.set(output.name, output);
+  for (const name of names) {
+    const value = byName.get(name);
+    if (value && !value.isGraphOutput) copy.graph.addOutput(value);
+  }
+  return await openModel(copy, { graphOptimizationLevel: 'disabled', label: 'the model with inner values as outputs' });
+}
+
+/** Those of the names that this session can hand out: types that were unknown to us are known to the runtime. */
+export function fetchable(session: Session, names: readonly string[]): string[] {
+  const types = new Map(session.outputs.map((output) => [output.name, output.dtype]));
+  return names.filter((name) => isCastable(types.get(name) ?? ''));
+}
+
+/**
+ * Runs the batches through the model and hands every value of every batch to `visit`. Values are fetched in groups
+ * that fit the memory budget; with more than one group the batches are read once for each.
+ * @throws UserError when the model cannot be run on the batches.
+ */
+export async function observe(
+  model: Model,
+  names: readonly string[],
+  batches: () => FeedBatches,
+  visit: (name: string, tensor: Tensor, size: number) => void,
+  options: ObserveOptions = {},
+): Promise<void> {
+  for (const group of await groupsOf(model, names, batches)) {
+    const session = await openObserved(model, group);
+    const wanted = fetchable(session, group);
+    try {
+      for await (const { feeds, size } of batches()) {
+        options.signal?.throwIfAborted();
+        const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
+        for (const [name, tensor] of outputs) visit(name, tensor, size);
+      }
+    } finally {
+      await session.dispose();
+    }
+  }
+}
+
+/** Splits the values so that one group's tensors fit the budget; sizes are estimated from values spread over the model. */
+export async function groupsOf(
+  model: Model,
+  names: readonly string[],
+  batches: () => FeedBatches,
+): Promise<string[][]> {
+  if (names.length <= probeFrom) return names.length === 0 ? [] : [[...names]];
+  const step = names.length / probeFrom;
+  const picked = Array.from({ length: probeFrom }, (_, index) => names[Math.floor(index * step)] ?? '');
+  const session = await openObserved(model, picked);
+  let bytes = 0;
+  try {
+    for await (const { feeds } of batches()) {
+      const outputs = await session.run(adaptFeeds(feeds, session.inputs), fetchable(session, picked));
+      for (const tensor of outputs.values()) bytes += tensor.byteLength;
+      break;
+    }
+  } finally {
+    await session.dispose();
+  }
+  const perGroup = Math.max(1, Math.floor(memoryBudget / Math.max(1, bytes / picked.length)));
+  const groups: string[][] = [];
+  for (let start = 0; start < names.length; start += perGroup) groups.push(names.slice(start, start + perGroup));
+  return groups;
+}
