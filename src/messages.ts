@@ -48,7 +48,8 @@ export function formatCount(count: number): string {
 
 /** Milliseconds with three significant digits and a unit that fits. */
 export function formatMs(ms: number): string {
-  if (ms >= 1000) return `${(ms / 1000).toFixed(2)} s`;
-  if (ms >= 1) return `${ms.toPrecision(3)} ms`;
+  // Bounds lie where three digits round up to the next unit: 999.6 would print as 1.00e+3.
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(2)} s`;
+  if (ms >= 0.9995) return `${ms.toPrecision(3)} ms`;
   return `${(ms * 1000).toPrecision(3)} µs`;
 }

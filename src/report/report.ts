@@ -13,14 +13,26 @@ export interface Report {
   readonly seed: number;
   readonly host: Host;
   readonly input: InputModel;
-  readonly data: DataInfo | undefined;
-  readonly limits: { readonly maxDrop: number };
+  /** Absent when there was neither data nor made-up input to judge by. */
+  readonly data?: DataInfo;
+  readonly limits: Limits;
+  /** Which of flag, config and default set each option. */
+  readonly origins?: Readonly<Record<string, 'flag' | 'config' | 'default'>>;
+  /** Sentences about what makes the figures doubtful: a busy machine, few samples. */
+  readonly warnings?: readonly string[];
   readonly targets: readonly string[];
   /** `base` first. */
   readonly variants: readonly VariantResult[];
   readonly bundles: readonly BundleResult[];
   readonly recommendations: readonly Recommendation[];
   readonly verdict: Verdict;
+}
+
+export interface Limits {
+  /** Largest allowed drop of the task metric against base. */
+  readonly maxDrop: number;
+  /** Where nothing was labelled: how well outputs must match those of base, in decibels. */
+  readonly minSqnrDb?: number;
 }
 
 export interface Verdict {
@@ -97,12 +109,13 @@ export interface Fidelity {
   readonly agreement: number | null;
 }
 
+/** null where a model's outputs give no finite number (NaN from a half-precision overflow, say). */
 export interface Accuracy {
   readonly metric: string;
-  readonly value: number;
-  readonly base: number;
-  /** base − value for metrics where more is better, value − base otherwise: positive is worse. */
-  readonly drop: number;
+  readonly value: number | null;
+  readonly base: number | null;
+  /** base − value for metrics where more is better, value − base otherwise: positive is worse. null: cannot be said. */
+  readonly drop: number | null;
   readonly samples: number;
 }
 

@@ -79,10 +79,11 @@ function rejections(variant: Measured, base: Measured | undefined, floors: Floor
 function floorReason(variant: Measured, floors: Floors): string | undefined {
   const { accuracy, fidelity } = variant;
   if (accuracy) {
-    if (Number.isFinite(accuracy.drop) && accuracy.drop <= floors.maxDrop + 1e-12) return undefined;
+    const { drop } = accuracy;
+    if (drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12) return undefined;
     return (
-      `${accuracy.metric} falls from ${accuracy.base.toFixed(4)} to ${accuracy.value.toFixed(4)} on ${accuracy.samples} samples, ` +
-      `a drop of ${accuracy.drop.toFixed(4)} where ${floors.maxDrop} is allowed`
+      `${accuracy.metric} falls from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
+      `a drop of ${figure(drop)} where ${floors.maxDrop} is allowed`
     );
   }
   if (!fidelity) return 'its outputs could not be compared with the base model';
@@ -92,6 +93,9 @@ function floorReason(variant: Measured, floors: Floors): string | undefined {
     'give --data to judge it by the task'
   );
 }
+
+/** Metrics of outputs with NaN have no number. */
+const figure = (value: number | null): string => (value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number');
 
 function isSlower(variant: Measured, provider: string | undefined): boolean {
   const latency = provider === undefined ? undefined : variant.latency[provider];
@@ -137,7 +141,7 @@ function praise(variant: Measured, base: Measured | undefined, provider: string)
   else if (latency.ratioCi[1] < 1) because.push(`${(1 / latency.ratioToBase).toFixed(2)} times as fast on ${provider}`);
   else because.push(`same speed on ${provider} within noise`);
   const { accuracy, fidelity } = variant;
-  if (accuracy) because.push(`${accuracy.metric} ${accuracy.value.toFixed(4)} (base ${accuracy.base.toFixed(4)}, ${accuracy.samples} samples)`);
+  if (accuracy) because.push(`${accuracy.metric} ${figure(accuracy.value)} (base ${figure(accuracy.base)}, ${accuracy.samples} samples)`);
   else if (fidelity) because.push(fidelity.sqnrDb === null ? 'outputs identical' : `outputs at ${fidelity.sqnrDb.toFixed(1)} dB of base`);
   return because;
 }

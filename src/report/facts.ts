@@ -1,0 +1,56 @@
+/** What follows from a Report: every renderer asks here, so that all of them say the same. */
+import type { Accuracy, Latency, Report, VariantResult } from './report.ts';
+
+export function baseOf(report: Report): VariantResult | undefined {
+  return report.variants.find((variant) => variant.name === 'base');
+}
+
+export function variantOf(report: Report, name: string): VariantResult | undefined {
+  return report.variants.find((variant) => variant.name === name);
+}
+
+/** Bytes that a download takes: compressed where that was measured. */
+export const downloadBytes = (variant: VariantResult | undefined): number | null =>
+  variant?.compressedBytes ?? variant?.bytes ?? null;
+
+/** part / whole, or null where one is missing or the whole is zero. */
+export function ratio(part: number | null | undefined, whole: number | null | undefined): number | null {
+  return typeof part === 'number' && typeof whole === 'number' && whole > 0 ? part / whole : null;
+}
+
+/** Providers that anything was timed on; those that decided for a target first. */
+export function measuredProviders(report: Report): string[] {
+  const deciding = report.recommendations.map((one) => one.provider);
+  const measured = new Set(report.variants.flatMap((variant) => Object.keys(variant.latency)));
+  return [...new Set([...deciding, ...measured])].filter((provider) => measured.has(provider));
+}
+
+/** A ratio whose interval reaches 1 says nothing about which of the two is faster. */
+export function isNoise({ ratioCi: [low, high] }: Latency): boolean {
+  return low <= 1 && high >= 1;
+}
+
+/** Labelled data spoke about this variant. */
+export function hasAccuracy(variant: VariantResult | undefined): variant is VariantResult & { accuracy: Accuracy } {
+  return variant?.accuracy !== null && variant?.accuracy !== undefined;
+}
+
+/** True when no real sample was seen. */
+export const isSynthetic = (report: Report): boolean => report.data === undefined || report.data.synthetic;
+
+/** The text that most members share comes first; order of appearance breaks ties. */
+export interface Group<T> {
+  readonly text: string;
+  readonly members: readonly T[];
+}
+
+export function groupBy<T>(items: Iterable<T>, textOf: (item: T) => string): Group<T>[] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const text = textOf(item);
+    const members = groups.get(text);
+    if (members) members.push(item);
+    else groups.set(text, [item]);
+  }
+  return [...groups].map(([text, members]) => ({ text, members })).sort((a, b) => b.members.length - a.members.length);
+}
