@@ -72,5 +72,11 @@ export function genericInput(model, examples, run) {
     h('details', {}, h('summary', {}, 'Values of your own'), h('label', {}, 'Inputs as JSON', json), note, h('div', { className: 'row' },
       h('button', { type: 'button', onclick: runJson }, 'Run'))),
   );
-  return { title: 'Input', invitation: 'Take an example or random numbers.', element };
+  return {
+    title: 'Input',
+    invitation: 'Take an example or random numbers.',
+    element,
+    extras: [],
+    begin: () => examples.length > 0 && run(examples[0]),
+  };
 }

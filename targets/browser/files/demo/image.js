@@ -15,8 +15,10 @@ export function imageInput(image, examples, run) {
   const seen = h('canvas', { width: image.width, height: image.height });
   const hint = h('p', { className: 'hint' }, drawing ? 'Draw here' : 'Drop a picture here');
   const holder = h('div', { className: drawing ? 'pad' : 'pad picture' }, pad, hint);
+  let onPad = false;
   const show = (source, bare = false) => {
     hint.hidden = true;
+    onPad = bare;
     seen.getContext('2d').drawImage(source, 0, 0);
     if (bare) {
       const context = pad.getContext('2d');
@@ -32,7 +34,12 @@ export function imageInput(image, examples, run) {
     hint.hidden = false;
   };
   clear();
-  if (drawing) draw(pad, () => show(fitInk(pad, image)), () => (hint.hidden = true));
+  // A picture on the pad makes way for the pen.
+  const begin = () => {
+    if (onPad) wipe(pad);
+    hint.hidden = true;
+  };
+  if (drawing) draw(pad, () => show(fitInk(pad, image)), begin);
   const take = async (file) => {
     const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
     show(cover(bitmap, image), true);
@@ -43,17 +50,17 @@ export function imageInput(image, examples, run) {
   const controls = h('div', { className: 'row' });
   if (drawing) controls.append(h('button', { type: 'button', className: 'primary', onclick: clear }, 'Clear'));
   controls.append(h('label', { className: 'button' }, 'Choose a picture', chooser));
-  const element = h('div', {}, holder, controls);
-  const thumbs = examples.map((feeds, n) => exampleButton(image, feeds, n, show)).filter(Boolean);
   const preview = h('div', { className: 'seen' }, seen, h('span', {}, `What the model sees: ${image.width} × ${image.height}`));
-  element.append(h('div', { className: 'row' }, preview));
-  if (thumbs.length > 0) {
-    element.append(h('p', { className: 'muted timing' }, 'Examples'), h('div', { className: 'row' }, ...thumbs));
-  }
+  const pictures = examples.map((feeds) => pictureOf(image, feeds)).filter(Boolean);
+  const thumbs = pictures.map((picture, n) => exampleButton(picture, n, () => show(picture, true)));
+  const extras = [h('div', { className: 'row' }, preview)];
+  if (thumbs.length > 0) extras.push(h('p', { className: 'muted timing' }, 'Examples'), h('div', { className: 'row' }, ...thumbs));
   return {
     title: drawing ? 'Draw, or choose a picture' : 'Choose a picture',
-    invitation: drawing ? 'Draw something, or take an example: the answer follows your hand.' : 'Choose a picture or take an example.',
-    element,
+    invitation: drawing ? 'Draw something: the answer follows your hand.' : 'Choose a picture.',
+    element: h('div', {}, holder, controls),
+    extras,
+    begin: () => pictures.length > 0 && show(pictures[0], true),
   };
 }
 
@@ -203,11 +210,16 @@ function toCanvas(image, tensor) {
   return canvas;
 }
 
-function exampleButton(image, feeds, n, show) {
+/** The picture in a recorded input, where that is all the model is fed. */
+function pictureOf(image, feeds) {
   const tensor = feeds[image.input];
-  if (!tensor || Object.keys(feeds).length !== 1) return undefined;
-  const canvas = toCanvas(image, tensor);
-  const button = h('button', { type: 'button', className: 'example', onclick: () => show(canvas, true) }, canvas);
+  return tensor && Object.keys(feeds).length === 1 ? toCanvas(image, tensor) : undefined;
+}
+
+function exampleButton(picture, n, onclick) {
+  const thumb = h('canvas', { width: picture.width, height: picture.height });
+  thumb.getContext('2d').drawImage(picture, 0, 0);
+  const button = h('button', { type: 'button', className: 'example', onclick }, thumb);
   button.setAttribute('aria-label', `Example ${n + 1}`);
   return button;
 }

@@ -82,8 +82,11 @@ async function start() {
   $('input-title').textContent = view.title;
   $('input').replaceChildren(view.element);
   $('output').replaceChildren(h('p', { className: 'muted' }, view.invitation));
+  $('extras').replaceChildren(...view.extras);
+  $('extras').hidden = view.extras.length === 0;
   $('loading').hidden = true;
   $('panels').hidden = false;
+  view.begin();
   showFacts(model, demo, demo.files);
 }
 
