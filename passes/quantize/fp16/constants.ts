@@ -1,0 +1,78 @@
+import { constantOf } from '../../../src/ir/constant.ts';
+import type { Node, Value } from '../../../src/ir/graph.ts';
+import { elementCount, type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { type F16Fit, f16Fit, f32ToF16 } from '../../../src/kernels/f16.ts';
+
+const fits = new WeakMap<Tensor, F16Fit>();
+
+/** How a float32 constant fits into half precision; looked at once. */
+export function fitOf(tensor: Tensor): F16Fit {
+  const known = fits.get(tensor);
+  if (known) return known;
+  const fit = f16Fit(typedArray(tensor, 'float32'));
+  fits.set(tensor, fit);
+  return fit;
+}
+
+/** Operators that meet "minus infinity" in the form of a huge negative constant: masks before a Softmax. */
+const masking = new Set([
+  'Add',
+  'Sub',
+  'Mul',
+  'Where',
+  'Expand',
+  'Concat',
+  'Pad',
+  'Reshape',
+  'Unsqueeze',
+  'Tile',
+  'Identity',
+  'ScatterND',
+  'ScatterElements',
+]);
+/** Operators for which a bound that is clamped stays a bound. */
+const bounding = new Set(['Clip', 'Max', 'Min']);
+
+/** Why a constant keeps the node that reads it in float32; undefined when it fits, or may be clamped. */
+export function constantProblem(node: Node, value: Value): string | undefined {
+  const tensor = constantOf(value);
+  if (!tensor) return undefined;
+  const { overAbove, overBelow, vanish } = fitOf(tensor);
+  const over = overAbove + overBelow;
+  if (over > 0 && !(overAbove === 0 && masking.has(node.op)) && !bounding.has(node.op)) {
+    return `its constant "${value.name}" has ${over} value${over > 1 ? 's' : ''} beyond ±65504, the largest number of float16`;
+  }
+  // A weight matrix of numbers near zero would become ±2⁻²⁴ throughout.
+  const elements = elementCount(tensor.shape);
+  if (elements > 16 && vanish > elements / 2) {
+    return `its constant "${value.name}" has ${vanish} of ${elements} values below 3e-8, the smallest number of float16`;
+  }
+  return undefined;
+}
+
+/** Elements converted at a time when a tensor is written in pieces. */
+const pieceElements = 1 << 20;
+
+/**
+ * The tensor in half precision, converted whenever it is asked for and not kept: finite numbers beyond ±65504 and
+ * non-zero numbers below 2⁻²⁴ are clamped, infinities and NaN stay.
+ */
+export function halfTensor(source: Tensor): Tensor {
+  const { shape } = source;
+  const count = elementCount(shape);
+  if (count <= 4096) return tensorFrom('float16', shape, f32ToF16(typedArray(source, 'float32'), true));
+  return {
+    dtype: 'float16',
+    shape,
+    byteLength: 2 * count,
+    bytes: () => asBytes(f32ToF16(typedArray(source, 'float32'), true)),
+    *chunks() {
+      const data = typedArray(source, 'float32');
+      for (let at = 0; at < count; at += pieceElements)
+        yield asBytes(f32ToF16(data.subarray(at, at + pieceElements), true));
+    },
+  };
+}
+
+const asBytes = (halves: Uint16Array): Uint8Array =>
+  new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
