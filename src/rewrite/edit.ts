@@ -30,9 +30,13 @@ export class Edit implements Site {
     this.provenance = `${rule}(${sources.join(', ')})`;
   }
 
-  /** Inserts a node before `anchor` (default: the matched root, where every matched input is available). */
+  /**
+   * Inserts a node before `anchor` (default: the matched root, where every matched input is available). Missing optional
+   * inputs at the end may be given as undefined.
+   */
   insert(op: string, init: NodeInit, anchor: Node = this.#match.root): Node {
-    const node = anchor.graph.insertBefore(anchor, op, init);
+    const inputs = init.inputs.slice(0, init.inputs.findLastIndex((value) => value !== undefined) + 1);
+    const node = anchor.graph.insertBefore(anchor, op, { ...init, inputs });
     node.meta = new Map(node.meta).set(provenanceKey, this.provenance);
     this.inserted.push(node);
     return node;

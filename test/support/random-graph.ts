@@ -1,0 +1,282 @@
+import fc from 'fast-check';
+import { type AttrInput, float, graph as graphAttr } from '../../src/ir/attr.ts';
+import { Graph, Model, type Value } from '../../src/ir/graph.ts';
+import { elementCount, int64Vector, type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
+import { type Dim, tensorType } from '../../src/ir/types.ts';
+import { random } from './differential.ts';
+
+/** One step of a made-up network; what the numbers choose depends on where it stands. */
+interface Choice {
+  readonly kind: number;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+}
+
+export interface Program {
+  readonly family: 'cnn' | 'mlp';
+  readonly opset: number;
+  readonly batch: number | 'N';
+  readonly seed: number;
+  /** Whether inner values carry their types. */
+  readonly typed: boolean;
+  readonly choices: readonly Choice[];
+}
+
+const choice = fc.record({ kind: fc.nat(999), a: fc.nat(999), b: fc.nat(999), c: fc.nat(999) });
+
+/** Programs of well-typed networks; fewer steps and smaller numbers when fast-check shrinks. */
+export const programs: fc.Arbitrary<Program> = fc.record({
+  family: fc.constantFrom<'cnn' | 'mlp'>('cnn', 'mlp'),
+  opset: fc.constantFrom(17, 13, 9, 11, 15, 18, 21, 8, 10),
+  batch: fc.constantFrom<number | 'N'>(1, 2, 'N'),
+  seed: fc.nat(1_000_000),
+  typed: fc.boolean(),
+  choices: fc.array(choice, { minLength: 1, maxLength: 12 }),
+});
+
+interface Item {
+  readonly value: Value;
+  /** Batch aside. */
+  readonly shape: readonly number[];
+}
+
+/** Builds the network of a program: every choice is valid for where it stands, so the model runs. */
+export function buildProgram(program: Program): Model {
+  return new Builder(program).build();
+}
+
+/** What exporters write for −∞. */
+const lowest = -3.4028234663852886e38;
+
+type Step = (choice: Choice) => Item | undefined;
+
+class Builder {
+  readonly #program: Program;
+  readonly #graph = new Graph('main');
+  readonly #next: () => number;
+  readonly #items: Item[] = [];
+  readonly #outputs = new Set<Value>();
+  #current: Item;
+
+  constructor(program: Program) {
+    this.#program = program;
+    this.#next = random(program.seed);
+    const dim = 3 + (program.seed % 3);
+    const shape = program.family === 'cnn' ? [2 + (program.seed % 3), dim, dim + 1] : program.seed % 3 ? [4] : [4, 4];
+    this.#current = { value: this.#graph.addInput('x', this.#type(shape)), shape };
+    this.#items.push(this.#current);
+  }
+
+  build(): Model {
+    const { family, choices, opset } = this.#program;
+    const steps = family === 'cnn' ? [...this.#cnn(), ...this.#common()] : [...this.#mlp(), ...this.#common()];
+    for (const one of choices) {
+      const item = (steps[one.kind % steps.length] as Step)(one);
+      if (!item) continue;
+      this.#current = item;
+      this.#items.push(item);
+    }
+    if (!this.#current.value.producer) this.#current = this.#op('Identity', [this.#current.value], this.#current.shape);
+    this.#outputs.add(this.#current.value);
+    for (const value of this.#outputs) {
+      value.type ??= this.#type(this.#items.find((item) => item.value === value)?.shape ?? this.#current.shape);
+      this.#graph.addOutput(value);
+    }
+    return new Model(this.#graph, opset, opset >= 15 ? 8 : opset >= 11 ? 6 : 5);
+  }
+
+  #type(shape: readonly number[]) {
+    return tensorType('float32', [this.#program.batch as Dim, ...shape]);
+  }
+  #op(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    shape: readonly number[],
+    attrs: Record<string, AttrInput> = {},
+  ): Item {
+    const types = this.#program.typed ? [this.#type(shape)] : [];
+    return { value: this.#graph.append(op, { inputs, attrs, types }).output(), shape };
+  }
+  #constant(name: string, tensor: Tensor): Value {
+    return this.#graph.addInitializer(name, tensor);
+  }
+  /** Seeded numbers between low and high. */
+  #weight(name: string, shape: readonly number[], low = -1, high = 1): Value {
+    const data = Float32Array.from({ length: elementCount(shape) }, () => low + this.#next() * (high - low));
+    return this.#constant(name, tensorFrom('float32', shape, data));
+  }
+  #spread(name: string, shape: readonly number[], fanIn: number): Value {
+    return this.#weight(name, shape, -1 / Math.sqrt(fanIn), 1.5 / Math.sqrt(fanIn));
+  }
+
+  #cnn(): Step[] {
+    const spatial = (): readonly [number, number, number] => this.#current.shape as unknown as [number, number, number];
+    const pick = <T>(list: readonly T[], index: number): T => list[index % list.length] as T;
+    const conv: Step = ({ a, b, c }) => {
+      const [channels, height, width] = spatial();
+      const group = b % 3 === 0 && channels % 2 === 0 ? 2 : 1;
+      const out = group * (1 + (a % 3));
+      const kernel = Math.min(pick([1, 3, 2], c), height, width);
+      const pad = kernel === 3 && a % 2 ? 1 : 0;
+      const inputs = [
+        this.#current.value,
+        this.#spread('w', [out, channels / group, kernel, kernel], (channels / group) * kernel ** 2),
+      ];
+      if (b % 2) inputs.push(this.#weight('b', [out]));
+      const attrs = { group, ...(c % 2 ? { pads: [pad, pad, pad, pad] } : pad ? { pads: [pad, pad, pad, pad] } : {}) };
+      return this.#op('Conv', inputs, [out, height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1], attrs);
+    };
+    const transposed: Step = ({ a, b, c }) => {
+      const [channels, height, width] = spatial();
+      if (height > 8 || width > 8) return undefined;
+      const group = channels % 2 === 0 && a % 2 ? 2 : 1;
+      const perGroup = 1 + (b % 2);
+      const kernel = 1 + (c % 3);
+      const inputs = [
+        this.#current.value,
+        this.#spread('w', [channels, perGroup, kernel, kernel], (channels / group) * kernel),
+      ];
+      if (b % 3) inputs.push(this.#weight('b', [perGroup * group]));
+      return this.#op('ConvTranspose', inputs, [perGroup * group, height + kernel - 1, width + kernel - 1], { group });
+    };
+    const pad: Step = ({ a, b, c }) => {
+      const [channels, height, width] = spatial();
+      if (height > 8 || width > 8) return undefined;
+      const value = pick([0, 0, 0, 1, lowest], b);
+      if (value === lowest) {
+        // One row in front: no window of the pool lies wholly in it, so that no such number goes on.
+        return this.#pool('MaxPool', this.#pad([0, 0, 1, 0, 0, 0, 0, 0], value, [channels, height + 1, width]), 1);
+      }
+      const pads = [0, 0, a % 2, b % 2, 0, 0, c % 3, a % 3];
+      const shape = [channels, height + (a % 2) + (c % 3), width + (b % 2) + (a % 3)];
+      return this.#pad(pads, value, shape);
+    };
+    const pool: Step = ({ a, b, c }) => {
+      const [, height, width] = spatial();
+      if (height < 3 || width < 3) return undefined;
+      return this.#pool(a % 2 ? 'MaxPool' : 'AveragePool', this.#current, b + c);
+    };
+    return [conv, conv, conv, transposed, pad, pool];
+  }
+
+  #pad(pads: readonly number[], value: number, shape: readonly number[]): Item {
+    const { opset } = this.#program;
+    if (opset < 11) return this.#op('Pad', [this.#current.value], shape, { pads, value: float(value) });
+    const inputs = [this.#current.value, this.#constant('pads', int64Vector(pads))];
+    if (value !== 0) inputs.push(this.#constant('fill', tensorFrom('float32', [], Float32Array.of(value))));
+    return this.#op('Pad', inputs, shape);
+  }
+  #pool(op: string, { value, shape }: Item, choice: number): Item {
+    const [channels = 1, height = 1, width = 1] = shape;
+    const kernel = Math.min(2 + (choice % 2), height, width);
+    const pad = choice % 5 === 0 && kernel > 1 ? 1 : 0;
+    const attrs = {
+      kernel_shape: [kernel, kernel],
+      ...(pad && { pads: [pad, pad, pad, pad] }),
+      ...(op === 'AveragePool' && choice % 3 === 0 && { count_include_pad: 1 }),
+    };
+    return this.#op(op, [value], [channels, height + 2 * pad - kernel + 1, width + 2 * pad - kernel + 1], attrs);
+  }
+
+  #mlp(): Step[] {
+    const width = (): number => this.#current.shape.at(-1) as number;
+    const matmul: Step = ({ a }) => {
+      const out = 2 + (a % 4);
+      const shape = [...this.#current.shape.slice(0, -1), out];
+      return this.#op('MatMul', [this.#current.value, this.#spread('w', [width(), out], width())], shape);
+    };
+    const gemm: Step = ({ a, b, c }) => {
+      if (this.#current.shape.length !== 1) return matmul({ kind: 0, a, b, c });
+      const out = 2 + (a % 4);
+      const shape = b % 2 ? [out, width()] : [width(), out];
+      const inputs = [this.#current.value, this.#spread('w', shape, width())];
+      if (c % 2 || this.#program.opset < 11)
+        inputs.push(this.#weight('b', [[out], [1, out], [], [1]][c % 4] as number[]));
+      return this.#op('Gemm', inputs, [out], {
+        transB: b % 2,
+        alpha: float(1 - (a % 2) / 2),
+        beta: float(1 + (c % 3) / 2),
+      });
+    };
+    return [matmul, matmul, gemm, gemm];
+  }
+
+  #common(): Step[] {
+    const norm: Step = ({ a }) => {
+      const { value, shape } = this.#current;
+      const channels = shape[0] as number;
+      const [low, high] = a % 5 ? [0.2, 2] : [0.02, 0.1];
+      const parameters = [
+        this.#weight('scale', [channels]),
+        this.#weight('shift', [channels]),
+        this.#weight('mean', [channels]),
+      ];
+      return this.#op(
+        'BatchNormalization',
+        [value, ...parameters, this.#weight('variance', [channels], low, high)],
+        shape,
+      );
+    };
+    const binary: Step = ({ a, b, c }) => {
+      const op = ['Add', 'Mul', 'Sub', 'Div', 'Add', 'Mul'][a % 6] as string;
+      const { value, shape } = this.#current;
+      const constant = this.#weight('c', this.#operandShape(b), 0.5, 2);
+      const commutes = op === 'Add' || op === 'Mul';
+      return this.#op(op, commutes && c % 2 ? [constant, value] : [value, constant], shape);
+    };
+    const residual: Step = ({ a, b }) => {
+      const { value, shape } = this.#current;
+      const same = this.#items.filter((item) => item.shape.join() === shape.join());
+      return this.#op(b % 3 ? 'Add' : 'Mul', [value, (same[a % same.length] as Item).value], shape);
+    };
+    const unary: Step = ({ a }) => {
+      const op = ['Relu', 'Relu', 'Sigmoid', 'Identity', 'Relu'][a % 5] as string;
+      return this.#op(op, [this.#current.value], this.#current.shape);
+    };
+    const clip: Step = ({ a, b }) => this.#clip([-1, 0, 0, -6, 0.5][a % 5] as number, [6, 1, undefined, 3][b % 4]);
+    const branch: Step = ({ a }) => this.#items[a % this.#items.length];
+    const output: Step = () => {
+      if (this.#current.value.producer) this.#outputs.add(this.#current.value);
+      return undefined;
+    };
+    return [norm, norm, norm, binary, binary, binary, residual, unary, clip, clip, branch, output, () => this.#if()];
+  }
+
+  /** A shape that broadcasts into the current one: scalar, per channel, over the last axis, everything. */
+  #operandShape(choice: number): number[] {
+    const { shape } = this.#current;
+    const perChannel = [shape[0] as number, ...shape.slice(1).map(() => 1)];
+    return [[], [1], perChannel, [1, ...perChannel], [shape.at(-1) as number], [1, ...shape]][choice % 6] as number[];
+  }
+  #clip(low: number, high: number | undefined): Item {
+    const { value, shape } = this.#current;
+    if (this.#program.opset < 11) {
+      const attrs = { min: float(low), ...(high !== undefined && { max: float(high) }) };
+      return this.#op('Clip', [value], shape, attrs);
+    }
+    const bound = (number: number) => this.#constant('bound', tensorFrom('float32', [], Float32Array.of(number)));
+    return this.#op('Clip', high === undefined ? [value, bound(low)] : [value, bound(low), bound(high)], shape);
+  }
+  /** A branch that captures the current value, with something to fuse inside. */
+  #if(): Item {
+    const { value, shape } = this.#current;
+    const condition = this.#graph.inputs[1] ?? this.#graph.addInput('condition', tensorType('bool', []));
+    const type = this.#type(shape);
+    const branch = (name: string, ops: readonly string[]): Graph => {
+      const graph = new Graph(name);
+      let current = value;
+      for (const op of ops) {
+        const outputs = [this.#graph.freshName(`${name}_${op}`)];
+        current = graph.append(op, { inputs: [current], outputs, types: [type] }).output();
+      }
+      graph.addOutput(current);
+      return graph;
+    };
+    const attrs = {
+      then_branch: graphAttr(branch('yes', ['Relu', 'Relu'])),
+      else_branch: graphAttr(branch('no', ['Neg'])),
+    };
+    return this.#op('If', [condition], shape, attrs);
+  }
+}
