@@ -1,5 +1,10 @@
 /** The registry: every pass there is. A new pass is one file and one line here. */
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { pruneWeights } from './prune/prune-weights.ts';
+import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
+import { quantizeWeights } from './quantize/quantize-weights.ts';
+import { toFp16 } from './quantize/to-fp16.ts';
+import { simplify } from './simplify/simplify.ts';
 
-export const passes: readonly Pass[] = [fuse as unknown as Pass];
+export const passes: readonly Pass[] = [fuse as unknown as Pass, simplify as unknown as Pass];
