@@ -7,7 +7,7 @@ import { tensorType } from '../../src/ir/types.ts';
 import type { Compute, PassContext } from '../../src/pass/pass.ts';
 import { siteOf } from '../../src/rewrite/rule.ts';
 import type { Region } from './fold-region.ts';
-import { resultBytes } from './foldable.ts';
+import type { Known } from './known.ts';
 
 /** One session computes about this much, which bounds memory. */
 const chunkBytes = 128 * 1024 * 1024;
@@ -22,20 +22,21 @@ const feedBytes = 1024 * 1024;
 export async function computeValues(
   model: Model,
   region: Region,
+  known: Known,
   ctx: PassContext,
   failed: Map<Node, string>,
 ): Promise<Map<Value, Tensor>> {
   const wanted = new Set(region.results);
   const results = new Map<Value, Tensor>();
-  for (const chunk of chunks(model, region)) {
+  for (const chunk of chunks(model, region, known)) {
     ctx.signal.throwIfAborted();
     try {
-      for (const [value, tensor] of await compute(model, chunk, wanted, new Map(), ctx.compute))
+      for (const [value, tensor] of await compute(model, chunk, wanted, new Map(), known, ctx.compute))
         results.set(value, tensor);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       // One of them has no kernel or does not fit: find out which, one at a time.
-      await computeOneByOne(model, chunk, wanted, results, ctx, failed);
+      await computeOneByOne(model, chunk, wanted, results, known, ctx, failed);
     }
   }
   return results;
@@ -46,18 +47,19 @@ async function computeOneByOne(
   nodes: readonly Node[],
   wanted: ReadonlySet<Value>,
   results: Map<Value, Tensor>,
+  known: Known,
   ctx: PassContext,
   failed: Map<Node, string>,
 ): Promise<void> {
-  const known = new Map<Value, Tensor>();
+  const computed = new Map<Value, Tensor>();
   for (const node of nodes) {
     ctx.signal.throwIfAborted();
     const needs = [...node.inputs, ...(node.subgraphs.length > 0 ? capturedValues(node) : [])];
-    if (needs.some((value) => value && !known.has(value) && !constantOf(value))) continue;
+    if (needs.some((value) => value && !computed.has(value) && !constantOf(value))) continue;
     const outputs = new Set(node.outputs.filter((value) => value !== undefined));
     try {
-      for (const [value, tensor] of await compute(model, [node], outputs, known, ctx.compute)) {
-        known.set(value, tensor);
+      for (const [value, tensor] of await compute(model, [node], outputs, computed, known, ctx.compute)) {
+        computed.set(value, tensor);
         if (wanted.has(value)) results.set(value, tensor);
       }
     } catch (error) {
@@ -74,7 +76,8 @@ async function compute(
   model: Model,
   nodes: readonly Node[],
   wanted: ReadonlySet<Value>,
-  known: ReadonlyMap<Value, Tensor>,
+  computed: ReadonlyMap<Value, Tensor>,
+  known: Known,
   runtime: Compute,
 ): Promise<Map<Value, Tensor>> {
   const graph = new Graph('constants');
@@ -85,7 +88,7 @@ async function compute(
   const feeds = new Map<string, Tensor>();
   const source = (value: Value): void => {
     if (values.has(value)) return;
-    const tensor = known.get(value) ?? constantOf(value);
+    const tensor = computed.get(value) ?? constantOf(value);
     if (!tensor) return;
     const name = `c${values.size}`;
     if (tensor.byteLength >= feedBytes) {
@@ -113,7 +116,8 @@ async function compute(
       if (!value || !result) continue;
       values.set(value, result);
       if (!wanted.has(value)) continue;
-      result.type = value.type?.kind === 'tensor' ? tensorType(value.type.dtype) : undefined;
+      const dtype = known.dtype(value);
+      result.type = dtype && tensorType(dtype);
       graph.addOutput(result);
       results.push([value, result]);
     }
@@ -134,14 +138,14 @@ function owned(graph: Graph, node: Node): Graph {
 }
 
 /** Groups of nodes that share no computed value, packed in order up to the chunk size; one opset set per chunk. */
-function* chunks(model: Model, region: Region): Generator<Node[]> {
+function* chunks(model: Model, region: Region, known: Known): Generator<Node[]> {
   let chunk: Node[] = [];
   let bytes = 0;
   let opsets: ReadonlyMap<string, number> | undefined;
   for (const group of components(region.nodes)) {
     const first = group[0];
     if (!first) continue;
-    const size = group.reduce((sum, node) => sum + nodeBytes(node), 0);
+    const size = group.reduce((sum, node) => sum + nodeBytes(node, known), 0);
     const its = siteOf(model, first.graph.root).opsets;
     if (chunk.length > 0 && (bytes + size > chunkBytes || chunk.length + group.length > chunkNodes || its !== opsets)) {
       yield chunk;
@@ -155,10 +159,10 @@ function* chunks(model: Model, region: Region): Generator<Node[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-function nodeBytes(node: Node): number {
+function nodeBytes(node: Node, known: Known): number {
   let bytes = 0;
   for (const value of node.inputs) if (value) bytes += constantOf(value)?.byteLength ?? 0;
-  for (const value of node.outputs) if (value) bytes += resultBytes(value) ?? 0;
+  for (const value of node.outputs) if (value) bytes += known.bytes(value) ?? 0;
   return bytes;
 }
 

@@ -7,6 +7,7 @@ import type { PassContext } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
 import { computeValues } from './compute-values.ts';
 import { findRegion, foldRule, type GrowthBudget } from './fold-region.ts';
+import type { Known } from './known.ts';
 import { purityOf } from './purity.ts';
 
 /** Constants may always grow by this much, whatever the factor: index tables of small models. */
@@ -32,14 +33,15 @@ function totalConstantBytes(model: Model): number {
  */
 export async function foldConstants(
   model: Model,
+  known: Known,
   ctx: PassContext,
   budget: GrowthBudget,
   failed: Map<Node, string>,
 ): Promise<boolean> {
-  const region = findRegion(model, purityOf(model), budget, new Set(failed.keys()), ctx);
+  const region = findRegion(model, purityOf(model), known, budget, new Set(failed.keys()), ctx);
   for (const [node, why] of failed) if (!node.removed) ctx.skipped(foldRule, node, why);
   if (region.nodes.length === 0) return false;
-  const computed = await computeValues(model, region, ctx, failed);
+  const computed = await computeValues(model, region, known, ctx, failed);
   const before = totalConstantBytes(model);
   let changed = false;
   for (const value of region.results) {

@@ -2,7 +2,8 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { formatBytes } from '../../src/messages.ts';
 import type { Trace } from '../../src/pass/pass.ts';
-import { constantBytes, judge, resultBytes } from './foldable.ts';
+import { constantBytes, judge } from './foldable.ts';
+import type { Known } from './known.ts';
 import type { Purity } from './purity.ts';
 
 /** Results up to this size always pass the check of the single result. */
@@ -31,14 +32,15 @@ export const foldRule = 'fold-constant';
 export function findRegion(
   model: Model,
   purity: Purity,
+  known: Known,
   budget: GrowthBudget,
   failed: ReadonlySet<Node>,
   trace: Trace,
 ): Region {
   const refused = new Map<Node, string>();
   for (;;) {
-    const region = collect(model, purity, budget.factor, failed, refused, trace);
-    const grown = region.tooLarge ?? excess(region, budget);
+    const region = collect(model, purity, known, budget.factor, failed, refused, trace);
+    const grown = region.tooLarge ?? excess(region, known, budget);
     if (grown.size === 0) {
       for (const [node, why] of refused) trace.skipped(foldRule, node, why);
       return region;
@@ -54,6 +56,7 @@ interface Candidate extends Region {
 function collect(
   model: Model,
   purity: Purity,
+  known: Known,
   factor: number,
   failed: ReadonlySet<Node>,
   refused: ReadonlyMap<Node, string>,
@@ -67,7 +70,7 @@ function collect(
     if (graph.ownerNode && isInside(graph.ownerNode, nodes)) continue;
     for (const node of graph.nodes) {
       if (failed.has(node) || refused.has(node)) continue;
-      const verdict = judge(node, isConstant, purity);
+      const verdict = judge(node, isConstant, purity, known);
       if (!verdict.foldable) {
         if (verdict.why) trace.skipped(foldRule, node, verdict.why);
         continue;
@@ -78,10 +81,10 @@ function collect(
       for (const output of node.outputs) if (output) sources.set(output, bytes);
     }
   }
-  return { ...describe(nodes), tooLarge: findTooLarge(nodes, sources, factor) };
+  return { ...describe(nodes, known), tooLarge: findTooLarge(nodes, sources, known, factor) };
 }
 
-function describe(nodes: ReadonlySet<Node>): Region {
+function describe(nodes: ReadonlySet<Node>, known: Known): Region {
   const results: Value[] = [];
   const freed = new Set<Value>();
   let growth = 0;
@@ -89,7 +92,7 @@ function describe(nodes: ReadonlySet<Node>): Region {
     for (const output of node.outputs) {
       if (!output || !isResult(output, nodes)) continue;
       results.push(output);
-      growth += resultBytes(output) ?? 0;
+      growth += known.bytes(output) ?? 0;
     }
     for (const value of node.inputs) {
       if (value && constantOf(value) && !freed.has(value) && !isResult(value, nodes)) {
@@ -116,12 +119,13 @@ function isInside(node: Node, nodes: ReadonlySet<Node>): boolean {
 function findTooLarge(
   nodes: ReadonlySet<Node>,
   sources: ReadonlyMap<Value, number>,
+  known: Known,
   factor: number,
 ): Map<Node, string> | undefined {
   const found = new Map<Node, string>();
   for (const node of nodes) {
     for (const output of node.outputs) {
-      const bytes = output && resultBytes(output);
+      const bytes = output && known.bytes(output);
       if (!output || bytes === undefined || bytes <= smallResult || !isResult(output, nodes)) continue;
       const made = sources.get(output) ?? 0;
       if (bytes <= made * factor) continue;
@@ -132,13 +136,13 @@ function findTooLarge(
 }
 
 /** The results that add most, until what is left fits the budget. */
-function excess(region: Region, budget: GrowthBudget): Map<Node, string> {
+function excess(region: Region, known: Known, budget: GrowthBudget): Map<Node, string> {
   const found = new Map<Node, string>();
   let over = region.growth - budget.left;
   if (over <= 0) return found;
-  const added = addedBytes(region);
+  const added = addedBytes(region, known);
   const ranked = region.results
-    .map((value) => ({ node: value.producer, bytes: resultBytes(value) ?? 0, added: added.get(value) ?? 0 }))
+    .map((value) => ({ node: value.producer, bytes: known.bytes(value) ?? 0, added: added.get(value) ?? 0 }))
     .sort((a, b) => b.added - a.added || b.bytes - a.bytes);
   for (const { node, bytes, added } of ranked) {
     if (!node || over <= 0 || (added <= 0 && found.size > 0)) break;
@@ -149,7 +153,7 @@ function excess(region: Region, budget: GrowthBudget): Map<Node, string> {
 }
 
 /** Bytes of each result less those of the constants that it alone replaces. */
-function addedBytes(region: Region): Map<Value, number> {
+function addedBytes(region: Region, known: Known): Map<Value, number> {
   const inside = new Set(region.nodes);
   const replaced = new Map<Value, number>();
   for (const node of region.nodes) {
@@ -161,5 +165,5 @@ function addedBytes(region: Region): Map<Value, number> {
     }
     for (const output of node.outputs) if (output) replaced.set(output, bytes);
   }
-  return new Map(region.results.map((value) => [value, (resultBytes(value) ?? 0) - (replaced.get(value) ?? 0)]));
+  return new Map(region.results.map((value) => [value, (known.bytes(value) ?? 0) - (replaced.get(value) ?? 0)]));
 }

@@ -1,8 +1,6 @@
 import { constantOf } from '../../src/ir/constant.ts';
-import { byteSize } from '../../src/ir/dtype.ts';
 import { capturedValues, type Node, type Value } from '../../src/ir/graph.ts';
-import { elementCount } from '../../src/ir/tensor.ts';
-import { staticShape } from '../../src/ir/types.ts';
+import type { Known } from './known.ts';
 import type { Purity } from './purity.ts';
 
 /** Quantized models stay quantized: these nodes are what runtimes recognize the formats by. */
@@ -49,7 +47,7 @@ export type Verdict = { readonly foldable: true } | { readonly foldable: false; 
  * Whether a node whose operands are all constant (`isConstant`) may be computed once and for all. `why` is undefined
  * where it is nothing a user would ask about (operands that are not constant).
  */
-export function judge(node: Node, isConstant: (value: Value) => boolean, purity: Purity): Verdict {
+export function judge(node: Node, isConstant: (value: Value) => boolean, purity: Purity, known: Known): Verdict {
   const no = (why?: string): Verdict => ({ foldable: false, why });
   if (node.outputs.length === 0 || node.is('Constant')) return no();
   for (const value of node.inputs) if (value && !isConstant(value)) return no();
@@ -71,18 +69,12 @@ export function judge(node: Node, isConstant: (value: Value) => boolean, purity:
   }
   for (const output of node.outputs) {
     if (!output) continue;
-    if (output.type && output.type.kind !== 'tensor') return no(`"${output.name}" is no tensor`);
-    const bytes = resultBytes(output);
+    if ((known.type(output)?.kind ?? 'tensor') !== 'tensor') return no(`"${output.name}" is no tensor`);
+    const bytes = known.bytes(output);
     if (bytes === undefined && expanding.has(node.op)) return no('how large its result is cannot be told beforehand');
     if (bytes !== undefined && bytes > largestResult) return no(`its result takes ${bytes} bytes`);
   }
   return { foldable: true };
-}
-
-/** Bytes of a value with a fixed shape; undefined where it is not known. */
-export function resultBytes(value: Value): number | undefined {
-  const shape = staticShape(value.shape);
-  return shape && value.dtype ? byteSize(value.dtype, elementCount(shape)) : undefined;
 }
 
 /** Bytes a constant takes in the file; 0 for other values. */

@@ -2,6 +2,7 @@ import type { Node, Value } from '../../src/ir/graph.ts';
 import type { Edit } from '../../src/rewrite/edit.ts';
 import { type Miss, miss } from '../../src/rewrite/match.ts';
 import type { Applied, Rule, Site } from '../../src/rewrite/rule.ts';
+import type { Known } from './known.ts';
 
 /** What a rule makes of one node; undefined: nothing to see here. */
 export type Plan =
@@ -13,25 +14,34 @@ export type Plan =
   /** A node that gives the same as output 0: made by `make` in front of it, then put in its place. */
   | { readonly detail?: string; make(edit: Edit): Node };
 
-/** A rule about one node and what stands around it. */
-export function localRule(
-  id: string,
-  summary: string,
-  ops: readonly string[],
-  plan: (node: Node, site: Site) => Plan,
-): Rule {
+/** A rule about one node and what stands around it, before it knows the model. */
+export interface LocalRule {
+  readonly id: string;
+  readonly summary: string;
+  readonly ops: readonly string[];
+  plan(node: Node, known: Known, site: Site): Plan;
+}
+
+export function localRule(id: string, summary: string, ops: readonly string[], plan: LocalRule['plan']): LocalRule {
+  return { id, summary, ops, plan };
+}
+
+/** The rule for one model, by what is known of its values. */
+export function bindRule(rule: LocalRule, known: Known): Rule {
   return {
-    id,
-    summary,
-    ops,
+    id: rule.id,
+    summary: rule.summary,
+    ops: rule.ops,
     apply(match, edit) {
       const node = match.root;
-      const planned = plan(node, edit);
-      if (!planned) return nothing(node);
-      if ('why' in planned) return miss(node, planned.why);
-      if ('bypass' in planned) return bypass(node, planned.bypass, edit);
-      edit.replace(node, planned.make(edit));
-      return planned.detail ? { detail: planned.detail } : undefined;
+      const plan = rule.plan(node, known, edit);
+      if (!plan) return nothing(node);
+      if ('why' in plan) return miss(node, plan.why);
+      if ('bypass' in plan) return bypass(node, plan.bypass, known, edit);
+      const made = plan.make(edit);
+      known.note(made.output(), node.output());
+      edit.replace(node, made);
+      return plan.detail ? { detail: plan.detail } : undefined;
     },
   };
 }
@@ -42,7 +52,7 @@ const nothing = (node: Node): Miss => miss(node, '', false);
  * Output 0 of `node` gives way to `value`. A graph output must be made by a node of its graph under its own name, so
  * where `value` cannot take the name over, an Identity does (and an Identity stays).
  */
-function bypass(node: Node, value: Value, edit: Edit): Applied {
+function bypass(node: Node, value: Value, known: Known, edit: Edit): Applied {
   const output = node.output();
   if (output.isGraphOutput) {
     const { graph } = node;
@@ -53,7 +63,9 @@ function bypass(node: Node, value: Value, edit: Edit): Applied {
       if (node.is('Identity')) {
         return miss(node, `it gives the graph output "${output.name}" its name: ${whyNotRenamed(value, node)}`);
       }
-      edit.replace(node, edit.insert('Identity', { inputs: [value], types: [output.type ?? value.type] }));
+      const carrier = edit.insert('Identity', { inputs: [value], types: [output.type ?? value.type] });
+      known.note(carrier.output(), value);
+      edit.replace(node, carrier);
       return { detail: 'Identity' };
     }
   }

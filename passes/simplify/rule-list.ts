@@ -1,4 +1,4 @@
-import type { Rule } from '../../src/rewrite/rule.ts';
+import type { LocalRule } from './local-rule.ts';
 import { idempotent, involution, neutralOperand, whereConstant } from './rules/arithmetic.ts';
 import { castChain, castNoop } from './rules/cast.ts';
 import { concatChain, concatEmpty } from './rules/concat.ts';
@@ -10,7 +10,7 @@ import { reduceNoop, resizeNoop } from './rules/resize.ts';
 import { transposeChain, transposeNoop } from './rules/transpose.ts';
 
 /** Rules about a node and its neighbours, in the order in which they are tried. */
-export const localRules: readonly Rule[] = [
+export const localRules: readonly LocalRule[] = [
   identity,
   dropout,
   singleOperand,

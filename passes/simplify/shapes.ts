@@ -1,28 +1,6 @@
 import { constantNumbers } from '../../src/ir/constant.ts';
-import type { Node, Value } from '../../src/ir/graph.ts';
+import type { Node } from '../../src/ir/graph.ts';
 import type { Shape } from '../../src/ir/types.ts';
-
-/** Every dimension known, by number or by symbol. */
-export function knownShape(value: Value | undefined): readonly (number | string)[] | undefined {
-  const shape = value?.shape;
-  if (!shape || shape.includes(undefined)) return undefined;
-  return shape as readonly (number | string)[];
-}
-
-/** Both shapes are known and equal for every binding of their symbols. */
-export function sameShape(a: Value | undefined, b: Value | undefined): boolean {
-  const left = knownShape(a);
-  const right = knownShape(b);
-  return left !== undefined && right !== undefined && equalDims(left, right);
-}
-
-export function equalDims(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((dim, axis) => dim !== undefined && dim === b[axis]);
-}
-
-export function rankOf(value: Value | undefined): number | undefined {
-  return value?.shape?.length;
-}
 
 /** Negative axes counted from the end; undefined when one is out of range. */
 export function normalizeAxes(axes: readonly number[], rank: number): number[] | undefined {

@@ -1,5 +1,6 @@
 import { UserError } from '../../src/errors.ts';
-import type { Model } from '../../src/ir/graph.ts';
+import type { Model, Node } from '../../src/ir/graph.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
@@ -9,10 +10,13 @@ import { constantsToInitializers } from './constant-nodes.ts';
 import { eliminateCommon } from './cse.ts';
 import { removeDead } from './dead.ts';
 import { foldConstants, growthBudget } from './fold-constants.ts';
-import { foldRule } from './fold-region.ts';
+import { foldRule, type GrowthBudget } from './fold-region.ts';
+import { foldShapes } from './fold-shapes.ts';
 import { inlineConstantIf } from './inline-if.ts';
 import { fixInputShapes } from './input-shapes.ts';
 import { modernizeInputs } from './ir-version.ts';
+import { Known } from './known.ts';
+import { bindRule } from './local-rule.ts';
 import { simplifyLoops } from './loops.ts';
 import { RoundTrace } from './round-trace.ts';
 import { localRules } from './rule-list.ts';
@@ -31,6 +35,8 @@ const stepRules = {
   'common-subexpression': 'a node that repeats an earlier one: the earlier one serves both',
   'if-constant': 'If with a constant condition: the nodes of the branch it takes',
   'loop-never-runs': 'Loop that never runs: what it starts from',
+  'fold-shape': 'shape arithmetic that comes out as numbers, whatever the inputs',
+  'shape-value': 'shape arithmetic that comes out as the same symbols as an earlier value: that value',
   [foldRule]: 'what depends on constants alone, computed by ONNX Runtime',
 } as const;
 
@@ -65,7 +71,7 @@ export const simplify = definePass({
       if (sortTopologically(graph)) changed = true;
     }
     const budget = growthBudget(model, options.maxGrowth);
-    const failed = new Map();
+    const failed = new Map<Node, string>();
     for (let round = 0; ; round++) {
       ctx.signal.throwIfAborted();
       if (round === maxRounds) {
@@ -91,8 +97,8 @@ async function runRound(
   model: Model,
   skip: ReadonlySet<string>,
   ctx: PassContext,
-  budget: ReturnType<typeof growthBudget>,
-  failed: Parameters<typeof foldConstants>[3],
+  budget: GrowthBudget,
+  failed: Map<Node, string>,
 ): Promise<boolean> {
   let changed = false;
   const step = (name: keyof typeof stepRules, run: (model: Model, trace: PassContext) => boolean): void => {
@@ -101,18 +107,14 @@ async function runRound(
   step('dead-node', removeDead);
   step('constant-node', constantsToInitializers);
   step('tied-initializer', shareInitializers);
-  if (
-    toFixedPoint(
-      model,
-      localRules.filter((rule) => !skip.has(rule.id)),
-      ctx,
-    ).changed
-  )
-    changed = true;
+  const known = new Known(inferShapes(model, { write: false }));
+  if (!skip.has('fold-shape') && foldShapes(model, known, ctx)) changed = true;
+  const rules = localRules.filter((rule) => !skip.has(rule.id)).map((rule) => bindRule(rule, known));
+  if (toFixedPoint(model, rules, ctx).changed) changed = true;
   step('if-constant', inlineConstantIf);
   step('loop-never-runs', simplifyLoops);
   step('common-subexpression', eliminateCommon);
-  if (!skip.has(foldRule) && (await foldConstants(model, ctx, budget, failed))) changed = true;
+  if (!skip.has(foldRule) && (await foldConstants(model, known, ctx, budget, failed))) changed = true;
   step('dead-node', removeDead);
   return changed;
 }

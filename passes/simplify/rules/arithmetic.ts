@@ -1,8 +1,10 @@
 import { constantOf } from '../../../src/ir/constant.ts';
+import { equalShapes } from '../../../src/ir/dim.ts';
 import { type DType, dtypeKind } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, toNumbers, typedArray } from '../../../src/ir/tensor.ts';
 import { broadcastsInto } from '../../../src/rewrite/conditions.ts';
+import type { Known } from '../known.ts';
 import { localRule, type Plan } from '../local-rule.ts';
 import { formatShape } from '../shapes.ts';
 
@@ -32,7 +34,7 @@ export const neutralOperand = localRule(
   'neutral-operand',
   'Mul or Div by 1, Sub or Add of 0, Pow 1, And true, Or false: the other operand',
   Object.keys(neutrals),
-  (node, site) => {
+  (node, known, site) => {
     const neutral = neutrals[node.op];
     if (!neutral || node.inputs.length !== 2) return undefined;
     let why: string | undefined;
@@ -41,7 +43,7 @@ export const neutralOperand = localRule(
       const x = node.inputs[1 - side];
       if (!tensor || !x || elementCount(tensor.shape) > largestNeutral) continue;
       if (!everyElement(tensor, neutral.value)) continue;
-      const plan = neutralPlan(node, x, tensor, site.opset);
+      const plan = neutralPlan(node, x, tensor, known, site.opset);
       if (plan && !('why' in plan)) return plan;
       why ??= plan && 'why' in plan ? plan.why : undefined;
     }
@@ -49,7 +51,7 @@ export const neutralOperand = localRule(
   },
 );
 
-function neutralPlan(node: Node, x: Value, tensor: Tensor, opset: number): Plan {
+function neutralPlan(node: Node, x: Value, tensor: Tensor, known: Known, opset: number): Plan {
   const isFloat = dtypeKind(tensor.dtype) === 'float';
   if (node.is('Add') && isFloat && zeroSigns(tensor) !== 'negative') {
     return { why: 'x + 0 turns -0 into 0, which is not bit-identical' };
@@ -58,7 +60,7 @@ function neutralPlan(node: Node, x: Value, tensor: Tensor, opset: number): Plan 
     return { why: 'x - (-0) turns -0 into 0, which is not bit-identical' };
   }
   if (opset < 7 && node.int('broadcast', 0) === 1) return { bypass: x };
-  const { shape } = x;
+  const shape = known.shape(x);
   const rankOnly = shape && tensor.shape.length <= shape.length && tensor.shape.every((dim) => dim === 1);
   if (rankOnly || (shape && broadcastsInto(tensor.shape, shape)) || tensor.shape.length === 0) return { bypass: x };
   return {
@@ -117,20 +119,15 @@ export const whereConstant = localRule(
   'where-constant',
   'Where of a constant condition: the operand it picks',
   ['Where'],
-  (node) => {
+  (node, known) => {
     const [condition, x, y] = node.inputs;
     const tensor = constantOf(condition);
     if (!tensor || !x || !y || elementCount(tensor.shape) > largestNeutral) return undefined;
     const picked = everyElement(tensor, 1) ? x : everyElement(tensor, 0) ? y : x === y ? x : undefined;
     if (!picked) return undefined;
-    const expected = node.output().shape;
-    const { shape } = picked;
-    if (
-      shape &&
-      expected &&
-      shape.length === expected.length &&
-      shape.every((dim, i) => dim !== undefined && dim === expected[i])
-    ) {
+    const expected = known.shape(node.output());
+    const shape = known.shape(picked);
+    if (equalShapes(shape, expected)) {
       return { bypass: picked };
     }
     return { why: `"${picked.name}" of shape ${formatShape(shape)} is broadcast to ${formatShape(expected)}` };

@@ -1,38 +1,49 @@
 import { type DType, dtypeFromCode, dtypeKind } from '../../../src/ir/dtype.ts';
 import type { Node } from '../../../src/ir/graph.ts';
+import type { Known } from '../known.ts';
 import { localRule } from '../local-rule.ts';
 
 /** Cast and CastLike to the type the value has already. */
-export const castNoop = localRule('cast-noop', 'Cast to the type it has: its input', ['Cast', 'CastLike'], (node) => {
-  const input = node.input(0);
-  const to = castTarget(node);
-  return input && to !== undefined && input.dtype === to ? { bypass: input } : undefined;
-});
+export const castNoop = localRule(
+  'cast-noop',
+  'Cast to the type it has: its input',
+  ['Cast', 'CastLike'],
+  (node, known) => {
+    const input = node.input(0);
+    const to = castTarget(node, known);
+    return input && to !== undefined && known.dtype(input) === to ? { bypass: input } : undefined;
+  },
+);
 
 /** Cast(Cast(x)): one Cast, or none, when the first loses nothing. */
-export const castChain = localRule('cast-chain', 'Cast of a lossless Cast: one Cast, or none', ['Cast'], (node) => {
-  const first = node.input(0)?.producer;
-  const x = first?.input(0);
-  if (!first?.is('Cast') || first.graph !== node.graph || !x) return undefined;
-  const from = x.dtype;
-  const middle = castTarget(first);
-  const to = castTarget(node);
-  if (!from || !middle || !to) return undefined;
-  if (!isLossless(from, middle)) return { why: `the first Cast, ${from} to ${middle}, rounds or drops values` };
-  if (from === to) return { bypass: x };
-  if (isFloat(middle) && !isFloat(to) && to !== 'bool') {
-    return { why: `${middle} to ${to} is not defined alike for values that do not fit` };
-  }
-  if (to === 'string' || dtypeKind(to) === 'complex') return undefined;
-  return {
-    detail: `${from} to ${to}`,
-    make: (edit) => edit.insertLike(node, { inputs: [x] }),
-  };
-});
+export const castChain = localRule(
+  'cast-chain',
+  'Cast of a lossless Cast: one Cast, or none',
+  ['Cast'],
+  (node, known) => {
+    const first = node.input(0)?.producer;
+    const x = first?.input(0);
+    if (!first?.is('Cast') || first.graph !== node.graph || !x) return undefined;
+    const from = known.dtype(x);
+    const middle = castTarget(first, known);
+    const to = castTarget(node, known);
+    if (!from || !middle || !to) return undefined;
+    if (!isLossless(from, middle)) return { why: `the first Cast, ${from} to ${middle}, rounds or drops values` };
+    if (from === to) return { bypass: x };
+    if (isFloat(middle) && !isFloat(to) && to !== 'bool') {
+      return { why: `${middle} to ${to} is not defined alike for values that do not fit` };
+    }
+    if (to === 'string' || dtypeKind(to) === 'complex') return undefined;
+    return {
+      detail: `${from} to ${to}`,
+      make: (edit) => edit.insertLike(node, { inputs: [x] }),
+    };
+  },
+);
 
 /** The element type that a Cast gives, or that CastLike takes from its second input. */
-function castTarget(node: Node): DType | undefined {
-  if (node.is('CastLike')) return node.input(1)?.dtype;
+function castTarget(node: Node, known: Known): DType | undefined {
+  if (node.is('CastLike')) return known.dtype(node.input(1));
   const code = node.int('to');
   return code === undefined ? undefined : dtypeFromCode(code);
 }

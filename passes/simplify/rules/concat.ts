@@ -1,17 +1,17 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Known } from '../known.ts';
 import { localRule } from '../local-rule.ts';
-import { rankOf } from '../shapes.ts';
 
 /** Operands of no length along the axis add nothing (ONNX Concat: all other dimensions agree). */
 export const concatEmpty = localRule(
   'concat-empty',
   'Concat with operands of length 0: without them',
   ['Concat'],
-  (node) => {
-    const axis = axisOf(node);
+  (node, known) => {
+    const axis = axisOf(node, known);
     const inputs = node.inputs.filter((value): value is Value => value !== undefined);
     if (axis === undefined || inputs.length !== node.inputs.length || inputs.length < 2) return undefined;
-    const kept = inputs.filter((value) => value.shape?.[axis] !== 0);
+    const kept = inputs.filter((value) => known.shape(value)?.[axis] !== 0);
     if (kept.length === inputs.length || kept.length === 0) return undefined;
     return {
       detail: `${inputs.length - kept.length} of ${inputs.length} operands are empty`,
@@ -25,8 +25,8 @@ export const concatChain = localRule(
   'concat-chain',
   'Concat of a Concat along the same axis: one Concat',
   ['Concat'],
-  (node) => {
-    const axis = axisOf(node);
+  (node, known) => {
+    const axis = axisOf(node, known);
     const inputs: (Value | undefined)[] = [];
     let merged = 0;
     let why: string | undefined;
@@ -34,7 +34,7 @@ export const concatChain = localRule(
       const inner = value?.producer;
       if (!value || !inner?.is('Concat') || inner.graph !== node.graph) {
         inputs.push(value);
-      } else if (axis === undefined || axisOf(inner) !== axis) {
+      } else if (axis === undefined || axisOf(inner, known) !== axis) {
         why ??= `${inner} joins along another axis`;
         inputs.push(value);
       } else if (value.isGraphOutput || value.consumers.length > 1) {
@@ -51,9 +51,9 @@ export const concatChain = localRule(
 );
 
 /** The axis as a non-negative number; undefined when it counts from the end and the rank is unknown. */
-function axisOf(node: Node): number | undefined {
+function axisOf(node: Node, known: Known): number | undefined {
   const axis = node.int('axis', 1);
   if (axis >= 0) return axis;
-  const rank = rankOf(node.outputs[0]) ?? node.inputs.map(rankOf).find((value) => value !== undefined);
+  const rank = [...node.outputs, ...node.inputs].map((value) => known.rank(value)).find((value) => value !== undefined);
   return rank === undefined ? undefined : axis + rank;
 }

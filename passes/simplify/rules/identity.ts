@@ -20,19 +20,24 @@ export const singleOperand = localRule(
 );
 
 /** Dropout outside training copies its input (opset 7 on; before, `is_test`). */
-export const dropout = localRule('dropout', 'Dropout outside training: its input', ['Dropout'], (node, site) => {
-  if (site.opset < 7 && node.int('is_test', 0) === 0)
-    return { why: `Dropout of opset ${site.opset} is in training mode` };
-  const training = node.input(2);
-  if (training) {
-    const mode = constantScalar(training);
-    if (mode === undefined) return { why: `whether it trains is decided by "${training.name}" at run time` };
-    if (mode !== 0) return { why: 'it is in training mode and draws random numbers' };
-  }
-  const mask = node.outputs[1];
-  if (mask?.isUsed) return { why: `its mask "${mask.name}" is used` };
-  return bypassInput(node);
-});
+export const dropout = localRule(
+  'dropout',
+  'Dropout outside training: its input',
+  ['Dropout'],
+  (node, _known, site) => {
+    if (site.opset < 7 && node.int('is_test', 0) === 0)
+      return { why: `Dropout of opset ${site.opset} is in training mode` };
+    const training = node.input(2);
+    if (training) {
+      const mode = constantScalar(training);
+      if (mode === undefined) return { why: `whether it trains is decided by "${training.name}" at run time` };
+      if (mode !== 0) return { why: 'it is in training mode and draws random numbers' };
+    }
+    const mask = node.outputs[1];
+    if (mask?.isUsed) return { why: `its mask "${mask.name}" is used` };
+    return bypassInput(node);
+  },
+);
 
 function bypassInput(node: Node): Plan {
   const input = node.input(0);

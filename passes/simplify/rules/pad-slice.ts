@@ -2,8 +2,9 @@ import { constantNumbers } from '../../../src/ir/constant.ts';
 import type { Node } from '../../../src/ir/graph.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
-import { localRule } from '../local-rule.ts';
-import { listArgument, normalizeAxes, rankOf } from '../shapes.ts';
+import type { Known } from '../known.ts';
+import { localRule, type Plan } from '../local-rule.ts';
+import { listArgument, normalizeAxes } from '../shapes.ts';
 
 /** Pad of nothing. `pads` is an attribute before opset 11 (`paddings` in opset 1). */
 export const padNoop = localRule('pad-noop', 'Pad by zero elements: its input', ['Pad'], (node) => {
@@ -37,11 +38,11 @@ export function sliceSpec(node: Node): SliceSpec | undefined {
 /** An end at or beyond this is "to the end" for every tensor that fits in memory. */
 const toTheEnd = 2 ** 31 - 1;
 
-export const sliceNoop = localRule('slice-noop', 'Slice that keeps everything: its input', ['Slice'], (node) => {
+export const sliceNoop = localRule('slice-noop', 'Slice that keeps everything: its input', ['Slice'], (node, known) => {
   const input = node.input(0);
   const spec = sliceSpec(node);
   if (!input || !spec) return undefined;
-  const { shape } = input;
+  const shape = known.shape(input);
   const axes = spec.axes ?? spec.starts.map((_, index) => index);
   const normalized = shape ? normalizeAxes(axes, shape.length) : undefined;
   let doubt: string | undefined;
@@ -65,12 +66,12 @@ export const sliceChain = localRule(
   sliceOfSlice,
 );
 
-function sliceOfSlice(node: Node, site: Site): ReturnType<Parameters<typeof localRule>[3]> {
+function sliceOfSlice(node: Node, known: Known, site: Site): Plan {
   const middle = node.input(0);
   const first = middle?.producer;
   const x = first?.input(0);
   if (!middle || !first?.is('Slice') || !x || first.graph !== node.graph) return undefined;
-  const rank = rankOf(x) ?? rankOf(middle);
+  const rank = known.rank(x) ?? known.rank(middle);
   const inner = sliceSpec(first);
   const outer = sliceSpec(node);
   if (!inner || !outer) return { why: 'where one of the two Slices cuts is computed at run time' };

@@ -1,10 +1,13 @@
 import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
+import { equalDims } from '../../../src/ir/dim.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
+import type { Shape } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
+import type { Known } from '../known.ts';
 import { localRule, type Plan } from '../local-rule.ts';
-import { equalDims, formatShape, knownShape, rankOf, sameShape } from '../shapes.ts';
+import { formatShape } from '../shapes.ts';
 
 /** Operators that keep the elements and their order, and change the shape alone. */
 const reshapes = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
@@ -18,15 +21,16 @@ export const reshapeNoop = localRule(
   'reshape-noop',
   'Reshape, Flatten, Squeeze or Unsqueeze to the shape it has: its input',
   reshapes,
-  (node) => {
+  (node, known) => {
     const input = node.input(0);
     if (!input) return undefined;
-    if (sameShape(input, node.output())) return { bypass: input };
+    if (known.sameShape(input, node.output())) return { bypass: input };
     // Flatten to (rows, columns) of what is a matrix, whatever its extents.
-    if (node.is('Flatten') && rankOf(input) === 2 && [1, -1].includes(node.int('axis', 1))) return { bypass: input };
+    if (node.is('Flatten') && known.rank(input) === 2 && [1, -1].includes(node.int('axis', 1)))
+      return { bypass: input };
     if (!node.is('Reshape')) return undefined;
     const target = constantNumbers(node.input(1));
-    const rank = rankOf(input);
+    const rank = known.rank(input);
     const copies = node.int('allowzero', 0) === 0;
     // [0, 0, -1] copies every dimension but one, and that one follows from the element count.
     if (target && copies && target.length === rank && target.filter((dim) => dim !== 0).every((dim) => dim === -1)) {
@@ -41,24 +45,24 @@ export const reshapeChain = localRule(
   'reshape-chain',
   'Reshape, Flatten, Squeeze or Unsqueeze of another one: one Reshape, or none',
   reshapes,
-  (node, site) => {
+  (node, known, site) => {
     const middle = node.input(0);
     const first = middle?.producer;
     const x = first?.input(0);
     if (!middle || !isReshape(first) || !x) return undefined;
-    if (sameShape(x, node.output())) return { bypass: x };
+    if (known.sameShape(x, node.output())) return { bypass: x };
     if (first.graph !== node.graph) return undefined;
     if (middle.useCount > 1 || middle.isGraphOutput) {
       return { why: `the value between, "${middle.name}", is used elsewhere too` };
     }
-    return mergeAxes(node, first, x) ?? mergeReshapes(node, first, x, site);
+    return mergeAxes(node, first, x, known) ?? mergeReshapes(node, first, x, known, site);
   },
 );
 
 /** Two Unsqueezes or two Squeezes of the same kind with known axes: the axes of both. */
-function mergeAxes(node: Node, first: Node, x: Value): Plan {
+function mergeAxes(node: Node, first: Node, x: Value, known: Known): Plan {
   if (node.op !== first.op || !['Squeeze', 'Unsqueeze'].includes(node.op)) return undefined;
-  const rank = rankOf(x);
+  const rank = known.rank(x);
   const inner = axesArgument(first);
   const outer = axesArgument(node);
   if (!inner || !outer || rank === undefined) return undefined;
@@ -104,13 +108,13 @@ function mergedSqueeze(inner: readonly number[], outer: readonly number[], rank:
   return axes;
 }
 
-function mergeReshapes(node: Node, first: Node, x: Value, site: Site): Plan {
-  if (node.is('Reshape') && !refersToInput(node, first, x)) {
+function mergeReshapes(node: Node, first: Node, x: Value, known: Known, site: Site): Plan {
+  if (node.is('Reshape') && !refersToInput(node, first, x, known)) {
     const { op } = node;
     return { detail: 'same target', make: (edit) => edit.insert(op, reshapeLike(node, x)) };
   }
-  const target = targetFor(x, node.output(), hasInferred(node) && hasInferred(first));
-  if (!target) return { why: `the shape after both, ${formatShape(node.output().shape)}, is not known` };
+  const target = targetFor(known.shape(x), known.shape(node.output()), hasInferred(node) && hasInferred(first));
+  if (!target) return { why: `the shape after both, ${formatShape(known.shape(node.output()))}, is not known` };
   return reshapeTo(node, x, target, site);
 }
 
@@ -126,26 +130,26 @@ function hasInferred(node: Node): boolean {
 }
 
 /** A 0 in the target copies a dimension of the value between, so it may only go where x has the same. */
-function refersToInput(node: Node, first: Node, x: Value): boolean {
+function refersToInput(node: Node, first: Node, x: Value, known: Known): boolean {
   if (node.int('allowzero', 0) === 1) return false;
   const target = node.ints('shape') ?? constantNumbers(node.input(1));
   if (!target) return true;
-  const middle = first.output().shape;
-  return target.some((dim, axis) => dim === 0 && (x.shape?.[axis] === undefined || x.shape[axis] !== middle?.[axis]));
+  const middle = known.shape(first.output());
+  const shape = known.shape(x);
+  return target.some((dim, axis) => dim === 0 && !equalDims(shape?.[axis], middle?.[axis]));
 }
 
 /**
- * A constant Reshape target that turns `x` into the shape of `result`: numbers; 0 where a symbolic dimension is that of
- * `x` at the same place; -1 for at most one other. A -1 beside a 0 fails on tensors without elements, so both together
+ * A constant Reshape target that turns a tensor of shape `from` into one of `shape`: numbers; 0 where a symbolic dimension is the
+ * same in `from` at the same place; -1 for at most one other. A -1 beside a 0 fails on tensors without elements, so both together
  * only where the target had a -1 before (`inferred`).
  */
-export function targetFor(x: Value, result: Value, inferred: boolean): number[] | undefined {
-  const { shape } = result;
+function targetFor(from: Shape | undefined, shape: Shape | undefined, inferred: boolean): number[] | undefined {
   if (!shape || shape.includes(0)) return undefined;
   const target: number[] = [];
   for (const [axis, dim] of shape.entries()) {
     if (typeof dim === 'number') target.push(dim);
-    else if (dim !== undefined && x.shape?.[axis] === dim) target.push(0);
+    else if (equalDims(dim, from?.[axis])) target.push(0);
     else if (!target.includes(-1)) target.push(-1);
     else return undefined;
   }
@@ -170,13 +174,27 @@ export const reshapeTarget = localRule(
   'reshape-target',
   'Reshape to a shape computed at run time: a constant with 0 and -1 where the dimensions are provably the same',
   ['Reshape'],
-  (node, site) => {
+  (node, known, site) => {
     const [x, given] = node.inputs;
     if (!x || !given || constantOf(given)) return undefined;
-    const target = targetFor(x, node.output(), false);
-    if (!target) return undefined;
-    const shape = knownShape(node.output());
-    if (shape && x.shape && equalDims(shape, x.shape)) return { bypass: x };
-    return reshapeTo(node, x, target, site);
+    const from = known.shape(x);
+    const copies = node.int('allowzero', 0) === 0;
+    const target =
+      constantTarget(known.data(given)?.items, from, copies) ?? targetFor(from, known.shape(node.output()), false);
+    if (target) return reshapeTo(node, x, target, site);
+    const items = known.data(given)?.items;
+    if (!items) return { why: `its target "${given.name}" is computed from data` };
+    return {
+      why: `its target ${formatShape(items)} has more than one dimension that ${formatShape(from)} has not there`,
+    };
   },
 );
+
+/** The target itself, dimensions that are copied as 0. */
+function constantTarget(items: Shape | undefined, from: Shape | undefined, copies: boolean): number[] | undefined {
+  if (!items || (!copies && items.includes(0))) return undefined;
+  const target = items.map((item, axis) =>
+    typeof item === 'number' ? item : equalDims(item, from?.[axis]) ? 0 : Number.NaN,
+  );
+  return target.some(Number.isNaN) ? undefined : target;
+}

@@ -1,6 +1,5 @@
 import { constantNumbers } from '../../../src/ir/constant.ts';
 import { localRule } from '../local-rule.ts';
-import { rankOf } from '../shapes.ts';
 
 /**
  * Resize by 1: every output position falls on an input position, whatever the transformation (save tf_crop_and_resize,
@@ -11,10 +10,10 @@ export const resizeNoop = localRule(
   'resize-noop',
   'Resize or Upsample by 1: its input',
   ['Resize', 'Upsample'],
-  (node, site) => {
+  (node, known, site) => {
     const input = node.input(0);
     const factors = constantNumbers(node.input(node.is('Resize') && site.opset >= 11 ? 2 : 1));
-    const rank = rankOf(input);
+    const rank = known.rank(input);
     if (!input || !factors || factors.length === 0 || !factors.every((factor) => factor === 1)) return undefined;
     if (node.attrs.has('axes') ? factors.length !== node.ints('axes')?.length : factors.length !== rank)
       return undefined;

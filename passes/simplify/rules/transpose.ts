@@ -1,14 +1,13 @@
 import type { Node } from '../../../src/ir/graph.ts';
 import { localRule } from '../local-rule.ts';
-import { rankOf } from '../shapes.ts';
 
 export const transposeNoop = localRule(
   'transpose-noop',
   'Transpose that moves nothing: its input',
   ['Transpose'],
-  (node) => {
+  (node, known) => {
     const input = node.input(0);
-    const perm = permutation(node);
+    const perm = permutation(node, known.rank(node.input(0)));
     return input && perm?.every((axis, index) => axis === index) ? { bypass: input } : undefined;
   },
 );
@@ -17,12 +16,12 @@ export const transposeChain = localRule(
   'transpose-chain',
   'Transpose of a Transpose: one, or none',
   ['Transpose'],
-  (node) => {
+  (node, known) => {
     const middle = node.input(0);
     const first = middle?.producer;
     const x = first?.input(0);
     if (!middle || !first?.is('Transpose') || !x) return undefined;
-    const inner = permutation(first);
+    const inner = permutation(first, known.rank(x));
     const outer = permutation(node, inner?.length);
     if (!inner || !outer || inner.length !== outer.length)
       return { why: 'the rank of the transposed value is unknown' };
@@ -40,6 +39,6 @@ export const transposeChain = localRule(
 );
 
 /** Without the attribute, all axes in reverse. */
-function permutation(node: Node, rank = rankOf(node.input(0))): number[] | undefined {
+function permutation(node: Node, rank: number | undefined): number[] | undefined {
   return node.ints('perm') ?? (rank === undefined ? undefined : Array.from({ length: rank }, (_, i) => rank - 1 - i));
 }
