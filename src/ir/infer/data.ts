@@ -1,0 +1,88 @@
+import { constantOf } from '../constant.ts';
+import type { Value } from '../graph.ts';
+import { elementCount, toNumbers } from '../tensor.ts';
+import type { Dim } from '../types.ts';
+
+/**
+ * What is known of the elements of a small tensor: numbers, symbolic integers, or undefined where an element is not
+ * known. Shape arithmetic travels through a graph in this form.
+ */
+export interface Data {
+  readonly shape: readonly number[];
+  readonly items: readonly Dim[];
+}
+
+/** Larger tensors are no shapes. */
+export const maxItems = 1024;
+
+export function vector(items: readonly Dim[]): Data {
+  return { shape: [items.length], items };
+}
+export function scalar(item: Dim): Data {
+  return { shape: [], items: [item] };
+}
+
+/** The elements of a small constant; undefined for large ones (whose bytes are not touched) and other values. */
+export function constantData(value: Value): Data | undefined {
+  const tensor = constantOf(value);
+  if (!tensor || elementCount(tensor.shape) > maxItems) return undefined;
+  const items = toNumbers(tensor);
+  return items && { shape: tensor.shape, items };
+}
+
+/** All elements as numbers, or undefined. */
+export function numbersOf(data: Data | undefined): number[] | undefined {
+  if (!data) return undefined;
+  const numbers: number[] = [];
+  for (const item of data.items) {
+    if (typeof item !== 'number') return undefined;
+    numbers.push(item);
+  }
+  return numbers;
+}
+
+/** Applies `f` to each element. */
+export function mapData(data: Data | undefined, f: (item: Dim) => Dim): Data | undefined {
+  return data && { shape: data.shape, items: data.items.map(f) };
+}
+
+/** Applies `f` to the elements of both under NumPy broadcasting. */
+export function zipData(a: Data | undefined, b: Data | undefined, f: (x: Dim, y: Dim) => Dim): Data | undefined {
+  return zipAll([a, b], ([x, y]) => f(x, y));
+}
+
+/** Applies `f` to the elements of all under NumPy broadcasting; undefined when one is not known or they do not fit. */
+export function zipAll(inputs: readonly (Data | undefined)[], f: (items: readonly Dim[]) => Dim): Data | undefined {
+  const all = inputs.filter((data) => data !== undefined);
+  if (all.length < inputs.length) return undefined;
+  const rank = Math.max(0, ...all.map((data) => data.shape.length));
+  const extent = (data: Data, axis: number): number => data.shape[axis - rank + data.shape.length] ?? 1;
+  const shape: number[] = [];
+  for (let axis = 0; axis < rank; axis++) {
+    const sizes = new Set(all.map((data) => extent(data, axis)));
+    sizes.delete(1);
+    if (sizes.size > 1) return undefined;
+    shape.push([...sizes][0] ?? 1);
+  }
+  const count = elementCount(shape);
+  if (count > maxItems) return undefined;
+  const at = new Array<number>(rank).fill(0);
+  const pick = (data: Data): Dim => {
+    let index = 0;
+    for (let axis = 0; axis < rank; axis++) {
+      const size = extent(data, axis);
+      index = index * size + (size === 1 ? 0 : (at[axis] as number));
+    }
+    return data.items[index];
+  };
+  const items: Dim[] = [];
+  for (let done = 0; done < count; done++) {
+    items.push(f(all.map(pick)));
+    for (let axis = rank - 1; axis >= 0; axis--) {
+      at[axis] = (at[axis] as number) + 1;
+      if ((at[axis] as number) < (shape[axis] as number)) break;
+      at[axis] = 0;
+    }
+  }
+  return { shape, items };
+}
