@@ -9,6 +9,7 @@ import { decodeProps } from './props.ts';
 import { readMessage } from './reader.ts';
 import { looksLike } from './sniff.ts';
 import type { TensorContext } from './tensor.ts';
+import { printable } from './text.ts';
 
 /** Failures after which it is worth asking what the file is instead. */
 const unreadable = new Set(['not-a-model', 'model-malformed', 'model-truncated', 'model-limit', 'ir-version']);
@@ -33,19 +34,20 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
     const folder = options.dir === undefined ? undefined : new ExternalFolder(options.dir, limits, options.alsoInside);
     return toModel(readMessage('ModelProto', bytes, limits), { limits, folder });
   } catch (error) {
-    const instead = error instanceof UserError && unreadable.has(error.code) ? looksLike(bytes) : undefined;
-    if (instead === undefined) throw error;
-    throw new UserError('not-a-model', `This is no ONNX model: ${instead}.`, { cause: error });
+    if (!(error instanceof UserError)) throw error;
+    const instead = unreadable.has(error.code) ? looksLike(bytes) : undefined;
+    if (instead !== undefined)
+      throw new UserError('not-a-model', `This is no ONNX model: ${instead}.`, { cause: error });
+    // Names from the file stand in the sentence: they may hold anything.
+    throw new UserError(error.code, printable(error.message), { cause: error.cause });
   }
 }
 
 function toModel(message: Message<'ModelProto'>, context: TensorContext): Model {
   const irVersion = Number(message.ir_version ?? 0n);
   checkHead(message, irVersion, context.limits);
-  const graphMessage = message.graph;
-  if (!graphMessage) throw noModel('it has no graph');
   const model = new Model(
-    decodeGraph(graphMessage, 'the main graph', context),
+    decodeGraph(requireGraph(message), 'the main graph', context),
     decodeOpsets(message.opset_import),
     irVersion,
   );
@@ -70,10 +72,16 @@ function checkHead(message: Message<'ModelProto'>, irVersion: number, limits: Li
         'Export it again for an older version, for example with onnx.helper.make_model(…, ir_version=10).',
     );
   }
+  requireGraph(message);
   // The opset list came with IR version 3. Writers put it behind the graph, so its absence is how a cut file looks.
   if (irVersion >= 3 && !message.opset_import?.length) {
     throw noModel('it names no operator set; the file may have been cut short');
   }
+}
+
+function requireGraph(message: Message<'ModelProto'>): Message<'GraphProto'> {
+  if (!message.graph) throw noModel('it has no graph');
+  return message.graph;
 }
 
 /** Opset versions by domain, the highest where a domain stands twice (ONNX IR specification); '' is ai.onnx. */

@@ -44,11 +44,7 @@ class MessageReader {
     } catch (error) {
       if (error instanceof UserError) throw error;
       // protobufjs throws plain Error and RangeError for bytes that are no message.
-      throw new UserError(
-        'model-malformed',
-        `${this.#where()} cannot be read: ${(error as Error).message} (byte ${this.#reader.pos} of ${this.#buffer.length})`,
-        { cause: error },
-      );
+      throw this.#broken(error as Error);
     }
     return message as unknown as Message<N>;
   }
@@ -173,15 +169,22 @@ class MessageReader {
     const length = reader.size();
     const room = reader.len - reader.pos;
     if (length > room) {
-      const missing = reader.len === this.#buffer.length;
-      throw new UserError(
-        missing ? 'model-truncated' : 'model-malformed',
-        missing
-          ? `${this.#where()} needs ${length} bytes from byte ${reader.pos} on, and only ${room} are there: the file ends too early`
-          : `${this.#where()} has a field of ${length} bytes at byte ${reader.pos} where only ${room} are left`,
-      );
+      throw this.#broken(new RangeError(`${length} bytes are announced, ${room} are left`));
     }
     return length;
+  }
+
+  #broken(error: Error): UserError {
+    const { pos, len } = this.#reader;
+    const size = this.#buffer.length;
+    const place = `in ${this.#where()}, at byte ${pos} of ${size}: ${error.message}`;
+    // Something that reaches beyond the end of the file, and not only of what encloses it.
+    const cut = error instanceof RangeError && len === size;
+    return new UserError(
+      cut ? 'model-truncated' : 'model-malformed',
+      `The file ${cut ? 'ends too early' : 'is damaged or no ONNX model'} (${place}). Fetch or export it again.`,
+      { cause: error },
+    );
   }
 
   /** Keeps the field that began at `at` as encoded; neighbours are joined into one run. */

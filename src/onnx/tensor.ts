@@ -4,6 +4,7 @@ import type { Tensor } from '../ir/tensor.ts';
 import type { ExternalFolder, ExternalRange } from './external.ts';
 import { type Limits, limitError } from './limits.ts';
 import type { Message } from './message.ts';
+import { printable } from './text.ts';
 import { decodeTypedData, typedDataProblem, typedField } from './typed-data.ts';
 
 /** What reading tensors needs to know. */
@@ -207,5 +208,5 @@ function decodeDims(
 
 function bad(label: string, why: string, dtype?: DType, shape?: readonly number[], cause?: unknown): UserError {
   const type = dtype && shape ? ` (${dtype}[${shape.join(',')}])` : '';
-  return new UserError('tensor-invalid', `${label}${type} ${why}; the model file is damaged.`, { cause });
+  return new UserError('tensor-invalid', printable(`${label}${type} ${why}; the model file is damaged.`), { cause });
 }

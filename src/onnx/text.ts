@@ -24,6 +24,14 @@ export function encodeText(text: string): Uint8Array {
   return loneSurrogate.test(text) ? encodeEscaped(text) : Buffer.from(text);
 }
 
+/** Text from a file, fit for a message: one line, no control characters, cut in the middle where it is very long. */
+export function printable(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Surrogate}\p{Bidi_Control}]/gu, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+  return line.length <= 800 ? line : `${line.slice(0, 400)} … ${line.slice(-300)}`;
+}
+
 function decodeEscaped(bytes: Buffer, start: number, end: number): string {
   const pieces: string[] = [];
   for (let at = start; at < end; ) {
