@@ -14,7 +14,10 @@ export function runtimeSentence(error: unknown): string {
   const running = /^.*returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
   if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);
 
-  text = text.replace(/^Error: /, '').replace(/^This is an invalid model\. (Error: )?/, '');
+  text = text
+    .replace(/^OrtSessionOptionsAppendExecutionProvider\w*: /, '')
+    .replace(/^Error: /, '')
+    .replace(/^This is an invalid model\. (Error: )?/, '');
   return sentence(withoutSource(text));
 }
 

@@ -68,7 +68,8 @@ function sessionConfig(provider: string, options: SessionOptions): InferenceSess
   const extra: Record<string, string> = { ...options.extra };
   if (options.modelDir !== undefined) extra['session.model_external_initializers_file_folder_path'] = options.modelDir;
   return {
-    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+    // The runtime adds its CPU kernels behind any provider by itself.
+    executionProviders: [provider],
     graphOptimizationLevel: options.graphOptimizationLevel ?? 'all',
     logSeverityLevel: 4,
     extra,

@@ -1,19 +1,165 @@
-import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { syntheticFeeds } from '../../src/engine/feeds.ts';
+import { comparedConstants, indexedExtents } from '../../src/engine/feed-bounds.ts';
+import { firstGuess, fixShapes } from '../../src/engine/feed-shapes.ts';
+import { randomFeeds, syntheticFeeds } from '../../src/engine/feeds.ts';
+import { openModel } from '../../src/engine/open-model.ts';
 import { openSession } from '../../src/engine/session.ts';
-import { decodeModel } from '../../src/onnx/decode.ts';
+import type { DType } from '../../src/ir/dtype.ts';
+import { Graph, Model, type Value } from '../../src/ir/graph.ts';
+import { int64Vector, tensorFrom, tensorOf, toNumbers } from '../../src/ir/tensor.ts';
+import { type Dim, tensorType } from '../../src/ir/types.ts';
+import { loadModel } from '../../src/onnx/load.ts';
 import { haveSharedModels, sharedModel, sharedModelFiles } from '../support/shared-models.ts';
 
-describe.skipIf(!haveSharedModels)('feeds', () => {
+function modelOf(
+  inputs: Record<string, [DType, Dim[] | undefined]>,
+  body?: (values: Record<string, Value>, graph: Graph) => void,
+): Model {
+  const graph = new Graph('g');
+  const values: Record<string, Value> = {};
+  for (const [name, [dtype, shape]] of Object.entries(inputs))
+    values[name] = graph.addInput(name, tensorType(dtype, shape));
+  body?.(values, graph);
+  return new Model(graph, 17, 8);
+}
+
+function shapesOf(model: Model, overrides = {}): Record<string, number[]> {
+  return Object.fromEntries(fixShapes(model, overrides, firstGuess));
+}
+
+describe('shapes of made-up inputs', () => {
+  test('symbols get extents by their names, the same everywhere', () => {
+    const model = modelOf({
+      input_ids: ['int64', ['batch', 'sequence_length']],
+      attention_mask: ['int64', ['batch', 'past_sequence_length + sequence_length']],
+      'past.0.key': ['float32', ['batch', 4, 'past_sequence_length', 8]],
+      pixels: ['float32', ['N', 3, 'height', 'width']],
+    });
+    expect(shapesOf(model)).toEqual({
+      input_ids: [1, 16],
+      attention_mask: [1, 16],
+      'past.0.key': [1, 4, 0, 8],
+      pixels: [1, 3, 224, 224],
+    });
+  });
+
+  test('overrides by symbol and by input reach every input', () => {
+    const model = modelOf({ a: ['float32', ['n', 'k']], b: ['float32', ['k', 'n*2']] });
+    expect(shapesOf(model, { dims: { n: 3, k: 5 } })).toEqual({ a: [3, 5], b: [5, 6] });
+    expect(shapesOf(model, { shapes: new Map([['a', [2, 7]]]) })).toEqual({ a: [2, 7], b: [7, 4] });
+  });
+
+  test('overrides that do not fit are refused', () => {
+    const model = modelOf({ image: ['float32', ['n', 3, 8, 8]] });
+    expect(() => shapesOf(model, { shapes: new Map([['image', [1, 4, 8, 8]]]) })).toThrow(
+      '"image" is of shape [n, 3, 8, 8]; [1, 4, 8, 8] does not fit it',
+    );
+    expect(() => shapesOf(model, { shapes: new Map([['imag', [1]]]) })).toThrow(
+      'no input "imag" (did you mean "image"?)',
+    );
+    expect(() => shapesOf(model, { dims: { m: 1 } })).toThrow('dimension "m"');
+  });
+});
+
+describe('numbers of made-up inputs', () => {
+  test('token ids stay below the embedding that they index, also behind casts and inside subgraphs', () => {
+    const model = modelOf({ ids: ['int64', ['n', 's']] }, ({ ids }, graph) => {
+      const table = graph.addInitializer('table', tensorFrom('float32', [7, 2], new Float32Array(14)));
+      const cast = graph.append('Cast', { inputs: [ids], attrs: { to: 6 } });
+      graph.addOutput(graph.append('Gather', { inputs: [table, cast.output()] }).output());
+    });
+    const ids = model.graph.inputs[0] as Value;
+    expect(indexedExtents(ids)).toEqual([7]);
+    const values = toNumbers(randomFeeds(model, { seed: 3, dims: { s: 500 } }).get('ids') ?? int64Vector([]));
+    expect(new Set(values)).toEqual(new Set([0, 1, 2, 3, 4, 5, 6]));
+  });
+
+  test('a scalar takes the first constant that it is compared with', () => {
+    const model = modelOf({ sr: ['int64', []] }, ({ sr }, graph) => {
+      for (const rate of [16000, 8000]) {
+        const constant = graph.addInitializer(`rate${rate}`, tensorOf('int64', [], [rate]));
+        graph.addOutput(graph.append('Equal', { inputs: [sr, constant] }).output());
+      }
+    });
+    expect(comparedConstants(model.graph.inputs[0] as Value)).toEqual([16000, 8000]);
+    expect(toNumbers(randomFeeds(model, { seed: 1 }).get('sr') ?? int64Vector([]))).toEqual([16000]);
+  });
+
+  test('masks are ones, positions count, segments are zero', () => {
+    const model = modelOf({
+      attention_mask: ['int64', [1, 4]],
+      position_ids: ['int64', [1, 4]],
+      token_type_ids: ['int64', [1, 4]],
+    });
+    const feeds = randomFeeds(model, { seed: 1 });
+    const numbers = (name: string): number[] | undefined => toNumbers(feeds.get(name) ?? int64Vector([]));
+    expect(numbers('attention_mask')).toEqual([1, 1, 1, 1]);
+    expect(numbers('position_ids')).toEqual([0, 1, 2, 3]);
+    expect(numbers('token_type_ids')).toEqual([0, 0, 0, 0]);
+  });
+
+  test('floats have mean 0 and variance 1, and depend on the seed only', () => {
+    const model = modelOf({ x: ['float32', [1, 20000]], image: ['float32', [1, 3, 64, 64]] });
+    const a = randomFeeds(model, { seed: 1 });
+    const b = randomFeeds(model, { seed: 1 });
+    const c = randomFeeds(model, { seed: 2 });
+    for (const name of ['x', 'image']) {
+      const values = toNumbers(a.get(name) ?? int64Vector([])) ?? [];
+      const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+      const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length;
+      expect(Math.abs(mean)).toBeLessThan(0.2);
+      expect(variance).toBeGreaterThan(0.5);
+      expect(variance).toBeLessThan(1.5);
+      expect(b.get(name)?.bytes()).toEqual(a.get(name)?.bytes());
+      expect(c.get(name)?.bytes()).not.toEqual(a.get(name)?.bytes());
+    }
+  });
+
+  test('sizes that the signature does not tell are tried out', async () => {
+    const model = modelOf({ x: ['float32', ['n', 'm']] }, ({ x }, graph) => {
+      const shape = graph.addInitializer('shape', int64Vector([-1, 64]));
+      graph.addOutput(
+        graph
+          .append('Reshape', { inputs: [x, shape], outputs: ['y'], types: [tensorType('float32', ['a', 64])] })
+          .output(),
+      );
+    });
+    const session = await openModel(model);
+    const [batch] = await syntheticFeeds(model, session, { seed: 1 });
+    expect(batch?.feeds.get('x')?.shape).toEqual([1, 64]);
+    await session.dispose();
+  });
+
+  test('a model that nothing fits asks for shapes', async () => {
+    const model = modelOf({ x: ['float32', ['n', 'm']] }, ({ x }, graph) => {
+      const shape = graph.addInitializer('shape', int64Vector([7, 11]));
+      graph.addOutput(
+        graph
+          .append('Reshape', { name: 'r', inputs: [x, shape], outputs: ['y'], types: [tensorType('float32', [7, 11])] })
+          .output(),
+      );
+    });
+    const session = await openModel(model);
+    await expect(syntheticFeeds(model, session, { seed: 1 })).rejects.toThrow(
+      /--input-shape x=1x….*node "r" \(Reshape\)/,
+    );
+    await session.dispose();
+  });
+});
+
+describe.skipIf(!haveSharedModels)('made-up inputs run on every shared model', () => {
   test.each(sharedModelFiles)('%s %s', async (slug, file) => {
     const path = sharedModel(slug, file);
-    const model = decodeModel(readFileSync(path), { dir: dirname(path) });
     const session = await openSession(path);
-    const [batch] = await syntheticFeeds(model, session, { seed: 1 });
-    const out = await session.run(batch!.feeds);
-    console.log(slug, [...batch!.feeds].map(([n, t]) => `${n}[${t.shape}]`).join(' ').slice(0,200), '->', [...out].map(([n, t]) => `${n}[${t.shape}]`).join(' ').slice(0,150));
-    await session.dispose();
+    try {
+      const batches = await syntheticFeeds(await loadModel(path), session, { seed: 1, count: 2 });
+      expect(batches).toHaveLength(2);
+      for (const { feeds } of batches) {
+        for (const output of (await session.run(feeds)).values())
+          expect(output.shape.every((dim) => dim > 0)).toBe(true);
+      }
+    } finally {
+      await session.dispose();
+    }
   });
 });
