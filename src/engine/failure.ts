@@ -17,6 +17,7 @@ export function runtimeSentence(error: unknown): string {
   text = text
     .replace(/^OrtSessionOptionsAppendExecutionProvider\w*: /, '')
     .replace(/^Error: /, '')
+    .replace(/^Load model from .*? failed: ?/, '')
     .replace(/^This is an invalid model\. (Error: )?/, '');
   return sentence(withoutSource(text));
 }
