@@ -68,7 +68,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
         : `${node.op} has no float16 form`,
     );
   }
-  if (letters.includes('~')) return float('sequence', 'sequences and optionals of tensors keep their element type');
+  if (/[~]/.test(signature.inputs + signature.outputs))
+    return float('sequence', 'sequences and optionals of tensors keep their element type');
   const unknown = node.inputs.find(
     (value, index) => value && canBeHalf(inputClass(signature, index)) && types.of(value) === undefined,
   );
@@ -85,7 +86,7 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
   }
   const ranged = options.ranged.get(node);
   if (ranged) return float('range', ranged);
-  const reduction = longReduction(node, options.maxReduction);
+  const reduction = longReduction(node, types, options.maxReduction);
   if (reduction) return float('reduction', reduction);
 
   if (makers.has(node.op) && node.domain === '' && inputs.length === 0) return { kind: 'maker', signature };

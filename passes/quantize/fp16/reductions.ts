@@ -1,5 +1,6 @@
 import { constantNumbers } from '../../../src/ir/constant.ts';
 import type { Node } from '../../../src/ir/graph.ts';
+import type { ElementTypes } from './element-types.ts';
 
 /** Reductions that add up their inputs. */
 const sums = new Set([
@@ -19,9 +20,9 @@ const spatial = new Set(['GlobalAveragePool', 'GlobalLpPool', 'InstanceNormaliza
  * Why the reduction of a node is too long for half precision: from 2048 = 2¹¹ terms on, a half sum of ones no longer
  * grows. Undefined where the extents are not known.
  */
-export function longReduction(node: Node, max: number): string | undefined {
+export function longReduction(node: Node, types: ElementTypes, max: number): string | undefined {
   if (node.domain !== '' || max === 0) return undefined;
-  const shape = node.input(0)?.shape;
+  const shape = types.shapeOf(node.input(0));
   if (!shape) return undefined;
   const rank = shape.length;
   let axes: number[];
