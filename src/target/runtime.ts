@@ -1,9 +1,8 @@
+import { runtimeCeilings } from '../onnx/ceilings.ts';
 import type { Artifact } from './target.ts';
 
-/** The ONNX Runtime release that bundles ship, and what it loads: measured, see docs/architecture.md. */
+/** The ONNX Runtime release that bundles ship. */
 export const ortVersion = '1.30.0';
-const maxIrVersion = 13;
-const maxOpset = 26;
 
 /** Element types that ONNX Runtime's JavaScript API takes and gives as inputs and outputs. */
 const exchangeable: ReadonlySet<string> = new Set([
@@ -25,14 +24,15 @@ const exchangeable: ReadonlySet<string> = new Set([
 /** Sentences on why ONNX Runtime `ortVersion` would refuse the model or could not be fed; empty when nothing stands against it. */
 export function runtimeObjections(artifact: Artifact): string[] {
   const because: string[] = [];
-  if (artifact.irVersion > maxIrVersion) {
-    because.push(
-      `The model has IR version ${artifact.irVersion}; ONNX Runtime ${ortVersion} reads up to ${maxIrVersion}.`,
-    );
+  const { runtime, irVersion, opsets } = runtimeCeilings;
+  if (artifact.irVersion > irVersion) {
+    because.push(`The model has IR version ${artifact.irVersion}; ${runtime} reads up to ${irVersion}.`);
   }
-  const opset = artifact.opsets[''] ?? artifact.opsets['ai.onnx'];
-  if (opset !== undefined && opset > maxOpset) {
-    because.push(`The model uses opset ${opset}; ONNX Runtime ${ortVersion} supports up to ${maxOpset}.`);
+  for (const [domain, version] of Object.entries(artifact.opsets)) {
+    const limit = opsets.get(domain === 'ai.onnx' ? '' : domain);
+    if (limit !== undefined && version > limit) {
+      because.push(`The model uses opset ${version} of "${domain || 'ai.onnx'}"; ${runtime} supports up to ${limit}.`);
+    }
   }
   for (const [role, values] of [
     ['Input', artifact.inputs],

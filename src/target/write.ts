@@ -27,9 +27,9 @@ export interface Written {
  */
 export async function writeBundle(plan: BundlePlan, outDir: string, options: WriteOptions = {}): Promise<Written> {
   const target = resolve(outDir);
-  await refuseToOverwrite(target, options.force ?? false);
   let temp: string | undefined;
   try {
+    await refuseToOverwrite(target, options.force ?? false);
     await mkdir(dirname(target), { recursive: true });
     temp = await mkdtemp(join(dirname(target), `.${basename(target)}.tmp-`));
     await chmod(temp, 0o755);
