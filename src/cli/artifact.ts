@@ -58,7 +58,12 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
 }
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
-  return [...tensors].map(([name, tensor]) => ({ name, dtype: tensor.dtype, shape: tensor.shape, bytes: Uint8Array.from(tensor.bytes()) }));
+  return [...tensors].map(([name, tensor]) => ({
+    name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+    bytes: Uint8Array.from(tensor.bytes()),
+  }));
 }
 
 /**
@@ -66,7 +71,8 @@ function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
  * relative to the largest output); where integers or halves are inside, one rounding step may flip (2e-2).
  */
 function toleranceFor(model: Model, outputs: ReadonlyMap<string, Tensor>): GoldenCase['tolerance'] {
-  const coarse = Object.keys(countOps(model)).some((op) => /Integer|QLinear|Quantize|NBits|Bnb4/.test(op)) || hasHalves(model);
+  const coarse =
+    Object.keys(countOps(model)).some((op) => /Integer|QLinear|Quantize|NBits|Bnb4/.test(op)) || hasHalves(model);
   const rtol = coarse ? 2e-2 : 1e-3;
   let largest = 0;
   for (const tensor of outputs.values()) {
@@ -91,7 +97,10 @@ function hasHalves(model: Model): boolean {
 async function artifactFiles(file: string, model: Model): Promise<Artifact['files']> {
   const names = externalFiles(model);
   const files = [];
-  for (const [name, source] of [['model.onnx', file], ...names.map((one) => [one, join(dirname(file), one)])] as [string, string][]) {
+  for (const [name, source] of [['model.onnx', file], ...names.map((one) => [one, join(dirname(file), one)])] as [
+    string,
+    string,
+  ][]) {
     files.push({ name, source, bytes: (await stat(source)).size, sha256: await hashFile(source) });
   }
   return files;

@@ -1,6 +1,6 @@
-import { UserError } from '../errors.ts';
-import { bench, benchSessionExtra, type BenchSubject } from '../engine/bench.ts';
+import { type BenchSubject, bench, benchSessionExtra } from '../engine/bench.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
 import { formatMs } from '../messages.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
@@ -20,7 +20,8 @@ interface BenchFlags {
 /** The work of `mlpack bench`: all models interleaved, once for each provider. */
 export async function benchCommand(modelTexts: readonly string[], flags: BenchFlags, session: Session): Promise<void> {
   const { talk, io } = session;
-  if (!(flags.seconds > 0)) throw new UserError('option.value', `--seconds takes a number above 0, not ${flags.seconds}.`);
+  if (!(flags.seconds > 0))
+    throw new UserError('option.value', `--seconds takes a number above 0, not ${flags.seconds}.`);
   const sources = await Promise.all(modelTexts.map((text) => resolveModel(text, session)));
   const [first] = sources;
   if (!first) throw new UserError('model.none', 'which models? Name at least one.');

@@ -29,12 +29,24 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   await probe.dispose();
   const dataset = await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
-  const artifact = await makeArtifact({ name: source.name, variant: 'given', file: source.file, dataset, seed: flags.seed, shapes: [] });
+  const artifact = await makeArtifact({
+    name: source.name,
+    variant: 'given',
+    file: source.file,
+    dataset,
+    seed: flags.seed,
+    shapes: [],
+  });
   const results = [];
   for (const target of chosen) {
     talk.progress(`bundle ${target.id}`);
-    const out = flags.out === undefined ? join(io.cwd, 'bundles', target.id) : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : '');
-    const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, { force: flags.force === true });
+    const out =
+      flags.out === undefined
+        ? join(io.cwd, 'bundles', target.id)
+        : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : '');
+    const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, {
+      force: flags.force === true,
+    });
     results.push({ ...result, because: target.supports(artifact, defaultsOf(target)).because });
   }
   if (session.json) {
@@ -52,12 +64,21 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
 export function findTarget(id: string): Target {
   const target = targets.find((one) => one.id === id);
   if (target) return target as Target;
-  throw new UserError('target.unknown', `there is no target "${id}"${nearest(id, targets.map((one) => one.id))}.`);
+  throw new UserError(
+    'target.unknown',
+    `there is no target "${id}"${nearest(
+      id,
+      targets.map((one) => one.id),
+    )}.`,
+  );
 }
 
 /** The options of a target as they are when nobody says anything. */
 export function defaultsOf(target: Target): Record<string, never> {
-  return Object.fromEntries(Object.entries(target.options).map(([name, spec]) => [name, spec.default])) as Record<string, never>;
+  return Object.fromEntries(Object.entries(target.options).map(([name, spec]) => [name, spec.default])) as Record<
+    string,
+    never
+  >;
 }
 
 function parseOptions(pairs: readonly string[]): Record<string, string> {

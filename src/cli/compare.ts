@@ -16,7 +16,12 @@ interface CompareFlags {
 }
 
 /** The work of `mlpack compare`. @returns 1 when an output is worse than `--min-sqnr`. */
-export async function compareCommand(aText: string, bText: string, flags: CompareFlags, session: Session): Promise<number> {
+export async function compareCommand(
+  aText: string,
+  bText: string,
+  flags: CompareFlags,
+  session: Session,
+): Promise<number> {
   const { talk } = session;
   const a = await resolveModel(aText, session);
   const b = await resolveModel(bText, session);
@@ -31,7 +36,9 @@ export async function compareCommand(aText: string, bText: string, flags: Compar
     const layers = flags.layers ? await compareLayers(a.file, b.file, feedOptions, session) : undefined;
     const worst = Math.min(...result.outputs.map((output) => output.sqnrDb));
     const ok = flags.minSqnr === undefined || worst >= flags.minSqnr;
-    const source = dataset ? `${result.samples} samples of ${dataset.name}` : `${result.samples} made-up inputs (seed ${flags.seed})`;
+    const source = dataset
+      ? `${result.samples} samples of ${dataset.name}`
+      : `${result.samples} made-up inputs (seed ${flags.seed})`;
     if (session.json) talk.json({ ok, a: a.file, b: b.file, inputs: source, ...result, ...(layers && { layers }) });
     else {
       talk.out(differences(result.outputs, 'output'));
@@ -54,7 +61,11 @@ async function compareLayers(
   b: string,
   feedOptions: Parameters<typeof feedBatches>[0],
   session: Session,
-): Promise<{ readonly layers: readonly Difference[]; readonly firstBad: string | undefined; readonly sentence: string }> {
+): Promise<{
+  readonly layers: readonly Difference[];
+  readonly firstBad: string | undefined;
+  readonly sentence: string;
+}> {
   const { compareLayers: run } = await import('../engine/compare-layers.ts');
   session.talk.progress('compare layers');
   // A few samples tell the layer; all of them would cost a run of the model for each group of layers.
@@ -92,6 +103,7 @@ function differences(list: readonly Difference[], what: string): string {
 function noteOf(one: Difference): string {
   if (one.shapes) return `shapes differ: [${one.shapes.base}] and [${one.shapes.candidate}]`;
   if (one.nonFinite.candidate > one.nonFinite.base) return `${one.nonFinite.candidate} NaN or infinite values`;
-  if (one.steps && one.steps.max > 0) return `${(100 * one.steps.share).toFixed(2)} % differ, by at most ${one.steps.max} steps`;
+  if (one.steps && one.steps.max > 0)
+    return `${(100 * one.steps.share).toFixed(2)} % differ, by at most ${one.steps.max} steps`;
   return '';
 }

@@ -1,20 +1,27 @@
 import { diagnose } from '../engine/doctor.ts';
 import { readHost } from '../engine/host.ts';
 import { formatBytes } from '../messages.ts';
-import type { Session } from './command.ts';
+import { launchChromium } from '../target/chromium.ts';
 import { packageVersion } from '../target/package-root.ts';
+import type { Session } from './command.ts';
 
 /** The work of `mlpack doctor`. */
 export async function doctorCommand(session: Session): Promise<void> {
   const { talk } = session;
   const host = await readHost();
-  const providers = await diagnose({ onProgress: (id: string) => talk.progress('try', id) });
+  const providers = await diagnose({
+    onProgress: (id) => talk.progress('try', id),
+    signal: session.io.signal,
+    launchBrowser: () => launchChromium(),
+  });
   if (session.json) {
     talk.json({ mlpack: packageVersion(), host, providers });
     return;
   }
   talk.out(`mlpack ${packageVersion()} · Node ${host.node} · ONNX Runtime ${host.ort} · ${host.platform}`);
-  talk.out(`${host.cpu}, ${host.cores} cores, ${formatBytes(host.memoryBytes)} memory · ${host.flags.join(' ') || 'no special instruction sets known'}`);
+  talk.out(
+    `${host.cpu}, ${host.cores} cores, ${formatBytes(host.memoryBytes)} memory · ${host.flags.join(' ') || 'no special instruction sets known'}`,
+  );
   talk.out('');
   for (const one of providers) {
     const mark = one.works ? talk.style.green('yes') : talk.style.yellow('no ');

@@ -1,6 +1,6 @@
-import { UserError } from '../errors.ts';
 import { evaluate } from '../engine/evaluate.ts';
 import { openSession } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
 import { formatMs } from '../messages.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
@@ -21,7 +21,10 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
   try {
     const dataset = await openData(source, flags.data, session, runtime.inputs);
     if (!dataset) {
-      throw new UserError('data.none', `which data? "${modelText}" has no dataset beside it; give --data <dir> (docs/datasets.md).`);
+      throw new UserError(
+        'data.none',
+        `which data? "${modelText}" has no dataset beside it; give --data <dir> (docs/datasets.md).`,
+      );
     }
     const result = await evaluate(runtime, dataset, {
       signal: session.io.signal,
@@ -34,8 +37,14 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
       talk.json({ model: source.file, data: dataset.dir, provider: flags.provider, ...summary });
       return;
     }
-    talk.out(`${result.metric} ${talk.style.bold(result.value.toFixed(4))}  (${result.samples} samples of ${dataset.name}, ${flags.provider})`);
-    talk.out(talk.style.dim(`${formatMs(result.ms / Math.max(result.samples, 1))} a sample, ${((100 * result.runMs) / result.ms).toFixed(0)} % of it inside the runtime`));
+    talk.out(
+      `${result.metric} ${talk.style.bold(result.value.toFixed(4))}  (${result.samples} samples of ${dataset.name}, ${flags.provider})`,
+    );
+    talk.out(
+      talk.style.dim(
+        `${formatMs(result.ms / Math.max(result.samples, 1))} a sample, ${((100 * result.runMs) / result.ms).toFixed(0)} % of it inside the runtime`,
+      ),
+    );
     if (result.nonFinite > 0) talk.warn(`${result.nonFinite} samples gave NaN or infinite outputs.`);
   } finally {
     await runtime.dispose();

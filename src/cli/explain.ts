@@ -31,7 +31,9 @@ export async function explain(
   const [trace] = await runSteps(model, parseStep(passId), { context, onStep: (step) => talk.progress(step.pass.id) });
   if (!trace) return 0;
   const matches = (entry: { rule: string; node: string }): boolean =>
-    wanted === undefined || entry.rule === filter || wanted.some((label) => entry.node === label || entry.node.includes(`"${label}"`));
+    wanted === undefined ||
+    entry.rule === filter ||
+    wanted.some((label) => entry.node === label || entry.node.includes(`"${label}"`));
   const applied = trace.applications.filter(matches);
   const skipped = trace.skipped.filter(matches);
   if (session.json) talk.json({ pass: passId, filter: filter ?? null, changed: trace.changed, applied, skipped });
@@ -70,7 +72,8 @@ function print(
   { talk }: Session,
 ): void {
   const { style } = talk;
-  for (const { rule, node, detail } of applied) talk.out(`${style.green('✔')} ${rule}  ${node}${detail ? `  ${style.dim(detail)}` : ''}`);
+  for (const { rule, node, detail } of applied)
+    talk.out(`${style.green('✔')} ${rule}  ${node}${detail ? `  ${style.dim(detail)}` : ''}`);
   for (const { rule, node, why } of skipped) talk.out(`${style.yellow('–')} ${rule}  ${node}\n    ${why}`);
   if (applied.length + skipped.length > 0) return;
   talk.out(

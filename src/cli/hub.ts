@@ -1,5 +1,5 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -60,8 +60,12 @@ async function get(url: string, token: string | undefined, signal: AbortSignal, 
     return await fetch(url, { signal, headers: token ? { authorization: `Bearer ${token}` } : {} });
   } catch (error) {
     signal.throwIfAborted();
-    throw new UserError('hub.unreachable', `"${id}" is no local path, and the hub cannot be reached (${url}); give a local model.`, {
-      cause: error,
-    });
+    throw new UserError(
+      'hub.unreachable',
+      `"${id}" is no local path, and the hub cannot be reached (${url}); give a local model.`,
+      {
+        cause: error,
+      },
+    );
   }
 }

@@ -1,11 +1,11 @@
 import { Command, CommanderError } from 'commander';
 import { GateError, UserError } from '../errors.ts';
+import { packageVersion as toolVersion } from '../target/package-root.ts';
 import type { Start } from './command.ts';
 import { commands } from './commands.ts';
 import { type CliIo, exitCodes } from './io.ts';
 import { registerPassCommands } from './pass-commands.ts';
 import { createTalk } from './talk.ts';
-import { packageVersion as toolVersion } from '../target/package-root.ts';
 
 /** Runs the command line. @returns the exit code; never throws and never exits the process. */
 export async function main(io: CliIo): Promise<number> {
@@ -57,9 +57,14 @@ function classify(io: CliIo, error: unknown): { code: string; message: string; e
     // Commander has written its own sentence already (help and version end here too, with exit code 0).
     const usage = error.exitCode !== 0;
     const message = io.argv.includes('--json') ? error.message.replace(/^error: /, '') : '';
-    return { code: error.code, message, exit: usage && error.code !== 'commander.help' ? exitCodes.user : exitCodes.ok };
+    return {
+      code: error.code,
+      message,
+      exit: usage && error.code !== 'commander.help' ? exitCodes.user : exitCodes.ok,
+    };
   }
-  if (io.signal.aborted) return { code: 'interrupted', message: 'interrupted; nothing was left behind.', exit: exitCodes.interrupted };
+  if (io.signal.aborted)
+    return { code: 'interrupted', message: 'interrupted; nothing was left behind.', exit: exitCodes.interrupted };
   if (error instanceof UserError) return { code: error.code, message: error.message, exit: exitCodes.user };
   if (error instanceof GateError) return { code: error.code, message: error.message, exit: exitCodes.gate };
   const system = systemError(error);

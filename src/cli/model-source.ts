@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
-import { fetchFromHub, looksLikeHubId } from './hub.ts';
 import type { Session } from './command.ts';
+import { fetchFromHub, looksLikeHubId } from './hub.ts';
 
 /** Where a model came from and what stands beside it. */
 export interface ModelSource {
@@ -26,7 +26,10 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
   const path = resolve(session.io.cwd, text);
   if (!existsSync(path)) {
     if (looksLikeHubId(text)) return resolveModel(await fetchFromHub(text, session), session);
-    throw new UserError('model.missing', `there is no model at "${text}"; give an .onnx file, a model folder or a hub id (owner/name).`);
+    throw new UserError(
+      'model.missing',
+      `there is no model at "${text}"; give an .onnx file, a model folder or a hub id (owner/name).`,
+    );
   }
   if (!statSync(path).isDirectory()) {
     const stem = basename(path).replace(/\.onnx$/i, '');
@@ -35,7 +38,10 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
   }
   const found = candidates.map((name) => join(path, name)).find((file) => existsSync(file));
   if (!found) {
-    throw new UserError('model.folder', `the folder "${text}" holds no ${candidates.join(' or ')}; name the .onnx file itself.`);
+    throw new UserError(
+      'model.folder',
+      `the folder "${text}" holds no ${candidates.join(' or ')}; name the .onnx file itself.`,
+    );
   }
   return { file: found, name: safeName(basename(path)), data: datasetNear(path) };
 }

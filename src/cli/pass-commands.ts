@@ -3,7 +3,7 @@ import { passes } from '../../passes/index.ts';
 import type { OptionSpec } from '../pass/options.ts';
 import type { Pass } from '../pass/pass.ts';
 import { makeStep } from '../pass/resolve-options.ts';
-import { addCommonFlags, collect, type CommonFlags, type Start } from './command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from './command.ts';
 import type { TransformFlags } from './transform.ts';
 
 /** Every pass is a command; its flags and their help come from the option table. */
@@ -16,14 +16,16 @@ export function registerPassCommands(program: Command, start: Start): void {
       .argument('<model>', '.onnx file, model folder or hub id');
     addTransformFlags(command);
     for (const [name, spec] of Object.entries(pass.options)) command.addOption(optionFlag(name, spec));
-    addCommonFlags(command).action(async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
-      await start(flags, async (session) => {
-        const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
-        const step = makeStep(pass, given);
-        const { transform } = await import('./transform.ts');
-        return transform(model, [step], flags, session);
-      });
-    });
+    addCommonFlags(command).action(
+      async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
+        await start(flags, async (session) => {
+          const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
+          const step = makeStep(pass, given);
+          const { transform } = await import('./transform.ts');
+          return transform(model, [step], flags, session);
+        });
+      },
+    );
   }
 }
 
@@ -35,7 +37,9 @@ export function addTransformFlags(command: Command): Command {
     .option('--verify', 'run both models on seeded inputs and hold the difference against the promise of the passes')
     .option('--seed <n>', 'seed of everything random', integer, 0)
     .addOption(
-      new Option('--external-data <when>', 'weights in a file beside the model').choices(['auto', 'always', 'never']).default('auto'),
+      new Option('--external-data <when>', 'weights in a file beside the model')
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
     );
 }
 

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
+import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
 import { resolveModel } from './model-source.ts';
-import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import { createContext } from './pass-context.ts';
 
 export interface TransformFlags {
@@ -19,7 +19,12 @@ export interface TransformFlags {
 }
 
 /** The work of `run` and of every pass command: read, apply, verify when asked, write, say what happened. */
-export async function transform(modelText: string, steps: readonly Step[], flags: TransformFlags, session: Session): Promise<number> {
+export async function transform(
+  modelText: string,
+  steps: readonly Step[],
+  flags: TransformFlags,
+  session: Session,
+): Promise<number> {
   const { talk, io } = session;
   if (!flags.out) throw new UserError('out.missing', 'where should the result go? Give -o/--out <file.onnx>.');
   const out = resolve(io.cwd, flags.out);
@@ -53,7 +58,9 @@ export async function transform(modelText: string, steps: readonly Step[], flags
     });
   } else {
     for (const trace of traces) talk.out(describeStep(trace, talk.style));
-    talk.out(`${flags.out}  ${formatBytes(before)} → ${formatBytes(written.bytes)}  (${formatCount(countNodes(model))} nodes)`);
+    talk.out(
+      `${flags.out}  ${formatBytes(before)} → ${formatBytes(written.bytes)}  (${formatCount(countNodes(model))} nodes)`,
+    );
     if (check) talk.out(check.sentence);
   }
   return check && !check.ok ? 1 : 0;
@@ -79,7 +86,8 @@ export function describeStep(trace: StepTrace, style: Style, reasons = 5): strin
   for (const [sentence, { count, node }] of sorted.slice(0, reasons)) {
     lines.push(style.dim(`  left ${count > 1 ? `${count} × (first ${node})` : node}: ${sentence}`));
   }
-  if (sorted.length > reasons) lines.push(style.dim(`  … and ${sorted.length - reasons} more reasons (--json lists all)`));
+  if (sorted.length > reasons)
+    lines.push(style.dim(`  … and ${sorted.length - reasons} more reasons (--json lists all)`));
   return lines.join('\n');
 }
 
@@ -89,7 +97,13 @@ export interface VerifyResult {
 }
 
 /** Runs both models on seeded inputs and holds the difference against what the steps promise. */
-async function verifyResult(base: Model, model: Model, steps: readonly Step[], seed: number, session: Session): Promise<VerifyResult> {
+async function verifyResult(
+  base: Model,
+  model: Model,
+  steps: readonly Step[],
+  seed: number,
+  session: Session,
+): Promise<VerifyResult> {
   session.talk.progress('verify');
   const { verifyNumerics } = await import('./verify.ts');
   return verifyNumerics(base, model, steps, seed, session.io.signal);

@@ -7,7 +7,8 @@ import { UserError } from '../errors.ts';
  * @throws UserError when it exists and `force` is off.
  */
 export async function writeAtomically(path: string, text: string, force: boolean): Promise<void> {
-  if (existsSync(path) && !force) throw new UserError('out.exists', `"${path}" exists; give another --out, or --force to replace it.`);
+  if (existsSync(path) && !force)
+    throw new UserError('out.exists', `"${path}" exists; give another --out, or --force to replace it.`);
   const part = `${path}.part-${process.pid}`;
   try {
     const file = await open(part, 'wx');

@@ -14,14 +14,22 @@ export interface LoadedConfig {
   readonly folder: string;
 }
 
-const names = ['mlpack.config.json', 'mlpack.config.yaml', 'mlpack.config.yml', 'mlpack.config.mjs', 'mlpack.config.js', 'mlpack.config.ts'];
+const names = [
+  'mlpack.config.json',
+  'mlpack.config.yaml',
+  'mlpack.config.yml',
+  'mlpack.config.mjs',
+  'mlpack.config.js',
+  'mlpack.config.ts',
+];
 
 /**
  * Loads the config that was named, or the mlpack.config.* of the working folder, or an empty one.
  * @throws UserError when it cannot be read, or says something we do not know.
  */
 export async function loadConfig(named: string | undefined, cwd: string): Promise<LoadedConfig> {
-  const file = named === undefined ? names.map((name) => join(cwd, name)).find((path) => existsSync(path)) : resolve(cwd, named);
+  const file =
+    named === undefined ? names.map((name) => join(cwd, name)).find((path) => existsSync(path)) : resolve(cwd, named);
   if (file === undefined) return { config: {}, file: undefined, folder: cwd };
   if (!existsSync(file)) throw new UserError('config.missing', `there is no config file "${named}"; check --config.`);
   return { config: validateConfig(await readConfig(file), file), file, folder: dirname(file) };
@@ -46,7 +54,10 @@ async function readConfig(file: string): Promise<unknown> {
     case '.js':
       return importDefault(file);
     default:
-      throw new UserError('config.kind', `"${file}" is no config that mlpack reads; use .json, .yaml, .mjs, .js or .ts.`);
+      throw new UserError(
+        'config.kind',
+        `"${file}" is no config that mlpack reads; use .json, .yaml, .mjs, .js or .ts.`,
+      );
   }
 }
 

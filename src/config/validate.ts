@@ -11,7 +11,9 @@ const isPositive: Check = (value) => typeof value === 'number' && Number.isFinit
 const isShare: Check = (value) => typeof value === 'number' && value >= 0 && value <= 1;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isStep: Check = (value) => isText(value) || (isObject(value) && (isText(value.pass) || isObject(value.pass) || typeof value.pass === 'function'));
+const isStep: Check = (value) =>
+  isText(value) ||
+  (isObject(value) && (isText(value.pass) || isObject(value.pass) || typeof value.pass === 'function'));
 
 const isData: Check = (value) =>
   isText(value) ||
@@ -22,7 +24,9 @@ const isData: Check = (value) =>
 const isVariants: Check = (value) =>
   isObject(value) && Object.values(value).every((steps) => Array.isArray(steps) && steps.every(isStep));
 const isTargets: Check = (value) =>
-  isTexts(value) || (isObject(value) && Object.values(value).every((one) => isObject(one) && (one.from === undefined || isText(one.from))));
+  isTexts(value) ||
+  (isObject(value) &&
+    Object.values(value).every((one) => isObject(one) && (one.from === undefined || isText(one.from))));
 
 const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: string]>> = {
   model: [isText, 'a path or hub id'],
@@ -39,10 +43,14 @@ const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: stri
 
 /** @throws UserError naming the file, the key, and what is expected there. */
 export function validateConfig(value: unknown, file: string): Config {
-  if (!isObject(value)) throw new UserError('config.shape', `"${file}" must give one object (export default defineConfig({ … })).`);
+  if (!isObject(value))
+    throw new UserError('config.shape', `"${file}" must give one object (export default defineConfig({ … })).`);
   for (const [key, entry] of Object.entries(value)) {
     if (!Object.hasOwn(keys, key)) {
-      throw new UserError('config.unknown', `"${file}": there is no setting "${key}"${nearest(key, Object.keys(keys))}.`);
+      throw new UserError(
+        'config.unknown',
+        `"${file}": there is no setting "${key}"${nearest(key, Object.keys(keys))}.`,
+      );
     }
     const [check, expected] = keys[key as keyof Config];
     if (entry !== undefined && !check(entry)) {

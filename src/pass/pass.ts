@@ -4,7 +4,7 @@ import type { OptionTable, OptionValues } from './options.ts';
 
 /**
  * What a pass promises about the numbers: read by tests, `--verify` and the report.
- * exact: bit-identical under ONNX Runtime without its optimizer · reordered: only float rounding differs, within
+ * exact: bit-identical under ONNX Runtime without its optimizer and its prepacking of constant weights · reordered: only float rounding differs, within
  * |a − b| ≤ atol + rtol·|b| · lossy: at least `sqnrDb` decibels on ordinary data.
  */
 export type Numerics =

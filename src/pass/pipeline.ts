@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { type Model, graphsBelow } from '../ir/graph.ts';
+import { graphsBelow, type Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
 import type { PassContext, Step } from './pass.ts';
 import { type AppliedRule, Recorder } from './recorder.ts';

@@ -1,5 +1,5 @@
-import { nearest } from '../messages.ts';
 import { UserError } from '../errors.ts';
+import { nearest } from '../messages.ts';
 import type { OptionSpec, OptionTable } from './options.ts';
 import type { Pass, Step } from './pass.ts';
 
@@ -11,7 +11,10 @@ export function makeStep(pass: Pass, given: Readonly<Record<string, unknown>>): 
   const options: Record<string, unknown> = {};
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(pass.options, name)) {
-      throw new UserError('option.unknown', `${pass.id} has no option "${name}"${nearest(name, Object.keys(pass.options))}.`);
+      throw new UserError(
+        'option.unknown',
+        `${pass.id} has no option "${name}"${nearest(name, Object.keys(pass.options))}.`,
+      );
     }
   }
   for (const [name, spec] of Object.entries(pass.options as OptionTable)) {

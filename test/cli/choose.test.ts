@@ -45,15 +45,22 @@ describe('choose', () => {
   });
 
   it('rejects what drops too far, with both figures', () => {
-    const poor = variant('poor', { bytes: 100, accuracy: { metric: 'top1', value: 0.93, base: 0.95, drop: 0.02, samples: 500 } });
+    const poor = variant('poor', {
+      bytes: 100,
+      accuracy: { metric: 'top1', value: 0.93, base: 0.95, drop: 0.02, samples: 500 },
+    });
     const { variants, recommendations } = choose([base, poor], floors, [server]);
     expect(variants[1]?.verdict).toBe('rejected');
-    expect(variants[1]?.reasons[0]).toBe('top1 falls from 0.9500 to 0.9300 on 500 samples, a drop of 0.0200 where 0.01 is allowed');
+    expect(variants[1]?.reasons[0]).toBe(
+      'top1 falls from 0.9500 to 0.9300 on 500 samples, a drop of 0.0200 where 0.01 is allowed',
+    );
     expect(recommendations[0]?.variant).toBe('base');
   });
 
   it('rejects NaN accuracy', () => {
-    const broken = variant('broken', { accuracy: { metric: 'top1', value: Number.NaN, base: 0.95, drop: Number.NaN, samples: 500 } });
+    const broken = variant('broken', {
+      accuracy: { metric: 'top1', value: Number.NaN, base: 0.95, drop: Number.NaN, samples: 500 },
+    });
     expect(choose([base, broken], floors, [server]).variants[1]?.verdict).toBe('rejected');
   });
 
@@ -77,19 +84,33 @@ describe('choose', () => {
 
   it('rejects what is neither smaller nor faster', () => {
     const same = variant('same');
-    expect(choose([base, same], floors, [server]).variants[1]?.reasons).toEqual(['neither smaller nor measurably faster than base']);
+    expect(choose([base, same], floors, [server]).variants[1]?.reasons).toEqual([
+      'neither smaller nor measurably faster than base',
+    ]);
   });
 
   it('judges by decibels where there are no labels, and says what would help', () => {
-    const weak = variant('weak', { bytes: 100, accuracy: null, fidelity: { sqnrDb: 20, cosine: 0.9, maxAbs: 1, samples: 8, agreement: null } });
+    const weak = variant('weak', {
+      bytes: 100,
+      accuracy: null,
+      fidelity: { sqnrDb: 20, cosine: 0.9, maxAbs: 1, samples: 8, agreement: null },
+    });
     const { variants } = choose([{ ...base, accuracy: null }, weak], floors, [server]);
     expect(variants[1]?.reasons[0]).toContain('20.0 dB');
     expect(variants[1]?.reasons[0]).toContain('--data');
   });
 
   it('keeps blockers as the reason', () => {
-    const broken = variant('broken', { blockers: ['ONNX Runtime does not load it: …'], latency: {}, accuracy: null, fidelity: null });
-    expect(choose([base, broken], floors, [server]).variants[1]).toMatchObject({ verdict: 'rejected', reasons: ['ONNX Runtime does not load it: …'] });
+    const broken = variant('broken', {
+      blockers: ['ONNX Runtime does not load it: …'],
+      latency: {},
+      accuracy: null,
+      fidelity: null,
+    });
+    expect(choose([base, broken], floors, [server]).variants[1]).toMatchObject({
+      verdict: 'rejected',
+      reasons: ['ONNX Runtime does not load it: …'],
+    });
   });
 
   it('gives each target its own', () => {

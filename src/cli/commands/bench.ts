@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { integer } from '../pass-commands.ts';
 
 interface Flags extends CommonFlags {

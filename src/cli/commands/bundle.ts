@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { integer } from '../pass-commands.ts';
 
 interface Flags extends CommonFlags {
@@ -18,8 +18,14 @@ export function register(program: Command, start: Start): void {
       .summary('emit a deployment bundle from a finished model')
       .argument('<model>', '.onnx file, model folder or hub id')
       .requiredOption('-t, --target <ids>', 'targets: server, browser', collect)
-      .option('-o, --out <dir>', 'folder to write; with several targets, one folder in it for each (default: bundles/<target>)')
-      .option('-d, --data <dir>', 'dataset for golden inputs, labels and preprocessing (default: the one beside the model)')
+      .option(
+        '-o, --out <dir>',
+        'folder to write; with several targets, one folder in it for each (default: bundles/<target>)',
+      )
+      .option(
+        '-d, --data <dir>',
+        'dataset for golden inputs, labels and preprocessing (default: the one beside the model)',
+      )
       .option('--option <pairs>', 'options of the target: name=value', collect)
       .option('--force', 'replace an existing bundle')
       .option('--seed <n>', 'seed of made-up golden inputs', integer, 0),

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
-import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
 
 interface Flags extends CommonFlags {
-  readonly provider?: string[];
   readonly start: boolean;
+  readonly install: boolean;
+  readonly chromium?: string;
 }
 
 export function register(program: Command, start: Start): void {
@@ -12,8 +13,9 @@ export function register(program: Command, start: Start): void {
       .command('check')
       .summary('verify a bundle: hashes, start it the documented way, replay the golden inputs')
       .argument('<bundle-dir>', 'folder that `mlpack bundle` or `mlpack optimize` wrote')
-      .option('--provider <ids>', 'for browser bundles: web-wasm, web-webgpu (default: what this machine has)', collect)
-      .option('--no-start', 'verify files and manifest only'),
+      .option('--no-start', 'verify files and manifest only')
+      .option('--no-install', 'do not install the packages of a bundle that is not installed')
+      .option('--chromium <path>', 'browser for browser bundles (default: where systems usually have it)'),
   ).action(async (dir: string, flags: Flags) => {
     await start(flags, async (session) => {
       const { checkCommand } = await import('../check.ts');

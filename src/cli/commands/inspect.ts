@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 
 interface Flags extends CommonFlags {
   readonly inputShape?: string[];
@@ -14,7 +14,11 @@ export function register(program: Command, start: Start): void {
       .command('inspect')
       .summary('what is in a model: ops, parameters, sizes, opsets, I/O, MACs, what can be quantized')
       .argument('<model>', '.onnx file, model folder or hub id')
-      .option('--input-shape <shapes>', 'values for symbolic dimensions, for MACs: batch=1,sequence=128 (default 1)', collect)
+      .option(
+        '--input-shape <shapes>',
+        'values for symbolic dimensions, for MACs: batch=1,sequence=128 (default 1)',
+        collect,
+      )
       .option('--nodes', 'list every node with its output shapes')
       .option('--text', 'print the whole graph in the text form')
       .option('--hash', 'add the SHA-256 of the file'),

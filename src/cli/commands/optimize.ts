@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonFlags, collect, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
 import { integer } from '../pass-commands.ts';
 
@@ -13,7 +13,11 @@ export function register(program: Command, start: Start): void {
       .option('-t, --target <ids>', 'what to bundle for: server, browser (default: server)', collect)
       .option('-v, --variant <names>', 'variants to build (default: the ones that make sense)', collect)
       .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
-      .option('--max-drop <x>', 'largest allowed drop of the task metric against the base model (default: 0.01)', Number)
+      .option(
+        '--max-drop <x>',
+        'largest allowed drop of the task metric against the base model (default: 0.01)',
+        Number,
+      )
       .option('--provider <ids>', 'providers to measure on (default: cpu)', collect)
       .option('-c, --config <file>', 'mlpack.config.{json,mjs,ts}')
       .option('--input-shape <shapes>', 'values for symbolic dimensions in measurements: batch=1,sequence=128', collect)

@@ -48,5 +48,8 @@ export function findPass(name: string): (typeof passes)[number] {
   const pass = passes.find((candidate) => candidate.id === name);
   if (pass) return pass;
   const known = [...passes.map((candidate) => candidate.id), ...Object.keys(presets)];
-  throw new UserError('pass.unknown', `there is no pass "${name}"${nearest(name, known)}; \`mlpack --help\` lists them.`);
+  throw new UserError(
+    'pass.unknown',
+    `there is no pass "${name}"${nearest(name, known)}; \`mlpack --help\` lists them.`,
+  );
 }

@@ -38,14 +38,23 @@ interface Prefix {
  * Builds all variants. Plans are walked as a tree: steps that several variants begin with run once. Memory holds one
  * model structure for each open prefix; weights are shared between them.
  */
-export async function buildVariants(base: Model, plans: readonly VariantPlan[], options: BuildOptions): Promise<Built[]> {
+export async function buildVariants(
+  base: Model,
+  plans: readonly VariantPlan[],
+  options: BuildOptions,
+): Promise<Built[]> {
   const prefixes = new Map<string, Prefix>([['', { model: base, steps: [] }]]);
   const built: Built[] = [];
   for (const plan of plans) built.push(await buildOne(plan, prefixes, built, options));
   return built;
 }
 
-async function buildOne(plan: VariantPlan, prefixes: Map<string, Prefix>, before: readonly Built[], options: BuildOptions): Promise<Built> {
+async function buildOne(
+  plan: VariantPlan,
+  prefixes: Map<string, Prefix>,
+  before: readonly Built[],
+  options: BuildOptions,
+): Promise<Built> {
   let key = '';
   let at: Prefix = prefixes.get(key) as Prefix;
   try {
@@ -57,7 +66,10 @@ async function buildOne(plan: VariantPlan, prefixes: Map<string, Prefix>, before
         continue;
       }
       const model = cloneModel(at.model);
-      const traces = await runSteps(model, [step], { context: options.context, onStep: () => options.onStep(plan.name, step) });
+      const traces = await runSteps(model, [step], {
+        context: options.context,
+        onStep: () => options.onStep(plan.name, step),
+      });
       at = { model, steps: [...at.steps, ...traces] };
       prefixes.set(key, at);
     }
@@ -65,7 +77,8 @@ async function buildOne(plan: VariantPlan, prefixes: Map<string, Prefix>, before
     options.context.signal.throwIfAborted();
     // A pass that refuses the model ends this variant, not the run. A bug in a pass must not hide, but neither may it
     // cost the user the other variants: it is reported as one.
-    if (!(error instanceof UserError)) options.warn(`${plan.name}: a pass failed; please report this.\n${error instanceof Error ? error.stack : error}`);
+    if (!(error instanceof UserError))
+      options.warn(`${plan.name}: a pass failed; please report this.\n${error instanceof Error ? error.stack : error}`);
     const why = error instanceof Error ? error.message : String(error);
     return { ...nothing(plan, at), blockers: [`could not be built: ${why}`] };
   }
@@ -76,7 +89,13 @@ async function buildOne(plan: VariantPlan, prefixes: Map<string, Prefix>, before
   const path = join(options.folder, plan.name, 'model.onnx');
   await mkdir(dirname(path), { recursive: true });
   const saved = await saveModel(at.model, path, {});
-  return { ...nothing(plan, at), path, sha256: saved.sha256, bytes: await totalBytes(path, saved.files), files: saved.files };
+  return {
+    ...nothing(plan, at),
+    path,
+    sha256: saved.sha256,
+    bytes: await totalBytes(path, saved.files),
+    files: saved.files,
+  };
 }
 
 async function totalBytes(path: string, files: Built['files']): Promise<number> {

@@ -37,7 +37,10 @@ const latencySlack = 1.02;
  */
 export function choose(measured: readonly Measured[], floors: Floors, targets: readonly TargetNeed[]): Choice {
   const base = measured.find((variant) => variant.name === 'base');
-  const judged = measured.map((variant) => ({ variant, rejected: variant === base ? [] : rejections(variant, base, floors) }));
+  const judged = measured.map((variant) => ({
+    variant,
+    rejected: variant === base ? [] : rejections(variant, base, floors),
+  }));
   const recommendations: Recommendation[] = [];
   for (const target of targets) {
     const best = judged
@@ -47,7 +50,12 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
       .sort((a, b) => a.score - b.score)[0];
     if (!best) continue;
     const provider = decidingProvider(best.variant, target.providers) ?? target.providers[0] ?? 'cpu';
-    recommendations.push({ target: target.id, provider, variant: best.variant.name, because: praise(best.variant, base, provider) });
+    recommendations.push({
+      target: target.id,
+      provider,
+      variant: best.variant.name,
+      because: praise(best.variant, base, provider),
+    });
   }
   const recommended = new Set(recommendations.map((one) => one.variant));
   const variants = judged.map(({ variant, rejected }): VariantResult => {
@@ -70,7 +78,12 @@ function rejections(variant: Measured, base: Measured | undefined, floors: Floor
   if (measuredOn.length > 0 && slow.length === measuredOn.length) {
     reasons.push(...slow.map((provider) => `slower than base on ${provider}: ${describeLatency(variant, provider)}`));
   }
-  if (base && reasons.length === 0 && !isSmaller(variant, base) && !measuredOn.some((provider) => isFaster(variant, provider))) {
+  if (
+    base &&
+    reasons.length === 0 &&
+    !isSmaller(variant, base) &&
+    !measuredOn.some((provider) => isFaster(variant, provider))
+  ) {
     reasons.push('neither smaller nor measurably faster than base');
   }
   return reasons;
@@ -95,7 +108,8 @@ function floorReason(variant: Measured, floors: Floors): string | undefined {
 }
 
 /** Metrics of outputs with NaN have no number. */
-const figure = (value: number | null): string => (value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number');
+const figure = (value: number | null): string =>
+  value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number';
 
 function isSlower(variant: Measured, provider: string | undefined): boolean {
   const latency = provider === undefined ? undefined : variant.latency[provider];
@@ -141,8 +155,14 @@ function praise(variant: Measured, base: Measured | undefined, provider: string)
   else if (latency.ratioCi[1] < 1) because.push(`${(1 / latency.ratioToBase).toFixed(2)} times as fast on ${provider}`);
   else because.push(`same speed on ${provider} within noise`);
   const { accuracy, fidelity } = variant;
-  if (accuracy) because.push(`${accuracy.metric} ${figure(accuracy.value)} (base ${figure(accuracy.base)}, ${accuracy.samples} samples)`);
-  else if (fidelity) because.push(fidelity.sqnrDb === null ? 'outputs identical' : `outputs at ${fidelity.sqnrDb.toFixed(1)} dB of base`);
+  if (accuracy)
+    because.push(
+      `${accuracy.metric} ${figure(accuracy.value)} (base ${figure(accuracy.base)}, ${accuracy.samples} samples)`,
+    );
+  else if (fidelity)
+    because.push(
+      fidelity.sqnrDb === null ? 'outputs identical' : `outputs at ${fidelity.sqnrDb.toFixed(1)} dB of base`,
+    );
   return because;
 }
 
@@ -153,7 +173,8 @@ function acceptedReasons(variant: Measured, targets: readonly TargetNeed[]): str
     const refusal = target.refuses(variant);
     if (refusal) reasons.push(`not for ${target.id}: ${refusal}`);
     const provider = decidingProvider(variant, target.providers);
-    if (provider && isSlower(variant, provider)) reasons.push(`slower than base on ${provider}: ${describeLatency(variant, provider)}`);
+    if (provider && isSlower(variant, provider))
+      reasons.push(`slower than base on ${provider}: ${describeLatency(variant, provider)}`);
   }
   return reasons;
 }

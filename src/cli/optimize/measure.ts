@@ -2,18 +2,18 @@ import { readFile } from 'node:fs/promises';
 import { brotliCompressSync, constants } from 'node:zlib';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
-import { bench, benchSessionExtra, type BenchSubject } from '../../engine/bench.ts';
+import { type BenchSubject, bench, benchSessionExtra } from '../../engine/bench.ts';
 import { compare, toFidelity } from '../../engine/compare.ts';
 import { evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
 import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
 import { UserError } from '../../errors.ts';
-import { modelStats } from '../../ir/stats.ts';
 import type { Model } from '../../ir/graph.ts';
+import { modelStats } from '../../ir/stats.ts';
 import { loadModel } from '../../onnx/load.ts';
 import type { Accuracy, Latency } from '../../report/report.ts';
 import type { Session } from '../command.ts';
-import { feedBatches, type FeedOptions, firstFeeds } from '../feeds.ts';
+import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
 import type { Built } from './build.ts';
 import type { Measured } from './choose.ts';
 import type { Settings } from './settings.ts';
@@ -33,10 +33,14 @@ const madeUpSamples = 8;
  * Measures every variant that was built: loads it in a child process first, then fidelity, task metric, audit, and
  * latency with all variants interleaved in this process.
  */
-export async function measureAll(built: readonly Built[], context: MeasureContext): Promise<{ measured: Measured[]; warnings: string[] }> {
+export async function measureAll(
+  built: readonly Built[],
+  context: MeasureContext,
+): Promise<{ measured: Measured[]; warnings: string[] }> {
   const measured: Measured[] = [];
   const baseFile = built.find((one) => one.name === 'base')?.path;
-  if (baseFile === undefined) throw new UserError('base.unbuilt', 'the model itself could not be written, so nothing can be compared with it.');
+  if (baseFile === undefined)
+    throw new UserError('base.unbuilt', 'the model itself could not be written, so nothing can be compared with it.');
   const base = await openSession(baseFile, { label: 'the model' });
   try {
     // Base comes first: the others' drop is measured against its value.
@@ -48,9 +52,14 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
   if (!context.settings.bench) return { measured, warnings };
   const latencies = new Map<string, Record<string, Latency>>();
   for (const provider of context.settings.providers) {
-    const result = await benchAll(built.filter((one) => isAlive(one, measured)), provider, context);
+    const result = await benchAll(
+      built.filter((one) => isAlive(one, measured)),
+      provider,
+      context,
+    );
     warnings.push(...result.warnings);
-    for (const [name, latency] of result.latencies) latencies.set(name, { ...latencies.get(name), [provider]: latency });
+    for (const [name, latency] of result.latencies)
+      latencies.set(name, { ...latencies.get(name), [provider]: latency });
   }
   return { measured: measured.map((one) => ({ ...one, latency: latencies.get(one.name) ?? {} })), warnings };
 }
@@ -154,7 +163,11 @@ async function benchAll(
   try {
     const subjects: BenchSubject[] = [];
     for (const one of built) {
-      const runtime = await openSession(one.path as string, { provider, extra: benchSessionExtra, label: `variant ${one.name}` });
+      const runtime = await openSession(one.path as string, {
+        provider,
+        extra: benchSessionExtra,
+        label: `variant ${one.name}`,
+      });
       opened.push(runtime);
       subjects.push({ name: one.name, session: runtime });
     }
@@ -170,7 +183,11 @@ async function benchAll(
       timeMs: settings.seconds * 1000,
       seed: settings.seed,
       signal: session.io.signal,
-      onProgress: (done) => session.talk.progress(`measure latency on ${provider}`, `${(100 * done).toFixed(0)} %, all variants interleaved`),
+      onProgress: (done) =>
+        session.talk.progress(
+          `measure latency on ${provider}`,
+          `${(100 * done).toFixed(0)} %, all variants interleaved`,
+        ),
     });
     return { latencies: new Map(results.map(({ name, latency }) => [name, latency])), warnings };
   } finally {
@@ -182,6 +199,8 @@ async function benchAll(
 function compressedSize(bytes: Uint8Array): number {
   const limit = 64e6;
   const sample = bytes.byteLength > limit ? bytes.subarray(0, limit) : bytes;
-  const options = { params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_SIZE_HINT]: sample.byteLength } };
+  const options = {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_SIZE_HINT]: sample.byteLength },
+  };
   return Math.round(brotliCompressSync(sample, options).byteLength * (bytes.byteLength / sample.byteLength));
 }

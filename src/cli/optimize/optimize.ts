@@ -9,8 +9,8 @@ import { createCompute } from '../../engine/compute.ts';
 import { readHost } from '../../engine/host.ts';
 import { openModel } from '../../engine/open-model.ts';
 import { UserError } from '../../errors.ts';
-import { modelStats } from '../../ir/stats.ts';
 import type { Model } from '../../ir/graph.ts';
+import { modelStats } from '../../ir/stats.ts';
 import { hashFile } from '../../onnx/hash.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
@@ -96,12 +96,12 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       variants,
       bundles,
       recommendations,
+      ...(warnings.length > 0 && { warnings }),
       verdict: verdictOf(variants, recommendations.length, chosenTargets.size),
     };
     await writeReports(report, staging);
     io.signal.throwIfAborted();
     await moveInto(staging, out);
-    for (const warning of warnings) talk.warn(warning);
     if (session.json) talk.json(report);
     else printSummary(report, relative(io.cwd, out) || '.', talk);
     return report.verdict.ok ? exitCodes.ok : exitCodes.gate;
@@ -138,7 +138,10 @@ async function makeArtifacts(
   for (const one of built) {
     if (one.path === undefined || measured.find(({ name }) => name === one.name)?.blockers.length !== 0) continue;
     const { seed, inputShape: shapes } = settings;
-    artifacts.set(one.name, await makeArtifact({ name: source.name, variant: one.name, file: one.path, dataset, seed, shapes }));
+    artifacts.set(
+      one.name,
+      await makeArtifact({ name: source.name, variant: one.name, file: one.path, dataset, seed, shapes }),
+    );
   }
   return artifacts;
 }
@@ -162,7 +165,11 @@ function noBundleReason(name: string | undefined, target: Target, artifacts: Rea
   return base ? target.supports(base, defaultsOf(target)).because.join(' ') : 'the model itself does not load.';
 }
 
-async function describeInput(source: ModelSource, model: Model, cwd: string): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
+async function describeInput(
+  source: ModelSource,
+  model: Model,
+  cwd: string,
+): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
   const stats = modelStats(model);
   return {
     path: relative(cwd, source.file) || source.file,
@@ -177,7 +184,8 @@ async function describeInput(source: ModelSource, model: Model, cwd: string): Pr
 }
 
 function describeData(dataset: Dataset | undefined, settings: Settings, cwd: string): Report['data'] {
-  if (!dataset) return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
+  if (!dataset)
+    return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
   return {
     path: relative(cwd, dataset.dir) || dataset.dir,
     name: dataset.name,

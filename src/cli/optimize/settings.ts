@@ -48,18 +48,30 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     origins[name] = flag !== undefined ? 'flag' : own !== undefined ? 'config' : 'default';
     return flag ?? own ?? fallback;
   };
-  const inFolder = (path: string | undefined): string | undefined => (path === undefined ? undefined : resolve(folder, path));
+  const inFolder = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(folder, path);
   const configData = typeof config.data === 'string' ? { path: config.data } : config.data;
   const name = model ?? localPath(config.model, folder);
-  if (name === undefined) throw new UserError('model.none', 'which model? Name one (mlpack optimize model.onnx), or set `model` in the config.');
+  if (name === undefined)
+    throw new UserError(
+      'model.none',
+      'which model? Name one (mlpack optimize model.onnx), or set `model` in the config.',
+    );
   const targets = flags.target ? new Map(flags.target.map((id) => [id, {}])) : configTargets(config);
-  const ownVariants = new Map(Object.entries(config.variants ?? {}).map(([key, steps]) => [key, steps.flatMap(toSteps)]));
+  const ownVariants = new Map(
+    Object.entries(config.variants ?? {}).map(([key, steps]) => [key, steps.flatMap(toSteps)]),
+  );
   return {
     model: name,
     out: pick('out', flags.out, inFolder(config.out), undefined),
     data: pick('data', flags.data, inFolder(configData?.path), undefined),
     samples: positive('--samples', pick('samples', flags.samples, configData?.samples, undefined)),
-    targets: pick('targets', flags.target && targets, config.targets && targets, new Map(defaults.targets.map((id) => [id, {}]))),
+    targets: pick(
+      'targets',
+      flags.target && targets,
+      config.targets && targets,
+      new Map(defaults.targets.map((id) => [id, {}])),
+    ),
     variants: pick('variants', flags.variant, ownVariants.size > 0 ? [...ownVariants.keys()] : undefined, undefined),
     ownVariants,
     providers: pick('providers', flags.provider, config.providers, defaults.providers),
@@ -97,11 +109,13 @@ function toSteps(input: StepInput): Step[] {
 }
 
 function share(flag: string, value: number): number {
-  if (!(value >= 0 && value <= 1)) throw new UserError('option.value', `${flag} takes a number from 0 to 1, not ${value}.`);
+  if (!(value >= 0 && value <= 1))
+    throw new UserError('option.value', `${flag} takes a number from 0 to 1, not ${value}.`);
   return value;
 }
 
 function positive<T extends number | undefined>(flag: string, value: T): T {
-  if (value !== undefined && !(value > 0)) throw new UserError('option.value', `${flag} takes a number above 0, not ${value}.`);
+  if (value !== undefined && !(value > 0))
+    throw new UserError('option.value', `${flag} takes a number above 0, not ${value}.`);
   return value;
 }

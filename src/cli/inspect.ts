@@ -1,0 +1,222 @@
+import { stat } from 'node:fs/promises';
+import { constantOf } from '../ir/constant.ts';
+import type { Model, Node, Value } from '../ir/graph.ts';
+import { inferShapes } from '../ir/infer/infer.ts';
+import { modelStats } from '../ir/stats.ts';
+import { printModel } from '../ir/text/print.ts';
+import type { ValueType } from '../ir/types.ts';
+import { formatBytes, formatCount } from '../messages.ts';
+import { runtimeCeilings } from '../onnx/ceilings.ts';
+import { hashFile } from '../onnx/hash.ts';
+import { loadModel } from '../onnx/load.ts';
+import { countOps } from '../pass/pipeline.ts';
+import type { Session } from './command.ts';
+import { resolveModel } from './model-source.ts';
+import { parseShapes } from './shapes.ts';
+import { table } from './talk.ts';
+
+interface InspectFlags {
+  readonly inputShape?: readonly string[];
+  readonly text?: boolean;
+  readonly nodes?: boolean;
+  readonly hash?: boolean;
+}
+
+/** The work of `mlpack inspect`. Weights are not read beyond the small constants that shapes depend on. */
+export async function inspect(modelText: string, flags: InspectFlags, session: Session): Promise<void> {
+  const { talk } = session;
+  const source = await resolveModel(modelText, session);
+  const model = await loadModel(source.file);
+  if (flags.text && !session.json) {
+    session.io.stdout.write(printModel(model));
+    return;
+  }
+  inferShapes(model);
+  const { dims } = parseShapes(flags.inputShape ?? []);
+  const stats = modelStats(model, { dims });
+  const { graph } = model;
+  const facts = {
+    path: source.file,
+    bytes: (await stat(source.file)).size,
+    ...(flags.hash && { sha256: await hashFile(source.file) }),
+    irVersion: model.irVersion,
+    opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),
+    producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
+    parameters: stats.parameters,
+    weightBytes: stats.weightBytes,
+    weightBytesByType: stats.bytesByType,
+    nodes: stats.nodes,
+    subgraphDepth: stats.subgraphDepth,
+    functions: model.functions.length,
+    macs: stats.macs,
+    macsUnknown: stats.macsUnknown,
+    inputs: graph.inputs.filter((input) => input.initializer === undefined).map(describeValue),
+    outputs: graph.outputs.map(describeValue),
+    ops: countOps(model),
+    quantizable: quantizable(model),
+    warnings: warningsOf(model),
+    ...(flags.nodes && { nodeList: nodeList(model) }),
+    ...(flags.text && { text: printModel(model) }),
+  };
+  if (session.json) talk.json(facts);
+  else print(facts, session);
+}
+
+function describeValue(value: Value): { name: string; type: string } {
+  return { name: value.name, type: typeText(value.type) };
+}
+
+function typeText(type: ValueType | undefined): string {
+  switch (type?.kind) {
+    case 'tensor':
+    case 'sparse_tensor':
+      return `${type.dtype}${type.shape ? `[${type.shape.map((dim) => dim ?? '?').join(', ')}]` : ''}`;
+    case 'sequence':
+    case 'optional':
+      return `${type.kind}(${typeText(type.element)})`;
+    case 'map':
+      return `map(${type.key}, ${typeText(type.value)})`;
+    default:
+      return '?';
+  }
+}
+
+/** Weight input of operators that carry most weights, by operator. */
+const weightInput: Readonly<Record<string, number>> = {
+  Conv: 1,
+  ConvTranspose: 1,
+  MatMul: 1,
+  Gemm: 1,
+  LSTM: 1,
+  GRU: 1,
+  RNN: 1,
+  Gather: 0,
+};
+
+interface Quantizable {
+  readonly op: string;
+  readonly nodes: number;
+  readonly withConstantWeights: number;
+  readonly weightBytes: number;
+}
+
+/** Heavy operators, how many have constant float weights, and how much of the file they are. Tied weights count once. */
+function quantizable(model: Model): Quantizable[] {
+  const rows = new Map<string, { nodes: number; withConstantWeights: number; weightBytes: number }>();
+  const counted = new Set<unknown>();
+  for (const graph of model.graphs()) {
+    for (const node of graph.nodes) {
+      const index = node.domain === '' ? weightInput[node.op] : undefined;
+      if (index === undefined) continue;
+      const row = rows.get(node.op) ?? { nodes: 0, withConstantWeights: 0, weightBytes: 0 };
+      rows.set(node.op, row);
+      row.nodes++;
+      const tensor = constantOf(node.input(index));
+      if (!tensor || (tensor.dtype !== 'float32' && tensor.dtype !== 'float16')) continue;
+      row.withConstantWeights++;
+      if (!counted.has(tensor)) row.weightBytes += tensor.byteLength;
+      counted.add(tensor);
+    }
+  }
+  return [...rows].map(([op, row]) => ({ op, ...row })).sort((a, b) => b.weightBytes - a.weightBytes);
+}
+
+function warningsOf(model: Model): string[] {
+  const { runtime, irVersion, opsets } = runtimeCeilings;
+  const warnings: string[] = [];
+  for (const [domain, version] of model.opsets) {
+    const highest = opsets.get(domain);
+    if (highest === undefined || version <= highest) continue;
+    warnings.push(
+      `opset ${version} of ${domain || 'ai.onnx'} is newer than ${runtime} accepts (${highest}); export with an older one.`,
+    );
+  }
+  if (model.irVersion > irVersion) {
+    warnings.push(`IR version ${model.irVersion} is newer than ${runtime} accepts (${irVersion}).`);
+  }
+  return warnings;
+}
+
+function nodeList(model: Model): { node: string; outputs: string[] }[] {
+  const list: { node: string; outputs: string[] }[] = [];
+  const describe = (node: Node): void => {
+    list.push({
+      node: String(node),
+      outputs: node.outputs.map((value) => (value ? `${value.name}: ${typeText(value.type)}` : '–')),
+    });
+  };
+  for (const graph of model.graphs()) for (const node of graph.nodes) describe(node);
+  return list;
+}
+
+type Facts = {
+  readonly [K in 'path' | 'producer']: string;
+} & {
+  readonly [K in
+    | 'bytes'
+    | 'irVersion'
+    | 'parameters'
+    | 'weightBytes'
+    | 'nodes'
+    | 'subgraphDepth'
+    | 'functions'
+    | 'macs'
+    | 'macsUnknown']: number;
+} & {
+  readonly sha256?: string;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly weightBytesByType: Readonly<Record<string, number>>;
+  readonly inputs: readonly { name: string; type: string }[];
+  readonly outputs: readonly { name: string; type: string }[];
+  readonly ops: Readonly<Record<string, number>>;
+  readonly quantizable: readonly Quantizable[];
+  readonly warnings: readonly string[];
+  readonly nodeList?: readonly { node: string; outputs: string[] }[];
+};
+
+function print(facts: Facts, { talk }: Session): void {
+  const { style } = talk;
+  const opsets = Object.entries(facts.opsets).map(([domain, version]) => `${domain} ${version}`);
+  const weights = Object.entries(facts.weightBytesByType).map(([type, bytes]) => `${type} ${formatBytes(bytes)}`);
+  const macs =
+    facts.macs > 0
+      ? `${(facts.macs / 1e6).toPrecision(4)} M${facts.macsUnknown > 0 ? ` (and ${facts.macsUnknown} heavy nodes of unknown shape)` : ''}`
+      : 'unknown';
+  const rows: [string, string][] = [
+    ['file', `${facts.path}  ${formatBytes(facts.bytes)}`],
+    ...(facts.sha256 ? [['sha256', facts.sha256] as [string, string]] : []),
+    ['made by', `${facts.producer || 'unknown'} · IR ${facts.irVersion} · ${opsets.join(', ')}`],
+    ['parameters', `${formatCount(facts.parameters)} (${weights.join(', ') || 'none'})`],
+    ['MACs', `${macs} at the smallest inputs; --input-shape batch=1,… sets symbols`],
+    [
+      'nodes',
+      `${formatCount(facts.nodes)}${facts.subgraphDepth > 0 ? `, subgraphs ${facts.subgraphDepth} deep` : ''}${facts.functions > 0 ? `, ${facts.functions} functions` : ''}`,
+    ],
+    ...facts.inputs.map((one): [string, string] => ['input', `${one.name}: ${one.type}`]),
+    ...facts.outputs.map((one): [string, string] => ['output', `${one.name}: ${one.type}`]),
+  ];
+  talk.out(table(rows.map(([name, text]) => [style.bold(name), text])));
+  talk.out('');
+  talk.out(
+    `${style.bold('operators')}  ${Object.entries(facts.ops)
+      .map(([op, count]) => `${op} ${count}`)
+      .join(', ')}`,
+  );
+  if (facts.quantizable.length > 0) {
+    talk.out('');
+    const header = ['can be quantized', 'nodes', 'constant weights', 'bytes', 'of file'].map((text) => style.dim(text));
+    const lines = facts.quantizable.map((row) => [
+      row.op,
+      String(row.nodes),
+      String(row.withConstantWeights),
+      formatBytes(row.weightBytes),
+      `${((100 * row.weightBytes) / Math.max(facts.bytes, 1)).toFixed(0)} %`,
+    ]);
+    talk.out(table([header, ...lines], [1, 2, 3, 4]));
+  }
+  if (facts.nodeList) {
+    talk.out('');
+    for (const { node, outputs } of facts.nodeList) talk.out(`${node}  → ${outputs.join(' · ')}`);
+  }
+  for (const warning of facts.warnings) talk.warn(warning);
+}
