@@ -122,8 +122,11 @@ function encodeInitializers(
   const stays = (entry: Message<'TensorProto'>): boolean =>
     origin?.repeated.has(entry) === true && names.get(entry.name ?? '')?.initializer !== undefined;
   return {
-    dense: arrange(origin?.message.initializer, dense, stays),
-    sparse: arrange(origin?.message.sparse_initializer, sparse, () => false),
+    // Initializers have an order of their own in the graph; only where entries stay without a value, that of the source.
+    dense: origin?.message.initializer?.some(stays)
+      ? arrange(origin.message.initializer, dense, stays)
+      : dense.map(({ message }) => message),
+    sparse: sparse.map(({ message }) => message),
   };
 }
 
