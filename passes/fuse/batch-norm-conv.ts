@@ -21,7 +21,7 @@ export const batchNormConv: Rule = {
     const refuse = (why: string) => miss(conv, why);
     const affine = batchNormAffine(match);
     if (typeof affine === 'string') return refuse(affine);
-    const linear = convLinear(match);
+    const linear = convLinear(match, edit);
     if (typeof linear === 'string') return refuse(linear);
     if (pads(match) && affine.shift.some((shift) => shift !== 0)) {
       return refuse(

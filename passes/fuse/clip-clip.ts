@@ -26,7 +26,7 @@ export const clipClip: Rule = {
     const x = inner.input(0);
     const bounds = compose(first, second);
     const isRelu = bounds.low === 0 && bounds.high === Number.POSITIVE_INFINITY;
-    const dtype = x?.dtype ?? outer.output().dtype;
+    const dtype = edit.types.dtypeOf(x) ?? edit.types.dtypeOf(outer.output());
     if (!isRelu && edit.opset >= 11 && !isFoldable(dtype)) {
       return miss(outer, `${outer} works on ${dtype ?? 'a type that is not known'}`);
     }

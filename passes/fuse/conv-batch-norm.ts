@@ -13,7 +13,7 @@ export const convBatchNorm: Rule = {
   pattern: batchNorm(op(convOps, [any('x'), constant('w'), maybe(constant('b'))], { as: 'conv', once: true })),
   check: infers,
   apply(match, edit) {
-    const linear = convLinear(match);
+    const linear = convLinear(match, edit);
     if (typeof linear === 'string') return miss(match.root, linear);
     const affine = batchNormAffine(match);
     if (typeof affine === 'string') return miss(match.root, affine);

@@ -17,7 +17,7 @@ export const convMul: Rule = {
   ),
   check: binaryOperand,
   apply(match, edit) {
-    const linear = convLinear(match);
+    const linear = convLinear(match, edit);
     if (typeof linear === 'string') return miss(match.root, linear);
     const c = operand(match, linear);
     if (typeof c === 'string') return miss(match.root, c);

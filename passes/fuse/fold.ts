@@ -5,7 +5,7 @@ import type { Tensor } from '../../src/ir/tensor.ts';
 import { staticShape } from '../../src/ir/types.ts';
 import type { Edit } from '../../src/rewrite/edit.ts';
 import { type Match, miss } from '../../src/rewrite/match.ts';
-import type { Applied } from '../../src/rewrite/rule.ts';
+import type { Applied, Site } from '../../src/rewrite/rule.ts';
 import { perChannel, scaleChannels, type WeightLayout, weightLayout } from './channels.ts';
 import { finiteTensor, floatRoom, floatsOf, isFoldable } from './floats.ts';
 
@@ -35,15 +35,15 @@ export interface Linear {
 }
 
 /** The Conv or ConvTranspose bound as `conv` with weight `w` and bias `b`; a sentence where it cannot take anything in. */
-export function convLinear(match: Match): Linear | string {
+export function convLinear(match: Match, { types }: Site): Linear | string {
   const node = match.node('conv');
   const weight = match.value('w');
   const weightData = constantOf(weight);
-  const shape = weightData?.shape ?? staticShape(weight.shape);
+  const shape = staticShape(types.shapeOf(weight));
   if (!shape || shape.length < 3) return `the shape of the weight "${weight.name}" of ${node} is not known`;
   const layout = weightLayout(node, shape);
   if (typeof layout === 'string') return layout;
-  const dtype = weightData?.dtype ?? weight.dtype;
+  const dtype = types.dtypeOf(weight);
   if (!isFoldable(dtype)) return `${node} computes in ${dtype ?? 'an unknown type'}, which is not folded`;
   let bias: Linear['bias'];
   if (match.has('b')) {

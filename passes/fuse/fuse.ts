@@ -1,3 +1,6 @@
+import { UserError } from '../../src/errors.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, reordered } from '../../src/pass/pass.ts';
 import { toFixedPoint } from '../../src/rewrite/driver.ts';
@@ -36,13 +39,22 @@ export const fuse = definePass({
   id: 'fuse',
   summary: 'Fold normalization, bias, factors and padding into convolutions and matrix products; merge limits',
   options: {
-    except: opt.list([], 'Rules not to use'),
+    skip: opt.list([], 'Rules to leave out, by name'),
   },
   rules: Object.fromEntries(rules.map((rule) => [rule.id, rule.summary])),
   numerics: () => reordered(),
   run(model, options, ctx) {
-    const used = rules.filter((rule) => !options.except.includes(rule.id));
-    const { changed } = toFixedPoint(model, used, ctx, { allMisses: ctx.explain ?? false });
+    const unknown = options.skip.find((name) => !rules.some((rule) => rule.id === name));
+    if (unknown !== undefined) {
+      const names = rules.map((rule) => rule.id);
+      throw new UserError(
+        'rule-unknown',
+        `fuse has no rule "${unknown}"${nearest(unknown, names)}; it has ${names.join(', ')}.`,
+      );
+    }
+    const used = rules.filter((rule) => !options.skip.includes(rule.id));
+    const { types } = inferShapes(model, { write: false });
+    const { changed } = toFixedPoint(model, used, ctx, { allMisses: ctx.explain ?? false, types });
     return { changed };
   },
 });

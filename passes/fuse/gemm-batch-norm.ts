@@ -17,14 +17,14 @@ export const gemmBatchNorm: Rule = {
   check: infers,
   apply(match, edit) {
     const node = match.node('gemm');
-    const rank = match.value('x').shape?.length;
+    const rank = edit.types.shapeOf(match.value('x'))?.length;
     if (node.op === 'MatMul' && rank !== undefined && rank !== 2) {
       return miss(
         match.root,
         `${node} gives rank ${rank}: the channels of ${match.root} are axis 1, not the columns of the weight`,
       );
     }
-    const linear = gemmLinear(match);
+    const linear = gemmLinear(match, edit);
     if (typeof linear === 'string') return miss(match.root, linear);
     const affine = batchNormAffine(match);
     if (typeof affine === 'string') return miss(match.root, affine);

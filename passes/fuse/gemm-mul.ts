@@ -17,7 +17,7 @@ export const gemmMul: Rule = {
   ),
   check: binaryOperand,
   apply(match, edit) {
-    const linear = gemmLinear(match);
+    const linear = gemmLinear(match, edit);
     if (typeof linear === 'string') return miss(match.root, linear);
     const c = operand(match, linear);
     if (typeof c === 'string') return miss(match.root, c);

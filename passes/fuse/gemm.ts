@@ -6,6 +6,7 @@ import type { Tensor } from '../../src/ir/tensor.ts';
 import { staticShape } from '../../src/ir/types.ts';
 import type { Match } from '../../src/rewrite/match.ts';
 import { any, constant, type InputPattern, maybe, op } from '../../src/rewrite/pattern.ts';
+import type { Site } from '../../src/rewrite/rule.ts';
 import { perChannel, weightLayout } from './channels.ts';
 import { isFoldable } from './floats.ts';
 import type { Linear } from './fold.ts';
@@ -16,20 +17,21 @@ export function gemmPattern(weight: InputPattern): InputPattern {
 }
 
 /** Y = alpha · A · B + beta · C by columns: the new C is beta · C, so beta becomes 1 (Gemm-7 and later). */
-export function gemmLinear(match: Match): Linear | string {
+export function gemmLinear(match: Match, { types }: Site): Linear | string {
   const node = match.node('gemm');
   const x = match.value('x');
   const weight = match.value('w');
   if (node.op === 'MatMul') {
-    if (!x.shape) return `the rank of "${x.name}" is not known, and Gemm takes matrices only`;
-    if (x.shape.length !== 2) return `"${x.name}" is of rank ${x.shape.length}, and Gemm takes matrices only`;
+    const rank = types.shapeOf(x)?.length;
+    if (rank === undefined) return `the rank of "${x.name}" is not known, and Gemm takes matrices only`;
+    if (rank !== 2) return `"${x.name}" is of rank ${rank}, and Gemm takes matrices only`;
   }
   const weightData = constantOf(weight);
-  const shape = weightData?.shape ?? staticShape(weight.shape);
+  const shape = staticShape(types.shapeOf(weight));
   if (!shape) return `the shape of the weight "${weight.name}" of ${node} is not known`;
   const layout = weightLayout(node, shape);
   if (typeof layout === 'string') return layout;
-  const dtype = weightData?.dtype ?? weight.dtype;
+  const dtype = types.dtypeOf(weight);
   if (!isFoldable(dtype)) return `${node} computes in ${dtype ?? 'an unknown type'}, which is not folded`;
   const bias = match.maybeTensor('b');
   const numbers = bias && columnBias(node, match.value('b'), bias, layout.channels);

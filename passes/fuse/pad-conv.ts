@@ -12,7 +12,7 @@ export const padConv: Rule = {
   apply(match, edit) {
     const conv = match.root;
     const pad = match.node('pad');
-    const rank = match.value('w').shape?.length ?? conv.input(0)?.shape?.length;
+    const rank = (edit.types.shapeOf(match.value('w')) ?? edit.types.shapeOf(conv.input(0)))?.length;
     if (rank === undefined) return miss(conv, `the rank of the weight of ${conv} is not known`);
     const padding = spatialPadding(pad, edit.opset, rank - 2);
     if (typeof padding === 'string') return miss(conv, padding);

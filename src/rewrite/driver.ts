@@ -4,9 +4,10 @@
  * edit only its neighbourhood is looked at again.
  */
 import type { Graph, Model, Node, Value } from '../ir/graph.ts';
+import type { ValueType } from '../ir/types.ts';
 import { Edit } from './edit.ts';
 import type { Match, Miss } from './match.ts';
-import { matchRule, type Rule, RuleIndex, type Site, siteOf } from './rule.ts';
+import { matchRule, type Rule, RuleIndex, type Site, siteOf, ValueTypes } from './rule.ts';
 
 /** Where hits and misses go; `PassContext` is one. */
 export interface Trace {
@@ -19,6 +20,8 @@ export interface DriverOptions {
   readonly allMisses?: boolean;
   /** Rewrites after which a fixed point is given up; default: 20 for each node, and 1000. */
   readonly bound?: number;
+  /** Inferred types, for rules to ask; see `Site.types`. */
+  readonly types?: ReadonlyMap<Value, ValueType>;
 }
 
 export interface DriverResult {
@@ -81,6 +84,7 @@ class Run {
   readonly #model: Model;
   readonly #trace: Trace;
   readonly #allMisses: boolean;
+  readonly #types: ValueTypes;
   readonly #sites = new Map<Graph, Site>();
   /** Latest miss of each rule at each node: told at the end, so that what another rule mended is not told. */
   readonly #misses = new Map<Node, Map<string, Miss>>();
@@ -90,6 +94,7 @@ class Run {
     this.#index = new RuleIndex(rules);
     this.#trace = trace;
     this.#allMisses = options.allMisses ?? false;
+    this.#types = new ValueTypes(options.types);
   }
 
   /** Every node in order, and behind it the neighbourhood of what changed. @returns false when `bound` was reached. */
@@ -163,7 +168,7 @@ class Run {
 
   #site(graph: Graph): Site {
     let site = this.#sites.get(graph);
-    if (!site) this.#sites.set(graph, (site = siteOf(this.#model, graph)));
+    if (!site) this.#sites.set(graph, (site = siteOf(this.#model, graph, this.#types)));
     return site;
   }
 }

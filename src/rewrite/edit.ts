@@ -3,7 +3,7 @@ import type { Graph, Model, Node, NodeInit, Value } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { tensorType } from '../ir/types.ts';
 import type { Match } from './match.ts';
-import type { Site } from './rule.ts';
+import type { Site, ValueTypes } from './rule.ts';
 
 /** Key of the node metadata that names the rule and the nodes something was made from: `conv-bn(conv1, bn1)`. */
 export const provenanceKey = 'mlpack.from';
@@ -14,6 +14,7 @@ export class Edit implements Site {
   readonly graph: Graph;
   readonly opset: number;
   readonly opsets: ReadonlyMap<string, number>;
+  readonly types: ValueTypes;
   /** Nodes inserted so far. */
   readonly inserted: Node[] = [];
   readonly #match: Match;
@@ -25,6 +26,7 @@ export class Edit implements Site {
     this.graph = site.graph;
     this.opset = site.opset;
     this.opsets = site.opsets;
+    this.types = site.types;
     this.#match = match;
     const sources = [...match.nodes].reverse().map((node) => node.meta?.get(provenanceKey) ?? label(node));
     this.provenance = `${rule}(${sources.join(', ')})`;
@@ -70,13 +72,27 @@ export class Edit implements Site {
    */
   replace(last: Node, by: Node): void {
     this.replaceValue(last.output(), by.output());
-    last.graph.removeWithUnused(last);
+    this.removeUnused(last);
+  }
+  /**
+   * Removes `node` and, going up, what nothing reads any more. Below IR version 4, where every initializer stands among the
+   * graph inputs too, that includes those of the matched nodes.
+   */
+  removeUnused(node: Node): void {
+    const inputs = this.model.irVersion < 4 ? new Set(this.#match.nodes.flatMap((matched) => matched.inputs)) : [];
+    node.graph.removeWithUnused(node);
+    for (const value of inputs) {
+      if (!value?.initializer || !value.isGraphInput || value.isUsed) continue;
+      value.graph.removeInput(value);
+      value.graph.removeInitializer(value);
+    }
   }
   /** Readers of `from` read `to`; a freshly inserted `to` takes over name and type. Removes nothing. */
   replaceValue(from: Value, to: Value): void {
     const { name, doc, meta, origin } = from;
     const fresh = to.producer !== undefined && this.inserted.includes(to.producer) && !to.isGraphOutput;
     if (fresh) {
+      this.types.carry(from, to);
       to.type ??= from.type;
       to.doc = doc;
       to.meta = meta;

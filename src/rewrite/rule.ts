@@ -16,7 +16,10 @@
  * quiet misses then, and `miss(node, why)` makes one that is reported. With a pattern of two or more operators every
  * plain sentence is a near miss. `apply` may still refuse by returning a sentence or `miss(…)`, before it edits anything.
  */
-import type { Graph, Model, Node } from '../ir/graph.ts';
+import { constantOf } from '../ir/constant.ts';
+import type { DType } from '../ir/dtype.ts';
+import type { Graph, Model, Node, Value } from '../ir/graph.ts';
+import type { Shape, ValueType } from '../ir/types.ts';
 import type { Edit } from './edit.ts';
 import { Match, type Miss, matchNode } from './match.ts';
 import { type Answer, type OpPattern, opKey } from './pattern.ts';
@@ -29,6 +32,33 @@ export interface Site {
   readonly opset: number;
   /** Opsets of all domains in force. */
   readonly opsets: ReadonlyMap<string, number>;
+  /** What is known of the values of the model, found by inference and kept up to date by `Edit.replace`. */
+  readonly types: ValueTypes;
+}
+
+/** Types of values: inferred where they were, else declared, else those of the constant. Writes nothing into the model. */
+export class ValueTypes {
+  readonly #inferred: Map<Value, ValueType>;
+
+  constructor(inferred: ReadonlyMap<Value, ValueType> = new Map()) {
+    this.#inferred = new Map(inferred);
+  }
+  typeOf(value: Value | undefined): ValueType | undefined {
+    return value && (this.#inferred.get(value) ?? value.type);
+  }
+  dtypeOf(value: Value | undefined): DType | undefined {
+    const type = this.typeOf(value);
+    return type?.kind === 'tensor' ? type.dtype : constantOf(value)?.dtype;
+  }
+  shapeOf(value: Value | undefined): Shape | undefined {
+    const type = this.typeOf(value);
+    return (type?.kind === 'tensor' ? type.shape : undefined) ?? constantOf(value)?.shape;
+  }
+  /** `to` is what `from` was. */
+  carry(from: Value, to: Value): void {
+    const type = this.#inferred.get(from);
+    if (type) this.#inferred.set(to, type);
+  }
 }
 
 /** What `apply` did: nothing to add, a short phrase for the trace, or a refusal (made with `miss`). */
@@ -49,11 +79,11 @@ export interface Rule {
   apply(match: Match, edit: Edit): Applied;
 }
 
-/** Opsets in force in `graph`: those of the function whose body it is, else the model's. */
-export function siteOf(model: Model, graph: Graph): Site {
+/** The opsets in force in `graph` are those of the function whose body it is, else the model's. */
+export function siteOf(model: Model, graph: Graph, types = new ValueTypes()): Site {
   const { root } = graph;
   const opsets = model.functions.find((fn) => fn.body === root)?.opsets ?? model.opsets;
-  return { model, graph, opset: opsets.get('') ?? 1, opsets };
+  return { model, graph, opset: opsets.get('') ?? 1, opsets, types };
 }
 
 /** Tries one rule at one node without editing: the match, or why not. */

@@ -79,5 +79,7 @@ describe('random graphs', () => {
       interruptAfterTimeLimit: 150_000,
       markInterruptAsFailure: true,
     });
+    const missing = Object.keys(fuse.rules).filter((rule) => !fired.has(`fuse/${rule}`));
+    expect(missing, 'rules of fuse that no graph made fire: the generator is too narrow').toEqual([]);
   });
 });

@@ -12,7 +12,7 @@ import type { Dims } from './differential.ts';
  * One golden case. The file:
  *
  *   What it shows, in prose.
- *   options: {"except": ["conv-add"]}      optional, JSON
+ *   options: {"skip": ["conv-add"]}      optional, JSON
  *   dims: {"N": 3, "x": [2, 4]}            optional: extents of symbolic dimensions, shapes of inputs for the runs
  *   values: {"pads": [0, 1]}               optional: what an input holds in the runs
  *   ort: no Conv for float64               optional: why ONNX Runtime cannot run `before` (a test that it cannot)
