@@ -1,0 +1,75 @@
+/** Puts labels beside points so that they cover each other as little as possible. */
+export interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface LabelPlace {
+  /** Where the text's anchor stands; `y` is the top of the box. */
+  readonly x: number;
+  readonly y: number;
+  readonly anchor: 'start' | 'middle' | 'end';
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+const gap = 9;
+
+/**
+ * Greedy, in the order given: the first of eight places around the point with the least overlap wins.
+ * @param obstacles boxes that labels should not cover (points, whiskers)
+ */
+export function placeLabels(
+  points: readonly { readonly x: number; readonly y: number; readonly label: Size }[],
+  obstacles: readonly Box[],
+  frame: Box,
+): LabelPlace[] {
+  const taken = [...obstacles];
+  return points.map(({ x, y, label }) => {
+    const ranked = candidates(x, y, label)
+      .map((place) => ({ place, cost: cost(boxOf(place, label), taken, frame) }))
+      .sort((a, b) => a.cost - b.cost);
+    const { place } = ranked[0] as (typeof ranked)[number];
+    taken.push(boxOf(place, label));
+    return place;
+  });
+}
+
+function candidates(x: number, y: number, { height }: Size): LabelPlace[] {
+  const middle = y - height / 2;
+  const above = y - height - gap;
+  const below = y + gap;
+  return [
+    { x: x + gap, y: middle, anchor: 'start' },
+    { x: x - gap, y: middle, anchor: 'end' },
+    { x, y: above, anchor: 'middle' },
+    { x, y: below, anchor: 'middle' },
+    { x: x + gap, y: above, anchor: 'start' },
+    { x: x + gap, y: below, anchor: 'start' },
+    { x: x - gap, y: above, anchor: 'end' },
+    { x: x - gap, y: below, anchor: 'end' },
+  ];
+}
+
+function boxOf({ x, y, anchor }: LabelPlace, { width, height }: Size): Box {
+  const shift = { start: 0, middle: width / 2, end: width }[anchor];
+  return { x: x - shift, y, width, height };
+}
+
+function cost(box: Box, taken: readonly Box[], frame: Box): number {
+  const area = box.width * box.height;
+  const covered = taken.reduce((sum, other) => sum + overlap(box, other), 0);
+  // Text that leaves the frame is cut off: worse than text over text.
+  return covered + 4 * (area - overlap(box, frame));
+}
+
+function overlap(a: Box, b: Box): number {
+  const width = Math.min(a.x + a.width, b.x + b.width) - Math.max(a.x, b.x);
+  const height = Math.min(a.y + a.height, b.y + b.height) - Math.max(a.y, b.y);
+  return width > 0 && height > 0 ? width * height : 0;
+}

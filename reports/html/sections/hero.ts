@@ -1,0 +1,102 @@
+/** The verdict, in plain words, and the three figures behind it. */
+import { formatMs } from '../../../src/messages.ts';
+import { baseOf, downloadBytes, hasAccuracy, isSynthetic, ratio, variantOf } from '../../../src/report/facts.ts';
+import type { Report, VariantResult } from '../../../src/report/report.ts';
+import {
+  formatDrop,
+  formatLimit,
+  formatMetric,
+  formatPart,
+  formatSize,
+  type Headline,
+  headlineAction,
+  headlines,
+  judgementSentence,
+  sentence,
+  speedWords,
+  sqnrWords,
+  unservedSentence,
+} from '../../../src/report/words.ts';
+import { shorten } from '../budget.ts';
+import { pairBars } from '../charts/bars.ts';
+import { type Html, html } from '../escape.ts';
+
+export function hero(report: Report): Html {
+  const lines = headlines(report);
+  const unserved = unservedSentence(report);
+  return html`<section class="hero" aria-labelledby="verdict">
+<p class="eyebrow"><bdi>${shorten(report.input.path, 160)}</bdi></p>
+<h1 id="verdict">${lines.map(headlineLine)}${unserved !== undefined && html`<span class="line no">${unserved}</span>`}</h1>
+${!report.verdict.ok && html`<div class="notice bad" role="note"><b>The checks did not pass.</b> ${report.verdict.reasons.map((reason) => `${sentence(reason)} `)}</div>`}
+${
+  isSynthetic(report)
+    ? html`<div class="notice loud" role="note"><b>No data: accuracy is unknown.</b> ${judgementSentence(report)}</div>`
+    : html`<p class="judged">${judgementSentence(report)}</p>`
+}
+${(report.warnings ?? []).map((warning) => html`<div class="notice" role="note"><b>Doubtful figures.</b> ${sentence(warning)}</div>`)}
+${lines.filter((line) => line.kind === 'ship').map((line) => tiles(report, line, lines.length > 1))}
+</section>`;
+}
+
+function headlineLine(headline: Headline): Html {
+  const action = headlineAction(headline, shorten(headline.variant, 48));
+  const rest = headline.kind === 'keep' ? 'nothing smaller or faster passed.' : `${headline.facts.join(', ')}.`;
+  return html`<span class="line"><strong><bdi>${action}</bdi>:</strong> ${rest}</span>`;
+}
+
+function tiles(report: Report, { variant: name, targets, provider }: Headline, several: boolean): Html {
+  const variant = variantOf(report, name);
+  const base = baseOf(report);
+  if (!variant || !base) return html``;
+  const title = several ? `${shorten(name, 48)} for ${targets.join(', ')}` : undefined;
+  return html`<div class="tiles"${several && html` role="group" aria-label="${title}"`}>${title !== undefined && html`<h2 class="tiles-title"><bdi>${title}</bdi></h2>`}${sizeTile(variant, base)}${latencyTile(variant, base, provider)}${accuracyTile(report, variant)}</div>`;
+}
+
+const tile = (label: string, figure: string, unit: string, detail: Html | string, chart?: Html): Html =>
+  html`<div class="tile"><p class="tile-label">${label}</p><p class="tile-figure">${figure} <span>${unit}</span></p>${chart ?? html`<div class="pair"></div>`}<p class="tile-detail">${detail}</p></div>`;
+
+const change = (before: string, after: string): Html =>
+  html`${before} <span aria-hidden="true">→</span><span class="sr"> to </span> <b>${after}</b>`;
+
+function sizeTile(variant: VariantResult, base: VariantResult): Html {
+  const before = downloadBytes(base);
+  const after = downloadBytes(variant);
+  const part = ratio(after, before);
+  if (part === null || before === null || after === null) return tile('Download', '–', '', 'not measured');
+  const [figure, unit] = part > 0 && part < 0.95 ? [`${times(1 / part)}×`, 'smaller'] : [formatPart(part), 'of base'];
+  return tile('Download', figure, unit, change(formatSize(before), formatSize(after)), pairBars(before, after));
+}
+
+function latencyTile(variant: VariantResult, base: VariantResult, provider: string): Html {
+  const latency = variant.latency[provider];
+  const before = base.latency[provider];
+  if (!latency || !before) return tile(`Latency, ${provider}`, '–', '', 'not measured');
+  const words = speedWords(latency);
+  const [figure = '', unit = ''] = words.startsWith('same') ? ['same', 'speed'] : words.split(/ (.*)/s);
+  return tile(
+    `Latency, ${provider}`,
+    figure,
+    unit,
+    change(formatMs(before.p50), formatMs(latency.p50)),
+    pairBars(before.p50, latency.p50),
+  );
+}
+
+function accuracyTile(report: Report, variant: VariantResult): Html {
+  if (hasAccuracy(variant)) {
+    const { accuracy } = variant;
+    const limit = formatLimit(accuracy.metric, report.limits.maxDrop);
+    return tile(
+      `Accuracy, ${accuracy.metric}`,
+      formatMetric(accuracy.metric, accuracy.value),
+      '',
+      html`${formatDrop(accuracy)} on ${accuracy.samples.toLocaleString('en-US')} samples; ${limit} allowed`,
+      accuracy.value !== null && accuracy.base !== null ? pairBars(accuracy.base, accuracy.value) : undefined,
+    );
+  }
+  const { fidelity } = variant;
+  if (!fidelity) return tile('Accuracy', 'unknown', '', 'not measured');
+  return tile('Accuracy', 'unknown', '', `not measured; outputs against the original: ${sqnrWords(fidelity)}`);
+}
+
+const times = (value: number): string => value.toFixed(value < 10 ? 1 : 0);

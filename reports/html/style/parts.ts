@@ -1,0 +1,123 @@
+export const partStyle = `
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,14rem),1fr));gap:1px;background:var(--line);border:1px solid var(--line);border-radius:.75rem;overflow:hidden;margin-top:1.8rem}
+.tiles-title{grid-column:1/-1;background:var(--panel);padding:.7rem 1.4rem;font-size:.9375rem;overflow-wrap:anywhere}
+.tile{background:var(--panel);padding:1.2rem 1.4rem 1.1rem;display:flex;flex-direction:column;gap:.35rem}
+.tile-label{font-size:.8125rem;color:var(--soft);font-weight:600}
+.tile-figure{font-size:2.25rem;line-height:1.1;font-weight:680;letter-spacing:-.035em;color:var(--good)}
+.tile-figure span{font-size:1rem;font-weight:500;letter-spacing:0;color:var(--soft)}
+.tile-detail{font-size:.875rem;color:var(--soft)}
+.tile-detail b{color:var(--ink)}
+.pair{min-height:18px;margin:.35rem 0 .1rem;display:block}
+.pair .before{fill:var(--base-fill);opacity:.55}.pair .after{fill:var(--good-fill)}
+.k-recommended{--k:var(--good);--kf:var(--good-fill);--kb:var(--good-bg)}
+.k-accepted{--k:var(--ok);--kf:var(--ok-fill);--kb:var(--ok-bg)}
+.k-rejected{--k:var(--bad);--kf:var(--bad-fill);--kb:var(--bad-bg)}
+.k-base{--k:var(--base);--kf:var(--base-fill);--kb:var(--base-bg)}
+.mark{width:.95em;height:.95em;flex:none;fill:none;stroke:var(--k);stroke-width:2.2;stroke-linecap:round;stroke-linejoin:round;vertical-align:-.1em}
+.k-recommended .mark circle,.mark.k-recommended circle{fill:var(--k);stroke:var(--k)}
+.k-recommended .mark path{stroke:var(--kb)}
+.k-accepted .mark circle,.k-base .mark path{fill:var(--kf);stroke:var(--k);stroke-width:1.4}
+.badge{display:inline-flex;align-items:center;gap:.35em;font-size:.75rem;font-weight:650;line-height:1;padding:.32em .6em .32em .5em;border-radius:2em;color:var(--k);background:var(--kb);white-space:nowrap;vertical-align:.1em}
+.vname{font-weight:650;overflow-wrap:anywhere}
+.chips{display:flex;flex-wrap:wrap;gap:.3rem}
+.chip{display:inline-block;font-size:.8125rem;line-height:1.35;padding:.1em .55em;border-radius:.35rem;background:var(--track);color:var(--ink);max-width:100%;overflow-wrap:anywhere}
+.chip b{font-weight:650}
+.charts{display:grid;gap:1.25rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr))}
+.bars-grid{grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));margin-top:1.25rem}
+figure,.card{background:var(--panel);border:1px solid var(--line);border-radius:.75rem;padding:1.1rem 1.2rem;min-width:0}
+figcaption{font-size:.9375rem;font-weight:650;margin-bottom:.6rem}
+.chart{display:block;width:100%;height:auto}
+.chart.narrow{display:none}
+@media (max-width:36rem){.chart.wide{display:none}.chart.narrow{display:block}}
+.chart text{font:12px var(--sans);fill:var(--soft);font-variant-numeric:tabular-nums}
+.chart .better{fill:var(--good-bg);opacity:.65}
+.chart .better-label{fill:var(--good);font-size:11.5px}
+.chart .grid{stroke:var(--line);stroke-width:1}
+.chart .grid.one{stroke:var(--base-fill);stroke-dasharray:3 3}
+.chart .tick{font-size:11.5px}
+.chart .front{fill:none;stroke:var(--good-fill);stroke-width:1.5;stroke-dasharray:1 4;stroke-linecap:round}
+.chart .dot{fill:var(--kf);stroke:var(--panel);stroke-width:1.5}
+.chart .halo{fill:none;stroke:var(--kf);stroke-width:1.5;opacity:.7}
+.chart .cross{fill:none;stroke:var(--kf);stroke-width:2.6;stroke-linecap:round}
+.chart .whisker{fill:none;stroke:var(--kf);stroke-width:1.4}
+.chart .point text{paint-order:stroke;stroke:var(--panel);stroke-width:3.5px;stroke-linejoin:round}
+.chart .name{font-weight:650;fill:var(--k)}
+.chart .note{font-size:11.5px;fill:var(--soft)}
+.chart .point:hover .name{text-decoration:underline}
+.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;font-size:.8125rem;color:var(--soft);margin:.8rem .2rem 0}
+.legend span{display:inline-flex;align-items:center;gap:.4em}
+.front-key::before{content:"";width:1.6em;border-top:2px dotted var(--good-fill)}
+.bars li{display:grid;grid-template-columns:1fr auto;gap:.1rem .8rem;margin-top:.75rem;font-size:.8125rem}
+.bars .bar{grid-column:1/-1}
+.bar-name{display:flex;gap:.4em;align-items:center;min-width:0}
+.bar-name .vname{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.bar-value{color:var(--soft);text-align:right}
+.bar-value b{color:var(--ink)}
+.bar,.stack{display:block}
+.track{fill:var(--track)}
+.bar .fill{fill:var(--kf)}
+.bar .one{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:2 2}
+.bar .whisker{stroke:var(--ink);stroke-width:2.5;opacity:.75}
+table{border-collapse:collapse;width:100%;font-size:.875rem}
+th,td{text-align:left;vertical-align:top;padding:.55rem .9rem .55rem 0;border-bottom:1px solid var(--line)}
+thead th{font-size:.8125rem;color:var(--soft);font-weight:600;border-bottom:1px solid var(--faint);white-space:nowrap}
+th.num,td.num{text-align:right}
+tbody th{font-weight:500}
+.scroll{overflow-x:auto;max-width:100%;margin-top:1rem}
+.meter{min-width:8rem}
+.meter .fill{fill:var(--ok-fill)}
+.variants tbody{border-bottom:1px solid var(--line)}
+.variants td,.variants tbody th{border-bottom:0;padding-top:.9rem}
+.variants tbody tr:first-child>:first-child{box-shadow:inset 3px 0 var(--kf);padding-left:.9rem}
+.variants thead th:first-child{padding-left:.9rem}
+.variants .why td{padding:0 0 .9rem .9rem;box-shadow:inset 3px 0 var(--kf)}
+.variants tbody th .badge{margin-left:.5rem}
+.variants td b{display:block;font-weight:600;white-space:nowrap}
+.variants td small{color:var(--soft);white-space:nowrap}
+.variants tbody th{max-width:17rem}
+.why-list li{max-width:46rem;overflow-wrap:anywhere}
+.why-list li+li{margin-top:.15rem}
+.k-rejected .why-list{color:var(--bad)}
+summary{cursor:pointer;color:var(--soft);font-size:.875rem;width:fit-content;padding:.2rem 0}
+summary:hover{color:var(--ink)}
+.facts{display:grid;gap:0 2.5rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr))}
+.facts>div{display:grid;grid-template-columns:9.5rem minmax(0,1fr);gap:.8rem;padding:.45rem 0;border-bottom:1px solid var(--line);font-size:.9375rem}
+.facts dt{color:var(--soft)}
+.facts dd{overflow-wrap:anywhere;min-width:0}
+.more .facts>div{font-size:.8125rem}
+.hash{font-size:.75rem;color:var(--soft)}
+.hashes code{white-space:nowrap}
+.cards{display:grid;gap:1.25rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));align-items:start}
+.card>*+*{margin-top:.6rem}
+.command{position:relative;margin:.8rem 0}
+.command pre{background:var(--ink);color:var(--bg);border-radius:.5rem;padding:.8rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8125rem;line-height:1.5}
+.command .copy:not([hidden])+*,.command:has(.copy:not([hidden])) pre{padding-right:4.6rem}
+.copy{position:absolute;top:.5rem;right:.5rem;font:600 .75rem var(--sans);padding:.35rem .6rem;border-radius:.35rem;border:1px solid currentColor;background:transparent;color:var(--bg);cursor:pointer}
+.search{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin-bottom:1.2rem;font-size:.875rem;color:var(--soft)}
+.search[hidden]{display:none}
+.search input{flex:1 1 14rem;min-width:0;max-width:26rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--faint);border-radius:.45rem;padding:.5rem .75rem}
+.recipe{border-top:1px solid var(--faint);padding:1rem 0 1.6rem}
+.steps{margin-top:.8rem;counter-reset:step}
+.step{position:relative;padding:0 0 1.1rem 2.2rem;counter-increment:step}
+.step::before{content:counter(step);position:absolute;left:0;top:.05rem;width:1.45rem;height:1.45rem;border-radius:50%;background:var(--track);color:var(--soft);font-size:.75rem;font-weight:650;display:grid;place-items:center}
+.step:not(:last-child)::after{content:"";position:absolute;left:.7rem;top:1.75rem;bottom:.2rem;border-left:1px solid var(--line)}
+.step h4{display:inline;font-size:1rem;font-weight:650;margin-right:.7rem}
+.step .soft{font-size:.875rem}
+.idle h4{color:var(--soft)}
+.row{display:grid;grid-template-columns:4.5rem minmax(0,1fr);gap:.5rem;margin-top:.4rem;align-items:baseline;font-size:.8125rem}
+.row-label{color:var(--soft)}
+.skipped{margin-top:.4rem}
+.reasons{margin-top:.3rem;font-size:.875rem}
+.reason{display:grid;grid-template-columns:2.6rem minmax(0,1fr);gap:.4rem;padding:.55rem 0;border-top:1px solid var(--line)}
+.reason[hidden],.step[hidden],.recipe[hidden]{display:none}
+.times{color:var(--soft);font-weight:650}
+.nodes{display:block;color:var(--soft);font-size:.8125rem;margin-top:.15rem;overflow-wrap:anywhere}
+.nodes code{margin-right:.7em}
+.rest{color:var(--soft);font-size:.8125rem}
+.stack{border-radius:3px;overflow:hidden}
+.stack .quantized{fill:var(--good-fill)}.stack .float{fill:var(--base-fill)}.stack .leftover{fill:var(--warn-line)}.stack .casts{fill:var(--bad-fill)}
+.stack-key{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.8125rem;color:var(--soft)}
+.stack-key b{color:var(--ink)}
+.stack-key li::before{content:"";display:inline-block;width:.65em;height:.65em;border-radius:2px;margin-right:.45em;background:var(--c)}
+.stack-key .quantized{--c:var(--good-fill)}.stack-key .float{--c:var(--base-fill)}.stack-key .leftover{--c:var(--warn-line)}.stack-key .casts{--c:var(--bad-fill)}
+`;
