@@ -52,7 +52,7 @@ export function pruneTargets(
           kept.set(value, node);
           continue;
         }
-        const why = unsuitable(value, tensor, minElements);
+        const why = unsuitable(value, tensor, minElements) ?? sharedBeyond(value);
         if (why) miss(node, why);
         else if (!targets.has(value))
           targets.set(value, { value, tensor, node, view: reductionView(node, index, value, tensor.shape) });
@@ -68,6 +68,20 @@ export function pruneTargets(
     );
   }
   return [...targets.values()];
+}
+
+/** A reader that takes the tensor for something else than weights, an embedding table say. */
+function sharedBeyond(value: Value): string | undefined {
+  const other = (source: Value): Node | undefined => {
+    for (const { node, index } of source.uses) {
+      const turned = node.is('Transpose') ? node.outputs[0] : undefined;
+      const found = turned ? other(turned) : weightInputs[node.op]?.includes(index) ? undefined : node;
+      if (found) return found;
+    }
+    return undefined;
+  };
+  const reader = other(value);
+  return reader && `its weights "${value.name}" are also read by ${reader}, which would lose its values too`;
 }
 
 /** Through a Transpose, which moves weights without changing them. */

@@ -1,0 +1,300 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { cpuProfile } from '../../../passes/quantize/cpu.ts';
+import { quantizeDynamic } from '../../../passes/quantize/quantize-dynamic.ts';
+import { openSession } from '../../../src/engine/session.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import type { Model } from '../../../src/ir/graph.ts';
+import { typedArray } from '../../../src/ir/tensor.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { verify } from '../../../src/ir/verify.ts';
+import { decodeModel } from '../../../src/onnx/decode.ts';
+import { encodeModel } from '../../../src/onnx/encode.ts';
+import { countOps } from '../../../src/pass/pipeline.ts';
+import { TestContext } from '../../support/context.ts';
+import { calmFillings, edgeFeeds, violations } from '../../support/differential.ts';
+import { signature } from '../../support/golden.ts';
+import { runOrt } from '../../support/ort.ts';
+
+const head = (opset: number, body: string, ir = 8): string =>
+  `<ir_version: ${ir}, opset_import: ["" : ${opset}]>\n${body}`;
+
+async function quantize(model: Model, options: Parameters<typeof quantizeDynamic>[0] = {}) {
+  const ctx = new TestContext();
+  const { changed } = await quantizeDynamic.run(model, quantizeDynamic(options).options as never, ctx);
+  return { changed, counts: ctx.counts(), skips: ctx.skips.map(({ rule, why }) => `${rule}: ${why}`) };
+}
+
+/** Operators of the graph that ONNX Runtime makes of the model at level extended. */
+async function optimized(model: Model): Promise<Record<string, number>> {
+  const dir = mkdtempSync(join(tmpdir(), 'mlpack-opt-'));
+  try {
+    const path = join(dir, 'o.onnx');
+    const session = await openSession(encodeModel(model), {
+      graphOptimizationLevel: 'extended',
+      optimizedModelFilePath: path,
+    });
+    await session.dispose();
+    return countOps(decodeModel(readFileSync(path)));
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+async function holds(text: string, minDb: number, options: Parameters<typeof quantizeDynamic>[0] = {}) {
+  const before = parseModel(text);
+  const after = cloneModel(before);
+  const result = await quantize(after, options);
+  expect(verify(after)).toEqual([]);
+  expect(signature(after)).toBe(signature(before));
+  const feeds = edgeFeeds(before, 5, {}, {}, [calmFillings[0] as (typeof calmFillings)[0]]);
+  const [expected] = await runOrt(before, feeds);
+  for (const level of ['disabled', 'all'] as const) {
+    const [actual] = await runOrt(after, feeds, level);
+    if (!expected || !actual) throw new Error('no outputs');
+    expect(violations(expected, actual, { kind: 'lossy', sqnrDb: minDb }), level).toEqual([]);
+  }
+  expect((await quantize(after, options)).changed).toBe(false);
+  return { before, after, ...result };
+}
+
+describe('quantize-dynamic', () => {
+  const matmul = head(13, 'g (float[5,64] x) => (float[5,48] y) <float[64,48] w = random(1)> { y = MatMul (x, w) }');
+
+  it('turns MatMul into the form that ONNX Runtime fuses', async () => {
+    const { after, counts } = await holds(matmul, 30);
+    expect(counts).toEqual({ linear: 1 });
+    expect(countOps(after)).toEqual({ DynamicQuantizeLinear: 1, MatMulInteger: 1, Cast: 1, Mul: 2 });
+    expect(await optimized(after)).toEqual({ 'com.microsoft.DynamicQuantizeMatMul': 1 });
+  });
+
+  it('works with unsigned weights, whose zero point is 128', async () => {
+    const { after } = await holds(matmul, 30, { weights: 'u8' });
+    expect(await optimized(after)).toEqual({ 'com.microsoft.DynamicQuantizeMatMul': 1 });
+    const zero = [...after.graph.initializers].find((value) => value.name.endsWith('zero_point'));
+    expect(zero?.dtype).toBe('uint8');
+    expect(zero?.initializer?.bytes()).toEqual(Uint8Array.of(128));
+  });
+
+  it('keeps 7 bits where the processor would saturate, 8 where not', async () => {
+    const largest = async (
+      cpu: 'vnni' | 'avx2' | 'auto',
+      reduceRange: 'auto' | 'yes' | 'no' = 'auto',
+    ): Promise<number> => {
+      const model = parseModel(matmul);
+      await quantize(model, { cpu, reduceRange });
+      const codes = [...model.graph.initializers].find((value) => value.dtype === 'int8')?.initializer;
+      return Math.max(...Array.from(typedArray(codes as NonNullable<typeof codes>, 'int8'), Math.abs));
+    };
+    expect([await largest('vnni'), await largest('avx2'), await largest('auto')]).toEqual([127, 64, 64]);
+    expect([await largest('vnni', 'yes'), await largest('avx2', 'no')]).toEqual([64, 127]);
+  });
+
+  it('shares one quantized activation among its readers', async () => {
+    const { after } = await holds(
+      head(
+        13,
+        `g (float[5,64] x) => (float[5,32] q, float[5,32] k) <float[64,32] a = random(1), float[64,32] b = random(2)> {
+        h = Relu (x)  q = MatMul (h, a)  k = MatMul (h, b)
+      }`,
+      ),
+      28,
+    );
+    expect(countOps(after)).toMatchObject({ DynamicQuantizeLinear: 1, MatMulInteger: 2 });
+    expect(await optimized(after)).toMatchObject({ 'com.microsoft.MatMulIntegerToFloat': 2, DynamicQuantizeLinear: 1 });
+  });
+
+  it('quantizes a shared weight once', async () => {
+    const { after, counts } = await holds(
+      head(
+        13,
+        `g (float[5,64] x) => (float[5,64] y) <float[64,64] w = random(1)> { h = MatMul (x, w)  r = Tanh (h)  y = MatMul (r, w) }`,
+      ),
+      24,
+    );
+    expect(counts).toEqual({ linear: 2 });
+    expect([...after.graph.initializers].filter((value) => value.dtype === 'int8')).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'transB, alpha, beta and a bias',
+      '<transB = 1, alpha = 0.5, beta = 2.0> (x, w, c)',
+      'float[48,64] w = random(1), float[48] c = random(2)',
+      'float[5,64]',
+    ],
+    ['transA', '<transA = 1> (x, w)', 'float[64,48] w = random(1)', 'float[64,5]'],
+    [
+      'a bias that is an activation, with beta',
+      '<beta = 0.5> (x, w, b)',
+      'float[64,48] w = random(1)',
+      'float[5,64]',
+      ', float[5,48] b',
+    ],
+    ['no bias', '(x, w)', 'float[64,48] w = random(1)', 'float[5,64]'],
+  ])('Gemm with %s', async (_, call, constants, shape, more = '') => {
+    const attrs = call.startsWith('<') ? call.slice(0, call.indexOf('>') + 1) : '';
+    const text = head(
+      13,
+      `g (${shape} x${more}) => (float[5,48] y) <${constants}> { y = Gemm ${attrs} ${call.slice(attrs.length)} }`,
+    );
+    const { after, counts } = await holds(text, 28);
+    expect(counts).toEqual({ linear: 1 });
+    expect(countOps(after).Gemm).toBeUndefined();
+  });
+
+  it('batched weights, each matrix with its own scales', async () => {
+    const { after } = await holds(
+      head(13, 'g (float[3,5,64] x) => (float[3,5,32] y) <float[3,64,32] w = random(1)> { y = MatMul (x, w) }'),
+      30,
+    );
+    expect(countOps(after).MatMulInteger).toBe(1);
+  });
+
+  it('weights behind a Transpose', async () => {
+    const { after } = await holds(
+      head(
+        13,
+        'g (float[5,64] x) => (float[5,48] y) <float[48,64] w = random(1)> { t = Transpose <perm = [1, 0]> (w)  y = MatMul (x, t) }',
+      ),
+      30,
+    );
+    expect(countOps(after).Transpose).toBeUndefined();
+  });
+
+  it('inside an If branch, with weights and activations of the outer graph', async () => {
+    const { after } = await holds(
+      head(
+        13,
+        `g (float[5,64] x, bool c) => (float[5,48] y) <float[64,48] w = random(1)> {
+        h = Tanh (x)
+        y = If <then_branch = t () => (float[5,48] a) { a = MatMul (h, w) }, else_branch = e () => (float[5,48] b) { m = MatMul (h, w)  b = Neg (m) }> (c)
+      }`,
+      ),
+      28,
+    );
+    expect([...after.graph.initializers].filter((value) => value.dtype === 'int8')).toHaveLength(1);
+    expect(countOps(after).DynamicQuantizeLinear).toBe(2);
+  });
+
+  it.each([
+    ['forward', '', 'float[1,64,16] w = random(1), float[1,64,16] r = random(2), float[1,128] b = random(3)', 1],
+    [
+      'bidirectional',
+      'direction = "bidirectional", ',
+      'float[2,64,16] w = random(1), float[2,64,16] r = random(2), float[2,128] b = random(3)',
+      2,
+    ],
+  ])('LSTM, %s', async (_, attrs, constants, directions) => {
+    const { after, counts } = await holds(
+      head(
+        13,
+        `g (float[7,3,16] x) => (float[7,${directions},3,16] y, float[${directions},3,16] h) <${constants}> { y, h = LSTM <${attrs}hidden_size = 16> (x, w, r, b) }`,
+      ),
+      25,
+    );
+    expect(counts).toEqual({ lstm: 1 });
+    expect(countOps(after)).toEqual({ 'com.microsoft.DynamicQuantizeLSTM': 1 });
+    expect(after.opsets.get('com.microsoft')).toBe(1);
+  });
+
+  it('embedding tables, tied ones too once the product has weights of its own', async () => {
+    const { after, counts } = await holds(
+      head(
+        13,
+        `g (int64[2,3] ids) => (float[2,3,96] y) <float[96,32] table = random(1)> {
+        h = Gather (table, ids)  t = Transpose <perm = [1, 0]> (table)  y = MatMul (h, t)
+      }`,
+      ),
+      28,
+    );
+    expect(counts).toEqual({ linear: 1, embedding: 1 });
+    expect([...after.graph.initializers].every((value) => value.name !== 'table')).toBe(true);
+  });
+
+  it('an all-zero column stays zero', async () => {
+    const model = parseModel(
+      head(13, 'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 0, 2, 0}> { y = MatMul (x, w) }'),
+    );
+    const feeds = edgeFeeds(model, 1);
+    await quantize(model, { minElements: 0 });
+    for (const result of await runOrt(model, feeds)) {
+      const y = typedArray(result.get('y') as never, 'float32');
+      expect([y[1], y[3]].map((x) => Math.abs(x ?? 1))).toEqual([0, 0]);
+    }
+  });
+
+  const why = async (text: string, options: Parameters<typeof quantizeDynamic>[0] = {}): Promise<string[]> => {
+    const { changed, skips } = await quantize(parseModel(text), options);
+    expect(changed).toBe(false);
+    return skips;
+  };
+
+  it('leaves what it must leave, each with a reason', async () => {
+    const linear = (constants: string, opset = 13, options = {}) =>
+      why(head(opset, `g (float[2,64] x) => (float[2,32] y) <${constants}> { y = MatMul (x, w) }`), options);
+    expect(await linear('float[64,32] w = random(1)', 10)).toEqual([
+      'linear: opset 10 has no DynamicQuantizeLinear: export the model with opset 11 or later',
+    ]);
+    expect(
+      await why(
+        head(
+          13,
+          'g (float[2,64] x, float[64,32] w) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }',
+        ),
+      ),
+    ).toEqual([
+      'linear: its weights "w" are a graph input too, so a caller may replace them: make them a plain initializer',
+    ]);
+    expect(
+      await why(head(13, 'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, nan, 2, 3}> { y = MatMul (x, w) }'), {
+        minElements: 0,
+      }),
+    ).toEqual(['linear: its weights "w" hold NaN or infinite numbers']);
+    expect(
+      await why(head(13, 'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 1, 2, 3}> { y = MatMul (x, w) }')),
+    ).toEqual(['linear: its weights "w" have 4 elements: below 1024 there is nothing to gain (--min-elements)']);
+    expect(await why(head(13, 'g (float[2,64] x) => (float[2,2] y) { t = Transpose (x)  y = MatMul (x, t) }'))).toEqual(
+      ['linear: it multiplies two activations ("x" and "t"): there are no weights to quantize'],
+    );
+    expect(await linear('float[64,32] w = random(1)', 13, { keep: ['MatMul'] })).toEqual([
+      'linear: you asked for it to stay as it is (--keep)',
+    ]);
+    expect(
+      await why(
+        head(13, 'g (float[1,16,8,8] x) => (float[1,16,6,6] y) <float[16,16,3,3] w = random(1)> { y = Conv (x, w) }'),
+      ),
+    ).toEqual([
+      'not-dynamic: integer convolutions with activations quantized at run time are slower than float in ONNX Runtime: quantize statically (QDQ) instead',
+    ]);
+    expect(
+      await why(
+        head(
+          13,
+          'g (float[7,3,16] x) => (float[7,1,3,16] y) <float[1,48,16] w = random(1), float[1,48,16] r = random(2)> { y = GRU <hidden_size = 16> (x, w, r) }',
+        ),
+      ),
+    ).toEqual(['not-dynamic: ONNX Runtime has a dynamically quantized LSTM but no GRU: to-fp16 makes it smaller']);
+    expect(
+      await why(
+        head(
+          13,
+          'g (int64[3] i, float[96,32] u) => (float[3,32] y, float[96,32] z) <float[96,32] t = random(1)> { y = Gather (t, i)  z = Add (t, u) }',
+        ),
+      ),
+    ).toEqual([
+      'embedding: its table "t" is also read by Add "z", so the float copy would stay beside the quantized one',
+    ]);
+  });
+
+  it('knows the processors', () => {
+    expect(cpuProfile('x64', ['fma', 'avx2'])).toBe('avx2');
+    expect(cpuProfile('x64', ['avx2', 'avx512f'])).toBe('avx512');
+    expect(cpuProfile('x64', ['avx512f', 'avx512_vnni'])).toBe('vnni');
+    expect(cpuProfile('x64', ['avx_vnni'])).toBe('vnni');
+    expect(cpuProfile('arm64', ['asimddp'])).toBe('arm-dot');
+    expect(cpuProfile('arm64', [])).toBe('arm');
+  });
+});

@@ -1,0 +1,190 @@
+import { describe, expect, it } from 'vitest';
+import { quantizeWeights } from '../../../passes/quantize/quantize-weights.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import type { Model } from '../../../src/ir/graph.ts';
+import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { verify } from '../../../src/ir/verify.ts';
+import { type BlockFormat, dequantizeBlocks } from '../../../src/kernels/blockwise.ts';
+import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
+import { f16ToF32 } from '../../../src/kernels/f16.ts';
+import { countOps } from '../../../src/pass/pipeline.ts';
+import { TestContext } from '../../support/context.ts';
+import { edgeFeeds } from '../../support/differential.ts';
+import { runOrt } from '../../support/ort.ts';
+
+const head = (body: string, opset = 13): string => `<ir_version: 8, opset_import: ["" : ${opset}]>\n${body}`;
+
+async function quantize(model: Model, options: Parameters<typeof quantizeWeights>[0] = {}) {
+  const ctx = new TestContext();
+  const { changed } = await quantizeWeights.run(model, quantizeWeights(options).options as never, ctx);
+  return {
+    changed,
+    details: ctx.applications.map(({ detail }) => detail),
+    skips: ctx.skips.map(({ rule, why }) => `${rule}: ${why}`),
+  };
+}
+
+/** The float weights [N, K] that the MatMulNBits of a model stands for, by our own reading of the layout. */
+function stored(model: Model): { weights: Float32Array; k: number; n: number } {
+  const node = [...model.graph.nodes].find((candidate) => candidate.op === 'MatMulNBits');
+  if (!node) throw new Error('no MatMulNBits');
+  const [k, n] = [node.int('K', 0), node.int('N', 0)];
+  const half = node.input(2)?.dtype === 'float16';
+  const scales = node.input(2)?.initializer as NonNullable<
+    ReturnType<() => import('../../../src/ir/tensor.ts').Tensor>
+  >;
+  const zeroPoints = node.input(3)?.initializer?.bytes();
+  const format: BlockFormat = {
+    bits: node.int('bits', 4) as 2 | 4 | 8,
+    block: node.int('block_size', 0),
+    symmetric: !zeroPoints,
+    scaleType: half ? 'float16' : 'float32',
+  };
+  const quantized = {
+    codes: node.input(1)?.initializer?.bytes() as Uint8Array,
+    scales: half ? f16ToF32(typedArray(scales, 'float16')) : typedArray(scales, 'float32'),
+    zeroPoints,
+    signal: 0,
+    noise: 0,
+  };
+  return { weights: dequantizeBlocks(quantized, n, k, format), k, n };
+}
+
+const identity = (size: number): Float32Array =>
+  Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
+
+describe('quantize-weights', () => {
+  // K = 83: a tail in every block size; blocks 6, 3, 2: zero points of 4 and 2 bits that fill bytes and do not.
+  const shapes = [
+    { k: 83, n: 19 },
+    { k: 64, n: 5 },
+    { k: 33, n: 8 },
+  ];
+  const formats = [2, 4, 8].flatMap((bits) =>
+    [16, 32, 64].flatMap((block) =>
+      [true, false].map(
+        (symmetric) => ({ bits, block, symmetric }) as { bits: 2 | 4 | 8; block: 16 | 32 | 64; symmetric: boolean },
+      ),
+    ),
+  );
+
+  it.each(formats)('ONNX Runtime reads the weights as we packed them: %o', async (format) => {
+    for (const { k, n } of shapes) {
+      if (format.block > k) continue;
+      const model = parseModel(
+        head(`g (float[${k},${k}] x) => (float[${k},${n}] y) <float[${k},${n}] w = random(1)> { y = MatMul (x, w) }`),
+      );
+      await quantize(model, { ...format, minElements: 0, accuracyLevel: 1 });
+      const { weights } = stored(model);
+      const [result] = await runOrt(model, [new Map([['x', tensorFrom('float32', [k, k], identity(k))]])]);
+      const y = typedArray(result?.get('y') as never, 'float32');
+      // The product with the identity reads the weights out, [K, N]. 2- and 8-bit weights always compute in int8, where a
+      // row of one 1 is exact but for the scale 1/127.
+      for (let i = 0; i < k; i++) {
+        for (let j = 0; j < n; j++) {
+          const want = weights[j * k + i] as number;
+          if (Math.abs((y[i * n + j] as number) - want) > 2e-6 * Math.abs(want) + 1e-9)
+            expect.fail(`weight [${i},${j}] is ${y[i * n + j]}, not ${want}`);
+        }
+      }
+    }
+  });
+
+  it.each([
+    ['MatMul', 'y = MatMul (x, w)', 'float[64,48] w = random(1)'],
+    [
+      'Gemm with everything',
+      'y = Gemm <transB = 1, alpha = 0.5, beta = 2.0> (x, w, c)',
+      'float[48,64] w = random(1), float[48] c = random(2)',
+    ],
+    [
+      'weights behind a Transpose',
+      't = Transpose <perm = [1, 0]> (w)  y = MatMul (x, t)',
+      'float[48,64] w = random(1)',
+    ],
+  ])('%s keeps its meaning and signature', async (_, body, constants) => {
+    const before = parseModel(head(`g (float[5,64] x) => (float[5,48] y) <${constants}> { ${body} }`));
+    const after = cloneModel(before);
+    const { changed, details } = await quantize(after);
+    expect(changed).toBe(true);
+    expect(details[0]).toMatch(/weights in 4 bits, 2\d\.\d dB$/);
+    expect(verify(after)).toEqual([]);
+    expect(countOps(after)['com.microsoft.MatMulNBits']).toBe(1);
+    expect(after.opsets.get('com.microsoft')).toBe(1);
+    const node = [...after.graph.nodes].find(({ op }) => op === 'MatMulNBits');
+    expect(node?.int('accuracy_level')).toBe(4);
+    const feeds = edgeFeeds(before, 9).slice(0, 1);
+    const [expected] = await runOrt(before, feeds);
+    for (const level of ['disabled', 'basic', 'extended', 'all'] as const) {
+      const [actual] = await runOrt(after, feeds, level);
+      const sums = addErrors(
+        emptyErrorSums(),
+        typedArray(expected?.get('y') as never, 'float32'),
+        typedArray(actual?.get('y') as never, 'float32'),
+      );
+      expect(sqnrDb(sums)).toBeGreaterThan(15);
+    }
+    expect((await quantize(after)).changed).toBe(false);
+  });
+
+  it('stores a shared weight once, and takes weights of an outer graph', async () => {
+    const model = parseModel(
+      head(`g (float[5,64] x, bool c) => (float[5,64] y) <float[64,64] w = random(1)> {
+        h = MatMul (x, w)
+        y = If <then_branch = t () => (float[5,64] a) { a = MatMul (h, w) }, else_branch = e () => (float[5,64] b) { b = Neg (h) }> (c)
+      }`),
+    );
+    await quantize(model);
+    expect(verify(model)).toEqual([]);
+    expect([...model.graph.initializers].map((value) => value.name).sort()).toEqual(['w_q4', 'w_scales']);
+    await runOrt(model, edgeFeeds(model, 1));
+  });
+
+  it('gives float16 layers float16 scales, and codes chosen for them', async () => {
+    const model = parseModel(
+      head('g (float16[64,64] x) => (float16[64,8] y) <float16[64,8] w = random(1)> { y = MatMul (x, w) }'),
+    );
+    const { changed } = await quantize(model, { minElements: 0 });
+    expect(changed).toBe(true);
+    expect(stored(model).weights).toHaveLength(512);
+    const [result] = await runOrt(model, edgeFeeds(model, 2).slice(0, 1));
+    expect(result?.get('y')?.dtype).toBe('float16');
+  });
+
+  it('asymmetric is the more exact', async () => {
+    const text = head('g (float[5,256] x) => (float[5,64] y) <float[256,64] w = random(1)> { y = MatMul (x, w) }');
+    const decibels = async (symmetric: boolean): Promise<number> => {
+      const { details } = await quantize(parseModel(text), { symmetric });
+      return Number(/([\d.]+) dB/.exec(details[0] ?? '')?.[1]);
+    };
+    expect(await decibels(false)).toBeGreaterThan(await decibels(true));
+  });
+
+  it('says why a layer stays', async () => {
+    const why = async (body: string, options: Parameters<typeof quantizeWeights>[0] = {}): Promise<string[]> => {
+      const { changed, skips } = await quantize(parseModel(head(body)), options);
+      expect(changed).toBe(false);
+      return skips;
+    };
+    expect(
+      await why('g (float[2,24] x) => (float[2,64] y) <float[24,64] w = random(1)> { y = MatMul (x, w) }'),
+    ).toEqual(['matmul-nbits: a block of 32 is longer than the 24 inputs of its weights "w": use a smaller --block']);
+    expect(
+      await why('g (float[3,5,64] x) => (float[3,5,32] y) <float[3,64,32] w = random(1)> { y = MatMul (x, w) }'),
+    ).toEqual([
+      'matmul-nbits: its weights "w" are a batch of matrices (3×64×32): weight-only formats take a single matrix',
+    ]);
+    expect(
+      await why('g (double[2,64] x) => (double[2,32] y) <double[64,32] w = random(1)> { y = MatMul (x, w) }'),
+    ).toEqual(['matmul-nbits: its weights "w" are float64, not float32 or float16']);
+    expect(await why('g (float[2,32] x) => (float[2,1] y) <float[32,1] w = random(1)> { y = MatMul (x, w) }')).toEqual([
+      'matmul-nbits: its weights "w" have 32 elements: below 1024 there is nothing to gain (--min-elements)',
+    ]);
+    expect(
+      await why('g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }', {
+        keep: ['y'],
+      }),
+    ).toEqual(['matmul-nbits: you asked for it to stay as it is (--keep)']);
+  });
+});
