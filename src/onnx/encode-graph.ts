@@ -5,6 +5,7 @@ import { plainDomain } from './decode.ts';
 import { GraphOrigin } from './decode-graph.ts';
 import { type EncodeContext, encodeTensor } from './encode-tensor.ts';
 import { isMessage, type Message, merge } from './message.ts';
+import { OwnValues } from './own-values.ts';
 import { encodeProps } from './props.ts';
 import { tensorOrigin } from './tensor.ts';
 import { encodeValueInfo, typeUntouched, valueOrigin } from './value-info.ts';
@@ -14,20 +15,18 @@ type ValueInfo = Message<'ValueInfoProto'>;
 export function encodeGraph(graph: Graph, context: EncodeContext): Message<'GraphProto'> {
   const origin = originOf(graph, 'GraphProto');
   const before = origin?.message;
-  const names = ownNames(graph);
-  const { dense, sparse } = encodeInitializers(graph, origin, context, names);
+  const values = new OwnValues(graph);
+  const { dense, sparse } = encodeInitializers(graph, origin, context, values);
   return merge('GraphProto', before, {
     node: encodeNodes(graph, context),
     name: graph.name,
     initializer: dense,
     sparse_initializer: sparse,
     doc_string: graph.doc,
-    input: encodeInterface(graph.inputs, before?.input),
-    output: encodeInterface(graph.outputs, before?.output),
-    value_info: encodeInnerValues(origin, before?.value_info, names),
-    quantization_annotation: before?.quantization_annotation?.filter(
-      (entry) => origin?.dangling.has(entry) || names.has(entry.tensor_name ?? ''),
-    ),
+    input: encodeInterface(graph.inputs, before?.input, values),
+    output: encodeInterface(graph.outputs, before?.output, values),
+    value_info: encodeInnerValues(origin, before?.value_info, values),
+    quantization_annotation: origin && encodeAnnotations(origin, values),
     metadata_props: encodeProps(before?.metadata_props, graph.meta),
   });
 }
@@ -40,7 +39,7 @@ export function encodeBody(body: Graph, context: EncodeContext) {
     input: body.inputs.map((value) => value.name),
     output: body.outputs.map((value) => value.name),
     node: encodeNodes(body, context),
-    value_info: encodeInnerValues(origin, origin?.message.value_info, ownNames(body)),
+    value_info: encodeInnerValues(origin, origin?.message.value_info, new OwnValues(body)),
   };
 }
 
@@ -50,21 +49,6 @@ function originOf<N extends 'GraphProto' | 'FunctionProto'>(
 ): GraphOrigin<Message<N>> | undefined {
   const { origin } = graph;
   return origin instanceof GraphOrigin && isMessage(origin.message, name) ? origin : undefined;
-}
-
-/** The values defined in this graph by name. @throws BugError when two values share a name or one has none */
-function ownNames(graph: Graph): ReadonlyMap<string, Value> {
-  const names = new Map<string, Value>();
-  const add = (value: Value): void => {
-    const other = names.get(value.name);
-    if (value.name === '') bug(`graph "${graph.name}" has a value without a name`);
-    if (other && other !== value) bug(`graph "${graph.name}" has two values named "${value.name}"`);
-    names.set(value.name, value);
-  };
-  for (const value of graph.inputs) add(value);
-  for (const value of graph.initializers) add(value);
-  for (const node of graph.nodes) for (const value of node.outputs) if (value) add(value);
-  return names;
 }
 
 function encodeNodes(graph: Graph, context: EncodeContext): Message<'NodeProto'>[] {
@@ -104,7 +88,7 @@ function encodeInitializers(
   graph: Graph,
   origin: GraphOrigin<Message<'GraphProto'>> | undefined,
   context: EncodeContext,
-  names: ReadonlyMap<string, Value>,
+  values: OwnValues,
 ) {
   const dense: Entry<'TensorProto'>[] = [];
   const sparse: Entry<'SparseTensorProto'>[] = [];
@@ -112,29 +96,36 @@ function encodeInitializers(
     const tensor = value.initializer ?? bug(`initializer "${value.name}" has no tensor`);
     const source = tensorOrigin(tensor)?.message;
     if (source?.$name === 'SparseTensorProto') {
-      const values = source.values && merge('TensorProto', source.values, { name: value.name });
-      sparse.push({ source, message: merge('SparseTensorProto', source, { values }) });
+      const named = source.values && merge('TensorProto', source.values, { name: value.name });
+      sparse.push({ source, message: merge('SparseTensorProto', source, { values: named }) });
     } else {
       dense.push({ source, message: encodeTensor(tensor, context, value.name) });
     }
   }
   // An overridden initializer of the same name stays while that name still stands for an initializer.
-  const stays = (entry: Message<'TensorProto'>): boolean =>
-    origin?.repeated.has(entry) === true && names.get(entry.name ?? '')?.initializer !== undefined;
+  const leftover = (entry: Message<'TensorProto'>): Message<'TensorProto'> | undefined => {
+    const value = origin?.repeated.has(entry) ? values.former(entry.name) : undefined;
+    return value?.initializer && merge('TensorProto', entry, { name: value.name });
+  };
+  const before = origin?.message.initializer;
   return {
     // Initializers have an order of their own in the graph; only where entries stay without a value, that of the source.
-    dense: origin?.message.initializer?.some(stays)
-      ? arrange(origin.message.initializer, dense, stays)
-      : dense.map(({ message }) => message),
+    dense: before?.some(leftover) ? arrange(before, dense, leftover) : dense.map(({ message }) => message),
     sparse: sparse.map(({ message }) => message),
   };
 }
 
-/** Inputs or outputs. `before` gives the declaration where it still stands at the same place under the same name. */
-function encodeInterface(values: readonly Value[], before: readonly ValueInfo[] | undefined): ValueInfo[] {
-  return values.map((value, index) => {
+/** Inputs or outputs. `before` gives the declaration where it still stands at the same place for the same value. */
+function encodeInterface(
+  list: readonly Value[],
+  before: readonly ValueInfo[] | undefined,
+  values: OwnValues,
+): ValueInfo[] {
+  return list.map((value, index) => {
     const declared = before?.[index];
-    return declared?.name === value.name ? encodeValueInfo(value, declared) : encodeValueInfo(value);
+    return declared && values.former(declared.name) === value
+      ? encodeValueInfo(value, declared)
+      : encodeValueInfo(value);
   });
 }
 
@@ -142,23 +133,40 @@ function encodeInterface(values: readonly Value[], before: readonly ValueInfo[] 
 function encodeInnerValues(
   origin: GraphOrigin<Message<'GraphProto'>> | GraphOrigin<Message<'FunctionProto'>> | undefined,
   before: readonly ValueInfo[] | undefined,
-  names: ReadonlyMap<string, Value>,
+  values: OwnValues,
 ): ValueInfo[] {
   const listed = new Set<unknown>(before);
   const entries: Entry<'ValueInfoProto'>[] = [];
-  for (const value of names.values()) {
+  for (const value of values) {
     const source = valueOrigin(value)?.info;
-    const fromList = listed.has(source);
     // Inputs, outputs and initializers have their type elsewhere: only what the source said about them is repeated.
     const inner = value.producer !== undefined && !value.isGraphOutput;
-    if (fromList || (inner && value.type)) entries.push({ source, message: encodeValueInfo(value) });
+    if (listed.has(source) || (inner && value.type)) entries.push({ source, message: encodeValueInfo(value) });
   }
-  const stays = (entry: ValueInfo): boolean => {
-    if (origin?.dangling.has(entry)) return !names.has(entry.name ?? '');
-    const value = origin?.repeated.has(entry) ? names.get(entry.name ?? '') : undefined;
-    return value !== undefined && typeUntouched(value);
+  const leftover = (entry: ValueInfo): ValueInfo | undefined => {
+    if (origin?.dangling.has(entry)) return values.has(entry.name ?? '') ? undefined : entry;
+    const value = origin?.repeated.has(entry) ? values.former(entry.name) : undefined;
+    return value && typeUntouched(value) ? merge('ValueInfoProto', entry, { name: value.name }) : undefined;
   };
-  return arrange(before, entries, stays);
+  return arrange(before, entries, leftover);
+}
+
+/** Annotations follow their value and the parameters they name; those of a removed value go with it. */
+function encodeAnnotations(
+  origin: GraphOrigin<Message<'GraphProto'>>,
+  values: OwnValues,
+): Message<'TensorAnnotation'>[] | undefined {
+  return origin.message.quantization_annotation?.flatMap((entry) => {
+    if (origin.dangling.has(entry)) return [entry];
+    const value = values.former(entry.tensor_name);
+    if (!value) return [];
+    const parameters = entry.quant_parameter_tensor_names?.map((parameter) =>
+      merge('StringStringEntryProto', parameter, {
+        value: values.former(parameter.value)?.name ?? parameter.value,
+      }),
+    );
+    return [merge('TensorAnnotation', entry, { tensor_name: value.name, quant_parameter_tensor_names: parameters })];
+  });
 }
 
 interface Entry<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto'> {
@@ -167,11 +175,11 @@ interface Entry<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto'
   readonly message: Message<N>;
 }
 
-/** Entries in the order of the source, then the new ones. Source entries that nothing continues stay only if they may. */
+/** Entries in the order of the source, then the new ones. `leftover` says what becomes of source entries that nothing continues. */
 function arrange<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto'>(
   before: readonly Message<N>[] | undefined,
   entries: readonly Entry<N>[],
-  stays: (entry: Message<N>) => boolean,
+  leftover: (entry: Message<N>) => Message<N> | undefined,
 ): Message<N>[] {
   const continued = new Map<unknown, Message<N>>();
   const old = new Set<unknown>(before);
@@ -182,9 +190,8 @@ function arrange<N extends 'TensorProto' | 'SparseTensorProto' | 'ValueInfoProto
   }
   const arranged: Message<N>[] = [];
   for (const entry of before ?? []) {
-    const now = continued.get(entry);
+    const now = continued.get(entry) ?? leftover(entry);
     if (now) arranged.push(now);
-    else if (stays(entry)) arranged.push(entry);
   }
   return [...arranged, ...added];
 }
