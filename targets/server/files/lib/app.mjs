@@ -27,6 +27,8 @@ export function buildApp(config, state) {
   );
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    // A connection that stays open after its last answer would hold up the end of the process.
+    if (state.draining) reply.header('connection', 'close');
   });
   healthRoutes(app, state);
   for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version']) modelRoutes(app, base, state);

@@ -1,0 +1,77 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildBundle } from '../../../src/target/bundle.ts';
+import { packageRoot } from '../../../src/target/package-root.ts';
+import { freePort } from '../../../src/target/process.ts';
+import type { Artifact } from '../../../src/target/target.ts';
+import { server } from '../../../targets/server/index.ts';
+
+/**
+ * node_modules of the server bundle, installed once per lock file. Undefined, with a note, where npm cannot install it.
+ */
+export function installedModules(): string | undefined {
+  const files = join(packageRoot(), 'targets/server/files');
+  const lock = readFileSync(join(files, 'package-lock.json'));
+  const key = createHash('sha256').update(lock).digest('hex').slice(0, 16);
+  const place = join(packageRoot(), 'node_modules/.cache/mlpack-test', `server-${key}`);
+  if (existsSync(place)) return join(place, 'node_modules');
+  const temp = `${place}.${process.pid}`;
+  mkdirSync(temp, { recursive: true });
+  for (const [from, to] of [
+    ['package.json', 'package.json'],
+    ['package-lock.json', 'package-lock.json'],
+    ['dot-npmrc', '.npmrc'],
+  ] as const) {
+    cpSync(join(files, from), join(temp, to));
+  }
+  try {
+    execFileSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: temp, stdio: 'pipe' });
+  } catch (error) {
+    console.warn(`the server bundle is not tested, npm cannot install it here: ${String(error).split('\n', 1)[0]}`);
+    return undefined;
+  }
+  renameSync(temp, place);
+  return join(place, 'node_modules');
+}
+
+export interface TestServer {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  /** Everything it has printed so far. */
+  log(): string;
+  exit: Promise<number | null>;
+}
+
+/** Bundles `artifact`, starts its server and waits until it is ready (or, with `ready: false`, until it listens). */
+export async function startServer(
+  artifact: Artifact,
+  dir: string,
+  modules: string,
+  { env = {}, ready = true }: { env?: Record<string, string>; ready?: boolean } = {},
+): Promise<TestServer> {
+  if (!existsSync(join(dir, 'mlpack.json'))) {
+    await buildBundle(server, artifact, {}, dir);
+    symlinkSync(modules, join(dir, 'node_modules'));
+  }
+  const port = await freePort();
+  const child = spawn(process.execPath, ['server.mjs'], {
+    cwd: dir,
+    env: { ...process.env, PORT: String(port), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  const url = `http://127.0.0.1:${port}`;
+  for (let tries = 0; ready && tries < 400; tries++) {
+    const response = await fetch(`${url}/v2/health/ready`).catch(() => undefined);
+    if (response?.ok) break;
+    if (child.exitCode !== null || tries === 399) throw new Error(`the server is not ready: ${text}`);
+    await sleep(25);
+  }
+  return { url, port, child, log: () => text, exit };
+}
