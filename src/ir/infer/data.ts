@@ -86,3 +86,38 @@ export function zipAll(inputs: readonly (Data | undefined)[], f: (items: readonl
   }
   return { shape, items };
 }
+
+/** Elements at the given positions of each axis, as slices, gathers and transposes pick them. */
+export function pickData(data: Data, positions: readonly (readonly number[])[]): Data | undefined {
+  const shape = positions.map((list) => list.length);
+  const count = elementCount(shape);
+  if (count > maxItems || positions.length !== data.shape.length) return undefined;
+  const items: Dim[] = [];
+  const visit = (axis: number, base: number): void => {
+    const list = positions[axis];
+    if (!list) {
+      items.push(data.items[base]);
+      return;
+    }
+    for (const at of list) visit(axis + 1, base * (data.shape[axis] as number) + at);
+  };
+  visit(0, 0);
+  return { shape, items };
+}
+
+export function transposeData(data: Data, perm: readonly number[]): Data | undefined {
+  if (perm.length !== data.shape.length) return undefined;
+  const strides = data.shape.map((_, axis) => elementCount(data.shape.slice(axis + 1)));
+  const shape = perm.map((axis) => data.shape[axis] as number);
+  const items: Dim[] = [];
+  const visit = (axis: number, offset: number): void => {
+    const from = perm[axis];
+    if (from === undefined) {
+      items.push(data.items[offset]);
+      return;
+    }
+    for (let at = 0; at < (shape[axis] as number); at++) visit(axis + 1, offset + at * (strides[from] as number));
+  };
+  visit(0, 0);
+  return { shape, items };
+}

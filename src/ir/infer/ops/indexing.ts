@@ -2,7 +2,7 @@ import { addDims, ceilDivDims, exactDivDims, isNonNegativeDim, maxDims, minDims,
 import { dtypeFromCode } from '../../dtype.ts';
 import type { Dim } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
-import { type Data, vector } from '../data.ts';
+import { type Data, numbersOf, pickData } from '../data.ts';
 import { plainAxes, plainAxis } from '../shapes.ts';
 import { same } from './elementwise.ts';
 
@@ -24,8 +24,7 @@ const slice: Rule = (ctx) => {
   const out = [...shape];
   for (const { axis, start, end, step } of bounds) out[axis] = sliceLength(shape[axis], start, end, step);
   ctx.set(0, ctx.dtype(0), out);
-  const [only, ...more] = bounds;
-  if (only && more.length === 0) ctx.setData(0, slicedData(ctx.data(0), only));
+  ctx.setData(0, slicedData(ctx.data(0), bounds));
 };
 
 interface Bounds {
@@ -62,8 +61,10 @@ function unknownItems(ctx: NodeContext, index: number): readonly Dim[] | undefin
 function sliceLength(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
   if (typeof step !== 'number' || step === 0 || dim === undefined) return undefined;
   if (step > 0) {
-    const length = subDims(cutBound(end, dim), cutBound(start, dim));
-    return ceilDivDims(maxDims(0, length), step);
+    const [first, last] = [cutBound(start, dim), cutBound(end, dim)];
+    // An extent is never negative, whatever its expression looks like.
+    const length = first === 0 ? last : maxDims(0, subDims(last, first));
+    return ceilDivDims(length, step);
   }
   if (typeof dim === 'number' && typeof start === 'number' && typeof end === 'number') {
     const first = Math.min(dim - 1, start < 0 ? start + dim : start);
@@ -79,21 +80,26 @@ function sliceLength(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
 function cutBound(bound: Dim, dim: Dim): Dim {
   if (typeof bound === 'number') {
     if (bound >= farAway) return dim;
-    if (bound <= -farAway) return 0;
+    if (bound <= -farAway || bound === 0) return 0;
     return bound < 0 ? maxDims(0, addDims(dim, bound)) : minDims(bound, dim);
   }
   return isNonNegativeDim(bound) ? minDims(bound, dim) : undefined;
 }
 
-function slicedData(data: Data | undefined, { axis, start, end, step }: Bounds): Data | undefined {
-  if (data?.shape.length !== 1 || axis !== 0) return undefined;
-  if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number' || step === 0) return undefined;
-  const length = data.items.length;
-  const low = step > 0 ? 0 : -1;
-  const cut = (bound: number): number => Math.min(length + low, Math.max(low, bound < 0 ? bound + length : bound));
-  const items: Dim[] = [];
-  for (let at = cut(start); step > 0 ? at < cut(end) : at > cut(end); at += step) items.push(data.items[at]);
-  return vector(items);
+function slicedData(data: Data | undefined, bounds: readonly Bounds[]): Data | undefined {
+  if (!data) return undefined;
+  const positions = data.shape.map((length) => Array.from({ length }, (_, at) => at));
+  for (const { axis, start, end, step } of bounds) {
+    const length = data.shape[axis];
+    if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number') return undefined;
+    if (step === 0 || length === undefined) return undefined;
+    const low = step > 0 ? 0 : -1;
+    const cut = (bound: number): number => Math.min(length + low, Math.max(low, bound < 0 ? bound + length : bound));
+    const picked: number[] = [];
+    for (let at = cut(start); step > 0 ? at < cut(end) : at > cut(end); at += step) picked.push(at);
+    positions[axis] = picked;
+  }
+  return pickData(data, positions);
 }
 
 const gather: Rule = (ctx) => {
@@ -102,14 +108,29 @@ const gather: Rule = (ctx) => {
   const axis = shape && plainAxis(ctx.int('axis', 0), shape.length);
   if (!shape || !indices || axis === undefined) return ctx.set(0, ctx.dtype(0));
   ctx.set(0, ctx.dtype(0), [...shape.slice(0, axis), ...indices, ...shape.slice(axis + 1)]);
-  const data = ctx.data(0);
-  const at = ctx.data(1);
-  if (data?.shape.length !== 1 || !at) return;
-  const length = data.items.length;
-  const pick = (index: Dim): Dim =>
-    typeof index === 'number' ? data.items[index < 0 ? index + length : index] : undefined;
-  ctx.setData(0, { shape: at.shape, items: at.items.map(pick) });
+  ctx.setData(0, gatheredData(ctx.data(0), ctx.data(1), axis));
 };
+
+function gatheredData(data: Data | undefined, indices: Data | undefined, axis: number): Data | undefined {
+  const length = data?.shape[axis];
+  if (!data || !indices || length === undefined) return undefined;
+  if (data.shape.length === 1) {
+    const pick = (at: Dim): Dim => (typeof at === 'number' ? data.items[at < 0 ? at + length : at] : undefined);
+    return { shape: indices.shape, items: indices.items.map(pick) };
+  }
+  const numbers = numbersOf(indices)?.map((at) => (at < 0 ? at + length : at));
+  if (!numbers || numbers.some((at) => at < 0 || at >= length)) return undefined;
+  const positions = data.shape.map((size, other) =>
+    other === axis ? numbers : Array.from({ length: size }, (_, at) => at),
+  );
+  const picked = pickData(data, positions);
+  return (
+    picked && {
+      shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)],
+      items: picked.items,
+    }
+  );
+}
 
 const gatherNd: Rule = (ctx) => {
   const shape = ctx.shape(0);

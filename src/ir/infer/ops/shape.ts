@@ -12,7 +12,7 @@ import {
 import { elementCount, toNumbers } from '../../tensor.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
-import { type Data, maxItems, scalar, vector } from '../data.ts';
+import { type Data, maxItems, scalar, transposeData, vector } from '../data.ts';
 import { broadcastShapes, plainAxes, plainAxis, unifyDims, withDim } from '../shapes.ts';
 
 const shapeOf: Rule = (ctx) => {
@@ -139,7 +139,8 @@ const transpose: Rule = (ctx) => {
   if (!perm) return ctx.set(0, ctx.dtype(0));
   const fits = !shape || (shape.length === perm.length && plainAxes(perm, shape.length) !== undefined);
   ctx.set(0, ctx.dtype(0), fits ? perm.map((axis) => shape?.[axis]) : undefined);
-  if (perm.length <= 1) ctx.setData(0, ctx.data(0));
+  const data = ctx.data(0);
+  if (data && fits) ctx.setData(0, transposeData(data, perm));
 };
 
 const concat: Rule = (ctx) => {
@@ -154,6 +155,7 @@ const concat: Rule = (ctx) => {
   });
   ctx.set(0, ctx.dtype(0) ?? ctx.dtype(1), out);
   if (rank === 1) ctx.setData(0, concatData(ctx));
+  else if (axis === 0) ctx.setData(0, stackedData(ctx));
 };
 
 /** Elements of vectors put together; those of an input that is not known, but of known length, are unknown. */
@@ -171,6 +173,17 @@ function concatData(ctx: NodeContext): Data | undefined {
     if (items.length > maxItems) return undefined;
   }
   return anyKnown ? vector(items) : undefined;
+}
+
+/** Small tensors put together along their first axis, all of them known. */
+function stackedData(ctx: NodeContext): Data | undefined {
+  const parts = ctx.node.inputs.map((_, index) => ctx.data(index));
+  const known = parts.filter((data) => data !== undefined);
+  const items = known.flatMap((data) => data.items);
+  const [first] = known;
+  if (!first || known.length < parts.length || items.length > maxItems) return undefined;
+  const rows = known.map((data) => data.shape[0] ?? 0).reduce((a, b) => a + b);
+  return { shape: [rows, ...first.shape.slice(1)], items };
 }
 
 const split: Rule = (ctx) => {
