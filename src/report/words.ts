@@ -79,7 +79,8 @@ export interface Headline {
   readonly kind: 'ship' | 'keep';
   readonly variant: string;
   readonly targets: readonly string[];
-  readonly provider: string;
+  /** Providers that decided, each once. */
+  readonly providers: readonly string[];
   /** Clauses: size, speed, accuracy. */
   readonly facts: readonly string[];
 }
@@ -91,7 +92,7 @@ export function headlines(report: Report): Headline[] {
     kind: variant === 'base' ? 'keep' : 'ship',
     variant,
     targets: recommendations.map((one) => one.target),
-    provider: recommendations[0]?.provider ?? '',
+    providers: [...new Set(recommendations.map((one) => one.provider))],
     facts: variant === 'base' ? [] : shipFacts(report, variant, recommendations),
   }));
 }
@@ -119,8 +120,7 @@ function accuracyFact(report: Report, variant: VariantResult): string {
   if (!hasAccuracy(variant)) {
     const { fidelity } = variant;
     if (!fidelity) return 'accuracy not measured';
-    const outputs =
-      fidelity.sqnrDb === null ? 'outputs identical' : `outputs within ${sqnrWords(fidelity)} of the original`;
+    const outputs = fidelity.sqnrDb === null ? 'outputs identical' : `outputs true to ${sqnrWords(fidelity)}`;
     return isSynthetic(report) ? `${outputs} on made-up inputs` : outputs;
   }
   const { metric, value, drop } = variant.accuracy;

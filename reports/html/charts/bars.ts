@@ -5,7 +5,7 @@ import { type Kind, marks, variantName } from '../parts.ts';
 export interface Bar {
   readonly name: string;
   readonly kind: Kind;
-  /** Relative to base; null where there is no file or no measurement. */
+  /** Relative to base or a limit; null where there is no file or no measurement. */
   readonly ratio: number | null;
   readonly interval?: readonly [number, number];
   /** Figures beside the bar. */
@@ -13,7 +13,7 @@ export interface Bar {
   readonly detail: string;
 }
 
-/** Variants below each other, with a line where base is. Bars longer than four times base are cut off there. */
+/** Variants below each other, with a line at 1: base, or a limit. Bars longer than four times that are cut off there. */
 export function barList(label: string, bars: readonly Bar[]): Html {
   const most = Math.min(4, Math.max(1, ...bars.flatMap((bar) => [bar.ratio ?? 0, bar.interval?.[1] ?? 0])));
   const at = (ratio: number): string => `${Number(((100 * Math.min(ratio, most)) / most).toFixed(2))}%`;
@@ -27,7 +27,7 @@ export function barList(label: string, bars: readonly Bar[]): Html {
         html`<line class="whisker" x1="${at(bar.interval[0])}" x2="${at(bar.interval[1])}" y1="7" y2="7"/>`
       }<line class="one" x1="${at(1)}" x2="${at(1)}" y1="0" y2="14"/></svg></li>`,
   );
-  return html`<ul class="bars" aria-label="${label}">${items}</ul>`;
+  return html`<ul class="bars" role="list" aria-label="${label}">${items}</ul>`;
 }
 
 /** Before and after, in a tile. */

@@ -18,20 +18,24 @@ interface Size {
   readonly height: number;
 }
 
-const gap = 9;
+export interface LabelledPoint {
+  readonly x: number;
+  readonly y: number;
+  /** Size of the text. */
+  readonly label: Size;
+  /** Room that the symbol takes around the point. */
+  readonly gap: number;
+}
 
 /**
  * Greedy, in the order given: the first of eight places around the point with the least overlap wins.
  * @param obstacles boxes that labels should not cover (points, whiskers)
  */
-export function placeLabels(
-  points: readonly { readonly x: number; readonly y: number; readonly label: Size }[],
-  obstacles: readonly Box[],
-  frame: Box,
-): LabelPlace[] {
+export function placeLabels(points: readonly LabelledPoint[], obstacles: readonly Box[], frame: Box): LabelPlace[] {
   const taken = [...obstacles];
-  return points.map(({ x, y, label }) => {
-    const ranked = candidates(x, y, label)
+  return points.map((point) => {
+    const { label } = point;
+    const ranked = candidates(point)
       .map((place) => ({ place, cost: cost(boxOf(place, label), taken, frame) }))
       .sort((a, b) => a.cost - b.cost);
     const { place } = ranked[0] as (typeof ranked)[number];
@@ -40,7 +44,7 @@ export function placeLabels(
   });
 }
 
-function candidates(x: number, y: number, { height }: Size): LabelPlace[] {
+function candidates({ x, y, gap, label: { height } }: LabelledPoint): LabelPlace[] {
   const middle = y - height / 2;
   const above = y - height - gap;
   const below = y + gap;

@@ -30,7 +30,7 @@ const labelLength = 22;
 
 /** One chart in two sizes: the style sheet shows the one that the screen has room for, so that text stays readable. */
 export function paretoChart(points: readonly ParetoPoint[], provider: string): Html {
-  return html`${draw(points, provider, { width: 620, height: 430 }, 'wide')}${draw(points, provider, { width: 330, height: 340 }, 'narrow')}`;
+  return html`${draw(points, provider, { width: 480, height: 380 }, 'wide')}${draw(points, provider, { width: 330, height: 340 }, 'narrow')}`;
 }
 
 function draw(
@@ -82,24 +82,24 @@ function axes(x: RatioScale, y: RatioScale, plot: Box): Html {
   return html`${vertical}${horizontal}`;
 }
 
-/** Steps through the variants that passed and that no other one beats in both. */
-function front(points: readonly ParetoPoint[], x: RatioScale, y: RatioScale): Html | false {
+/** The variants that passed and that no other one beats in both, by size. */
+export function frontOf(points: readonly ParetoPoint[]): readonly ParetoPoint[] {
   const passed = points
     .filter((point) => point.kind !== 'rejected')
     .sort((a, b) => a.size - b.size || a.latency - b.latency);
   let best = Number.POSITIVE_INFINITY;
-  const kept = passed.filter((point) => {
+  return passed.filter((point) => {
     if (point.latency >= best) return false;
     best = point.latency;
     return true;
   });
-  if (kept.length < 2) return false;
-  const path = kept.map((point, index) =>
-    index === 0
-      ? `M${px(x.at(point.size))} ${px(y.at(point.latency))}`
-      : `H${px(x.at(point.size))}V${px(y.at(point.latency))}`,
-  );
-  return html`<path class="front" d="${path.join('')}"/>`;
+}
+
+function front(points: readonly ParetoPoint[], x: RatioScale, y: RatioScale): Html | false {
+  const [first, ...rest] = frontOf(points);
+  if (!first || rest.length === 0) return false;
+  const steps = rest.map((point) => `H${px(x.at(point.size))}V${px(y.at(point.latency))}`);
+  return html`<path class="front" d="M${px(x.at(first.size))} ${px(y.at(first.latency))}${steps}"/>`;
 }
 
 function marked(points: readonly ParetoPoint[], x: RatioScale, y: RatioScale, plot: Box): Html {
@@ -108,13 +108,14 @@ function marked(points: readonly ParetoPoint[], x: RatioScale, y: RatioScale, pl
   const sorted = [...points].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const spots = sorted.map((point) => {
     const name = shorten(point.name, labelLength);
-    const width = Math.max(name.length * 7.2, point.note.length * 6.4);
+    const width = Math.max(name.length * 8, point.note.length * 7) + 6;
     return {
       point,
       name,
       x: x.at(point.size),
       y: y.at(point.latency),
       label: { width, height: point.note ? 2 * line : line },
+      gap: point.kind === 'recommended' ? 15 : 10,
     };
   });
   const obstacles = spots.flatMap(({ point, x, y: top }) => [

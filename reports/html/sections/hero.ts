@@ -33,27 +33,35 @@ ${
     ? html`<div class="notice loud" role="note"><b>No data: accuracy is unknown.</b> ${judgementSentence(report)}</div>`
     : html`<p class="judged">${judgementSentence(report)}</p>`
 }
-${(report.warnings ?? []).map((warning) => html`<div class="notice" role="note"><b>Doubtful figures.</b> ${sentence(warning)}</div>`)}
 ${lines.filter((line) => line.kind === 'ship').map((line) => tiles(report, line, lines.length > 1))}
+${(report.warnings ?? []).map((warning) => html`<div class="notice" role="note"><b>Doubtful figures.</b> ${sentence(warning)}</div>`)}
 </section>`;
 }
 
 function headlineLine(headline: Headline): Html {
   const action = headlineAction(headline, shorten(headline.variant, 48));
-  const rest = headline.kind === 'keep' ? 'nothing smaller or faster passed.' : `${headline.facts.join(', ')}.`;
-  return html`<span class="line"><strong><bdi>${action}</bdi>:</strong> ${rest}</span>`;
+  const facts = headline.kind === 'keep' ? ['nothing smaller or faster passed'] : headline.facts;
+  const rest = facts.map(
+    (fact, index) => html`<span class="fact">${unbroken(fact)}${index < facts.length - 1 ? ',' : '.'}</span> `,
+  );
+  return html`<span class="line"><strong><bdi>${action}</bdi>:</strong> <span class="line-facts">${rest}</span></span>`;
 }
 
-function tiles(report: Report, { variant: name, targets, provider }: Headline, several: boolean): Html {
+/** Keeps figures and their units on one line. */
+const unbroken = (text: string): string => text.replace(/(\d) (?=%|dB|points?\b)/g, '$1\u00A0');
+
+function tiles(report: Report, { variant: name, targets, providers }: Headline, several: boolean): Html {
   const variant = variantOf(report, name);
   const base = baseOf(report);
   if (!variant || !base) return html``;
   const title = several ? `${shorten(name, 48)} for ${targets.join(', ')}` : undefined;
-  return html`<div class="tiles"${several && html` role="group" aria-label="${title}"`}>${title !== undefined && html`<h2 class="tiles-title"><bdi>${title}</bdi></h2>`}${sizeTile(variant, base)}${latencyTile(variant, base, provider)}${accuracyTile(report, variant)}</div>`;
+  return html`<div class="tiles"${several && html` role="group" aria-label="${title}"`}>${title !== undefined && html`<h2 class="tiles-title"><bdi>${title}</bdi></h2>`}${sizeTile(variant, base)}${providers.map((provider) => latencyTile(variant, base, provider))}${accuracyTile(report, variant)}</div>`;
 }
 
 const tile = (label: string, figure: string, unit: string, detail: Html | string, chart?: Html): Html =>
-  html`<div class="tile"><p class="tile-label">${label}</p><p class="tile-figure">${figure} <span>${unit}</span></p>${chart ?? html`<div class="pair"></div>`}<p class="tile-detail">${detail}</p></div>`;
+  html`<div class="tile${figure === unknown && ' unknown'}"><p class="tile-label">${label}</p><p class="tile-figure">${figure} <span>${unit}</span></p>${chart ?? html`<div class="pair"></div>`}<p class="tile-detail">${detail}</p></div>`;
+
+const unknown = 'unknown';
 
 const change = (before: string, after: string): Html =>
   html`${before} <span aria-hidden="true">→</span><span class="sr"> to </span> <b>${after}</b>`;
@@ -62,7 +70,7 @@ function sizeTile(variant: VariantResult, base: VariantResult): Html {
   const before = downloadBytes(base);
   const after = downloadBytes(variant);
   const part = ratio(after, before);
-  if (part === null || before === null || after === null) return tile('Download', '–', '', 'not measured');
+  if (part === null || before === null || after === null) return tile('Download', unknown, '', 'not measured');
   const [figure, unit] = part > 0 && part < 0.95 ? [`${times(1 / part)}×`, 'smaller'] : [formatPart(part), 'of base'];
   return tile('Download', figure, unit, change(formatSize(before), formatSize(after)), pairBars(before, after));
 }
@@ -70,7 +78,7 @@ function sizeTile(variant: VariantResult, base: VariantResult): Html {
 function latencyTile(variant: VariantResult, base: VariantResult, provider: string): Html {
   const latency = variant.latency[provider];
   const before = base.latency[provider];
-  if (!latency || !before) return tile(`Latency, ${provider}`, '–', '', 'not measured');
+  if (!latency || !before) return tile(`Latency, ${provider}`, unknown, '', 'not measured');
   const words = speedWords(latency);
   const [figure = '', unit = ''] = words.startsWith('same') ? ['same', 'speed'] : words.split(/ (.*)/s);
   return tile(
@@ -95,8 +103,8 @@ function accuracyTile(report: Report, variant: VariantResult): Html {
     );
   }
   const { fidelity } = variant;
-  if (!fidelity) return tile('Accuracy', 'unknown', '', 'not measured');
-  return tile('Accuracy', 'unknown', '', `not measured; outputs against the original: ${sqnrWords(fidelity)}`);
+  if (!fidelity) return tile('Accuracy', unknown, '', 'not measured');
+  return tile('Accuracy', unknown, '', `not measured; outputs against the original: ${sqnrWords(fidelity)}`);
 }
 
 const times = (value: number): string => value.toFixed(value < 10 ? 1 : 0);

@@ -12,8 +12,8 @@ export function steps(report: Report, budget: Budget): Section | undefined {
   const skipped = built.some((variant) => variant.steps.some((step) => step.skipped.length > 0));
   return {
     id: 'steps',
-    title: 'What was done, and what was not',
-    lede: 'Each pass in order, how often its rules fired, and why they left the rest alone.',
+    title: 'What each pass did',
+    lede: 'In order: how often rules fired, and why they left the rest alone.',
     body: html`${
       skipped &&
       html`<form class="search" role="search" hidden><label for="find">Search rules, nodes and reasons</label><input id="find" type="search" autocomplete="off" spellcheck="false"><output for="find" aria-live="polite"></output></form>`

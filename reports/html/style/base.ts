@@ -53,8 +53,10 @@ h3{font-size:1.0625rem;font-weight:650;letter-spacing:-.008em;line-height:1.35}
 .eyebrow{font:500 .875rem/1.4 var(--mono);color:var(--soft);overflow-wrap:anywhere}
 h1{font-size:clamp(1.75rem,1.15rem + 2.6vw,2.9rem);line-height:1.12;letter-spacing:-.028em;font-weight:500;margin:.7rem 0 1rem;color:var(--soft);text-wrap:balance;overflow-wrap:anywhere}
 h1 .line{display:block}
-h1 .line+.line{margin-top:.5em;font-size:.72em}
-h1 strong{color:var(--ink);font-weight:720}
+h1 .line+.line{margin-top:.6em}
+h1 strong{display:block;color:var(--ink);font-weight:720}
+h1 .line-facts{display:block;font-size:max(1.1875rem,.56em);line-height:1.3;letter-spacing:-.015em;margin-top:.55em}
+h1 .fact{display:inline-block}
 h1 .no{color:var(--bad)}
 .judged{color:var(--soft);max-width:46rem}
 .notice{border-left:4px solid var(--warn-line);background:var(--warn-bg);color:var(--warn);padding:.7rem 1rem;border-radius:0 .4rem .4rem 0;max-width:50rem;margin-top:.8rem;font-size:.9375rem}

@@ -5,6 +5,7 @@ export const partStyle = `
 .tile-label{font-size:.8125rem;color:var(--soft);font-weight:600}
 .tile-figure{font-size:2.25rem;line-height:1.1;font-weight:680;letter-spacing:-.035em;color:var(--good)}
 .tile-figure span{font-size:1rem;font-weight:500;letter-spacing:0;color:var(--soft)}
+.tile.unknown .tile-figure{color:var(--warn)}
 .tile-detail{font-size:.875rem;color:var(--soft)}
 .tile-detail b{color:var(--ink)}
 .pair{min-height:18px;margin:.35rem 0 .1rem;display:block}
@@ -23,18 +24,20 @@ export const partStyle = `
 .chip{display:inline-block;font-size:.8125rem;line-height:1.35;padding:.1em .55em;border-radius:.35rem;background:var(--track);color:var(--ink);max-width:100%;overflow-wrap:anywhere}
 .chip b{font-weight:650}
 .charts{display:grid;gap:1.25rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr))}
-.bars-grid{grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr));margin-top:1.25rem}
+.charts.columns{grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
+.columns>div{display:grid;gap:1.25rem;align-content:start;min-width:0}
+@media (min-width:60rem){.charts.columns{grid-template-columns:minmax(0,3fr) minmax(0,2fr)}}
 figure,.card{background:var(--panel);border:1px solid var(--line);border-radius:.75rem;padding:1.1rem 1.2rem;min-width:0}
 figcaption{font-size:.9375rem;font-weight:650;margin-bottom:.6rem}
 .chart{display:block;width:100%;height:auto}
 .chart.narrow{display:none}
 @media (max-width:36rem){.chart.wide{display:none}.chart.narrow{display:block}}
+.chart.wide text{font-size:13px}
 .chart text{font:12px var(--sans);fill:var(--soft);font-variant-numeric:tabular-nums}
 .chart .better{fill:var(--good-bg);opacity:.65}
-.chart .better-label{fill:var(--good);font-size:11.5px}
+.chart .better-label{fill:var(--good)}
 .chart .grid{stroke:var(--line);stroke-width:1}
 .chart .grid.one{stroke:var(--base-fill);stroke-dasharray:3 3}
-.chart .tick{font-size:11.5px}
 .chart .front{fill:none;stroke:var(--good-fill);stroke-width:1.5;stroke-dasharray:1 4;stroke-linecap:round}
 .chart .dot{fill:var(--kf);stroke:var(--panel);stroke-width:1.5}
 .chart .halo{fill:none;stroke:var(--kf);stroke-width:1.5;opacity:.7}
@@ -42,7 +45,7 @@ figcaption{font-size:.9375rem;font-weight:650;margin-bottom:.6rem}
 .chart .whisker{fill:none;stroke:var(--kf);stroke-width:1.4}
 .chart .point text{paint-order:stroke;stroke:var(--panel);stroke-width:3.5px;stroke-linejoin:round}
 .chart .name{font-weight:650;fill:var(--k)}
-.chart .note{font-size:11.5px;fill:var(--soft)}
+.chart .note{font-size:.92em;fill:var(--soft)}
 .chart .point:hover .name{text-decoration:underline}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;font-size:.8125rem;color:var(--soft);margin:.8rem .2rem 0}
 .legend span{display:inline-flex;align-items:center;gap:.4em}
@@ -67,6 +70,7 @@ tbody th{font-weight:500}
 .meter{min-width:8rem}
 .meter .fill{fill:var(--ok-fill)}
 .variants tbody{border-bottom:1px solid var(--line)}
+.variants tbody:last-child{border-bottom:0}
 .variants td,.variants tbody th{border-bottom:0;padding-top:.9rem}
 .variants tbody tr:first-child>:first-child{box-shadow:inset 3px 0 var(--kf);padding-left:.9rem}
 .variants thead th:first-child{padding-left:.9rem}
@@ -91,7 +95,8 @@ summary:hover{color:var(--ink)}
 .card>*+*{margin-top:.6rem}
 .command{position:relative;margin:.8rem 0}
 .command pre{background:var(--ink);color:var(--bg);border-radius:.5rem;padding:.8rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8125rem;line-height:1.5}
-.command .copy:not([hidden])+*,.command:has(.copy:not([hidden])) pre{padding-right:4.6rem}
+.command:has(.copy:not([hidden])) pre{padding-right:4.6rem}
+.card .command{margin-bottom:0}
 .copy{position:absolute;top:.5rem;right:.5rem;font:600 .75rem var(--sans);padding:.35rem .6rem;border-radius:.35rem;border:1px solid currentColor;background:transparent;color:var(--bg);cursor:pointer}
 .search{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin-bottom:1.2rem;font-size:.875rem;color:var(--soft)}
 .search[hidden]{display:none}
