@@ -1,9 +1,19 @@
 /** Named ordered lists of steps: the variants that `optimize` builds, usable in `run` too. */
 import type { Step } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { pruneWeights } from './prune/prune-weights.ts';
+import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
+import { quantizeWeights } from './quantize/quantize-weights.ts';
+import { toFp16 } from './quantize/to-fp16.ts';
+import { simplify } from './simplify/simplify.ts';
 
-const prepare: readonly Step[] = [fuse()];
+/** The rewrites that keep the numbers: what every variant begins with. */
+const prepare: readonly Step[] = [simplify(), fuse()];
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
+  fp16: [...prepare, toFp16()],
+  int8: [...prepare, quantizeDynamic()],
+  int4: [...prepare, quantizeWeights()],
+  pruned: [...prepare, pruneWeights()],
 };
