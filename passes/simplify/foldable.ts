@@ -50,7 +50,12 @@ export type Verdict = { readonly foldable: true } | { readonly foldable: false; 
 export function judge(node: Node, isConstant: (value: Value) => boolean, purity: Purity, known: Known): Verdict {
   const no = (why?: string): Verdict => ({ foldable: false, why });
   if (node.outputs.length === 0 || node.is('Constant')) return no();
-  for (const value of node.inputs) if (value && !isConstant(value)) return no();
+  const open = node.inputs.filter((value) => value !== undefined).filter((value) => !isConstant(value));
+  if (open.length > 0) {
+    // Only initializers that are inputs too stand in the way: worth a word.
+    const overridable = open.every((value) => value.initializer !== undefined) ? open[0] : undefined;
+    return no(overridable && `"${overridable.name}" is an input too, so a caller may override it`);
+  }
   for (const attr of node.attrs.values()) if (attr.type === 'ref') return no();
   if (node.subgraphs.length > 0) {
     const captured = capturedValues(node).find((value) => !isConstant(value));

@@ -39,9 +39,13 @@ export const neutralOperand = localRule(
     if (!neutral || node.inputs.length !== 2) return undefined;
     let why: string | undefined;
     for (const side of neutral.sides) {
-      const tensor = constantOf(node.inputs[side]);
+      const operand = node.inputs[side];
       const x = node.inputs[1 - side];
-      if (!tensor || !x || elementCount(tensor.shape) > largestNeutral) continue;
+      if (operand?.initializer && !operand.constant && everyElement(operand.initializer, neutral.value)) {
+        why ??= `"${operand.name}" is an input too, so a caller may override it`;
+      }
+      const tensor = constantOf(operand);
+      if (!tensor || !x) continue;
       if (!everyElement(tensor, neutral.value)) continue;
       const plan = neutralPlan(node, x, tensor, known, site.opset);
       if (plan && !('why' in plan)) return plan;
@@ -72,7 +76,8 @@ function neutralPlan(node: Node, x: Value, tensor: Tensor, known: Known, opset: 
 const halfOne: Partial<Record<DType, number>> = { float16: 0x3c00, bfloat16: 0x3f80 };
 
 function everyElement(tensor: Tensor, expected: number): boolean {
-  if (elementCount(tensor.shape) === 0) return false;
+  const count = elementCount(tensor.shape);
+  if (count === 0 || count > largestNeutral) return false;
   if (tensor.dtype === 'float16' || tensor.dtype === 'bfloat16') {
     const bits = typedArray(tensor, tensor.dtype);
     const one = halfOne[tensor.dtype];
@@ -122,7 +127,7 @@ export const whereConstant = localRule(
   (node, known) => {
     const [condition, x, y] = node.inputs;
     const tensor = constantOf(condition);
-    if (!tensor || !x || !y || elementCount(tensor.shape) > largestNeutral) return undefined;
+    if (!tensor || !x || !y) return undefined;
     const picked = everyElement(tensor, 1) ? x : everyElement(tensor, 0) ? y : x === y ? x : undefined;
     if (!picked) return undefined;
     const expected = known.shape(node.output());

@@ -41,7 +41,9 @@ const toTheEnd = 2 ** 31 - 1;
 export const sliceNoop = localRule('slice-noop', 'Slice that keeps everything: its input', ['Slice'], (node, known) => {
   const input = node.input(0);
   const spec = sliceSpec(node);
-  if (!input || !spec) return undefined;
+  if (!input) return undefined;
+  if (fromTheStart(node) && known.sameShape(input, node.output())) return { bypass: input };
+  if (!spec) return undefined;
   const shape = known.shape(input);
   const axes = spec.axes ?? spec.starts.map((_, index) => index);
   const normalized = shape ? normalizeAxes(axes, shape.length) : undefined;
@@ -57,6 +59,14 @@ export const sliceNoop = localRule('slice-noop', 'Slice that keeps everything: i
   }
   return doubt ? { why: doubt } : { bypass: input };
 });
+
+/** Starts of 0 and steps of 1: then an equal shape means that nothing is cut off. */
+function fromTheStart(node: Node): boolean {
+  const starts = listArgument(node, 'starts', 1);
+  const steps = listArgument(node, 'steps', 4);
+  if (typeof starts === 'string' || steps === 'dynamic') return false;
+  return starts.every((start) => start === 0) && (steps === 'absent' || steps.every((step) => step === 1));
+}
 
 /** Slices of different axes commute: two become one. */
 export const sliceChain = localRule(

@@ -33,10 +33,8 @@ export const reshapeNoop = localRule(
     const rank = known.rank(input);
     const copies = node.int('allowzero', 0) === 0;
     // [0, 0, -1] copies every dimension but one, and that one follows from the element count.
-    if (target && copies && target.length === rank && target.filter((dim) => dim !== 0).every((dim) => dim === -1)) {
-      return { bypass: input };
-    }
-    return undefined;
+    if (!target || target.length !== rank || !target.every((dim) => dim === 0 || dim === -1)) return undefined;
+    return copies || !target.includes(0) ? { bypass: input } : { why: 'with allowzero a 0 is an extent, not a copy' };
   },
 );
 
@@ -114,7 +112,7 @@ function mergeReshapes(node: Node, first: Node, x: Value, known: Known, site: Si
     return { detail: 'same target', make: (edit) => edit.insert(op, reshapeLike(node, x)) };
   }
   const target = targetFor(known.shape(x), known.shape(node.output()), hasInferred(node) && hasInferred(first));
-  if (!target) return { why: `the shape after both, ${formatShape(known.shape(node.output()))}, is not known` };
+  if (!target) return { why: whyNoTarget(known.shape(x), known.shape(node.output())) };
   return reshapeTo(node, x, target, site);
 }
 
@@ -160,6 +158,16 @@ function targetFor(from: Shape | undefined, shape: Shape | undefined, inferred: 
   return target;
 }
 
+function whyNoTarget(from: Shape | undefined, shape: Shape | undefined): string {
+  const [given, wanted] = [formatShape(from), formatShape(shape)];
+  if (!shape) return 'the shape that comes out is unknown';
+  if (shape.includes(0)) return `the result ${wanted} has no elements`;
+  const elsewhere = shape.filter((dim, axis) => typeof dim !== 'number' && !equalDims(dim, from?.[axis])).length;
+  return elsewhere > 1
+    ? `${wanted} has more than one dimension that ${given} has not at its place: no constant says that`
+    : `to make ${wanted} from ${given}, a constant would need 0 and -1 together, which fails on tensors without elements`;
+}
+
 function reshapeTo(node: Node, x: Value, target: readonly number[], site: Site): Plan {
   if (site.opset < 5) return { why: `Reshape of opset ${site.opset} takes its shape as an attribute` };
   return {
@@ -182,11 +190,8 @@ export const reshapeTarget = localRule(
     const target =
       constantTarget(known.data(given)?.items, from, copies) ?? targetFor(from, known.shape(node.output()), false);
     if (target) return reshapeTo(node, x, target, site);
-    const items = known.data(given)?.items;
-    if (!items) return { why: `its target "${given.name}" is computed from data` };
-    return {
-      why: `its target ${formatShape(items)} has more than one dimension that ${formatShape(from)} has not there`,
-    };
+    if (!known.data(given)) return { why: `its target "${given.name}" is computed from data` };
+    return { why: whyNoTarget(from, known.shape(node.output())) };
   },
 );
 
