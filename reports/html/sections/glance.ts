@@ -8,6 +8,7 @@ import {
   formatPart,
   formatSize,
   ratioWords,
+  sqnrWords,
 } from '../../../src/report/words.ts';
 import { type Bar, barList } from '../charts/bars.ts';
 import { frontOf, type ParetoPoint, paretoChart } from '../charts/pareto.ts';
