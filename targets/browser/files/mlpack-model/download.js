@@ -26,7 +26,8 @@ async function readBody(response, url, size, onBytes) {
   return bytes;
 }
 
-async function fetchOnce(url, file, { cache, signal, onBytes }) {
+/** A response with a 2xx status. */
+export async function fetchOk(url, { cache, signal }) {
   let response;
   try {
     response = await fetch(url, { cache, signal });
@@ -34,6 +35,11 @@ async function fetchOnce(url, file, { cache, signal, onBytes }) {
     throw abortable(new ModelError('network', `Cannot download ${url}: ${messageOf(error)}.`, { cause: error }), signal);
   }
   if (!response.ok) throw new ModelError('network', `Cannot download ${url}: the server answers ${response.status}.`);
+  return response;
+}
+
+async function fetchOnce(url, file, { cache, signal, onBytes }) {
+  const response = await fetchOk(url, { cache, signal });
   let bytes;
   try {
     bytes = await readBody(response, url, file.bytes, onBytes);

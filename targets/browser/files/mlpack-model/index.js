@@ -5,7 +5,7 @@
  *   const model = await load({ onProgress: ({ loaded, total }) => … });
  *   const outputs = await model.run({ input: { data: new Float32Array(…), dims: [1, 3, 224, 224] } });
  */
-import { download } from './download.js';
+import { download, fetchOk } from './download.js';
 import { messageOf, ModelError } from './errors.js';
 import { candidates, threadCount } from './provider.js';
 import { toTensors } from './tensors.js';
@@ -15,14 +15,7 @@ export { ModelError };
 const base = new URL('./', import.meta.url);
 
 async function readDescription(signal) {
-  const url = new URL('model.json', base);
-  let response;
-  try {
-    response = await fetch(url, { cache: 'no-cache', signal });
-  } catch (error) {
-    throw new ModelError('network', `Cannot download ${url}: ${messageOf(error)}.`, { cause: error });
-  }
-  if (!response.ok) throw new ModelError('network', `Cannot download ${url}: the server answers ${response.status}.`);
+  const response = await fetchOk(new URL('model.json', base), { cache: 'no-cache', signal });
   return response.json();
 }
 
@@ -75,6 +68,7 @@ export async function load({ provider = 'auto', threads, onProgress = () => {}, 
   const { found, reasons } = await candidates(description, provider);
   if (found.length === 0) throw new ModelError('provider', `The model cannot run here. ${reasons.join(' ')}`);
   const files = await downloadFiles(description, signal, onProgress);
+  if (signal?.aborted) throw new ModelError('cancelled', 'Loading was cancelled.');
   for (const way of found) {
     const count = threadCount(threads);
     onProgress({ phase: 'runtime', loaded: 0, total: way.runtime.bytes });

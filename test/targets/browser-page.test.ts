@@ -1,0 +1,209 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { buildBundle } from '../../src/target/bundle.ts';
+import { findChromium, launchChromium } from '../../src/target/chromium.ts';
+import { type Running, startBundle } from '../../src/target/process.ts';
+import type { Artifact } from '../../src/target/target.ts';
+import { browser as target } from '../../targets/browser/index.ts';
+import { classifier, classifierFeeds, everyType, everyTypeFeeds, makeArtifact } from './support/artifact.ts';
+import { tempDir } from './support/temp.ts';
+
+const chromium = findChromium();
+if (chromium === undefined) console.warn('no Chromium on this machine: the demo page is not tested');
+const dir = await tempDir();
+
+describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
+  let artifact: Artifact;
+  let chrome: Browser;
+  let served: Running;
+  const complaints: string[] = [];
+
+  async function serve(name: string, one: Artifact): Promise<Running> {
+    const place = join(dir, name);
+    await buildBundle(target, one, {}, place);
+    return startBundle(['serve.mjs'], { command: 'node serve.mjs', dir: place, readyPath: '/', timeoutMs: 20_000 });
+  }
+
+  async function open(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
+    const context = await chrome.newContext(options);
+    const page = await context.newPage();
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+    await page.goto(url);
+    return page;
+  }
+
+  beforeAll(async () => {
+    artifact = await makeArtifact(
+      dir,
+      classifier,
+      [classifierFeeds[0] ?? {}].map(({ image }) => ({ image: firstOf(image) })),
+    );
+    chrome = await launchChromium();
+    served = await serve('demo', artifact);
+  });
+  afterAll(async () => {
+    await served.stop();
+    await chrome.close();
+  });
+
+  it.each([
+    ['a desktop', { viewport: { width: 1200, height: 900 } }],
+    ['a phone', { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }],
+  ])('answers an example, a drawing and a picture on %s, without an error or a sideways scroll', async (_, options) => {
+    const page = await open(served.url, options);
+    await page.waitForSelector('.bars li');
+    expect(await page.textContent('h1')).toBe('tiny');
+    const labels = await page.locator('.bars li span:nth-child(2)').allTextContents();
+    expect([...labels].sort()).toEqual(['ant', 'bee', 'cat', 'dog']);
+    const scores = artifact.golden[0]?.outputs[0]?.bytes ?? new Uint8Array();
+    const values = [...new Float32Array(new Uint8Array(scores).buffer)];
+    expect(labels[0]).toBe(['ant', 'bee', 'cat', 'dog'][values.indexOf(Math.max(...values))]);
+
+    const raw = () => page.textContent('details pre');
+    const before = await raw();
+    const box = await page.locator('.pad canvas').boundingBox();
+    if (!box) throw new Error('no pad');
+    await page.mouse.move(box.x + 20, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 2, box.y + box.height - 30, { steps: 8 });
+    await page.mouse.up();
+    await expect.poll(raw).not.toBe(before);
+    const drawn = await raw();
+    await page
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'p.png', mimeType: 'image/png', buffer: await picture(page) });
+    await expect.poll(raw).not.toBe(drawn);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    await page.getByRole('button', { name: 'Clear' }).click();
+    expect(await page.isVisible('.hint')).toBe(true);
+    expect(await page.textContent('#facts')).toContain('WebAssembly');
+    expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('runs on WebGPU when asked', async () => {
+    const page = await open(`${served.url}/?provider=webgpu`);
+    await page.waitForSelector('.bars li', { timeout: 60_000 });
+    expect(await page.textContent('#facts')).toContain('WebGPU');
+    await page.context().close();
+  });
+
+  it('gives readable, typed errors', async () => {
+    const page = await open(served.url);
+    await page.waitForSelector('.bars li');
+    const failing = async (body: string): Promise<unknown> =>
+      page.evaluate(`import('/mlpack-model/index.js').then(async ({ load }) => {
+        try { ${body} } catch (error) { return [error.name, error.code, error.message]; }
+      })`);
+    expect(await failing(`await load({ provider: 'cuda' })`)).toEqual([
+      'ModelError',
+      'provider',
+      'There is no provider "cuda"; choose auto, webgpu or wasm.',
+    ]);
+    expect(await failing(`const m = await load(); await m.run({ image: [1] })`)).toEqual([
+      'ModelError',
+      'input',
+      expect.stringContaining('has shape [batch, 1, 12, 12]'),
+    ]);
+    expect(
+      await failing(`const m = await load(); await m.dispose(); await m.run({ image: new Float32Array(144) })`),
+    ).toEqual(['ModelError', 'disposed', 'The model was disposed of.']);
+    const stop = 'const c = new AbortController(); c.abort(); await load({ signal: c.signal })';
+    expect(await failing(stop)).toEqual(['ModelError', 'cancelled', 'Loading was cancelled.']);
+    await page.context().close();
+  });
+
+  it('answers calls that overlap in their order', async () => {
+    const page = await open(served.url);
+    const same = await page.evaluate(`import('/mlpack-model/index.js').then(async ({ load }) => {
+      const model = await load({ provider: 'wasm' });
+      const feeds = [0, 1, 2, 3].map((n) => ({ image: new Float32Array(144).fill(n / 4) }));
+      const together = await Promise.all(feeds.map((one) => model.run(one)));
+      for (const [n, one] of feeds.entries()) {
+        const alone = await model.run(one);
+        if (alone.scores.data.join() !== together[n].scores.data.join()) return false;
+      }
+      return true;
+    })`);
+    expect(same).toBe(true);
+    await page.context().close();
+  });
+
+  it('does not run a damaged model, and says so in the page', async () => {
+    const damaged = await serve('damaged', artifact);
+    const file = join(dir, 'damaged/mlpack-model/model.onnx');
+    const bytes = await readFile(file);
+    bytes[200] = (bytes[200] ?? 0) ^ 1;
+    await writeFile(file, bytes);
+    const page = await open(damaged.url);
+    await page.waitForSelector('#status.error');
+    expect(await page.textContent('#status')).toMatch(
+      /model\.onnx\?v=\w+ is damaged: its SHA-256 is not the one in model\.json/,
+    );
+    await writeFile(file, bytes.subarray(0, 100));
+    await page.reload();
+    await page.waitForSelector('#status.error');
+    expect(await page.textContent('#status')).toMatch(/has 100 bytes instead of \d+/);
+    await page.context().close();
+    await damaged.stop();
+  });
+
+  it('serves only what is in the folder', async () => {
+    const status = async (path: string) => (await fetch(`${served.url}${path}`)).status;
+    expect(await status('/mlpack.json')).toBe(200);
+    await writeFile(join(dir, 'secret'), 'x');
+    expect(await status('/%2e%2e/secret')).toBe(404);
+    expect(await status('/..%2fsecret')).toBe(404);
+    expect(await status('/%zz')).toBe(404);
+    expect(await status('/demo')).toBe(404);
+    expect((await fetch(served.url, { method: 'POST' })).status).toBe(405);
+  });
+
+  it('offers random numbers and JSON for inputs that are no picture', async () => {
+    const types = await makeArtifact(dir, everyType, everyTypeFeeds);
+    const other = await serve('types', types);
+    const page = await open(other.url, { viewport: { width: 360, height: 740 } });
+    await page.waitForSelector('#output pre');
+    expect(await page.textContent('#output')).toContain('sum: float32 [3, 2]');
+    await page.getByLabel('Size of "n"').fill('5');
+    await page.getByRole('button', { name: 'Run with random numbers' }).click();
+    await expect.poll(() => page.textContent('#output')).toContain('sum: float32 [5, 2]');
+    await page.getByText('Values of your own').click();
+    await page.getByLabel('Inputs as JSON').fill('{"a": [1]');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    expect(await page.textContent('.error:not([hidden])')).toContain('This is not JSON');
+    await page.getByLabel('Inputs as JSON').fill('{"z": [1]}');
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    await expect.poll(() => page.textContent('#output')).toContain('The model has no input "z"');
+    expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
+    await page.context().close();
+    await other.stop();
+  });
+});
+
+/** The first picture of a batch of two. */
+function firstOf(tensor: (typeof classifierFeeds)[number][string] | undefined) {
+  if (!tensor) throw new Error('no tensor');
+  const first = (tensor.data as Float32Array).slice(0, 144);
+  return new (tensor.constructor as new (type: 'float32', data: Float32Array, dims: number[]) => typeof tensor)(
+    'float32',
+    first,
+    [1, 1, 12, 12],
+  );
+}
+
+/** A PNG that the browser itself draws. */
+async function picture(page: Page): Promise<Buffer> {
+  const url = await page.evaluate(`(() => {
+    const canvas = document.createElement('canvas');
+    canvas.width = 60; canvas.height = 40;
+    const context = canvas.getContext('2d');
+    context.fillStyle = '#fff'; context.fillRect(0, 0, 60, 40);
+    context.fillStyle = '#246'; context.fillRect(20, 5, 9, 30);
+    return canvas.toDataURL('image/png');
+  })()`);
+  return Buffer.from(String(url).split(',')[1] ?? '', 'base64');
+}

@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest';
+import { resolveTargetOptions } from '../../src/target/plan.ts';
+import { ortVersion } from '../../src/target/runtime.ts';
+import type { Artifact } from '../../src/target/target.ts';
+import { imageInput } from '../../targets/browser/image-input.ts';
+import { browser } from '../../targets/browser/index.ts';
+import { assess } from '../../targets/browser/knowledge.ts';
+
+function artifact(change: Partial<Artifact> = {}): Artifact {
+  return {
+    name: 'm',
+    variant: 'v',
+    files: [{ name: 'model.onnx', source: '/nowhere/model.onnx', bytes: 1000, sha256: '0'.repeat(64) }],
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', 3, 224, 224] }],
+    outputs: [{ name: 'y', dtype: 'float32', shape: ['batch', 10] }],
+    irVersion: 8,
+    opsets: { '': 17 },
+    ops: { Conv: 3 },
+    golden: [],
+    labels: undefined,
+    preprocessing: undefined,
+    license: undefined,
+    ...change,
+  };
+}
+
+const large = [{ name: 'model.onnx', source: '/nowhere/model.onnx', bytes: 90_000_000, sha256: '0'.repeat(64) }];
+
+describe('which provider goes first', () => {
+  it.each<[string, Partial<Artifact>, string[], RegExp | undefined]>([
+    ['a small float model', {}, ['wasm', 'webgpu'], undefined],
+    ['a large float model', { files: large }, ['webgpu', 'wasm'], undefined],
+    ['static int8', { ops: { QuantizeLinear: 2, DequantizeLinear: 5, Conv: 1 } }, ['wasm'], undefined],
+    ['dynamic int8', { files: large, ops: { MatMulInteger: 2, DynamicQuantizeLinear: 1 } }, ['wasm'], undefined],
+    [
+      'dynamic int8 Conv with signed weights',
+      { ops: { ConvInteger: 1 }, weightBytes: { int8: 9 } },
+      ['wasm'],
+      /5 times slower/,
+    ],
+    [
+      'dynamic int8 Conv with unsigned weights',
+      { ops: { ConvInteger: 1 }, weightBytes: { uint8: 9 } },
+      ['wasm'],
+      undefined,
+    ],
+    [
+      '4-bit blocks',
+      { ops: { 'com.microsoft:MatMulNBits': 4 } },
+      ['webgpu', 'wasm'],
+      /MatMulNBits runs on WebAssembly, 11 to 15 times slower/,
+    ],
+    ['an LSTM', { files: large, ops: { LSTM: 1 } }, ['wasm'], undefined],
+    ['trees', { ops: { 'ai.onnx.ml:TreeEnsembleClassifier': 1 } }, ['wasm'], undefined],
+    ['halves', { weightBytes: { float16: 10 } }, ['webgpu', 'wasm'], undefined],
+  ])('%s', (_, change, providers, note) => {
+    const result = assess(artifact(change), 'auto');
+    expect(result.providers).toEqual(providers);
+    if (note) expect(result.notes.join(' ')).toMatch(note);
+    else expect(result.notes).toEqual([]);
+  });
+
+  it('does what is asked, and says what it costs', () => {
+    const blocks = artifact({ ops: { 'com.microsoft:MatMulNBits': 4 } });
+    expect(assess(blocks, 'wasm')).toMatchObject({
+      providers: ['wasm'],
+      notes: [expect.stringContaining('is meant for WebGPU')],
+    });
+    const int8 = assess(artifact({ ops: { QLinearConv: 1 } }), 'webgpu');
+    expect(int8).toMatchObject({
+      providers: ['webgpu', 'wasm'],
+      notes: [expect.stringContaining('run on the CPU also under WebGPU')],
+    });
+  });
+
+  it('asks for shader-f16 with halves, and folds weights that are only dequantized', () => {
+    expect(assess(artifact({ weightBytes: { float16: 1 } }), 'auto').webgpuFeatures).toEqual(['shader-f16']);
+    expect(assess(artifact({ weightBytes: { float32: 1 } }), 'auto').webgpuFeatures).toEqual([]);
+    expect(assess(artifact({ ops: { DequantizeLinear: 1, MatMul: 1 } }), 'auto').foldWeights).toBe(true);
+    expect(assess(artifact({ ops: { DequantizeLinear: 1, QuantizeLinear: 1 } }), 'auto').foldWeights).toBe(false);
+  });
+});
+
+describe('the browser target', () => {
+  const paths = (change: Partial<Artifact>, options: Record<string, unknown> = {}) =>
+    [...browser.emit(artifact(change), resolveTargetOptions(browser, options))]
+      .map(({ path }) => path)
+      .filter((path) => path.endsWith('.wasm'));
+  const runtime = (build: string) => `mlpack-model/runtime/ort-wasm-simd-threaded${build}.wasm`;
+
+  it('ships the WebAssembly files that can be used, and no others', () => {
+    expect(paths({ ops: { QLinearConv: 1 } })).toEqual([runtime('')]);
+    expect(paths({})).toEqual([runtime(''), runtime('.jspi')]);
+    expect(paths({}, { provider: 'wasm' })).toEqual([runtime('')]);
+    expect(paths({}, { webgpuRuntime: 'both' })).toEqual([runtime(''), runtime('.jspi'), runtime('.asyncify')]);
+  });
+
+  it('takes them from the stable release', () => {
+    const files = [...browser.emit(artifact(), resolveTargetOptions(browser, {}))];
+    const script = files.find(({ path }) => path.endsWith('ort.wasm.min.mjs'));
+    expect(script && 'from' in script ? script.from : '').toMatch(/onnxruntime-web/);
+    expect(browser.runtime).toEqual({ package: 'onnxruntime-web', version: ortVersion });
+  });
+
+  it('warns of limits of hosts and refuses what no browser can load', () => {
+    const support = (change: Partial<Artifact>, options: Record<string, unknown> = {}) =>
+      browser.supports(artifact(change), resolveTargetOptions(browser, options));
+    const file = (bytes: number) => ({ files: [{ ...artifact().files[0], bytes }] }) as Partial<Artifact>;
+    expect(support(file(30_000_000)).because.join(' ')).toContain('over 25 MiB: Cloudflare Pages refuses it');
+    expect(support(file(120_000_000)).because.join(' ')).toContain('over 100 MiB: GitHub Pages');
+    expect(support({}, { webgpuRuntime: 'asyncify' }).because.join(' ')).toContain('over 25 MiB');
+    expect(support(file(2_100_000_000))).toMatchObject({ ok: false, because: [expect.stringContaining('2.1 GB')] });
+    expect(support({ ops: { QLinearConv: 1 } })).toEqual({ ok: true, because: [], providers: ['web-wasm'] });
+  });
+});
+
+describe('pictures as input', () => {
+  const grey = [{ name: 'x', dtype: 'float32', shape: ['batch', 1, 28, 28] }];
+  const of = (spec: unknown, change: Partial<Artifact> = {}) =>
+    imageInput(artifact({ preprocessing: { x: spec }, ...change }));
+
+  it('reads stored pixels', () => {
+    expect(of({ file: 'x.npy', scale: 1 / 255, bias: 0 }, { inputs: grey })).toEqual({
+      input: 'x',
+      dtype: 'float32',
+      height: 28,
+      width: 28,
+      channels: 'GRAY',
+      layout: 'NCHW',
+      factor: [1 / 255],
+      offset: [0],
+    });
+    expect(of({ file: 'x.npy', scale: [1, 2, 3], bias: -1 })).toMatchObject({
+      channels: 'RGB',
+      factor: [1, 2, 3],
+      offset: [-1, -1, -1],
+    });
+  });
+
+  it('reads decoded pictures: (pixel − mean) · scale / std', () => {
+    const spec = { folder: 'images', size: [224, 224], mean: [10, 20, 30], std: 2, scale: 4, channels: 'BGR' };
+    expect(of(spec)).toMatchObject({
+      channels: 'BGR',
+      factor: [2, 2, 2],
+      offset: [-20, -40, -60],
+      height: 224,
+      width: 224,
+    });
+    const nhwc = [{ name: 'x', dtype: 'uint8', shape: [1, 96, 64, 3] }];
+    expect(of({ folder: 'i', size: [96, 64], layout: 'NHWC' }, { inputs: nhwc })).toMatchObject({
+      layout: 'NHWC',
+      height: 96,
+      width: 64,
+      dtype: 'uint8',
+    });
+    const open = [{ name: 'x', dtype: 'float32', shape: ['n', 3, 'h', 'w'] }];
+    expect(of({ folder: 'i', size: [50, 40] }, { inputs: open })).toMatchObject({
+      height: 50,
+      width: 40,
+      factor: [1, 1, 1],
+    });
+  });
+
+  it.each<[string, unknown, Partial<Artifact>]>([
+    ['without a description', undefined, {}],
+    ['whose numbers nobody explains', { file: 'x.npy' }, {}],
+    ['with a factor of nothing', { file: 'x.npy', scale: 0 }, {}],
+    ['with factors for other channels', { file: 'x.npy', scale: [1, 2] }, {}],
+    ['of another rank', { file: 'x.npy', scale: 1 }, { inputs: [{ name: 'x', dtype: 'float32', shape: ['n', 12] }] }],
+    [
+      'with five channels',
+      { file: 'x.npy', scale: 1 },
+      { inputs: [{ name: 'x', dtype: 'float32', shape: [1, 5, 28, 28] }] },
+    ],
+    [
+      'with a fixed batch',
+      { file: 'x.npy', scale: 1 },
+      { inputs: [{ name: 'x', dtype: 'float32', shape: [8, 1, 28, 28] }] },
+    ],
+    [
+      'beside a second input',
+      { file: 'x.npy', scale: 1 },
+      { inputs: [...grey, { name: 'y', dtype: 'float32', shape: [1] }] },
+    ],
+  ])('leaves inputs %s to the general form', (_, spec, change) => {
+    expect(of(spec, change)).toBeUndefined();
+  });
+});

@@ -1,0 +1,106 @@
+/** The plain JavaScript that bundles carry, tested part by part outside of them. */
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { fromHalf, toHalf } from '../../src/kernels/f16.ts';
+import { literalPath } from '../../src/target/literal.ts';
+
+async function load<T>(target: string, name: string): Promise<T> {
+  return (await import(literalPath(target, name))) as T;
+}
+
+describe('half precision of the server', async () => {
+  const half = await load<{ numberToHalf(x: number): number; halfToNumber(h: number): number }>(
+    'server',
+    'lib/half.mjs',
+  );
+
+  it('reads all 65,536 halves as the kernel does, and writes them back', () => {
+    for (let bits = 0; bits < 0x10000; bits++) {
+      const number = half.halfToNumber(bits);
+      if (!Object.is(number, fromHalf(bits))) throw new Error(`${bits} reads as ${number}`);
+      if (!Number.isNaN(number) && half.numberToHalf(number) !== bits) throw new Error(`${number} does not come back`);
+    }
+  });
+
+  it('rounds what lies between two halves as the kernel does', () => {
+    for (let bits = 0; bits < 0x7c00; bits++) {
+      const [low, high] = [fromHalf(bits), bits === 0x7bff ? 65536 : fromHalf(bits + 1)];
+      for (const share of [0.25, 0.5, 0.75]) {
+        const number = low + (high - low) * share;
+        for (const value of [number, -number]) {
+          if (half.numberToHalf(value) !== toHalf(value))
+            throw new Error(`${value} becomes ${half.numberToHalf(value)}`);
+        }
+      }
+    }
+  });
+});
+
+describe('SHA-256 of the browser loader', async () => {
+  const { plainSha256, sha256 } = await load<{
+    plainSha256(bytes: Uint8Array): Uint8Array;
+    sha256(bytes: Uint8Array): Promise<string>;
+  }>('browser', 'mlpack-model/sha256.js');
+
+  it('agrees with OpenSSL at every length around the block borders', async () => {
+    for (const length of [0, 1, 54, 55, 56, 57, 63, 64, 65, 119, 120, 127, 128, 129, 1000, 100_003]) {
+      const bytes = Uint8Array.from({ length: length + 3 }, (_, i) => (i * 131) % 256).subarray(3);
+      const expected = createHash('sha256').update(bytes).digest('hex');
+      expect(Buffer.from(plainSha256(bytes)).toString('hex'), `${length} bytes`).toBe(expected);
+      expect(await sha256(bytes)).toBe(expected);
+    }
+  });
+});
+
+describe('feeds of the browser loader', async () => {
+  class Tensor {
+    readonly type: string;
+    readonly data: ArrayLike<unknown>;
+    readonly dims: readonly number[];
+    constructor(type: string, data: ArrayLike<unknown>, dims: readonly number[]) {
+      this.type = type;
+      this.data = data;
+      this.dims = dims;
+    }
+  }
+  type Feeds = Record<string, unknown>;
+  const { toTensors } = await load<{
+    toTensors(ort: { Tensor: typeof Tensor }, inputs: unknown[], feeds: Feeds): Record<string, Tensor>;
+  }>('browser', 'mlpack-model/tensors.js');
+  const x = { name: 'x', dtype: 'float32', shape: ['batch', 2] };
+  const convert = (feeds: Feeds, inputs: unknown[] = [x]) => toTensors({ Tensor }, inputs, feeds);
+
+  it('takes lists, typed arrays and { data, dims }', () => {
+    expect(convert({ x: [1, 2, 3, 4] }).x).toEqual(new Tensor('float32', Float32Array.of(1, 2, 3, 4), [2, 2]));
+    const data = Float32Array.of(1, 2);
+    expect(convert({ x: { data, dims: [1, 2] } }).x?.data).toBe(data);
+    const ids = { name: 'ids', dtype: 'int64', shape: [2] };
+    expect(convert({ ids: [1, 2n] }, [ids]).ids).toEqual(new Tensor('int64', BigInt64Array.of(1n, 2n), [2]));
+    const text = { name: 'text', dtype: 'string', shape: [1] };
+    expect(convert({ text: ['a'] }, [text]).text?.data).toEqual(['a']);
+  });
+
+  it('turns numbers into halves where the browser has no type for them', () => {
+    const h = { name: 'h', dtype: 'float16', shape: [6] };
+    const values = [0, 1, -2.5, 65504, 1e9, 2 ** -24];
+    expect([...(convert({ h: values }, [h]).h?.data as Uint16Array)]).toEqual(values.map(toHalf));
+    for (let bits = 0; bits < 0x7c00; bits += 7) {
+      const between = fromHalf(bits) * 0.75 + fromHalf(bits + 1) * 0.25;
+      const one = { ...h, shape: [1] };
+      expect((convert({ h: [between] }, [one]).h?.data as Uint16Array)[0]).toBe(toHalf(between));
+    }
+  });
+
+  it.each<[string, Feeds, string]>([
+    ['an unknown input', { y: [1] }, 'The model has no input "y"; it has "x".'],
+    ['nothing', {}, 'Input "x" is missing.'],
+    ['a number', { x: 1 }, 'neither a list nor'],
+    ['a length that fits no shape', { x: [1, 2, 3] }, 'has shape [batch, 2]'],
+    ['wrong dims', { x: { data: [1, 2], dims: [2, 1] } }, 'has shape [batch, 2], not [2, 1]'],
+    ['too few elements', { x: { data: [1, 2], dims: [2, 2] } }, '[2, 2] asks for 4 elements, and data has 2'],
+    ['another typed array', { x: Float64Array.of(1, 2) }, 'give a Float32Array, not a Float64Array'],
+  ])('refuses %s with a typed error', (_, feeds, message) => {
+    expect(() => convert(feeds)).toThrow(message);
+    expect(() => convert(feeds)).toThrow(expect.objectContaining({ name: 'ModelError', code: 'input' }));
+  });
+});
