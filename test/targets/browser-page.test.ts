@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Tensor } from 'onnxruntime-node';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
@@ -36,11 +37,7 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   }
 
   beforeAll(async () => {
-    artifact = await makeArtifact(
-      dir,
-      classifier,
-      [classifierFeeds[0] ?? {}].map(({ image }) => ({ image: firstOf(image) })),
-    );
+    artifact = await makeArtifact(dir, classifier, [{ image: firstPicture() }]);
     chrome = await launchChromium();
     served = await serve('demo', artifact);
   });
@@ -184,15 +181,10 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   });
 });
 
-/** The first picture of a batch of two. */
-function firstOf(tensor: (typeof classifierFeeds)[number][string] | undefined) {
-  if (!tensor) throw new Error('no tensor');
-  const first = (tensor.data as Float32Array).slice(0, 144);
-  return new (tensor.constructor as new (type: 'float32', data: Float32Array, dims: number[]) => typeof tensor)(
-    'float32',
-    first,
-    [1, 1, 12, 12],
-  );
+/** One picture of the batch of two. */
+function firstPicture(): Tensor {
+  const data = classifierFeeds[0]?.image?.data as Float32Array;
+  return new Tensor('float32', data.slice(0, 144), [1, 1, 12, 12]);
 }
 
 /** A PNG that the browser itself draws. */
