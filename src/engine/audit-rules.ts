@@ -34,6 +34,9 @@ const fusions: Readonly<Record<string, Fusion>> = {
   Where: { into: 'QLinearWhere', output: 'required' },
 };
 
+/** Float fusions of the runtime that hide the op which could have been an integer one. */
+const fusedFrom: Readonly<Record<string, string>> = { FusedConv: 'Conv', FusedGemm: 'Gemm', FusedMatMul: 'MatMul' };
+
 /** Ops that move integers when input and output share scale and zero point. */
 const movers = new Set([
   'MaxPool',
@@ -79,7 +82,7 @@ export function explainNode(node: Node): string | undefined {
   const dequantized = node.inputs.filter((input) => isDequantized(input));
   if (dequantized.length === 0) return undefined;
   if (node.op === 'QuantizeLinear') return undefined;
-  const fusion = node.domain === '' ? fusions[node.op] : undefined;
+  const fusion = fusions[node.domain === '' ? node.op : (fusedFrom[node.op] ?? '')];
   if (fusion) return explainFusion(node, fusion);
   if (movers.has(node.op)) return explainMover(node);
   if ((node.op === 'Relu' || node.op === 'Clip') && quantizersOf(node).length > 0) {
@@ -107,32 +110,40 @@ function explainFusion(node: Node, fusion: Fusion): string | undefined {
     return `its input "${node.inputs[missing]?.name}" does not come from a DequantizeLinear, as ${fusion.into} needs`;
   }
   const output = node.outputs[0];
-  const into = fusion.into;
-  if (output?.isGraphOutput)
+  const { into } = fusion;
+  if (output?.isGraphOutput) {
     return `it makes the graph output "${output.name}" itself: ${into} needs a QuantizeLinear (and DequantizeLinear) behind it`;
+  }
   const quantizers = quantizersOf(node);
   const others = (output?.consumers ?? []).filter((consumer) => consumer.op !== 'QuantizeLinear');
-  if (quantizers.length === 0 && fusion.output === 'required') return explainUnquantizedOutput(others, into);
+  const activation = node.string('activation');
+  if (activation !== undefined) return explainActivation(activation, quantizers[0], into);
+  const [next] = others;
+  if (next && others.length === 1 && quantizers.length === 0 && limits.has(next.op)) {
+    return explainActivation(String(next), quantizersOf(next)[0], into);
+  }
+  if (quantizers.length === 0 && fusion.output === 'required') {
+    return `its output is not quantized${next ? ` (read in float by ${next})` : ''}; ${into} needs a QuantizeLinear behind it`;
+  }
   if (quantizers.length > 1)
     return `its output goes to ${quantizers.length} QuantizeLinear nodes; ${into} gives one quantized output`;
-  if (quantizers.length === 1 && others.length > 0)
-    return `its output is also read in float by ${others[0]}; with a second reader ${into} cannot take over`;
+  if (quantizers.length === 1 && next)
+    return `its output is also read in float by ${next}; with a second reader ${into} cannot take over`;
   return explainTypes(node, fusion, quantizers[0]) ?? explainBias(node, fusion) ?? explainRest(node, fusion);
 }
 
-function explainUnquantizedOutput(consumers: readonly Node[], into: string): string {
-  const [next] = consumers;
-  if (next && consumers.length === 1 && (next.op === 'Relu' || next.op === 'Clip')) {
-    const [quantizer] = quantizersOf(next);
-    if (quantizer) {
-      const zero = constantScalar(quantizer.input(2)) ?? 0;
-      return `${next} stands between it and its QuantizeLinear, whose zero point ${zero} is not the lowest code: with a symmetric range ${next.op} cannot be folded into ${into}`;
-    }
-    return `its output is not quantized behind ${next}; ${into} needs a QuantizeLinear there`;
+/** Activations that a quantized output can stand for. */
+const limits = new Set(['Relu', 'Clip']);
+
+/** An activation directly behind the node (`quantizer`: the QuantizeLinear behind that) that keeps it in float. */
+function explainActivation(activation: string, quantizer: Node | undefined, into: string): string {
+  if (!quantizer)
+    return `${activation} stands behind it and its output is not quantized; ${into} needs a QuantizeLinear there`;
+  if (![...limits].some((op) => activation.startsWith(op))) {
+    return `${activation} follows it in float; ${into} needs a QuantizeLinear between the two`;
   }
-  return next
-    ? `its output is not quantized (read in float by ${next}); ${into} needs a QuantizeLinear behind it`
-    : `its output is not quantized; ${into} needs a QuantizeLinear behind it`;
+  const zero = constantScalar(quantizer.input(2)) ?? 0;
+  return `${activation} stands between it and its QuantizeLinear, whose zero point ${zero} is not the lowest code: with a symmetric range it cannot be folded into ${into}`;
 }
 
 function explainTypes(node: Node, fusion: Fusion, quantizer: Node | undefined): string | undefined {

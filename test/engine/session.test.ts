@@ -192,7 +192,9 @@ describe('failures to load become sentences', () => {
     const path = join(dir, 'garbage.onnx');
     writeFileSync(path, 'not a model');
     await expect(openSession(path)).rejects.toThrow(/garbage\.onnx: Protobuf parsing failed\.$/);
-    await expect(openSession(join(dir, 'none.onnx'))).rejects.toThrow(/none\.onnx: Load model .* File doesn't exist\.$/);
+    await expect(openSession(join(dir, 'none.onnx'))).rejects.toThrow(
+      /none\.onnx: Load model .* File doesn't exist\.$/,
+    );
   });
 
   test('a node that fails at run time is named, without C++', () => {
