@@ -71,6 +71,9 @@ async function computeOneByOne(
 
 const firstLine = (text: string): string => text.split('\n')[0] ?? '';
 
+/** Subgraphs keep their own names, which these must not meet. */
+const prefix = 'mlpack/folded/';
+
 /** A self-contained model of `nodes` on the constants they read, run once. */
 async function compute(
   model: Model,
@@ -90,7 +93,7 @@ async function compute(
     if (values.has(value)) return;
     const tensor = computed.get(value) ?? constantOf(value);
     if (!tensor) return;
-    const name = `c${values.size}`;
+    const name = `${prefix}c${values.size}`;
     if (tensor.byteLength >= feedBytes) {
       values.set(value, graph.addInput(name, tensorType(tensor.dtype, tensor.shape)));
       feeds.set(name, tensor);
@@ -103,7 +106,7 @@ async function compute(
     const copy = graph.append(node.op, {
       domain: node.domain,
       inputs: node.inputs.map((value) => value && values.get(value)),
-      outputs: node.outputs.map((value, index) => value && `r${results.length}_${index}_${values.size}`),
+      outputs: node.outputs.map((value, index) => value && `${prefix}r${values.size}_${index}`),
     });
     for (const [name, attr] of node.attrs) {
       copy.attrs.set(

@@ -3,10 +3,10 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import type { Tensor } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
-import type { PassContext } from '../../src/pass/pass.ts';
+import type { PassContext, Trace } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
 import { computeValues } from './compute-values.ts';
-import { findRegion, foldRule, type GrowthBudget } from './fold-region.ts';
+import { findRegion, foldRule, type GrowthBudget, type Region } from './fold-region.ts';
 import type { Known } from './known.ts';
 import { purityOf } from './purity.ts';
 
@@ -38,10 +38,27 @@ export async function foldConstants(
   budget: GrowthBudget,
   failed: Map<Node, string>,
 ): Promise<boolean> {
-  const region = findRegion(model, purityOf(model), known, budget, new Set(failed.keys()), ctx);
+  let changed = false;
+  for (let tried = -1; failed.size > tried; ) {
+    tried = failed.size;
+    const region = findRegion(model, purityOf(model), known, budget, new Set(failed.keys()), ctx);
+    if (region.nodes.length === 0) break;
+    const computed = await computeValues(model, region, known, ctx, failed);
+    if (replace(model, region, computed, budget, ctx)) changed = true;
+    // Where some could not be computed, what they read is still to be had.
+  }
   for (const [node, why] of failed) if (!node.removed) ctx.skipped(foldRule, node, why);
-  if (region.nodes.length === 0) return false;
-  const computed = await computeValues(model, region, known, ctx, failed);
+  return changed;
+}
+
+/** Puts computed results in their place and removes the nodes that nobody needs then. */
+function replace(
+  model: Model,
+  region: Region,
+  computed: ReadonlyMap<Value, Tensor>,
+  budget: GrowthBudget,
+  trace: Trace,
+): boolean {
   const before = totalConstantBytes(model);
   let changed = false;
   for (const value of region.results) {
@@ -53,11 +70,12 @@ export async function foldConstants(
   // Readers come after what they read, so going back each node is unused when its turn comes.
   for (const node of [...region.nodes].reverse()) {
     if (node.removed || node.outputs.some((output) => output?.isUsed)) continue;
-    ctx.applied(foldRule, node);
+    trace.applied(foldRule, node);
     const inputs = new Set(node.inputs);
     node.graph.remove(node);
-    for (const value of inputs)
+    for (const value of inputs) {
       if (value?.initializer && !value.isUsed && !value.isGraphInput) value.graph.removeInitializer(value);
+    }
   }
   budget.left -= totalConstantBytes(model) - before;
   return changed;
