@@ -213,7 +213,7 @@ class Frame implements Knowledge {
     }
     if (inferred.kind !== 'tensor') return inferred;
     const hint = declared?.kind === 'tensor' ? declared.shape : undefined;
-    const shape = inferred.shape ?? hint?.map((dim) => this.#engine.trusted(dim));
+    const shape = inferred.shape?.map(possible) ?? hint?.map((dim) => this.#engine.trusted(dim));
     if (!shape) return inferred;
     const fitting = hint?.length === shape.length ? hint : undefined;
     return tensorType(
@@ -231,4 +231,9 @@ class Frame implements Knowledge {
 function declaredDim(dim: Dim): Dim {
   if (typeof dim === 'number') return dim >= 0 ? dim : undefined;
   return dim === '' ? undefined : normalizeDim(dim);
+}
+
+/** A model that contradicts itself can lead to numbers that are no extents: then nothing is known. */
+function possible(dim: Dim): Dim {
+  return typeof dim === 'number' && !(Number.isSafeInteger(dim) && dim >= 0) ? undefined : dim;
 }

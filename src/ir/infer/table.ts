@@ -36,3 +36,10 @@ export function findRule(domain: string, op: string): Rule | undefined {
   const table = Object.hasOwn(domains, domain) ? domains[domain] : undefined;
   return table && Object.hasOwn(table, op) ? table[op] : undefined;
 }
+
+/** Every op with a rule, as [domain, op]. */
+export function ruledOps(): [string, string][] {
+  return Object.entries(domains).flatMap(([domain, table]) =>
+    Object.keys(table).map((op): [string, string] => [domain, op]),
+  );
+}
