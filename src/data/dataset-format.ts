@@ -1,6 +1,7 @@
 import { UserError } from '../errors.ts';
-import { type DType, dtypes, isDType } from '../ir/dtype.ts';
+import type { DType } from '../ir/dtype.ts';
 import { nearest } from '../messages.ts';
+import { Fields, invalid } from './json-fields.ts';
 
 /**
  * dataset.json, version 1 (`mlpack.dataset/1`): which files feed which model input, how samples are prepared, where
@@ -91,105 +92,6 @@ export interface DatasetSpec {
   readonly samples: number | undefined;
   /** The `inputs` section as written, for bundles that repeat the preprocessing. */
   readonly preprocessing: unknown;
-}
-
-type Json = Readonly<Record<string, unknown>>;
-
-/** Reads fields of one JSON object and at last refuses what nobody asked for. */
-class Fields {
-  readonly #where: string;
-  readonly #json: Json;
-  readonly #asked = new Set<string>();
-
-  constructor(value: unknown, where: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw invalid(`${where} must be an object`);
-    this.#json = value as Json;
-    this.#where = where;
-  }
-  has(key: string): boolean {
-    this.#asked.add(key);
-    return this.#json[key] !== undefined;
-  }
-  get(key: string): unknown {
-    this.#asked.add(key);
-    return this.#json[key];
-  }
-  text(key: string): string | undefined {
-    const value = this.get(key);
-    if (value === undefined || (typeof value === 'string' && value !== '')) return value as string | undefined;
-    throw invalid(`${this.#where}.${key} must be a text`);
-  }
-  requiredText(key: string): string {
-    return this.text(key) ?? this.missing(key);
-  }
-  number(key: string): number | undefined {
-    const value = this.get(key);
-    if (value === undefined || (typeof value === 'number' && Number.isFinite(value)))
-      return value as number | undefined;
-    throw invalid(`${this.#where}.${key} must be a number`);
-  }
-  count(key: string, least = 1): number | undefined {
-    const value = this.number(key);
-    if (value !== undefined && (!Number.isSafeInteger(value) || value < least)) {
-      throw invalid(`${this.#where}.${key} must be a whole number of at least ${least}`);
-    }
-    return value;
-  }
-  flag(key: string): boolean {
-    const value = this.get(key) ?? false;
-    if (typeof value !== 'boolean') throw invalid(`${this.#where}.${key} must be true or false`);
-    return value;
-  }
-  /** A number or a list of numbers. */
-  numbers(key: string): number[] | undefined {
-    const value = this.get(key);
-    if (value === undefined) return undefined;
-    const list = Array.isArray(value) ? (value as unknown[]) : [value];
-    if (list.length === 0 || !list.every((item) => typeof item === 'number' && Number.isFinite(item))) {
-      throw invalid(`${this.#where}.${key} must be a number or a list of numbers`);
-    }
-    return list as number[];
-  }
-  dims(key: string): number[] | undefined {
-    const value = this.get(key);
-    if (value === undefined) return undefined;
-    if (!Array.isArray(value) || !value.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 0)) {
-      throw invalid(`${this.#where}.${key} must be a list of sizes`);
-    }
-    return value as number[];
-  }
-  texts(key: string): string[] | undefined {
-    const value = this.get(key);
-    if (value === undefined) return undefined;
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-      throw invalid(`${this.#where}.${key} must be a list of texts`);
-    }
-    return value as string[];
-  }
-  choice<const T extends string>(key: string, choices: readonly T[], fallback: T): T {
-    const value = this.get(key) ?? fallback;
-    if (choices.includes(value as T)) return value as T;
-    throw invalid(`${this.#where}.${key} must be one of ${choices.join(', ')}`);
-  }
-  dtype(): DType | undefined {
-    const value = this.text('dtype');
-    if (value === undefined || isDType(value)) return value;
-    throw invalid(`${this.#where}.dtype is "${value}", which is no element type${nearest(value, dtypes)}`);
-  }
-  missing(key: string): never {
-    throw invalid(`${this.#where} lacks "${key}"`);
-  }
-  done(): void {
-    for (const key of Object.keys(this.#json)) {
-      if (!this.#asked.has(key))
-        throw invalid(`${this.#where} has an unknown key "${key}"${nearest(key, [...this.#asked])}`);
-    }
-  }
-}
-
-function invalid(what: string): UserError {
-  return new UserError('dataset-format', `dataset.json: ${what}.`);
 }
 
 /** @throws UserError naming the first thing wrong. */

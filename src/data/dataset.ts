@@ -3,7 +3,6 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
-import type { IoInfo } from '../report/report.ts';
 import { openArraySource } from './array-source.ts';
 import { numbersOf, tensorOfNumbers } from './cast.ts';
 import { type DatasetSpec, type InputSpec, parseDatasetSpec, referenceOf } from './dataset-format.ts';
@@ -11,6 +10,7 @@ import { fitToModel, type ModelFit } from './fit.ts';
 import { openImageSource } from './image-source.ts';
 import { inferSpec } from './infer.ts';
 import { readLabels } from './labels.ts';
+import type { ModelInput } from './model-input.ts';
 import { placeInside } from './paths.ts';
 import { shuffled } from './shuffle.ts';
 import type { Source, Split } from './source.ts';
@@ -41,7 +41,7 @@ export interface BatchOptions {
   /** Shuffles by this seed; default the order of the files. */
   readonly seed?: number;
   /** The model's inputs: checked against the data, and its fixed batch and element types are kept. */
-  readonly inputs?: readonly IoInfo[];
+  readonly inputs?: readonly ModelInput[];
 }
 
 export interface Dataset {
@@ -75,7 +75,7 @@ export interface Dataset {
  * @param inputs the model's inputs, which inference needs.
  * @throws UserError when the description is wrong, files are missing, or counts and shapes disagree.
  */
-export async function openDataset(dir: string, inputs?: readonly IoInfo[]): Promise<Dataset> {
+export async function openDataset(dir: string, inputs?: readonly ModelInput[]): Promise<Dataset> {
   const notes: string[] = [];
   const text = await readDescription(dir);
   const spec =

@@ -1,10 +1,10 @@
 import { UserError } from '../errors.ts';
 import { type DType, dtypeKind, isDType } from '../ir/dtype.ts';
 import { nearest } from '../messages.ts';
-import type { IoInfo } from '../report/report.ts';
 import { isCastable } from './cast.ts';
 import type { DatasetSpec, InputSpec } from './dataset-format.ts';
 import { referenceOf } from './dataset-format.ts';
+import type { ModelInput } from './model-input.ts';
 import type { Source } from './source.ts';
 
 /** How the data is fed to one model. */
@@ -25,7 +25,7 @@ export function fitToModel(
   dir: string,
   spec: DatasetSpec,
   sources: ReadonlyMap<string, Source>,
-  inputs: readonly IoInfo[] | undefined,
+  inputs: readonly ModelInput[] | undefined,
   batch: number | undefined,
 ): ModelFit {
   const dtypes = new Map<string, DType>();
@@ -75,7 +75,7 @@ function declared(input: InputSpec): DType | undefined {
 }
 
 /** The model's own type, when the data's type can be turned into it without changing its kind. */
-function fedType(dir: string, model: IoInfo, data: DType | undefined): DType {
+function fedType(dir: string, model: ModelInput, data: DType | undefined): DType {
   if (!isDType(model.dtype))
     throw new UserError(
       'dataset-dtype',
@@ -88,7 +88,7 @@ function fedType(dir: string, model: IoInfo, data: DType | undefined): DType {
   throw new UserError('dataset-dtype', `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data}.`);
 }
 
-function checkShape(dir: string, model: IoInfo, shape: readonly (number | null)[]): void {
+function checkShape(dir: string, model: ModelInput, shape: readonly (number | null)[]): void {
   // Without dimensions the runtime says "scalar or unknown": nothing to check.
   if (!model.shape || model.shape.length === 0) return;
   const rankFits = model.shape.length === shape.length;

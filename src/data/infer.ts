@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
-import type { IoInfo } from '../report/report.ts';
 import type { ArraySpec, DatasetSpec } from './dataset-format.ts';
+import type { ModelInput } from './model-input.ts';
 
 const labelFile = /^(y|labels?|targets?)([._-].*)?\.npy$/i;
 const calibrationFile = /(^|[._-])(calib|calibration|train)([._-]|\.npy$)/i;
@@ -15,7 +15,7 @@ const calibrationFile = /(^|[._-])(calib|calibration|train)([._-]|\.npy$)/i;
  */
 export async function inferSpec(
   dir: string,
-  inputs: readonly IoInfo[] | undefined,
+  inputs: readonly ModelInput[] | undefined,
   notes: string[],
 ): Promise<DatasetSpec> {
   const files = await listFiles(dir);

@@ -208,7 +208,7 @@ function parseDescr(descr: string, path: string): Pick<Header, 'dtype' | 'width'
   const code = descr.replace(/^[<>|=]/, '').replace(/^\?$/, 'b1');
   const dtype = numeric[code];
   if (dtype) return { dtype, width: dtypeBits(dtype) / 8, bigEndian, text: undefined };
-  const size = /^([SaU])(\d+)$/.exec(code);
+  const size = /^([SaU])([1-9]\d*)$/.exec(code);
   if (size) {
     const utf32 = size[1] === 'U';
     return { dtype: 'string', width: Number(size[2]) * (utf32 ? 4 : 1), bigEndian, text: utf32 ? 'utf32' : 'bytes' };
@@ -229,7 +229,7 @@ function swapBytes(bytes: Uint8Array, width: number): void {
 function splitText(bytes: Uint8Array, width: number, kind: 'bytes' | 'utf32', bigEndian: boolean): Uint8Array[] {
   const utf8 = new TextEncoder();
   const texts: Uint8Array[] = [];
-  for (let at = 0; width > 0 && at < bytes.length; at += width) {
+  for (let at = 0; at + width <= bytes.length; at += width) {
     const element = bytes.subarray(at, at + width);
     if (kind === 'bytes') {
       texts.push(element.subarray(0, element.findLastIndex((byte) => byte !== 0) + 1));

@@ -42,9 +42,12 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
     samples,
     async ranges(model, values) {
       const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
-      const batches = await syntheticFeeds(model, session, { seed: options.seed, count: samples }).finally(() =>
-        session.dispose(),
-      );
+      let batches: FeedBatches;
+      try {
+        batches = await syntheticFeeds(model, session, { seed: options.seed, count: samples });
+      } finally {
+        await session.dispose();
+      }
       return await rangesOf(model, values, () => batches, options.signal);
     },
   };

@@ -111,13 +111,13 @@ function explainFusion(node: Node, fusion: Fusion): string | undefined {
   }
   const output = node.outputs[0];
   const { into } = fusion;
+  const quantizers = quantizersOf(node);
+  const activation = node.string('activation');
+  if (activation !== undefined) return explainActivation(activation, quantizers[0], into);
   if (output?.isGraphOutput) {
     return `it makes the graph output "${output.name}" itself: ${into} needs a QuantizeLinear (and DequantizeLinear) behind it`;
   }
-  const quantizers = quantizersOf(node);
   const others = (output?.consumers ?? []).filter((consumer) => consumer.op !== 'QuantizeLinear');
-  const activation = node.string('activation');
-  if (activation !== undefined) return explainActivation(activation, quantizers[0], into);
   const [next] = others;
   if (next && others.length === 1 && quantizers.length === 0 && limits.has(next.op)) {
     return explainActivation(String(next), quantizersOf(next)[0], into);

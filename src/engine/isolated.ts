@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Tensor } from '../ir/tensor.ts';
-import type { WorkerAnswer, WorkerStage, WorkerTask } from './isolated-worker.ts';
+import type { WorkerAnswer, WorkerStage, WorkerTask } from './isolated-entry.ts';
 import type { SessionOptions } from './session.ts';
 
 export interface ProbeOptions extends Pick<SessionOptions, 'provider' | 'extra' | 'threads'> {
@@ -32,7 +32,7 @@ export type Probe =
     };
 
 /** Beside this file, compiled or not. */
-const worker = fileURLToPath(import.meta.url.replace(/isolated(\.[jt]s)/, 'isolated-worker$1'));
+const worker = fileURLToPath(import.meta.url.replace(/isolated(\.[jt]s)/, 'isolated-entry$1'));
 
 /**
  * Loads a model and runs it once in a child process, so that a file that crashes the runtime costs an answer and not

@@ -115,7 +115,7 @@ class NativeSession implements Session {
     const tensors = new Map<string, Tensor>();
     for (const name of wanted) {
       const value = results[name] ?? bug(`ONNX Runtime gave no output "${name}"`);
-      tensors.set(name, fromOrtTensor(value as Ort.Tensor));
+      tensors.set(name, fromOrtTensor(value));
     }
     return tensors;
   }

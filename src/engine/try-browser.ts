@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { basename, dirname, join } from 'node:path';
@@ -107,8 +107,8 @@ function runtimeFolder(): string | undefined {
 }
 
 /** Serves the runtime's files, cross-origin isolated so that threads are allowed. */
-async function serve(dist: string) {
-  const server = createServer(async (request, response) => {
+async function serve(dist: string): Promise<Server> {
+  const server = createServer((request, response) => {
     const name = basename(new URL(request.url ?? '/', 'http://localhost').pathname);
     response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
     response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
@@ -117,12 +117,10 @@ async function serve(dist: string) {
       response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>mlpack doctor</title>');
       return;
     }
-    try {
-      const body = await readFile(join(dist, name));
-      response.setHeader('Content-Type', type).end(body);
-    } catch (error) {
-      response.writeHead(404).end((error as Error).message);
-    }
+    readFile(join(dist, name)).then(
+      (body) => response.setHeader('Content-Type', type).end(body),
+      (error: Error) => response.writeHead(404).end(error.message),
+    );
   });
   await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
   return server;

@@ -63,8 +63,7 @@ describe('bench', () => {
     };
     const first = await order(1);
     expect(await order(1)).toBe(first);
-    for (let round = 0; round < 4; round++)
-      expect([...first.slice(round * 3, round * 3 + 3)].sort().join('')).toBe('abc');
+    for (const round of first.match(/.{3}/g) ?? []) expect(new Set(round)).toEqual(new Set('abc'));
     expect(new Set([first, await order(2), await order(3), await order(4)]).size).toBeGreaterThan(1);
   });
 

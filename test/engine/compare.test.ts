@@ -178,7 +178,8 @@ describe.skipIf(!haveSharedModels)('inner values of the shared models', () => {
     const path = sharedModel(slug, file);
     const model = await loadModel(path);
     const session = await openSession(path);
-    const feeds = await syntheticFeeds(model, session, { seed: 1 }).finally(() => session.dispose());
+    const feeds = await syntheticFeeds(model, session, { seed: 1 });
+    await session.dispose();
     const { layers, firstBad } = await compareLayers(model, await loadModel(path), () => feeds);
     expect(firstBad).toBeUndefined();
     expect(layers.length).toBeGreaterThan(0);

@@ -32,7 +32,7 @@ describe('doctor', () => {
     if (process.platform === 'linux' && cuda && !cuda.works) {
       expect(cuda.enable).toContain('ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node');
     }
-    if (findChromium() === undefined) console.info('(no Chromium here: the web providers were not tried)');
+    if (findChromium() === undefined) process.stderr.write('(no Chromium here: the web providers were not tried)\n');
     else expect([byId.get('web-wasm')?.works, byId.get('web-webgpu')?.works]).toEqual([true, true]);
   });
 

@@ -7,7 +7,8 @@ export const sharedModelsDir = resolve(dirname(fileURLToPath(import.meta.url)), 
 
 export const haveSharedModels = existsSync(join(sharedModelsDir, 'CATALOGUE.md'));
 
-if (!haveSharedModels) console.info(`(shared models not found in ${sharedModelsDir}: their tests are skipped)`);
+if (!haveSharedModels)
+  process.stderr.write(`(shared models not found in ${sharedModelsDir}: their tests are skipped)\n`);
 
 export interface SharedTask {
   readonly slug: string;
