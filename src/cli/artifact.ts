@@ -3,11 +3,11 @@ import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import { openSession } from '../engine/session.ts';
 import type { Model } from '../ir/graph.ts';
+import { modelStats } from '../ir/stats.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
 import { externalFiles } from '../onnx/external-files.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
-import { countOps } from '../pass/pipeline.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { feedBatches } from './feeds.ts';
 
@@ -46,7 +46,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       outputs: session.outputs,
       irVersion: model.irVersion,
       opsets: Object.fromEntries(model.opsets),
-      ops: countOps(model),
+      ops: Object.fromEntries(modelStats(model).ops),
       golden,
       labels: dataset?.labelNames,
       preprocessing: dataset?.preprocessing,
@@ -72,7 +72,7 @@ function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
  */
 function toleranceFor(model: Model, outputs: ReadonlyMap<string, Tensor>): GoldenCase['tolerance'] {
   const coarse =
-    Object.keys(countOps(model)).some((op) => /Integer|QLinear|Quantize|NBits|Bnb4/.test(op)) || hasHalves(model);
+    [...modelStats(model).ops.keys()].some((op) => /Integer|QLinear|Quantize|NBits|Bnb4/.test(op)) || hasHalves(model);
   const rtol = coarse ? 2e-2 : 1e-3;
   let largest = 0;
   for (const tensor of outputs.values()) {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { CliIo } from './io.ts';
+import type { PassList } from './pass-list.ts';
 import type { Talk } from './talk.ts';
 
 /** What every command's work gets. */
@@ -23,7 +24,7 @@ export type Start = (flags: CommonFlags, work: Work) => Promise<void>;
 
 /** One file a command; `register` only declares, what is heavy is imported inside the work. */
 export interface CommandModule {
-  register(program: Command, start: Start): void;
+  register(program: Command, start: Start, list: PassList): void;
 }
 
 export function addCommonFlags(command: Command): Command {

@@ -3,9 +3,9 @@ import type { Model } from '../ir/graph.ts';
 import { nearest } from '../messages.ts';
 import { runSteps, type StepTrace } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
-import { findPass, parseStep } from './commands/run.ts';
 import { resolveModel } from './model-source.ts';
 import { createContext } from './pass-context.ts';
+import { findPass, parseStep } from './steps.ts';
 
 interface ExplainFlags {
   readonly seed: number;
@@ -22,6 +22,7 @@ export async function explain(
   session: Session,
 ): Promise<number> {
   const { talk } = session;
+  findPass(passId);
   const { loadModel } = await import('../onnx/load.ts');
   const source = await resolveModel(modelText, session);
   const model = await loadModel(source.file);

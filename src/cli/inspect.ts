@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { constantOf } from '../ir/constant.ts';
 import type { Model, Node, Value } from '../ir/graph.ts';
 import { inferShapes } from '../ir/infer/infer.ts';
+import { countMacs } from '../ir/macs.ts';
 import { modelStats } from '../ir/stats.ts';
 import { printModel } from '../ir/text/print.ts';
 import type { ValueType } from '../ir/types.ts';
@@ -9,7 +10,6 @@ import { formatBytes, formatCount } from '../messages.ts';
 import { runtimeCeilings } from '../onnx/ceilings.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
-import { countOps } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
 import { resolveModel } from './model-source.ts';
 import { parseShapes } from './shapes.ts';
@@ -31,9 +31,10 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     session.io.stdout.write(printModel(model));
     return;
   }
-  inferShapes(model);
+  const inferred = inferShapes(model);
   const { dims } = parseShapes(flags.inputShape ?? []);
-  const stats = modelStats(model, { dims });
+  const stats = modelStats(model);
+  const macs = countMacs(model, inferred, { bindings: new Map(Object.entries(dims ?? {})) });
   const { graph } = model;
   const facts = {
     path: source.file,
@@ -43,16 +44,16 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),
     producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
     parameters: stats.parameters,
-    weightBytes: stats.weightBytes,
-    weightBytesByType: stats.bytesByType,
+    weightBytes: stats.bytes,
+    weightBytesByType: Object.fromEntries([...stats.byType].map(([type, { bytes }]) => [type, bytes])),
     nodes: stats.nodes,
-    subgraphDepth: stats.subgraphDepth,
+    subgraphDepth: stats.depth,
     functions: model.functions.length,
-    macs: stats.macs,
-    macsUnknown: stats.macsUnknown,
+    macs: macs.total,
+    macsUnknown: macs.unknown.length,
     inputs: graph.inputs.filter((input) => input.initializer === undefined).map(describeValue),
     outputs: graph.outputs.map(describeValue),
-    ops: countOps(model),
+    ops: Object.fromEntries(stats.ops),
     quantizable: quantizable(model),
     warnings: warningsOf(model),
     ...(flags.nodes && { nodeList: nodeList(model) }),

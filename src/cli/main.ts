@@ -5,6 +5,7 @@ import type { Start } from './command.ts';
 import { commands } from './commands.ts';
 import { type CliIo, exitCodes } from './io.ts';
 import { registerPassCommands } from './pass-commands.ts';
+import { listPasses } from './pass-list.ts';
 import { createTalk } from './talk.ts';
 
 /** Runs the command line. @returns the exit code; never throws and never exits the process. */
@@ -31,8 +32,9 @@ export async function main(io: CliIo): Promise<number> {
       },
     })
     .helpCommand(true);
-  for (const command of commands) command.register(program, start);
-  registerPassCommands(program, start);
+  const list = await listPasses();
+  for (const command of commands) command.register(program, start, list);
+  registerPassCommands(program, start, list);
   try {
     await program.parseAsync([...io.argv], { from: 'user' });
     return exitCode;

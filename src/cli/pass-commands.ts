@@ -1,13 +1,11 @@
 import { type Command, Option } from 'commander';
-import { passes } from '../../passes/index.ts';
 import type { OptionSpec } from '../pass/options.ts';
-import type { Pass } from '../pass/pass.ts';
-import { makeStep } from '../pass/resolve-options.ts';
 import { addCommonFlags, type CommonFlags, collect, type Start } from './command.ts';
+import type { PassInfo, PassList } from './pass-list.ts';
 import type { TransformFlags } from './transform.ts';
 
 /** Every pass is a command; its flags and their help come from the option table. */
-export function registerPassCommands(program: Command, start: Start): void {
+export function registerPassCommands(program: Command, start: Start, { passes }: PassList): void {
   for (const pass of passes) {
     const command = program
       .command(pass.id)
@@ -20,7 +18,9 @@ export function registerPassCommands(program: Command, start: Start): void {
       async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
         await start(flags, async (session) => {
           const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
-          const step = makeStep(pass, given);
+          const { findPass } = await import('./steps.ts');
+          const { makeStep } = await import('../pass/resolve-options.ts');
+          const step = makeStep(findPass(pass.id), given);
           const { transform } = await import('./transform.ts');
           return transform(model, [step], flags, session);
         });
@@ -43,7 +43,7 @@ export function addTransformFlags(command: Command): Command {
     );
 }
 
-function describePass(pass: Pass): string {
+function describePass(pass: PassInfo): string {
   const rules = Object.entries(pass.rules);
   if (rules.length === 0) return pass.summary;
   const width = Math.max(...rules.map(([rule]) => rule.length));

@@ -5,7 +5,8 @@ import type { OptionTable, OptionValues } from './options.ts';
 /**
  * What a pass promises about the numbers: read by tests, `--verify` and the report.
  * exact: bit-identical under ONNX Runtime without its optimizer and its prepacking of constant weights · reordered: only float rounding differs, within
- * |a − b| ≤ atol + rtol·|b| · lossy: at least `sqnrDb` decibels on ordinary data.
+ * |a − b| ≤ atol·max(1, max|b|) + rtol·|b| in float32 (rounding noise grows with what was summed, not with what is left of
+ * it; half precision has 13 bits less and is granted 128 times that) · lossy: at least `sqnrDb` decibels on ordinary data.
  */
 export type Numerics =
   | { readonly kind: 'exact' }

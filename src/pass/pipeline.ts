@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import { graphsBelow, type Model } from '../ir/graph.ts';
+import type { Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
 import type { PassContext, Step } from './pass.ts';
 import { type AppliedRule, Recorder } from './recorder.ts';
@@ -48,18 +48,4 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
     });
   }
   return results;
-}
-
-/** Operators by `domain.op` (plain `op` for ai.onnx) with how often they stand in the model. */
-export function countOps(model: Model): Record<string, number> {
-  const counts = new Map<string, number>();
-  for (const root of [model.graph, ...model.functions.map((fn) => fn.body)]) {
-    for (const graph of graphsBelow(root)) {
-      for (const node of graph.nodes) {
-        const op = node.domain ? `${node.domain}.${node.op}` : node.op;
-        counts.set(op, (counts.get(op) ?? 0) + 1);
-      }
-    }
-  }
-  return Object.fromEntries([...counts].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
 }

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { passes } from '../../../passes/index.ts';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
 import { integer } from '../pass-commands.ts';
-import { findPass } from './run.ts';
+import type { PassList } from '../pass-list.ts';
 
 interface Flags extends CommonFlags {
   readonly seed: number;
@@ -10,7 +9,7 @@ interface Flags extends CommonFlags {
   readonly after?: string[];
 }
 
-export function register(program: Command, start: Start): void {
+export function register(program: Command, start: Start, { passes }: PassList): void {
   addCommonFlags(
     program
       .command('explain')
@@ -27,7 +26,6 @@ export function register(program: Command, start: Start): void {
       .option('--seed <n>', 'seed of everything random', integer, 0),
   ).action(async (model: string, passId: string, node: string | undefined, flags: Flags) => {
     await start(flags, async (session) => {
-      findPass(passId);
       const { explain } = await import('../explain.ts');
       return explain(model, passId, node, flags, session);
     });

@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { cloneModel } from '../../ir/clone.ts';
 import type { Model } from '../../ir/graph.ts';
+import { modelStats } from '../../ir/stats.ts';
 import { saveModel } from '../../onnx/save.ts';
 import type { PassContext, Step } from '../../pass/pass.ts';
-import { countNodes, countOps, runSteps, type StepTrace } from '../../pass/pipeline.ts';
+import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
 import type { VariantPlan } from './variants.ts';
 
 /** A variant as a file, before anything is measured. */
@@ -105,6 +106,7 @@ async function totalBytes(path: string, files: Built['files']): Promise<number> 
 }
 
 function nothing(plan: VariantPlan, at: Prefix): Built {
+  const stats = modelStats(at.model);
   return {
     name: plan.name,
     steps: at.steps,
@@ -112,8 +114,8 @@ function nothing(plan: VariantPlan, at: Prefix): Built {
     sha256: undefined,
     bytes: undefined,
     files: [],
-    nodes: countNodes(at.model),
-    ops: countOps(at.model),
+    nodes: stats.nodes,
+    ops: Object.fromEntries(stats.ops),
     blockers: [],
   };
 }

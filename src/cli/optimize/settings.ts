@@ -4,7 +4,7 @@ import type { LoadedConfig } from '../../config/load.ts';
 import { UserError } from '../../errors.ts';
 import type { Pass, Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
-import { findPass, parseStep } from '../commands/run.ts';
+import { findPass, parseStep } from '../steps.ts';
 import type { OptimizeFlags } from './flags.ts';
 
 /** Every default of `optimize`, written once. */

@@ -1,0 +1,32 @@
+import { passes } from '../../passes/index.ts';
+import { presets } from '../../passes/presets.ts';
+import { UserError } from '../errors.ts';
+import { nearest } from '../messages.ts';
+import type { Pass, Step } from '../pass/pass.ts';
+import { makeStep } from '../pass/resolve-options.ts';
+
+/** `fuse`, `quantize-weights:bits=4,symmetric=false`, or the name of a preset. */
+export function parseStep(text: string): Step[] {
+  const [name = '', ...rest] = text.split(':');
+  const preset = presets[name];
+  if (preset && rest.length === 0) return [...preset];
+  const pass = findPass(name);
+  const given: Record<string, unknown> = {};
+  for (const pair of rest.join(':').split(',')) {
+    if (pair === '') continue;
+    const at = pair.indexOf('=');
+    given[at < 0 ? pair : pair.slice(0, at)] = at < 0 ? 'true' : pair.slice(at + 1);
+  }
+  return [makeStep(pass, given)];
+}
+
+/** @throws UserError with the nearest name. */
+export function findPass(name: string): Pass {
+  const pass = passes.find((candidate) => candidate.id === name);
+  if (pass) return pass;
+  const known = [...passes.map((candidate) => candidate.id), ...Object.keys(presets)];
+  throw new UserError(
+    'pass.unknown',
+    `there is no pass "${name}"${nearest(name, known)}; \`mlpack --help\` lists them.`,
+  );
+}
