@@ -7,11 +7,4 @@ import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { simplify } from './simplify/simplify.ts';
 
-export const passes: readonly Pass[] = [
-  fuse,
-  simplify,
-  toFp16,
-  quantizeDynamic,
-  quantizeWeights,
-  pruneWeights,
-] as unknown as readonly Pass[];
+export const passes: readonly Pass[] = [fuse, simplify, toFp16, quantizeDynamic, quantizeWeights, pruneWeights];

@@ -25,8 +25,8 @@ export function spatialPadding(pad: Node, opset: number, spatial: number): Spati
   const axes = pad.input(3) ? constantNumbers(pad.input(3)) : Array.from({ length: rank }, (_, axis) => axis);
   if (!axes) return `the axes of ${pad} are not constant`;
   if (amounts.length !== axes.length * 2) return `${pad} pads ${amounts.length / 2} axes, not ${axes.length}`;
-  const begin = new Array<number>(rank).fill(0);
-  const end = new Array<number>(rank).fill(0);
+  const begin = Array.from({ length: rank }, () => 0);
+  const end = Array.from({ length: rank }, () => 0);
   for (const [i, given] of axes.entries()) {
     const axis = given < 0 ? given + rank : given;
     if (axis < 0 || axis >= rank) return `${pad} pads axis ${given}, which a value of rank ${rank} does not have`;

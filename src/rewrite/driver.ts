@@ -35,7 +35,7 @@ export interface DriverResult {
 /** One walk over every graph, in order; each rule is tried once at each node, new nodes behind the current one included. */
 export function walk(model: Model, rules: readonly Rule[], trace: Trace, options: DriverOptions = {}): DriverResult {
   const run = new Run(model, rules, trace, options);
-  for (const graph of [...model.graphs()]) {
+  for (const graph of model.graphs()) {
     if (isRemoved(graph, model)) continue;
     for (const node of graph.nodes) run.visit(node);
   }
@@ -99,7 +99,7 @@ class Run {
 
   /** Every node in order, and behind it the neighbourhood of what changed. @returns false when `bound` was reached. */
   sweep(bound: number): boolean {
-    for (const graph of [...this.#model.graphs()]) {
+    for (const graph of this.#model.graphs()) {
       if (isRemoved(graph, this.#model)) continue;
       for (const start of graph.nodes) {
         const pending = new Set([start]);
@@ -191,9 +191,10 @@ function surroundings(match: Match): { nodes: Node[]; values: Value[] } {
   return { nodes, values };
 }
 
-/** The producer and the first readers of a value. */
+/** The producer and the first readers of a value. Readers of one and the same input or constant have nothing to do with each other. */
 function* nodesAt(value: Value): Generator<Node> {
-  if (value.producer) yield value.producer;
+  if (!value.producer) return;
+  yield value.producer;
   let count = 0;
   for (const reader of value.readers) {
     if (++count > maxReaders) return;

@@ -1,8 +1,8 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type AttrInput, float, graph as graphAttr } from '../../src/ir/attr.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
 import { elementCount, int64Vector, type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
-import { type Dim, tensorType } from '../../src/ir/types.ts';
+import { tensorType } from '../../src/ir/types.ts';
 import { random } from './differential.ts';
 
 /** One step of a made-up network; what the numbers choose depends on where it stands. */
@@ -87,7 +87,7 @@ class Builder {
   }
 
   #type(shape: readonly number[]) {
-    return tensorType('float32', [this.#program.batch as Dim, ...shape]);
+    return tensorType('float32', [this.#program.batch, ...shape]);
   }
   #op(
     op: string,
