@@ -5,6 +5,7 @@ import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
+import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
 
@@ -31,10 +32,11 @@ export const toFp16 = definePass({
     sequence: 'Sequences and optionals keep their element type',
     type: 'Values whose type is not known',
     quantized: 'Parts of 8-bit arithmetic stay float32',
+    input: 'Shifts and scales of the model’s inputs stay float32',
     range: 'Constants or activations that float16 cannot hold',
     reduction: 'Sums of too many values',
   },
-  numerics: () => lossy(50),
+  numerics: () => lossy(40),
   async run(model, given, ctx) {
     sortTopologically(model.graph);
     const types = new ElementTypes(model);
@@ -49,6 +51,7 @@ export const toFp16 = definePass({
       maxReduction: given.maxReduction,
       keepIo: given.keepIoTypes,
       ranged,
+      scaling: given.keepIoTypes ? inputScaling(model, types) : new Set(),
     });
     let changed =
       !given.keepIoTypes &&
@@ -57,10 +60,32 @@ export const toFp16 = definePass({
       if (why) ctx.skipped(rule ?? 'schema', node, why);
       if (plan.isHalfNode(node)) changed = true;
     }
+    if (changed && isQuantized(plan) && !savesBytes(plan, types)) {
+      ctx.skipped(
+        'quantized',
+        'model',
+        'the model is quantized, and what is left in float32 holds no weights that float16 would make smaller',
+      );
+      return { changed: false };
+    }
     if (changed) convert(model, plan, types, ctx);
     return { changed };
   },
 });
+
+const isQuantized = (plan: Plan): boolean => [...plan.classes.values()].some(({ rule }) => rule === 'quantized');
+
+/** Some node reads a constant that would be stored in half. */
+function savesBytes(plan: Plan, types: ElementTypes): boolean {
+  return [...plan.classes.keys()].some((node) =>
+    node.inputs.some(
+      (value, index) =>
+        types.isFloat32(value) &&
+        (constantOf(value)?.byteLength ?? 0) > 64 &&
+        plan.demandOfInput(node, index) === 'half',
+    ),
+  );
+}
 
 /** A model that casts activations between float32 and float16 was made so by somebody who knew why. */
 function mixedPrecision(model: Model, types: ElementTypes): string | undefined {

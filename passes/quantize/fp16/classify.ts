@@ -25,6 +25,8 @@ export interface ClassifyOptions {
   readonly maxReduction: number;
   /** Nodes that activation ranges keep in float32. */
   readonly ranged: ReadonlyMap<Node, string>;
+  /** Nodes that scale the model's inputs. */
+  readonly scaling: ReadonlySet<Node>;
 }
 
 const makers = new Set(['Cast', 'ConstantOfShape']);
@@ -84,6 +86,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
     const problem = canBeHalf(inputClass(signature, index)) ? constantProblem(node, value as Value) : undefined;
     if (problem) return float('range', problem);
   }
+  if (options.scaling.has(node))
+    return float('input', 'it shifts or scales an input of the model, which comes in float32');
   const ranged = options.ranged.get(node);
   if (ranged) return float('range', ranged);
   const reduction = longReduction(node, types, options.maxReduction);

@@ -8,8 +8,8 @@ import { verify } from '../../../src/ir/verify.ts';
 import { type BlockFormat, dequantizeBlocks } from '../../../src/kernels/blockwise.ts';
 import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
 import { f16ToF32 } from '../../../src/kernels/f16.ts';
-import { countOps } from '../../../src/pass/pipeline.ts';
 import { TestContext } from '../../support/context.ts';
+import { countOps } from '../../support/count-ops.ts';
 import { edgeFeeds } from '../../support/differential.ts';
 import { runOrt } from '../../support/ort.ts';
 

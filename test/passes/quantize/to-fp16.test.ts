@@ -6,8 +6,8 @@ import { graphsBelow, type Model } from '../../../src/ir/graph.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import type { ActivationRange } from '../../../src/pass/pass.ts';
-import { countOps } from '../../../src/pass/pipeline.ts';
 import { TestContext } from '../../support/context.ts';
+import { countOps } from '../../support/count-ops.ts';
 import { calmFillings, edgeFeeds, violations } from '../../support/differential.ts';
 import { signature } from '../../support/golden.ts';
 import { runOrt } from '../../support/ort.ts';
@@ -177,7 +177,7 @@ const graphs: Record<string, { text: string; casts: number; options?: Parameters
     casts: 4,
     text: head(
       13,
-      `g (float[2] x) => (float[2] y) <float[2] k = {0.1, 0.2}> { a = Add (x, k)  b = Max (a, k)  y = Exp (b) }`,
+      `g (float[2] x) => (float[2] y) <float[2] k = {0.1, 0.2}> { h = Sigmoid (x)  a = Add (h, k)  b = Max (a, k)  y = Exp (b) }`,
     ),
   },
   'a mask of minus infinity, and one of huge negative numbers': {
@@ -193,8 +193,19 @@ const graphs: Record<string, { text: string; casts: number; options?: Parameters
     casts: 2,
     text: head(
       13,
+      `g (float[2,4] x) => (float[20,2,3] y) <int8[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}, float[3] ws = {0.1,0.2,0.3}, float[20,2,3] k = random(1)> {
+      h = Sigmoid (x)  q, s, z = DynamicQuantizeLinear (h)  i = MatMulInteger (q, w, z)  f = Cast <to = 1> (i)  t = Mul (s, ws)  r = Mul (f, t)
+      y = Mul (r, k)
+    }`,
+    ),
+  },
+  'a quantized model without float weights stays as it is': {
+    casts: 0,
+    text: head(
+      13,
       `g (float[2,4] x) => (float[2,3] y) <int8[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}, float[3] ws = {0.1,0.2,0.3}> {
-      h = Sigmoid (x)  q, s, z = DynamicQuantizeLinear (h)  i = MatMulInteger (q, w, z)  f = Cast <to = 1> (i)  t = Mul (s, ws)  r = Mul (f, t)  y = Tanh (r)
+      q, s, z = DynamicQuantizeLinear (x)  i = MatMulInteger (q, w, z)  f = Cast <to = 1> (i)  t = Mul (s, ws)  r = Mul (f, t)
+      y = Tanh (r)
     }`,
     ),
   },
@@ -332,11 +343,11 @@ describe('to-fp16', () => {
     const model = parseModel(
       head(
         13,
-        'g (float[2,2] x) => (float[2,2] y) <float[2,2] k = {-1e9, 1e-9, 0, -inf}> { a = Add (x, k)  y = Softmax (a) }',
+        'g (float[2,2] x) => (float[2,2] y) <float[2,2] k = {-1e9, 1e-9, 0, -inf}> { h = Sigmoid (x)  a = Add (h, k)  y = Softmax (a) }',
       ),
     );
     const { counts } = await convert(model);
-    expect(counts).toMatchObject({ clamp: 1, constant: 1, half: 2 });
+    expect(counts).toMatchObject({ clamp: 1, constant: 1, half: 3 });
     const [k] = [...model.graph.initializers];
     expect(k?.dtype).toBe('float16');
     expect(Array.from(new Uint16Array(k?.initializer?.bytes().slice().buffer ?? new ArrayBuffer(0)))).toEqual([
