@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Node } from '../ir/graph.ts';
-import { decodeModel } from '../onnx/decode.ts';
+import { loadModel } from '../onnx/load.ts';
 import type { Audit, AuditFinding } from '../report/report.ts';
 import { explainNode } from './audit-rules.ts';
 import { openModel } from './open-model.ts';
@@ -59,46 +59,38 @@ export async function auditModel(
   model: Model | string,
   options: Pick<SessionOptions, 'extra' | 'label'> = {},
 ): Promise<Audit> {
-  const original = typeof model === 'string' ? decodeModel(await readFile(model)) : model;
-  return auditGraph(await optimizedModel(model, options), original);
-}
-
-/** The graph that the runtime makes, decoded. */
-export async function optimizedModel(
-  model: Model | string,
-  options: Pick<SessionOptions, 'extra' | 'label'> = {},
-): Promise<Model> {
+  const original = typeof model === 'string' ? await loadModel(model) : model;
   const dir = await mkdtemp(join(tmpdir(), 'mlpack-audit-'));
   try {
-    const path = join(dir, 'optimized.onnx');
-    const config: SessionOptions = {
-      ...options,
-      graphOptimizationLevel: 'extended',
-      optimizedModelFilePath: path,
-      // Weights beside the graph: any size can be written, and nothing of it need be read for counting.
-      extra: {
-        ...options.extra,
-        'session.optimized_model_external_initializers_file_name': 'weights.bin',
-        'session.optimized_model_external_initializers_min_size_in_bytes': '65536',
-      },
-    };
-    const session = await (typeof model === 'string' ? openSession(model, config) : openModel(model, config));
-    await session.dispose();
-    return decodeModel(await readFile(path), (await exists(join(dir, 'weights.bin'))) ? { dir } : {});
+    await writeOptimized(model, dir, options);
+    // Read inside the folder's life: data of big constants is fetched when a rule looks at it.
+    return auditGraph(await loadModel(join(dir, optimizedFile)), original);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  );
+const optimizedFile = 'optimized.onnx';
+
+/** Lets the runtime write the graph that it makes of the model. */
+async function writeOptimized(model: Model | string, dir: string, options: SessionOptions): Promise<void> {
+  const config: SessionOptions = {
+    ...options,
+    graphOptimizationLevel: 'extended',
+    optimizedModelFilePath: join(dir, optimizedFile),
+    // Weights beside the graph: any size can be written, and nothing of it need be read for counting.
+    extra: {
+      ...options.extra,
+      'session.optimized_model_external_initializers_file_name': 'weights.bin',
+      'session.optimized_model_external_initializers_min_size_in_bytes': '65536',
+    },
+  };
+  const session = await (typeof model === 'string' ? openSession(model, config) : openModel(model, config));
+  await session.dispose();
 }
 
 /** Counts an optimized graph; `original` is what the runtime was given. */
-export function auditGraph(optimized: Model, original: Model): Audit {
+function auditGraph(optimized: Model, original: Model): Audit {
   let quantizedNodes = 0;
   let floatNodes = 0;
   let leftoverQdq = 0;

@@ -16,14 +16,33 @@ const largestMessage = 1.9e9;
 export async function openModel(model: Model, options: SessionOptions = {}): Promise<Session> {
   if (tensorBytes(model) < largestMessage) return await openSession(encodeModel(model), options);
   const dir = await mkdtemp(join(tmpdir(), 'mlpack-session-'));
+  const remove = (): Promise<void> => rm(dir, { recursive: true, force: true });
   try {
     const path = join(dir, 'model.onnx');
     await saveModel(model, path, { externalData: 'always' });
-    // The runtime has read (or mapped) its files when the session stands: the folder can go.
-    return await openSession(path, options);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
+    // The runtime maps the data file as long as the session stands.
+    return disposedWith(await openSession(path, { label: 'the model', ...options }), remove);
+  } catch (error) {
+    await remove();
+    throw error;
   }
+}
+
+/** The same session; what it needed on disk goes with it. */
+function disposedWith(session: Session, remove: () => Promise<void>): Session {
+  const { provider, inputs, outputs, createMs } = session;
+  return {
+    provider,
+    inputs,
+    outputs,
+    createMs,
+    run: (feeds, wanted) => session.run(feeds, wanted),
+    bind: (feeds) => session.bind(feeds),
+    async dispose() {
+      await session.dispose();
+      await remove();
+    },
+  };
 }
 
 function tensorBytes(model: Model): number {

@@ -32,7 +32,7 @@ export interface Session {
   /** Milliseconds that creating the session took (runtime already loaded). */
   readonly createMs: number;
   /**
-   * @param outputs names of the outputs wanted; default all.
+   * @param outputs names of the outputs wanted; default all that are tensors which can be handed out.
    * @throws UserError when the inputs do not fit the model, or the runtime fails at a node.
    */
   run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
@@ -109,8 +109,7 @@ class NativeSession implements Session {
   }
 
   async run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>> {
-    const wanted = outputs ?? this.outputs.map((output) => output.name);
-    this.#checkOutputs(wanted);
+    const wanted = this.#wanted(outputs);
     const results = await this.#call(this.#convert(feeds), wanted);
     const tensors = new Map<string, Tensor>();
     for (const name of wanted) {
@@ -122,8 +121,7 @@ class NativeSession implements Session {
 
   bind(feeds: ReadonlyMap<string, Tensor>): () => Promise<void> {
     const converted = this.#convert(feeds);
-    const wanted = this.outputs.map((output) => output.name);
-    this.#checkOutputs(wanted);
+    const wanted = this.#wanted();
     return async () => {
       await this.#call(converted, wanted);
     };
@@ -146,8 +144,11 @@ class NativeSession implements Session {
     }
   }
 
-  #checkOutputs(names: readonly string[]): void {
-    for (const name of names) {
+  /** The outputs asked for; by default those that can be handed out (no sequences, maps or sub-byte types). */
+  #wanted(outputs?: readonly string[]): readonly string[] {
+    const names = outputs ?? this.outputs.filter((output) => canExchange(output.dtype)).map((output) => output.name);
+    const checked = names.length > 0 ? names : this.outputs.map((output) => output.name);
+    for (const name of checked) {
       const info = this.outputs.find((output) => output.name === name);
       if (!info) {
         const has = this.outputs.map((output) => `"${output.name}"`).join(', ');
@@ -161,6 +162,7 @@ class NativeSession implements Session {
         );
       }
     }
+    return checked;
   }
 
   #convert(feeds: ReadonlyMap<string, Tensor>): Record<string, Ort.Tensor> {
