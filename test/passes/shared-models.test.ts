@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
+import { presets } from '../../passes/presets.ts';
 import { syntheticFeeds } from '../../src/engine/feeds.ts';
 import { openSession } from '../../src/engine/session.ts';
 import { printModel } from '../../src/ir/text/print.ts';
 import { verify } from '../../src/ir/verify.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
-import type { Pass } from '../../src/pass/pass.ts';
+import { type Pass, reordered } from '../../src/pass/pass.ts';
 import { runSteps } from '../../src/pass/pipeline.ts';
 import { TestContext } from '../support/context.ts';
 import { violations } from '../support/differential.ts';
@@ -59,6 +60,19 @@ describe.skipIf(!haveSharedModels)('shared models under every faithful pass', ()
           expect(trace?.changed).toBe(Object.keys(trace?.applied ?? {}).length > 0);
         });
       }
+
+      it('preset fp32', async () => {
+        const model = await loadModel(sharedModel(slug, file));
+        const before = signature(model);
+        await runSteps(model, presets['fp32'] ?? [], { context: new TestContext() });
+        expect(verify(model)).toEqual([]);
+        expect(signature(model)).toBe(before);
+        const actual = await runOrt(encodeModel(model), feeds);
+        expect(expected.flatMap((want, i) => violations(want, actual[i] as Feeds, reordered()))).toEqual([]);
+        const once = printModel(model);
+        await runSteps(model, presets['fp32'] ?? [], { context: new TestContext() });
+        expect(printModel(model)).toBe(once);
+      });
     });
   }
 
