@@ -214,8 +214,9 @@ function evenPart(dim: Dim, parts: number, index: number): Dim {
   return Math.max(0, Math.min(chunk, dim - index * chunk));
 }
 
-/** An element that is used as an extent: negative ones are none. */
+/** An element that is used as an extent: negative numbers and fractions are none. */
 function extent(item: Dim): Dim {
+  if (typeof item === 'number' && !Number.isSafeInteger(item)) return undefined;
   return isNonNegativeDim(item) ? item : undefined;
 }
 
