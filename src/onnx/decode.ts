@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { type LocalFunction, Model } from '../ir/graph.ts';
 import { decodeAttr } from './attr.ts';
 import { decodeFunctionBody, decodeGraph } from './decode-graph.ts';
-import { ExternalFolder } from './external.ts';
+import { ExternalFolder, type FolderOptions } from './external.ts';
 import { defaultLimits, type Limits, limitError } from './limits.ts';
 import type { Message } from './message.ts';
 import { decodeProps } from './props.ts';
@@ -14,11 +14,9 @@ import { printable } from './text.ts';
 /** Failures after which it is worth asking what the file is instead. */
 const unreadable = new Set(['not-a-model', 'model-malformed', 'model-truncated', 'model-limit', 'ir-version']);
 
-export interface DecodeOptions {
+export interface DecodeOptions extends FolderOptions {
   /** The folder of the model file. Without it, tensors in external data have no data. */
   readonly dir?: string;
-  /** A second folder in which data files may really lie (see ExternalFolder). */
-  readonly alsoInside?: string;
   readonly limits?: Limits;
 }
 
@@ -31,7 +29,7 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
   const limits = options.limits ?? defaultLimits;
   try {
     if (bytes.byteLength > limits.fileBytes) throw limitError(limits, 'fileBytes', 'the model', bytes.byteLength);
-    const folder = options.dir === undefined ? undefined : new ExternalFolder(options.dir, limits, options.alsoInside);
+    const folder = options.dir === undefined ? undefined : new ExternalFolder(options.dir, limits, options);
     return toModel(readMessage('ModelProto', bytes, limits), { limits, folder });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, type Stats, statSync } from 'node:fs';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -84,21 +85,28 @@ export class ExternalFile {
   }
 }
 
+export interface FolderOptions {
+  /**
+   * A second folder in which data files may really lie: that of the model file itself where the model was opened through
+   * a symbolic link (the layout of the Hugging Face cache; ONNX Runtime allows the same).
+   */
+  readonly alsoInside?: string | undefined;
+  /** Compares files with their `checksum` entries (SHA-1 of the whole file), which means reading them once more. */
+  readonly checksums?: boolean | undefined;
+}
+
 /** The folder of a model: finds and checks the data files that its tensors name. */
 export class ExternalFolder {
   readonly #dir: string;
-  readonly #alsoInside: string | undefined;
   readonly #limits: Limits;
+  readonly #options: FolderOptions;
   readonly #files = new Map<string, ExternalFile>();
+  readonly #digests = new Map<ExternalFile, string>();
 
-  /**
-   * @param alsoInside a second folder in which data files may really lie: that of the model file itself where the model
-   *   was opened through a symbolic link (the layout of the Hugging Face cache; ONNX Runtime allows the same)
-   */
-  constructor(dir: string, limits: Limits, alsoInside?: string) {
+  constructor(dir: string, limits: Limits, options: FolderOptions = {}) {
     this.#dir = dir;
     this.#limits = limits;
-    this.#alsoInside = alsoInside;
+    this.#options = options;
   }
 
   /** @throws UserError naming the tensor when the range is not one this model may read */
@@ -119,7 +127,24 @@ export class ExternalFolder {
           'the data file is cut short or belongs to another model.',
       );
     }
+    const checksum = this.#options.checksums ? last(entries, 'checksum') : undefined;
+    if (checksum !== undefined) this.#compare(file, checksum, label);
     return { file, offset, length };
+  }
+
+  #compare(file: ExternalFile, checksum: string, label: string): void {
+    let digest = this.#digests.get(file);
+    if (digest === undefined) {
+      const hash = createHash('sha1');
+      for (const piece of file.pieces(0, file.size)) hash.update(piece);
+      digest = hash.digest('hex');
+      this.#digests.set(file, digest);
+    }
+    if (checksum.toLowerCase() === digest) return;
+    throw new UserError(
+      'external-data-checksum',
+      `${label} expects "${file.location}" to have the SHA-1 checksum ${checksum}, and it has ${digest}: it is damaged or another file.`,
+    );
   }
 
   #file(location: string, label: string): ExternalFile {
@@ -128,7 +153,7 @@ export class ExternalFolder {
     if (this.#files.size >= this.#limits.externalFiles) {
       throw limitError(this.#limits, 'externalFiles', label, this.#files.size + 1);
     }
-    const file = checkFile(this.#dir, location, label, this.#alsoInside);
+    const file = checkFile(this.#dir, location, label, this.#options.alsoInside);
     this.#files.set(location, file);
     return file;
   }

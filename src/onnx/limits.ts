@@ -15,8 +15,10 @@ export interface Limits {
   readonly nodes: number;
   /** Tensors of the file together: initializers and attributes. */
   readonly tensors: number;
-  /** Numbers, strings and byte strings in lists, all together. Tensor data does not count. */
-  readonly listElements: number;
+  /** Numbers in lists (attributes, dimensions), all together. Tensor data does not count. */
+  readonly numbers: number;
+  /** Strings in lists (names of inputs and outputs, attributes, string tensors), all together. */
+  readonly strings: number;
   /** Runs of unknown fields, and of scattered tensor data, that one message may carry. */
   readonly runs: number;
   /** Bytes of one name or text. */
@@ -36,10 +38,11 @@ export interface Limits {
 export const defaultLimits: Limits = {
   fileBytes: 2 ** 31 - 1,
   nesting: 100,
-  messages: 10_000_000,
-  nodes: 2_000_000,
-  tensors: 2_000_000,
-  listElements: 50_000_000,
+  messages: 5_000_000,
+  nodes: 500_000,
+  tensors: 1_000_000,
+  numbers: 20_000_000,
+  strings: 5_000_000,
   runs: 100_000,
   textBytes: 2 ** 26,
   rank: 64,

@@ -8,6 +8,8 @@ import { defaultLimits, type Limits } from './limits.ts';
 
 export interface LoadOptions {
   readonly limits?: Limits;
+  /** Compares data files with the checksums that the model states, which means reading them once more. Default no. */
+  readonly checksums?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -25,7 +27,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   // Where the model is a link (as in the Hugging Face cache), its data may lie beside the real file too.
   const alsoInside = dirname(await realpath(path));
   try {
-    return decodeModel(bytes, { dir: dirname(resolve(path)), alsoInside, limits });
+    return decodeModel(bytes, { dir: dirname(resolve(path)), alsoInside, limits, checksums: options.checksums });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(error.code, `${path}: ${error.message}`, { cause: error });

@@ -61,8 +61,8 @@ export function merge<N extends MessageName>(name: N, origin: Message<N> | undef
 
 function assign(target: Record<string, unknown>, fields: Record<string, unknown>): void {
   for (const [key, value] of Object.entries(fields)) {
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) delete target[key];
-    else target[key] = value;
+    if (value !== undefined && !(Array.isArray(value) && value.length === 0)) target[key] = value;
+    else if (target[key] !== undefined) delete target[key];
   }
 }
 

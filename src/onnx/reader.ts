@@ -19,7 +19,7 @@ export function readMessage<N extends MessageName>(name: N, bytes: Uint8Array, l
 }
 
 type Open = RawMessage & Record<string, unknown>;
-type Counted = 'messages' | 'nodes' | 'tensors' | 'listElements';
+type Counted = 'messages' | 'nodes' | 'tensors' | 'numbers' | 'strings';
 
 class MessageReader {
   /** The source as a plain array: views of a Buffer would be Buffers, whose slice() does not copy. */
@@ -27,8 +27,10 @@ class MessageReader {
   readonly #buffer: Buffer;
   readonly #reader: protobuf.Reader;
   readonly #limits: Limits;
-  readonly #path: { readonly field: CompiledField; readonly index: number }[] = [];
-  readonly #counts: Record<Counted, number> = { messages: 0, nodes: 0, tensors: 0, listElements: 0 };
+  /** Fields around the place being read, outermost first, and which element of the field (-1: it is singular). */
+  readonly #fields: CompiledField[] = [];
+  readonly #indices: number[] = [];
+  readonly #counts: Record<Counted, number> = { messages: 0, nodes: 0, tensors: 0, numbers: 0, strings: 0 };
 
   constructor(bytes: Uint8Array, limits: Limits) {
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -101,7 +103,7 @@ class MessageReader {
     }
     const value = this.#scalar(field.kind);
     if (field.repeated) {
-      this.#count('listElements');
+      this.#count(wire === lengthDelimited ? 'strings' : 'numbers');
       listOf(message, field.name).push(value);
     } else {
       if (field.oneof) dropAlternatives(message, field);
@@ -114,8 +116,9 @@ class MessageReader {
     const reader = this.#reader;
     const end = this.#length() + reader.pos;
     const list = field.repeated ? listOf(message, field.name) : undefined;
-    this.#path.push({ field, index: list ? list.length : -1 });
-    if (this.#path.length > this.#limits.nesting) throw limitError(this.#limits, 'nesting', this.#where());
+    this.#fields.push(field);
+    this.#indices.push(list ? list.length : -1);
+    if (this.#fields.length > this.#limits.nesting) throw limitError(this.#limits, 'nesting', this.#where());
     // A singular message that comes twice is merged, as protobuf demands.
     const earlier = list ? undefined : (message[field.name] as Open | undefined);
     const child = earlier ?? this.#open(kind);
@@ -125,7 +128,8 @@ class MessageReader {
       message[field.name] = child;
     }
     this.#fill(child, end, earlier !== undefined);
-    this.#path.pop();
+    this.#fields.pop();
+    this.#indices.pop();
   }
 
   #readPacked(message: Open, field: CompiledField): void {
@@ -135,7 +139,7 @@ class MessageReader {
     const list = listOf(message, field.name);
     reader.len = end;
     while (reader.pos < end) {
-      this.#count('listElements');
+      this.#count('numbers');
       list.push(this.#scalar(field.kind));
     }
     reader.len = outer;
@@ -207,7 +211,10 @@ class MessageReader {
 
   /** The place in the file, as `graph.node[3].attribute[0]`; deep places are shortened in the middle. */
   #where(): string {
-    const steps = this.#path.map(({ field, index }) => (index < 0 ? field.name : `${field.name}[${index}]`));
+    const steps = this.#fields.map(({ name }, depth) => {
+      const index = this.#indices[depth] ?? -1;
+      return index < 0 ? name : `${name}[${index}]`;
+    });
     if (steps.length > 12) steps.splice(6, steps.length - 12, '…');
     return steps.length > 0 ? steps.join('.') : 'the model';
   }
@@ -222,9 +229,7 @@ function listOf(message: Open, name: string): unknown[] {
 }
 
 function dropAlternatives(message: Open, field: CompiledField): void {
-  for (const other of compiledMessage(message.$name).ordered) {
-    if (other.oneof && other !== field) delete message[other.name];
-  }
+  for (const other of field.alternatives) if (message[other] !== undefined) delete message[other];
 }
 
 function toBigInt(long: { readonly low: number; readonly high: number } | number): bigint {

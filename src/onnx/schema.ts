@@ -204,6 +204,8 @@ export interface CompiledField extends Field {
   readonly name: string;
   /** The message kind it holds, undefined for scalars. */
   readonly message: MessageName | undefined;
+  /** Names of the fields that this one, when read, puts out of place. */
+  readonly alternatives: readonly string[];
 }
 interface CompiledMessage {
   readonly byId: readonly (CompiledField | undefined)[];
@@ -214,9 +216,11 @@ interface CompiledMessage {
 const compiled = new Map<string, CompiledMessage>();
 for (const [name, fields] of Object.entries<Record<string, Field>>(schema)) {
   const byId: (CompiledField | undefined)[] = [];
+  const choices = Object.entries(fields).flatMap(([fieldName, field]) => (field.oneof ? [fieldName] : []));
   for (const [fieldName, field] of Object.entries(fields)) {
+    const alternatives = field.oneof ? choices.filter((other) => other !== fieldName) : [];
     const message = Object.hasOwn(schema, field.kind) ? (field.kind as MessageName) : undefined;
-    byId[field.id] = { ...field, name: fieldName, message };
+    byId[field.id] = { ...field, name: fieldName, message, alternatives };
   }
   compiled.set(name, { byId, ordered: byId.filter((field) => field !== undefined) });
 }

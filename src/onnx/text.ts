@@ -32,6 +32,11 @@ export function printable(text: string): string {
   return line.length <= 800 ? line : `${line.slice(0, 400)} … ${line.slice(-300)}`;
 }
 
+/** Bytes that `encodeText` makes of it. */
+export function textSize(text: string): number {
+  return loneSurrogate.test(text) ? encodeEscaped(text).byteLength : Buffer.byteLength(text);
+}
+
 function decodeEscaped(bytes: Buffer, start: number, end: number): string {
   const pieces: string[] = [];
   for (let at = start; at < end; ) {

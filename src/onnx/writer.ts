@@ -1,7 +1,7 @@
 import { bug } from '../errors.ts';
 import type { RawMessage } from './message.ts';
 import { type Bytes, type CompiledField, compiledMessage, type Payload } from './schema.ts';
-import { encodeText } from './text.ts';
+import { encodeText, textSize } from './text.ts';
 
 /** An encoded message: small fields gathered in buffers, large data as views of where it lies or as pieces to come. */
 export interface Encoded {
@@ -18,10 +18,10 @@ const bufferSize = 65536;
  * those bytes. Everything else is written in ascending field order, numbers unpacked, unknown fields last.
  */
 export function writeMessage(message: RawMessage): Encoded {
-  const sizes = new Map<RawMessage, number>();
+  const sizes: number[] = [];
   const byteLength = measure(message, sizes);
-  const sink = new Sink();
-  emit(message, sizes, sink);
+  const sink = new Sink(sizes);
+  emitMessage(message, sink);
   return { byteLength, parts: sink.finish() };
 }
 
@@ -64,10 +64,10 @@ export function joined(encoded: Encoded): Uint8Array {
   return all;
 }
 
-function measure(message: RawMessage, sizes: Map<RawMessage, number>): number {
+/** Size of the message. `sizes` gets that of every message written field by field, in the order of writing. */
+function measure(message: RawMessage, sizes: number[]): number {
   if (message.$source) return message.$end - message.$start;
-  const known = sizes.get(message);
-  if (known !== undefined) return known;
+  const slot = sizes.push(0) - 1;
   let size = 0;
   for (const field of compiledMessage(message.$name).ordered) {
     const value = valueOf(message, field);
@@ -78,11 +78,17 @@ function measure(message: RawMessage, sizes: Map<RawMessage, number>): number {
     else for (const item of value as unknown[]) size += tag + sizeOf(field, item, sizes);
   }
   for (const run of message.$unknown ?? []) size += run.byteLength;
-  sizes.set(message, size);
+  sizes[slot] = size;
   return size;
 }
 
-function emit(message: RawMessage, sizes: Map<RawMessage, number>, sink: Sink): void {
+/** @param id of the field that holds the message; undefined for the outermost, which has no tag */
+function emitMessage(message: RawMessage, sink: Sink, id?: number): void {
+  const size = message.$source ? message.$end - message.$start : sink.nextSize();
+  if (id !== undefined) {
+    sink.varint(id * 8 + 2);
+    sink.varint(size);
+  }
   if (message.$source) {
     sink.bytes(message.$source.subarray(message.$start, message.$end));
     return;
@@ -90,9 +96,9 @@ function emit(message: RawMessage, sizes: Map<RawMessage, number>, sink: Sink): 
   for (const field of compiledMessage(message.$name).ordered) {
     const value = valueOf(message, field);
     if (value === undefined) continue;
-    if (!field.repeated) emitField(field, value, sizes, sink);
+    if (!field.repeated) emitField(field, value, sink);
     else if (field.kind === 'encoded') for (const run of value as Uint8Array[]) sink.bytes(run);
-    else for (const item of value as unknown[]) emitField(field, item, sizes, sink);
+    else for (const item of value as unknown[]) emitField(field, item, sink);
   }
   for (const run of message.$unknown ?? []) sink.bytes(run);
 }
@@ -101,7 +107,7 @@ function valueOf(message: RawMessage, field: CompiledField): unknown {
   return (message as unknown as Record<string, unknown>)[field.name];
 }
 
-function sizeOf(field: CompiledField, value: unknown, sizes: Map<RawMessage, number>): number {
+function sizeOf(field: CompiledField, value: unknown, sizes: number[]): number {
   if (field.message) return prefixed(measure(value as RawMessage, sizes));
   switch (field.kind) {
     case 'int32':
@@ -110,17 +116,15 @@ function sizeOf(field: CompiledField, value: unknown, sizes: Map<RawMessage, num
     case 'float':
       return 4;
     case 'string':
-      return prefixed(encodeText(value as string).byteLength);
+      return prefixed(textSize(value as string));
     default:
       return prefixed((value as Bytes).byteLength);
   }
 }
 
-function emitField(field: CompiledField, value: unknown, sizes: Map<RawMessage, number>, sink: Sink): void {
+function emitField(field: CompiledField, value: unknown, sink: Sink): void {
   if (field.message) {
-    sink.varint(field.id * 8 + 2);
-    sink.varint(measure(value as RawMessage, sizes));
-    emit(value as RawMessage, sizes, sink);
+    emitMessage(value as RawMessage, sink, field.id);
     return;
   }
   switch (field.kind) {
@@ -164,6 +168,16 @@ class Sink {
   #buffer = new Uint8Array(bufferSize);
   #start = 0;
   #at = 0;
+  readonly #sizes: readonly number[];
+  #measured = 0;
+
+  constructor(sizes: readonly number[]) {
+    this.#sizes = sizes;
+  }
+  /** Size of the next message that is written field by field. */
+  nextSize(): number {
+    return this.#sizes[this.#measured++] ?? bug('a message was written that was not measured');
+  }
 
   varint(value: number): void {
     this.#room(10);

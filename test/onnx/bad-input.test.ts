@@ -186,8 +186,18 @@ describe('limits, each by its name', () => {
   test('a file of millions of empty nodes stays bounded', () => {
     refuse(wrap(new Uint8Array(5_000_000).map((_, i) => (i % 2 === 0 ? 0x0a : 0))), 'nodes');
   });
-  test('list elements', () => {
-    refuse(wrap(field(1, field(5, field(8, new Uint8Array(5000))))), 'listElements', 1000);
+  test('numbers and strings in lists', () => {
+    refuse(wrap(field(1, field(5, field(8, new Uint8Array(5000))))), 'numbers', 1000);
+    refuse(
+      wrap(
+        field(
+          1,
+          new Uint8Array(4000).map((_, i) => (i % 2 === 0 ? 0x0a : 0)),
+        ),
+      ),
+      'strings',
+      1000,
+    );
   });
   test('runs of unknown fields', () => {
     const scattered = new Uint8Array(4000);

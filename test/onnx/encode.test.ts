@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { float, floats, ints, strings, tensor } from '../../src/ir/attr.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { Graph, Model, type Node } from '../../src/ir/graph.ts';
-import { computedTensor, stringTensor, tensorOf } from '../../src/ir/tensor.ts';
+import { computedTensor, stringTensor, tensorFromBytes, tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType, type ValueType } from '../../src/ir/types.ts';
 import { decodeModel } from '../../src/onnx/decode.ts';
 import { encodeModel, encodeParts } from '../../src/onnx/encode.ts';
@@ -182,6 +182,20 @@ describe('models made from nothing', () => {
     const [big] = back.graph.initializers;
     expect([big?.initializer?.byteLength, big?.initializer?.bytes()[99_999]]).toEqual([100_000, 3]);
   });
+});
+
+test('packed 4-bit weights mean the same to ONNX Runtime', async () => {
+  const graph = new Graph('int4');
+  // Low half first: 1, -2, 7, -8, 3
+  const packed = tensorFromBytes('int4', [5], Uint8Array.of(0xe1, 0x87, 0x03));
+  const weight = graph.addInitializer('w', packed);
+  const scale = graph.addInitializer('s', tensorOf('float32', [], [0.5]));
+  const node = graph.append('DequantizeLinear', { inputs: [weight, scale], types: [tensorType('float32', [5])] });
+  graph.addOutput(node.output());
+  const session = await InferenceSession.create(encodeModel(new Model(graph, 21, 10)));
+  const results = await session.run({});
+  await session.release();
+  expect([...(results[node.output().name]?.data as Float32Array)]).toEqual([0.5, -1, 3.5, -4, 1.5]);
 });
 
 describe.skipIf(!haveSharedModels)('real models', () => {

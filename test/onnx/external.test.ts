@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   linkSync,
   mkdirSync,
@@ -155,6 +156,16 @@ describe('data files are refused, with the tensor and the reason', () => {
     await expect(loadModel(write({ location: 'a' }, { location: 'b' }), { limits })).rejects.toThrow(
       /limit "externalFiles"/,
     );
+  });
+
+  test('a file with another checksum, where checksums are asked for', async () => {
+    writeFileSync(join(dir, 'w.bin'), data);
+    const checksum = createHash('sha1').update(data).digest('hex');
+    const right = await loadModel(write({ location: 'w.bin', offset: '0', checksum }), { checksums: true });
+    expect(numbers(tensors(right)[0])).toEqual([1, 2]);
+    const wrong = write({ location: 'w.bin', offset: '0', checksum: '0'.repeat(40) });
+    await expect(loadModel(wrong, { checksums: true })).rejects.toMatchObject({ code: 'external-data-checksum' });
+    expect(numbers(tensors(await loadModel(wrong))[0])).toEqual([1, 2]);
   });
 
   test('a model given as bytes has no folder: its data is missing when asked for, not before', () => {
