@@ -138,8 +138,10 @@ class Run {
       this.applied++;
       this.#lastRule = rule.id;
       this.#misses.get(node)?.delete(rule.id);
-      const [first = node] = edit.inserted;
-      this.#trace.applied(rule.id, node.removed && !first.removed ? first : node, applied?.detail ?? edit.provenance);
+      // The node that took over the name is the one a reader knows; else the first that came in its place.
+      const heir =
+        edit.inserted.find((made) => made.name !== '' && made.name === node.name) ?? edit.inserted[0] ?? node;
+      this.#trace.applied(rule.id, node.removed && !heir.removed ? heir : node, applied?.detail ?? edit.provenance);
       for (const near of [...around.nodes, ...edit.inserted]) again.add(near);
       for (const value of [...around.values, ...edit.inserted.flatMap((made) => made.outputs)]) {
         if (value) for (const near of nodesAt(value)) again.add(near);
