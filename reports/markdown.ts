@@ -1,11 +1,11 @@
 /** For pull requests and job summaries: GitHub-flavoured, nothing in it that a name in a model could turn into markup. */
 
 import { formatMs } from '../src/messages.ts';
-import { baseOf, downloadBytes, groupBy, measuredProviders, ratio } from '../src/report/facts.ts';
+import { baseOf, downloadBytes, groupBy, isSynthetic, measuredProviders, ratio } from '../src/report/facts.ts';
 import type { Report, VariantResult } from '../src/report/report.ts';
 import type { Reporter } from '../src/report/reporter.ts';
 import { type SummaryRow, summarize } from '../src/report/summary.ts';
-import { formatDrop, formatPart, formatSize, ratioWords, sentence } from '../src/report/words.ts';
+import { formatDrop, formatPart, formatSize, judgementSentence, ratioWords, sentence } from '../src/report/words.ts';
 
 export const markdown: Reporter = {
   id: 'md',
@@ -15,7 +15,9 @@ export const markdown: Reporter = {
     const [verdict = 'Nothing can be recommended.', ...rest] = sentences;
     const blocks = [
       `## mlpack: ${text(verdict)}`,
-      ...rest.map(text),
+      ...rest.map((one) =>
+        isSynthetic(report) && one === judgementSentence(report) ? `> [!WARNING]\n> ${text(one)}` : text(one),
+      ),
       variantTable(report, rows, provider),
       ...otherProviders(report),
       rejections(report),
@@ -92,7 +94,8 @@ function details(report: Report): string {
   const lines = reasons.map(({ text: why, members }) => `- ×${members.length} ${text(sentence(clip(why)))}`);
   return [
     '<details><summary>What was left alone, and how to do it again</summary>',
-    ...(lines.length > 0 ? [lines.join('\n')] : []),
+    ...(lines.length > 0 ? [`**Left alone**\n\n${lines.join('\n')}`] : []),
+    '**Again**',
     [
       `- command: ${code(command)}`,
       `- seed ${seed}, mlpack ${text(report.tool.version)}, ONNX Runtime ${text(host.ort)}, Node ${text(host.node)}`,
@@ -104,7 +107,9 @@ function details(report: Report): string {
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  // A bar ends a cell even within a code span.
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replace(/(?<!\\)\|/g, '\\|')).join(' | ')} |`;
   const rule = head.map((_, index) => (index === 0 || index === head.length - 1 ? '---' : '--:'));
   return [line(head), line(rule), ...rows.map(line)].join('\n');
 }
@@ -120,12 +125,13 @@ function text(value: string): string {
   return flat(value)
     .replace(/[\\`*_{}[\]<>|~&]/g, (character) => (character === '&' ? '&amp;' : `\\${character}`))
     .replace(/[@#](?=[\w-])/g, '$&<!-- -->')
+    .replace(/^[-+#=]/, '\\$&')
     .replace(/\b(https?|www)(:\/\/|\.)/gi, '$1<!-- -->$2');
 }
 
 /** A code span; fenced by more backticks than are in it. */
 function code(value: string): string {
-  const content = flat(clip(value)).replaceAll('|', '\\|');
+  const content = flat(clip(value));
   if (content === '') return '–';
   const longest = Math.max(0, ...[...content.matchAll(/`+/g)].map(([run]) => run.length));
   const fence = '`'.repeat(longest + 1);

@@ -1,19 +1,25 @@
+import { escapeText } from './escape.ts';
+
 /**
  * Keeps the page small however large the model is: a report of a model with 100,000 nodes has as many reasons. What is
  * left out is counted on the page, and whole in report.json.
  */
 export interface Budget {
-  /** As many of the items as may still be shown, at most `most`. */
-  take<T>(items: readonly T[], most: number): readonly T[];
+  /** True, and the bytes are spent, when `text` with its markup still fits. */
+  fits(text: string): boolean;
 }
 
-export function createBudget(items: number): Budget {
-  let left = items;
+/** Bytes of markup around a name or a sentence, about. */
+const markup = 100;
+
+export function createBudget(bytes: number): Budget {
+  let left = bytes;
   return {
-    take(list, most) {
-      const taken = list.slice(0, Math.max(0, Math.min(most, left)));
-      left -= taken.length;
-      return taken;
+    fits(text) {
+      const cost = Buffer.byteLength(escapeText(text)) + markup;
+      if (cost > left) return false;
+      left -= cost;
+      return true;
     },
   };
 }

@@ -17,7 +17,7 @@ export type Kind = VariantResult['verdict'] | 'base';
 /** Base is what all others are compared with, whatever its verdict. */
 export const kindOf = (variant: VariantResult): Kind => (variant.name === 'base' ? 'base' : variant.verdict);
 
-const nameLength = 120;
+export const nameLength = 120;
 
 /** A name out of a model or a path: code, kept apart from the direction of the text around it. */
 export const code = (name: string): Html => html`<code><bdi>${shorten(name, nameLength)}</bdi></code>`;

@@ -3,7 +3,7 @@ import { groupBy } from '../../src/report/facts.ts';
 import { sentence } from '../../src/report/words.ts';
 import { type Budget, shorten } from './budget.ts';
 import { type Html, html } from './escape.ts';
-import { chip, code, plural } from './parts.ts';
+import { chip, code, nameLength, plural } from './parts.ts';
 
 export interface Reason {
   readonly node: string;
@@ -20,23 +20,27 @@ const sentenceLength = 320;
 
 export function reasonList(reasons: readonly Reason[], budget: Budget): Html {
   const groups = groupBy(reasons, (reason) => `${reason.why}\0${reason.label}`);
-  const shown = budget.take(groups, groupsShown);
-  const items = shown.map(({ members }) => reasonItem(members, budget));
-  const left = groups.length - shown.length;
+  const items: Html[] = [];
+  for (const { members } of groups.slice(0, groupsShown)) {
+    const text = sentence(shorten(members[0]?.why ?? '', sentenceLength));
+    if (!budget.fits(text)) break;
+    items.push(reasonItem(text, members, budget));
+  }
+  const left = groups.length - items.length;
   return html`<ul class="reasons">${items}${left > 0 && html`<li class="rest">${plural(left, 'more reason')} in <code>report.json</code>.</li>`}</ul>`;
 }
 
-function reasonItem(members: readonly Reason[], budget: Budget): Html {
-  const [first] = members;
-  const names = budget.take(
-    members.map((member) => member.node),
-    namesShown,
-  );
+function reasonItem(text: string, members: readonly Reason[], budget: Budget): Html {
+  const names: Html[] = [];
+  for (const { node } of members.slice(0, namesShown)) {
+    const name = shorten(node, nameLength);
+    if (!budget.fits(name)) break;
+    names.push(html`${code(name)} `);
+  }
   const left = members.length - names.length;
-  const list = html`<span class="nodes">${names.map((name) => html`${code(name)} `)}${left > 0 && html`<span class="rest">and ${left} more</span>`}</span>`;
-  return html`<li class="reason"><span class="times" aria-label="${plural(members.length, 'node')}">×${members.length}</span><div><p>${sentence(shorten(first?.why ?? '', sentenceLength))} ${chip(first?.label)}</p>${
-    names.length <= namesOpen
-      ? list
-      : html`<details><summary>${plural(members.length, 'node')}</summary>${list}</details>`
+  const list = html`<span class="nodes">${names}${left > 0 && html`<span class="rest">and ${left} more</span>`}</span>`;
+  const all = plural(members.length, 'node');
+  return html`<li class="reason"><span class="times" aria-label="${all}">×${members.length}</span><div><p>${text} ${chip(members[0]?.label)}</p>${
+    names.length <= namesOpen ? list : html`<details><summary>${all}</summary>${list}</details>`
   }</div></li>`;
 }

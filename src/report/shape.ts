@@ -192,7 +192,11 @@ export const reportShape = object('What mlpack did to a model, what it measured,
   }),
 });
 
-/** JSON Schema of report.json, shipped as reports/report.schema.json (a test keeps the two equal). */
+/**
+ * JSON Schema of report.json, shipped as reports/report.schema.json; a test keeps the two equal. After a change here, build and write it:
+ * `node --input-type=module -e "import fs from 'node:fs'; import { reportJsonSchema } from './dist/src/report/shape.js';
+ * fs.writeFileSync('reports/report.schema.json', JSON.stringify(reportJsonSchema))" && npx biome format --write reports`.
+ */
 export const reportJsonSchema: JsonSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   $id: `urn:${reportSchema.replace('/', ':').replace('.', ':')}`,

@@ -74,7 +74,7 @@ function ioTable({ input }: Report): Html {
 
 function shapeText(shape: IoInfo['shape']): string {
   if (shape === null) return 'unknown';
-  return `[${shape.map((dim) => (dim === null ? '?' : shorten(String(dim), 40))).join(', ')}]`;
+  return shorten(`[${shape.map((dim) => dim ?? '?').join(', ')}]`, 160);
 }
 
 export function machine({ host }: Report): Section {
@@ -108,7 +108,7 @@ export function reproduce(report: Report): Section {
     id: 'reproduce',
     title: 'Do it again',
     lede: 'The same command and seed on the same file give the same files, byte for byte. Times are measured anew.',
-    body: html`${command(report.command)}${facts([
+    body: html`${command(shorten(report.command, 4000))}${facts([
       ['mlpack', report.tool.version],
       ['Seed', String(report.seed)],
       ['Made at', html`<time datetime="${report.createdAt}">${report.createdAt}</time>`],

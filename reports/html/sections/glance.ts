@@ -10,6 +10,7 @@ import {
   ratioWords,
   sqnrWords,
 } from '../../../src/report/words.ts';
+import { shorten } from '../budget.ts';
 import { type Bar, barList } from '../charts/bars.ts';
 import { frontOf, type ParetoPoint, paretoChart } from '../charts/pareto.ts';
 import { type Html, html } from '../escape.ts';
@@ -45,7 +46,7 @@ function paretoPoints(report: Report, base: VariantResult | undefined, provider:
     const kind = kindOf(variant);
     const note = hasAccuracy(variant) ? formatMetric(variant.accuracy.metric, variant.accuracy.value) : '';
     const tip = [
-      `${variant.name} (${kind})`,
+      `${shorten(variant.name, 48)} (${kind})`,
       `download ${formatSize(downloadBytes(variant))}, ${formatPart(size)} of base`,
       `latency ${formatMs(latency.p50)}, ×${ratioWords(latency)} of base`,
       ...(hasAccuracy(variant) ? [`${variant.accuracy.metric} ${note}`] : []),

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { formatMs } from '../../../src/messages.ts';
 import type { Report, StepResult, VariantResult } from '../../../src/report/report.ts';
 import { type Budget, shorten } from '../budget.ts';
@@ -24,8 +25,7 @@ export function steps(report: Report, budget: Budget): Section | undefined {
 /** Steps that an earlier variant told in full are only named. */
 function recipe(variant: VariantResult, told: Map<string, string>, budget: Budget): Html {
   const items = variant.steps.map((step) => {
-    const { ms: _, ...same } = step;
-    const key = JSON.stringify(same);
+    const key = digest(step);
     const first = told.get(key);
     if (first !== undefined)
       return html`<li class="step told"><h4><code>${step.pass}</code></h4><span class="soft">as in ${variantName(first)}</span></li>`;
@@ -33,6 +33,13 @@ function recipe(variant: VariantResult, told: Map<string, string>, budget: Budge
     return stepItem(step, budget);
   });
   return html`<article class="recipe"><h3>${variantName(variant.name)} ${badge(variant)}</h3><ol class="steps">${items}</ol></article>`;
+}
+
+/** The same for steps that did the same, whatever time they took. */
+function digest({ ms: _, skipped, ...step }: StepResult): string {
+  const hash = createHash('sha256').update(JSON.stringify(step));
+  for (const { rule, node, why } of skipped) hash.update(`\0${rule}\0${node}\0${why}`);
+  return hash.digest('hex');
 }
 
 function stepItem(step: StepResult, budget: Budget): Html {

@@ -48,7 +48,7 @@ function cells(
     isBase || typeof own !== 'number' ? '' : formatPart(ratio(own, whole));
   const { accuracy } = variant;
   return [
-    html`<th scope="row" role="rowheader">${variantName(variant.name)}${badge(variant)}</th>`,
+    html`<th scope="row" role="rowheader">${variantName(variant.name)} ${badge(variant)}</th>`,
     cell(1, formatSize(variant.bytes), part(variant.bytes, base?.bytes)),
     cell(2, formatSize(downloadBytes(variant)), part(downloadBytes(variant), downloadBytes(base))),
     providers.map((provider, index) => {
@@ -68,8 +68,8 @@ function cells(
 }
 
 function why(variant: VariantResult): Html {
-  const reasons = variant.reasons.map((reason) => html`<li>${sentence(shorten(reason, 600))}</li>`);
-  return html`${reasons.length > 0 && html`<ul class="why-list">${reasons}</ul>`}<details class="more"><summary>All figures<span class="sr"> of ${variant.name}</span></summary>${figures(variant)}</details>`;
+  const reasons = variant.reasons.slice(0, 12).map((reason) => html`<li>${sentence(shorten(reason, 500))}</li>`);
+  return html`${reasons.length > 0 && html`<ul class="why-list">${reasons}</ul>`}<details class="more"><summary>All figures<span class="sr"> of ${shorten(variant.name, 48)}</span></summary>${figures(variant)}</details>`;
 }
 
 function figures(variant: VariantResult): Html {

@@ -75,7 +75,6 @@ tbody th{font-weight:500}
 .variants tbody tr:first-child>:first-child{box-shadow:inset 3px 0 var(--kf);padding-left:.9rem}
 .variants thead th:first-child{padding-left:.9rem}
 .variants .why td{padding:0 0 .9rem .9rem;box-shadow:inset 3px 0 var(--kf)}
-.variants tbody th .badge{margin-left:.5rem}
 .variants td b{display:block;font-weight:600;white-space:nowrap}
 .variants td small{color:var(--soft);white-space:nowrap}
 .variants tbody th{max-width:17rem}
