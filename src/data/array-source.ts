@@ -48,7 +48,9 @@ class ArraySource implements Source {
         `${evaluation.path} holds a single number; one row for each sample is needed.`,
       );
     const row = evaluation.shape.slice(1);
-    if (calibration && calibration.shape.slice(1).join() !== row.join()) {
+    // Padding is trimmed away: files may be padded to different lengths then.
+    const compared = spec.trim && !spec.shape ? 2 : 1;
+    if (calibration && calibration.shape.slice(compared).join() !== evaluation.shape.slice(compared).join()) {
       throw new UserError(
         'dataset-shape',
         `${calibration.path} has rows of shape [${calibration.shape.slice(1).join(', ')}], but ${evaluation.path} has [${row.join(', ')}].`,
@@ -79,7 +81,8 @@ class ArraySource implements Source {
     const file = this.#files[split];
     if (!file) throw new UserError('dataset-split', `Input "${this.#name}" has no ${split} file.`);
     const { layout, trim, scale, bias, axis, dropBatch } = this.#spec;
-    let tensor = reshape(await readRows(file, indices), [indices.length, ...this.#stored]);
+    const stored = this.#spec.shape ?? file.shape.slice(1);
+    let tensor = reshape(await readRows(file, indices), [indices.length, ...stored]);
     if (layout === 'NHWC') tensor = channelsFirst(tensor);
     if (length !== undefined) tensor = cut(tensor, length);
     else if (trim && 'pad' in trim) tensor = cut(tensor, longest(tensor, trim.pad));

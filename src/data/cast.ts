@@ -18,9 +18,9 @@ export type Numbers =
 export function numbersOf(tensor: Tensor): Numbers {
   switch (tensor.dtype) {
     case 'int64':
-      return Float64Array.from(typedArray(tensor, 'int64'), Number);
+      return fromBigInts(typedArray(tensor, 'int64'));
     case 'uint64':
-      return Float64Array.from(typedArray(tensor, 'uint64'), Number);
+      return fromBigInts(typedArray(tensor, 'uint64'));
     case 'float16':
       return f16ToF32(typedArray(tensor, 'float16'));
     case 'float32':
@@ -42,11 +42,11 @@ export function numbersOf(tensor: Tensor): Numbers {
 export function tensorOfNumbers(dtype: DType, shape: readonly number[], values: Numbers): Tensor {
   switch (dtype) {
     case 'int64':
-      return tensorFrom(dtype, shape, BigInt64Array.from(values, toBigInt));
+      return tensorFrom(dtype, shape, toBigInts(values, new BigInt64Array(values.length)));
     case 'uint64':
-      return tensorFrom(dtype, shape, BigUint64Array.from(values, toBigInt));
+      return tensorFrom(dtype, shape, toBigInts(values, new BigUint64Array(values.length)));
     case 'float16':
-      return tensorFrom(dtype, shape, f32ToF16(values instanceof Float32Array ? values : Float32Array.from(values)));
+      return tensorFrom(dtype, shape, f32ToF16(values instanceof Float32Array ? values : new Float32Array(values)));
     case 'bool':
       return tensorFrom(
         dtype,
@@ -54,21 +54,21 @@ export function tensorOfNumbers(dtype: DType, shape: readonly number[], values: 
         Uint8Array.from(values, (value) => (value === 0 ? 0 : 1)),
       );
     case 'float32':
-      return tensorFrom(dtype, shape, values instanceof Float32Array ? values : Float32Array.from(values));
+      return tensorFrom(dtype, shape, values instanceof Float32Array ? values : new Float32Array(values));
     case 'float64':
-      return tensorFrom(dtype, shape, Float64Array.from(values));
+      return tensorFrom(dtype, shape, new Float64Array(values));
     case 'int8':
-      return tensorFrom(dtype, shape, Int8Array.from(values));
+      return tensorFrom(dtype, shape, new Int8Array(values));
     case 'uint8':
-      return tensorFrom(dtype, shape, Uint8Array.from(values));
+      return tensorFrom(dtype, shape, new Uint8Array(values));
     case 'int16':
-      return tensorFrom(dtype, shape, Int16Array.from(values));
+      return tensorFrom(dtype, shape, new Int16Array(values));
     case 'uint16':
-      return tensorFrom(dtype, shape, Uint16Array.from(values));
+      return tensorFrom(dtype, shape, new Uint16Array(values));
     case 'int32':
-      return tensorFrom(dtype, shape, Int32Array.from(values));
+      return tensorFrom(dtype, shape, new Int32Array(values));
     case 'uint32':
-      return tensorFrom(dtype, shape, Uint32Array.from(values));
+      return tensorFrom(dtype, shape, new Uint32Array(values));
     default:
       return bug(`cannot make a tensor of type ${dtype} from numbers`);
   }
@@ -111,7 +111,7 @@ export function affine(
   axis: number,
 ): Tensor {
   const source = numbersOf(tensor);
-  const result = new Float64Array(source.length);
+  const result = dtype === 'float32' ? new Float32Array(source.length) : new Float64Array(source.length);
   const channels = Math.max(scale.length, bias.length);
   const inner = channels === 1 ? source.length : elementCount(tensor.shape.slice(axis + 1));
   for (let start = 0, channel = 0; start < source.length; start += inner, channel = (channel + 1) % channels) {
@@ -123,6 +123,15 @@ export function affine(
   return tensorOfNumbers(dtype, tensor.shape, result);
 }
 
-function toBigInt(value: number): bigint {
-  return BigInt(Math.trunc(value));
+// Plain loops: `from` with a mapping function goes through the iterator protocol and is many times slower.
+
+function fromBigInts(values: BigInt64Array | BigUint64Array): Float64Array {
+  const numbers = new Float64Array(values.length);
+  for (let at = 0; at < values.length; at++) numbers[at] = Number(values[at]);
+  return numbers;
+}
+
+function toBigInts<T extends BigInt64Array | BigUint64Array>(values: Numbers, target: T): T {
+  for (let at = 0; at < values.length; at++) target[at] = BigInt(Math.trunc(values[at] as number));
+  return target;
 }

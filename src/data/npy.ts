@@ -31,6 +31,7 @@ interface Header {
 }
 
 const maxHeader = 1 << 20;
+const readAheadBytes = 1 << 20;
 
 /** @throws UserError when it is no .npy file, of a type that is no tensor (objects, records), or cut short. */
 export async function openNpy(path: string): Promise<Npy> {
@@ -68,6 +69,9 @@ class NpyFile implements Npy {
   readonly shape: readonly number[];
   readonly #file: FileHandle;
   readonly #header: Header;
+  /** The rows read last, and the row behind the last one that was asked for. */
+  #block = { first: 0, count: 0, bytes: new Uint8Array(0) };
+  #next = 0;
 
   constructor(path: string, file: FileHandle, header: Header) {
     this.path = path;
@@ -78,23 +82,42 @@ class NpyFile implements Npy {
   }
 
   async rows(first: number, count: number): Promise<Tensor> {
-    const { shape, width, fortran, bigEndian, text } = this.#header;
+    const { shape, width, bigEndian, text } = this.#header;
     const total = shape[0] ?? 1;
     if (first < 0 || count < 0 || first + count > total) {
-      throw new UserError(
-        'npy-rows',
-        `${this.path} has ${total} rows; rows ${first} to ${first + count - 1} were asked for.`,
-      );
+      const last = first + count - 1;
+      throw new UserError('npy-rows', `${this.path} has ${total} rows; rows ${first} to ${last} were asked for.`);
     }
-    const inner = elementCount(shape.slice(1));
-    const bytes =
-      fortran && shape.length > 1
-        ? await this.#fortranRows(first, count, inner)
-        : await this.#read(first * inner * width, count * inner * width);
+    const bytes = await this.#buffered(first, count);
     const rowShape = shape.length === 0 ? [] : [count, ...shape.slice(1)];
     if (text) return stringTensor(rowShape, splitText(bytes, width, text, bigEndian));
-    if (bigEndian) swapBytes(bytes, dtypeBits(this.dtype) / 8);
     return tensorFromBytes(this.dtype, rowShape, bytes);
+  }
+
+  /** Small reads one behind the other are served from a block read ahead. */
+  async #buffered(first: number, count: number): Promise<Uint8Array> {
+    const { shape, width } = this.#header;
+    const rowBytes = elementCount(shape.slice(1)) * width;
+    const sequential = first === this.#next;
+    this.#next = first + count;
+    if (first < this.#block.first || first + count > this.#block.first + this.#block.count) {
+      const ahead = sequential ? Math.floor(readAheadBytes / Math.max(rowBytes, 1)) : 0;
+      const rows = Math.min((shape[0] ?? 1) - first, Math.max(count, ahead));
+      this.#block = { first, count: rows, bytes: await this.#load(first, rows, rowBytes) };
+    }
+    const start = (first - this.#block.first) * rowBytes;
+    return this.#block.bytes.subarray(start, start + count * rowBytes);
+  }
+
+  /** Row-major and, apart from text, little-endian. */
+  async #load(first: number, count: number, rowBytes: number): Promise<Uint8Array> {
+    const { shape, fortran, bigEndian, text } = this.#header;
+    const columns = fortran && shape.length > 1;
+    const bytes = columns
+      ? await this.#fortranRows(first, count)
+      : await this.#read(first * rowBytes, count * rowBytes);
+    if (bigEndian && !text) swapBytes(bytes, dtypeBits(this.dtype) / 8);
+    return bytes;
   }
 
   close(): Promise<void> {
@@ -105,8 +128,9 @@ class NpyFile implements Npy {
    * Column-major files keep the rows of one column together: element (i, j₁, j₂, …) stands at i + N·(j₁ + d₁·(j₂ + …)).
    * One read per column, so memory stays bounded by the rows asked for.
    */
-  async #fortranRows(first: number, count: number, inner: number): Promise<Uint8Array> {
+  async #fortranRows(first: number, count: number): Promise<Uint8Array> {
     const { shape, width } = this.#header;
+    const inner = elementCount(shape.slice(1));
     const total = shape[0] ?? 1;
     const rest = shape.slice(1);
     const rows = new Uint8Array(count * inner * width);

@@ -33,6 +33,8 @@ export interface BuildOptions {
 interface Prefix {
   readonly model: Model;
   readonly steps: readonly StepTrace[];
+  /** The steps that changed something: two variants with the same ones are the same file. */
+  readonly effect: string;
 }
 
 /**
@@ -44,23 +46,25 @@ export async function buildVariants(
   plans: readonly VariantPlan[],
   options: BuildOptions,
 ): Promise<Built[]> {
-  const prefixes = new Map<string, Prefix>([['', { model: base, steps: [] }]]);
+  const prefixes = new Map<string, Prefix>([['', { model: base, steps: [], effect: '' }]]);
   const built: Built[] = [];
-  for (const plan of plans) built.push(await buildOne(plan, prefixes, built, options));
+  const made = new Map<string, string>();
+  for (const plan of plans) built.push(await buildOne(plan, prefixes, made, options));
   return built;
 }
 
 async function buildOne(
   plan: VariantPlan,
   prefixes: Map<string, Prefix>,
-  before: readonly Built[],
+  made: Map<string, string>,
   options: BuildOptions,
 ): Promise<Built> {
   let key = '';
   let at: Prefix = prefixes.get(key) as Prefix;
   try {
     for (const step of plan.steps) {
-      key += `${step.pass.id}${JSON.stringify(step.options)};`;
+      const own = `${step.pass.id}${JSON.stringify(step.options)};`;
+      key += own;
       const known = prefixes.get(key);
       if (known) {
         at = known;
@@ -71,7 +75,8 @@ async function buildOne(
         context: options.context,
         onStep: () => options.onStep(plan.name, step),
       });
-      at = { model, steps: [...at.steps, ...traces] };
+      const changed = traces.some((trace) => trace.changed);
+      at = { model, steps: [...at.steps, ...traces], effect: changed ? at.effect + own : at.effect };
       prefixes.set(key, at);
     }
   } catch (error) {
@@ -83,10 +88,9 @@ async function buildOne(
     const why = error instanceof Error ? error.message : String(error);
     return { ...nothing(plan, at), blockers: [`could not be built: ${why}`] };
   }
-  const own = at.steps.at(-1);
-  if (plan.steps.length > 0 && own && !own.changed) {
-    return { ...nothing(plan, at), blockers: [unchangedReason(own, before)] };
-  }
+  const twin = made.get(at.effect);
+  if (twin !== undefined) return { ...nothing(plan, at), blockers: [twinReason(at.steps.at(-1), twin)] };
+  made.set(at.effect, plan.name);
   const path = join(options.folder, plan.name, 'model.onnx');
   await mkdir(dirname(path), { recursive: true });
   const saved = await saveModel(at.model, path, {});
@@ -120,11 +124,11 @@ function nothing(plan: VariantPlan, at: Prefix): Built {
   };
 }
 
-/** `quantize-dynamic changed nothing: …` with the reason most nodes had. */
-function unchangedReason(step: StepTrace, before: readonly Built[]): string {
+/** `quantize-dynamic changed nothing (the file would equal fp32): ` and the reason that most nodes had. */
+function twinReason(last: StepTrace | undefined, twin: string): string {
+  if (!last) return `the same as ${twin}`;
   const counts = new Map<string, number>();
-  for (const { why } of step.skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
+  for (const { why } of last.skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
   const [most] = [...counts].sort(([, a], [, b]) => b - a);
-  const same = before.length > 0 ? '; the file would equal another variant' : '';
-  return most ? `${step.pass} changed nothing: ${most[0]}` : `${step.pass} found nothing to change${same}`;
+  return `${last.pass} changed nothing, the file would equal ${twin}${most ? `: ${most[0]}` : ''}`;
 }
