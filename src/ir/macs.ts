@@ -155,7 +155,7 @@ const einsum: Count = (shapes) => {
   const extents = new Map<string, Dim>();
   for (const [index, term] of (equation.split('->')[0] ?? '').split(',').entries()) {
     const shape = shapes.input(index);
-    for (const [at, letter] of [...term].entries()) extents.set(letter, shape?.[at]);
+    for (const [at, letter] of Array.from(term).entries()) extents.set(letter, shape?.[at]);
   }
   const products = (equation.split('->')[0] ?? '').split(',').length - 1;
   return mulDims(productDims(extents.values()), products);

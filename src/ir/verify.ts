@@ -32,7 +32,7 @@ export interface VerifyContext {
   readonly functions: ReadonlyMap<string, ReadonlySet<string>>;
   readonly fn: LocalFunction | undefined;
   readonly opsets: ReadonlyMap<string, number>;
-  report(code: Problem['code'], where: string, message: string): void;
+  readonly report: (code: Problem['code'], where: string, message: string) => void;
 }
 
 /**

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as dim from '../../src/ir/dim.ts';
 import type { Dim } from '../../src/ir/types.ts';

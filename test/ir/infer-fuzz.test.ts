@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Attr, float, floats, int, ints, string } from '../../src/ir/attr.ts';
 import type { DType } from '../../src/ir/dtype.ts';

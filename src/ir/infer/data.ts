@@ -66,7 +66,7 @@ export function zipAll(inputs: readonly (Data | undefined)[], f: (items: readonl
   }
   const count = elementCount(shape);
   if (count > maxItems) return undefined;
-  const at = new Array<number>(rank).fill(0);
+  const at = shape.map(() => 0);
   const pick = (data: Data): Dim => {
     let index = 0;
     for (let axis = 0; axis < rank; axis++) {

@@ -57,3 +57,8 @@ export function withDim(shape: Shape, axis: number, dim: Dim): Dim[] {
   copy[axis] = dim;
   return copy;
 }
+
+/** As many unknown dimensions. */
+export function unknownDims(count: number): Dim[] {
+  return Array.from({ length: count }, () => undefined);
+}

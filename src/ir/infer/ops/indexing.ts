@@ -3,7 +3,7 @@ import { dtypeFromCode } from '../../dtype.ts';
 import type { Dim } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
 import { type Data, numbersOf, pickData } from '../data.ts';
-import { plainAxes, plainAxis } from '../shapes.ts';
+import { plainAxes, plainAxis, unknownDims } from '../shapes.ts';
 import { same } from './elementwise.ts';
 
 /** Bounds at least this far out mean "to the end". */
@@ -54,7 +54,7 @@ function unknownItems(ctx: NodeContext, index: number): readonly Dim[] | undefin
   const data = ctx.data(index);
   if (data) return data.items;
   const length = ctx.shape(index)?.[0];
-  return typeof length === 'number' && length <= 64 ? new Array<Dim>(length).fill(undefined) : undefined;
+  return typeof length === 'number' && length <= 64 ? unknownDims(length) : undefined;
 }
 
 /** Number of elements from `start` to `end` in steps, bounds counted from the end and cut to the extent as ONNX does. */

@@ -49,8 +49,8 @@ const einsum: Rule = (ctx) => {
     const note = (letter: string, dim: Dim): void => {
       extents.set(letter, extents.has(letter) ? broadcastDims(extents.get(letter), dim) : dim);
     };
-    for (const [at, letter] of [...head].entries()) note(letter, shape[at]);
-    for (const [at, letter] of [...tail].entries()) note(letter, shape[shape.length - tail.length + at]);
+    for (const [at, letter] of Array.from(head).entries()) note(letter, shape[at]);
+    for (const [at, letter] of Array.from(tail).entries()) note(letter, shape[shape.length - tail.length + at]);
     if (term.includes('...'))
       ellipsis = broadcastShapes(ellipsis, shape.slice(head.length, shape.length - tail.length));
   }
@@ -65,7 +65,7 @@ const einsum: Rule = (ctx) => {
 
 /** Without an arrow: the ellipsis, then the letters that stand once, in alphabetical order. */
 function implicitOutput(left: string): string {
-  const letters = [...left].filter((char) => /[A-Za-z]/.test(char));
+  const letters = Array.from(left).filter((char) => /[A-Za-z]/.test(char));
   const once = letters.filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter)).sort();
   return (left.includes('...') ? '...' : '') + once.join('');
 }

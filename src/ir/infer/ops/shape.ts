@@ -13,7 +13,7 @@ import { elementCount, toNumbers } from '../../tensor.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
 import { type Data, maxItems, scalar, transposeData, vector } from '../data.ts';
-import { broadcastShapes, plainAxes, plainAxis, unifyDims, withDim } from '../shapes.ts';
+import { broadcastShapes, plainAxes, plainAxis, unifyDims, unknownDims, withDim } from '../shapes.ts';
 
 const shapeOf: Rule = (ctx) => {
   const shape = ctx.shape(0);
@@ -33,8 +33,7 @@ const size: Rule = (ctx) => {
 /** Elements keep their order when a small tensor changes its shape. */
 function reshaped(data: Data | undefined, shape: Shape | undefined): Data | undefined {
   if (!data || !shape?.every((dim) => typeof dim === 'number')) return undefined;
-  const fixed = shape as readonly number[];
-  return elementCount(fixed) === data.items.length ? { shape: fixed, items: data.items } : undefined;
+  return elementCount(shape) === data.items.length ? { shape, items: data.items } : undefined;
 }
 
 const reshape: Rule = (ctx) => {
@@ -42,7 +41,7 @@ const reshape: Rule = (ctx) => {
   const wanted = ctx.opset < 5 ? ctx.ints('shape') : ctx.data(1)?.items;
   if (!wanted) {
     const count = ctx.shape(1)?.[0];
-    return ctx.set(0, ctx.dtype(0), typeof count === 'number' ? new Array<Dim>(count).fill(undefined) : undefined);
+    return ctx.set(0, ctx.dtype(0), typeof count === 'number' ? unknownDims(count) : undefined);
   }
   const shape = reshapeTo(input, wanted, ctx.int('allowzero', 0) === 1);
   ctx.set(0, ctx.dtype(0), shape);
@@ -168,7 +167,7 @@ function concatData(ctx: NodeContext): Data | undefined {
     if (data) {
       items.push(...data.items);
       anyKnown = true;
-    } else if (typeof length === 'number' && length <= maxItems) items.push(...new Array<Dim>(length).fill(undefined));
+    } else if (typeof length === 'number' && length <= maxItems) items.push(...unknownDims(length));
     else return undefined;
     if (items.length > maxItems) return undefined;
   }
@@ -223,14 +222,14 @@ function extent(item: Dim): Dim {
 const expand: Rule = (ctx) => {
   const items = ctx.data(1)?.items;
   const count = ctx.shape(1)?.[0];
-  const wanted = items?.map(extent) ?? (typeof count === 'number' ? new Array<Dim>(count).fill(undefined) : undefined);
+  const wanted = items?.map(extent) ?? (typeof count === 'number' ? unknownDims(count) : undefined);
   const shape = broadcastShapes(ctx.shape(0), wanted);
   ctx.set(0, ctx.dtype(0), shape);
   const data = ctx.data(0);
   if (data?.items.length !== 1 || !shape?.every((dim) => typeof dim === 'number')) return;
   const fixed = shape as number[];
   const length = elementCount(fixed);
-  if (length <= maxItems) ctx.setData(0, { shape: fixed, items: new Array<Dim>(length).fill(data.items[0]) });
+  if (length <= maxItems) ctx.setData(0, { shape: fixed, items: Array.from({ length }, () => data.items[0]) });
 };
 
 const tile: Rule = (ctx) => {
@@ -248,7 +247,7 @@ const constantOfShape: Rule = (ctx) => {
   const fill = attr?.type === 'tensor' ? attr.value : undefined;
   const count = ctx.shape(0)?.[0];
   const items = ctx.data(0)?.items;
-  const shape = items?.map(extent) ?? (typeof count === 'number' ? new Array<Dim>(count).fill(undefined) : undefined);
+  const shape = items?.map(extent) ?? (typeof count === 'number' ? unknownDims(count) : undefined);
   ctx.set(0, fill?.dtype ?? 'float32', shape);
   const length = shape ? productDims(shape) : undefined;
   const item = fill ? toNumbers(fill)?.[0] : 0;
@@ -258,7 +257,7 @@ const constantOfShape: Rule = (ctx) => {
     item !== undefined &&
     shape?.every((dim) => typeof dim === 'number')
   ) {
-    ctx.setData(0, { shape: shape as number[], items: new Array<Dim>(length).fill(item) });
+    ctx.setData(0, { shape, items: Array.from({ length }, () => item) });
   }
 };
 

@@ -2,6 +2,7 @@ import { addDims, ceilDivDims, exactDivDims, floorDivDims, minDims, mulDims, sub
 import type { DType } from '../../dtype.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
+import { unknownDims } from '../shapes.ts';
 
 /** One spatial axis of a sliding window (ONNX Conv, pooling). */
 interface Window {
@@ -58,7 +59,7 @@ export function convShape(ctx: NodeContext, x: number, w: number): Shape | undef
   const weight = ctx.shape(w);
   const rank = input?.length ?? weight?.length;
   if (rank === undefined || rank < 2) return undefined;
-  const kernel = ctx.ints('kernel_shape') ?? weight?.slice(2) ?? new Array<Dim>(rank - 2).fill(undefined);
+  const kernel = ctx.ints('kernel_shape') ?? weight?.slice(2) ?? unknownDims(rank - 2);
   if (kernel.length !== rank - 2) return undefined;
   const space = windows(ctx, kernel).map((window, axis) => slide(input?.[axis + 2], window));
   return [input?.[0], weight?.[0], ...space];
@@ -74,7 +75,7 @@ const convTranspose: Rule = (ctx) => {
   const weight = ctx.shape(1);
   const rank = input?.length ?? weight?.length;
   if (rank === undefined || rank < 2) return ctx.set(0, ctx.dtype(0));
-  const kernel = ctx.ints('kernel_shape') ?? weight?.slice(2) ?? new Array<Dim>(rank - 2).fill(undefined);
+  const kernel = ctx.ints('kernel_shape') ?? weight?.slice(2) ?? unknownDims(rank - 2);
   if (kernel.length !== rank - 2) return ctx.set(0, ctx.dtype(0));
   const channels = mulDims(weight?.[1], ctx.int('group', 1));
   const extra = ctx.ints('output_padding');
