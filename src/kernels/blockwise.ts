@@ -34,16 +34,16 @@ export interface BlockQuantized {
   readonly noise: number;
 }
 
-/** Writes rows n0 … n1 − 1 of the [N, K] form into `panel`, each row `stride` long. */
-function readRows(weights: LinearWeights, n0: number, n1: number, panel: Float32Array, stride: number): void {
+/** Writes rows n0 … n1 − 1 of the [N, K] form into `panel`, each row `pitch` long. */
+function readRows(weights: LinearWeights, n0: number, n1: number, panel: Float32Array, pitch: number): void {
   const { data, k, n, rows } = weights;
   if (rows === 'n') {
-    for (let row = n0; row < n1; row++) panel.set(data.subarray(row * k, (row + 1) * k), (row - n0) * stride);
+    for (let row = n0; row < n1; row++) panel.set(data.subarray(row * k, (row + 1) * k), (row - n0) * pitch);
     return;
   }
   for (let i = 0; i < k; i++) {
     const from = i * n;
-    for (let row = n0; row < n1; row++) panel[(row - n0) * stride + i] = data[from + row] as number;
+    for (let row = n0; row < n1; row++) panel[(row - n0) * pitch + i] = data[from + row] as number;
   }
 }
 
@@ -61,7 +61,9 @@ export function quantizeBlocks(weights: LinearWeights, format: BlockFormat): Blo
   const blocks = Math.ceil(k / block);
   const stride = blocks * block;
   const levels = 2 ** bits;
-  const panel = new Float32Array(PANEL * stride);
+  // Rows a power of two apart would fall on the same cache lines.
+  const pitch = stride + 16;
+  const panel = new Float32Array(PANEL * pitch);
   const rowCodes = new Uint8Array(stride);
   const rowZeros = new Uint8Array(blocks);
   const rowBytes = (stride * bits) / 8;
@@ -75,9 +77,9 @@ export function quantizeBlocks(weights: LinearWeights, format: BlockFormat): Blo
 
   for (let n0 = 0; n0 < n; n0 += PANEL) {
     const n1 = Math.min(n, n0 + PANEL);
-    readRows(weights, n0, n1, panel, stride);
+    readRows(weights, n0, n1, panel, pitch);
     for (let row = n0; row < n1; row++) {
-      const base = (row - n0) * stride;
+      const base = (row - n0) * pitch;
       for (let b = 0; b < blocks; b++) {
         const start = b * block;
         const end = Math.min(k, start + block);
