@@ -160,7 +160,7 @@ export class ExternalFolder {
 }
 
 /** The `location` entry, refused unless it is a plain relative path downwards, on every operating system. */
-export function externalLocation(entries: readonly Message<'StringStringEntryProto'>[], label: string): string {
+function externalLocation(entries: readonly Message<'StringStringEntryProto'>[], label: string): string {
   const location = last(entries, 'location') ?? '';
   const refuse = (why: string): never => {
     throw new UserError(

@@ -5,7 +5,7 @@ import { type ExternalRef, payloadOf } from './encode-tensor.ts';
 import type { Payload } from './schema.ts';
 import { tensorOrigin } from './tensor.ts';
 
-export interface LayoutOptions {
+interface LayoutOptions {
   /** Name of the first data file, relative to the model; further ones get `_1`, `_2`, … behind it. */
   readonly dataName: string;
   /** Each tensor begins at a multiple of this many bytes: whole pages can be mapped into memory. */

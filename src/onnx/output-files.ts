@@ -3,7 +3,7 @@ import { type FileHandle, link, lstat, mkdir, open, rename, rm, stat } from 'nod
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 
-export interface WrittenFile {
+interface WrittenFile {
   readonly bytes: number;
   readonly sha256: string;
 }

@@ -13,7 +13,6 @@ export interface ScalarTypes {
   /** Numbers of a tensor stored in a typed field: kept as encoded, tags included, and decoded on demand. */
   encoded: Uint8Array;
 }
-export type Scalar = keyof ScalarTypes;
 
 /** Bytes of a field: in memory, or delivered in pieces while writing. The reader always gives a Uint8Array. */
 export type Bytes = Uint8Array | Payload;

@@ -15,7 +15,7 @@ export interface TensorContext {
 }
 
 /** Where a tensor came from. Valid only for the tensor it was made with: copies that change something are new data. */
-export class TensorOrigin {
+class TensorOrigin {
   readonly message: Message<'TensorProto'> | Message<'SparseTensorProto'>;
   readonly tensor: Tensor;
   readonly range: ExternalRange | undefined;

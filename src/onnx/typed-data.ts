@@ -6,7 +6,7 @@ import { byteSize } from '../ir/dtype.ts';
  * Tensor data in the typed fields of TensorProto (float_data, int32_data, …) turned into `raw_data` bytes.
  * Which type lives in which field, and how many entries it takes: onnx-ml.proto, message TensorProto.
  */
-export type TypedField = 'float_data' | 'int32_data' | 'int64_data' | 'double_data' | 'uint64_data';
+type TypedField = 'float_data' | 'int32_data' | 'int64_data' | 'double_data' | 'uint64_data';
 
 export function typedField(dtype: DType): TypedField {
   switch (dtype) {
