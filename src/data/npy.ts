@@ -70,7 +70,11 @@ class NpyFile implements Npy {
   readonly #file: FileHandle;
   readonly #header: Header;
   /** The rows read last, and the row behind the last one that was asked for. */
-  #block = { first: 0, count: 0, bytes: new Uint8Array(0) };
+  #block: { readonly first: number; readonly count: number; readonly bytes: Uint8Array } = {
+    first: 0,
+    count: 0,
+    bytes: new Uint8Array(0),
+  };
   #next = 0;
 
   constructor(path: string, file: FileHandle, header: Header) {

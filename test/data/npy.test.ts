@@ -62,6 +62,35 @@ describe('npy', () => {
     }
   });
 
+  test('rows read one behind the other, at random, and again are the same', async () => {
+    const path = join(dir, 'many.npy');
+    writeFileSync(
+      path,
+      npyFile(
+        '<f4',
+        [300, 2],
+        Float32Array.from({ length: 600 }, (_, at) => at),
+      ),
+    );
+    const file = await openNpy(path);
+    for (const [first, count] of [
+      [0, 3],
+      [3, 3],
+      [6, 1],
+      [7, 290],
+      [297, 3],
+      [0, 1],
+      [150, 2],
+      [152, 2],
+      [299, 1],
+      [0, 300],
+    ] as const) {
+      const tensor = await file.rows(first, count);
+      expect(toNumbers(tensor)).toEqual(Array.from({ length: count * 2 }, (_, at) => first * 2 + at));
+    }
+    await file.close();
+  });
+
   test('column-major files give the same rows', async () => {
     // a[i, j, k] = 100 i + 10 j + k, stored with i fastest.
     const data: number[] = [];
