@@ -50,6 +50,8 @@ export const boolean = (description: string): Shape<boolean> => shape({ descript
 export const anything = (description: string): Shape<unknown> => shape({ description });
 export const number = (description: string, limits: { minimum?: number; maximum?: number } = {}): Shape<number> =>
   shape({ description, type: 'number', ...limits });
+export const integerOrString = (description: string): Shape<number | string> =>
+  shape({ description, type: ['integer', 'string'] });
 /** A whole number from 0 on. */
 export const count = (description: string): Shape<number> => shape({ description, type: 'integer', minimum: 0 });
 

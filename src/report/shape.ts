@@ -4,6 +4,7 @@ import {
   array,
   boolean,
   count,
+  integerOrString,
   type JsonSchema,
   literal,
   nullable,
@@ -25,9 +26,10 @@ const io = object('One input or output.', {
   name: string('Name in the graph.'),
   dtype: string('Element type: float32, int64, …'),
   shape: nullable(
-    array('Dimensions; null where the rank is not known.', {
-      json: { description: 'A number, a symbol, or null where nothing is known.', type: ['integer', 'string', 'null'] },
-    } as { json: JsonSchema; is?: number | string | null }),
+    array(
+      'Dimensions; null where the rank is not known.',
+      nullable(integerOrString('A number, a symbol, or null where nothing is known.')),
+    ),
   ),
 });
 

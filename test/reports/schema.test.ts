@@ -100,7 +100,7 @@ describe('report.schema.json', () => {
   it('refuses the sample without any one required key, and our own check agrees', () => {
     const document = asJson(small);
     let removed = 0;
-    for (const { holder, key, required, path } of [...places(document, reportShape.json)]) {
+    for (const { holder, key, required, path } of Array.from(places(document, reportShape.json))) {
       if (!required) continue;
       const value = holder[key];
       delete holder[key];
@@ -117,7 +117,7 @@ describe('report.schema.json', () => {
     const document = asJson(small);
     const wrong = [null, true, -1.5, 0, 3, '', 'x', [], [1, 2], {}, { a: 'b' }];
     let refused = 0;
-    for (const { holder, key, path } of [...places(document, reportShape.json)]) {
+    for (const { holder, key, path } of Array.from(places(document, reportShape.json))) {
       const value = holder[key];
       for (const bad of wrong) {
         holder[key] = bad;

@@ -1,7 +1,7 @@
 /** A logarithmic scale for ratios: twice and half are equally far from 1. */
 export interface RatioScale {
   /** Pixels of a ratio. */
-  at(ratio: number): number;
+  readonly at: (ratio: number) => number;
   readonly ticks: readonly number[];
 }
 

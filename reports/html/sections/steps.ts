@@ -36,8 +36,8 @@ function recipe(variant: VariantResult, told: Map<string, string>, budget: Budge
 }
 
 /** The same for steps that did the same, whatever time they took. */
-function digest({ ms: _, skipped, ...step }: StepResult): string {
-  const hash = createHash('sha256').update(JSON.stringify(step));
+function digest({ skipped, ...step }: StepResult): string {
+  const hash = createHash('sha256').update(JSON.stringify({ ...step, ms: 0 }));
   for (const { rule, node, why } of skipped) hash.update(`\0${rule}\0${node}\0${why}`);
   return hash.digest('hex');
 }

@@ -96,7 +96,7 @@ summary:hover{color:var(--ink)}
 .command pre{background:var(--ink);color:var(--bg);border-radius:.5rem;padding:.8rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8125rem;line-height:1.5}
 .command:has(.copy:not([hidden])) pre{padding-right:4.6rem}
 .card .command{margin-bottom:0}
-.copy{position:absolute;top:.5rem;right:.5rem;font:600 .75rem var(--sans);padding:.35rem .6rem;border-radius:.35rem;border:1px solid currentColor;background:transparent;color:var(--bg);cursor:pointer}
+.copy{position:absolute;top:.5rem;right:.5rem;font:600 .75rem var(--sans);padding:.35rem .6rem;border-radius:.35rem;border:1px solid currentColor;background:var(--ink);color:var(--bg);cursor:pointer}
 .search{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin-bottom:1.2rem;font-size:.875rem;color:var(--soft)}
 .search[hidden]{display:none}
 .search input{flex:1 1 14rem;min-width:0;max-width:26rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--faint);border-radius:.45rem;padding:.5rem .75rem}
