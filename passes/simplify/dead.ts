@@ -37,7 +37,7 @@ function removeDeadBelow(graph: Graph, trace: Trace): boolean {
     }
     for (const subgraph of node.subgraphs) if (removeDeadBelow(subgraph, trace)) changed = true;
   }
-  for (const value of [...graph.initializers]) {
+  for (const value of graph.initializers) {
     if (value.isUsed || value.isGraphInput) continue;
     trace.applied('unused-initializer', value.name);
     graph.removeInitializer(value);

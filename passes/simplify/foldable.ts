@@ -39,7 +39,7 @@ const expanding = new Set([
 ]);
 
 /** Largest intermediate result that is computed, in bytes. */
-export const largestResult = 1 << 30;
+const largestResult = 1 << 30;
 
 export type Verdict = { readonly foldable: true } | { readonly foldable: false; readonly why: string | undefined };
 

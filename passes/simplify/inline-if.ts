@@ -35,7 +35,7 @@ function inline(node: Node, branch: Graph): void {
     to.meta = from.meta;
     moved.set(from, to);
   };
-  for (const value of [...branch.initializers]) {
+  for (const value of branch.initializers) {
     if (!value.initializer || (!value.isUsed && !results.includes(value))) continue;
     move(value, addConstant(node, value.name, value.initializer));
   }

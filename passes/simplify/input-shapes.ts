@@ -1,6 +1,7 @@
 import { UserError } from '../../src/errors.ts';
+import { substituteShape } from '../../src/ir/dim.ts';
 import type { Model, Value } from '../../src/ir/graph.ts';
-import { type Dim, type Shape, tensorType, type ValueType } from '../../src/ir/types.ts';
+import { type Dim, type Shape, tensorType } from '../../src/ir/types.ts';
 import { nearest } from '../../src/messages.ts';
 import type { Trace } from '../../src/pass/pass.ts';
 
@@ -25,11 +26,9 @@ export function fixInputShapes(model: Model, entries: readonly string[], trace: 
       changed = true;
     }
   }
-  for (const [symbol, extent] of bindings) {
-    if (bindSymbol(model, symbol, extent)) {
-      trace.applied('input-shape', symbol, `${symbol}=${extent}`);
-      changed = true;
-    }
+  if (bindings.size > 0 && bindSymbols(model, bindings)) {
+    for (const [symbol, extent] of bindings) trace.applied('input-shape', symbol, `${symbol}=${extent}`);
+    changed = true;
   }
   return changed;
 }
@@ -64,7 +63,7 @@ function readEntry(
     bind(bindings, symbol[1], extentOf(symbol[2] ?? '', entry), entry);
     return;
   }
-  fixShape(input, right.split(/[x×,]/), entry, bindings, shapes);
+  fixShape(input, right.split('x'), entry, bindings, shapes);
 }
 
 function fixShape(
@@ -117,13 +116,15 @@ function symbolsOf(inputs: readonly Value[]): string[] {
   return [...symbols];
 }
 
-/** Puts a number for a symbol in every declared type; expressions that contain it are left to inference. */
-function bindSymbol(model: Model, symbol: string, extent: number): boolean {
+/** Puts the numbers for the symbols in every declared type, expressions such as `2*seq` included. */
+function bindSymbols(model: Model, bindings: ReadonlyMap<string, number>): boolean {
   let changed = false;
   const visit = (value: Value | undefined): void => {
-    const type = value && bound(value.type, symbol, extent);
-    if (!value || !type) return;
-    value.type = type;
+    const type = value?.type;
+    if (!value || type?.kind !== 'tensor' || !type.shape) return;
+    const shape = substituteShape(type.shape, bindings);
+    if (sameDims(type.shape, shape)) return;
+    value.type = tensorType(type.dtype, shape);
     changed = true;
   };
   for (const graph of model.graphs()) {
@@ -132,19 +133,6 @@ function bindSymbol(model: Model, symbol: string, extent: number): boolean {
     for (const node of graph.nodes) for (const value of node.outputs) visit(value);
   }
   return changed;
-}
-
-function bound(type: ValueType | undefined, symbol: string, extent: number): ValueType | undefined {
-  if (type?.kind !== 'tensor' || !type.shape?.some((dim) => mentions(dim, symbol))) return undefined;
-  return tensorType(
-    type.dtype,
-    type.shape.map((dim) => (dim === symbol ? extent : mentions(dim, symbol) ? undefined : dim)),
-  );
-}
-
-function mentions(dim: Dim, symbol: string): boolean {
-  if (typeof dim !== 'string') return false;
-  return dim === symbol || (dim.match(/[A-Za-z_][\w.]*/g)?.includes(symbol) ?? false);
 }
 
 function sameDims(a: Shape | undefined, b: Shape): boolean {

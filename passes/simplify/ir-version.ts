@@ -11,8 +11,7 @@ const freeInitializers = 4;
 export function modernizeInputs(model: Model, trace: Trace): boolean {
   if (model.irVersion >= freeInitializers) return false;
   for (const graph of model.graphs()) {
-    for (const value of [...graph.inputs]) {
-      if (value.initializer === undefined) continue;
+    for (const value of graph.inputs.filter((input) => input.initializer !== undefined)) {
       graph.removeInput(value);
       trace.applied('constant-input', value.name);
     }

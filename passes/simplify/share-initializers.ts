@@ -1,68 +1,95 @@
 import type { Graph, Model, Value } from '../../src/ir/graph.ts';
+import type { Tensor } from '../../src/ir/tensor.ts';
 import type { Trace } from '../../src/pass/pass.ts';
 import { tensorDigest, tensorHead } from './tensor-digest.ts';
 
 const silent: Trace = { applied() {}, skipped() {} };
 
+/** Equal constants of two branches, neither of which sees the other's, move to the main graph from this size on. */
+const worthMoving = 1024;
+
 /**
- * One copy of every constant: initializers of equal type, shape and bits become one, in each graph and from subgraphs
- * to the graphs around them. Tied weights come out tied. Large tensors are compared in pieces and only where their
- * first bytes agree.
+ * One copy of every constant: initializers of equal type, shape and bits become one, in each graph, from subgraphs to
+ * the graphs around them, and across branches. Tied weights come out tied. Tensors are read only where another one has
+ * the same type and shape, and read whole only where the first bytes agree.
  * @returns whether anything changed.
  */
 export function shareInitializers(model: Model, trace: Trace = silent): boolean {
-  const heads = countHeads(model);
-  return share(model.graph, [], heads, trace);
-}
-
-/** How many initializers begin alike: only those that occur twice need to be read whole. */
-function countHeads(model: Model): Map<string, number> {
-  const heads = new Map<string, number>();
-  for (const graph of model.graphs()) {
-    for (const { constant } of graph.initializers) {
-      if (!constant) continue;
-      const head = tensorHead(constant);
-      heads.set(head, (heads.get(head) ?? 0) + 1);
-    }
-  }
-  return heads;
+  const run = new Sharing(model, trace);
+  run.visit(model.graph, []);
+  return run.changed;
 }
 
 type Pool = Map<string, Value>;
 
-function share(graph: Graph, outer: readonly Pool[], heads: ReadonlyMap<string, number>, trace: Trace): boolean {
-  let changed = false;
-  const own: Pool = new Map();
-  const visible = [...outer, own];
-  for (const value of [...graph.initializers]) {
-    const tensor = value.constant;
-    if (!tensor || value.isGraphInput || (heads.get(tensorHead(tensor)) ?? 0) < 2) continue;
-    const digest = tensorDigest(tensor);
-    const twin = findTwin(visible, digest);
-    if (!twin) {
-      own.set(digest, value);
-      continue;
+class Sharing {
+  changed = false;
+  readonly #trace: Trace;
+  readonly #root: Graph;
+  readonly #rootPool: Pool = new Map();
+  /** The first of each kind, wherever it stands. */
+  readonly #first: Pool = new Map();
+  readonly #forms = new Map<string, number>();
+  readonly #heads = new Map<string, number>();
+
+  constructor(model: Model, trace: Trace) {
+    this.#trace = trace;
+    this.#root = model.graph;
+    const tensors: Tensor[] = [];
+    for (const graph of model.graphs()) {
+      for (const { constant } of graph.initializers) if (constant) tensors.push(constant);
     }
-    if (value.isGraphOutput) {
-      trace.skipped(
-        'tied-initializer',
-        value.name,
-        `it equals "${twin.name}", but is a graph output under its own name`,
-      );
-      continue;
+    for (const tensor of tensors) count(this.#forms, form(tensor));
+    for (const tensor of tensors) if (this.#forms.get(form(tensor)) !== 1) count(this.#heads, tensorHead(tensor));
+  }
+
+  visit(graph: Graph, outer: readonly Pool[]): void {
+    const own: Pool = graph === this.#root ? this.#rootPool : new Map();
+    const visible = [...outer, own];
+    for (const value of graph.initializers) {
+      const tensor = value.constant;
+      if (!tensor || value.isGraphInput || !this.#mayHaveTwin(tensor)) continue;
+      const digest = tensorDigest(tensor);
+      const twin = find(visible, digest) ?? this.#moveOut(this.#first.get(digest), digest, tensor);
+      if (!twin) {
+        own.set(digest, value);
+        if (!this.#first.has(digest)) this.#first.set(digest, value);
+      } else if (value.isGraphOutput) {
+        const why = `it equals "${twin.name}", but is a graph output under its own name`;
+        this.#trace.skipped('tied-initializer', value.name, why);
+      } else this.#replace(value, twin);
     }
-    trace.applied('tied-initializer', value.name, twin.name);
-    graph.replaceUses(value, twin);
-    graph.removeInitializer(value);
-    changed = true;
+    for (const node of graph.nodes) for (const subgraph of node.subgraphs) this.visit(subgraph, visible);
   }
-  for (const node of graph.nodes) {
-    for (const subgraph of node.subgraphs) if (share(subgraph, visible, heads, trace)) changed = true;
+
+  #mayHaveTwin(tensor: Tensor): boolean {
+    return this.#forms.get(form(tensor)) !== 1 && this.#heads.get(tensorHead(tensor)) !== 1;
   }
-  return changed;
+
+  /** A constant that only another branch sees moves to the main graph, where every branch sees it. */
+  #moveOut(value: Value | undefined, digest: string, tensor: Tensor): Value | undefined {
+    if (!value || value.isGraphOutput || tensor.byteLength < worthMoving) return undefined;
+    const moved = this.#root.addInitializer(value.name, tensor);
+    this.#replace(value, moved);
+    this.#rootPool.set(digest, moved);
+    return moved;
+  }
+
+  #replace(value: Value, twin: Value): void {
+    this.#trace.applied('tied-initializer', value.name, twin.name);
+    value.graph.replaceUses(value, twin);
+    value.graph.removeInitializer(value);
+    this.changed = true;
+  }
 }
 
-function findTwin(pools: readonly Pool[], digest: string): Value | undefined {
+const form = (tensor: Tensor): string => `${tensor.dtype}[${tensor.shape.join(',')}]`;
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+function find(pools: readonly Pool[], digest: string): Value | undefined {
   for (const pool of pools) {
     const twin = pool.get(digest);
     if (twin) return twin;

@@ -60,6 +60,9 @@ function neutralPlan(node: Node, x: Value, tensor: Tensor, known: Known, opset: 
   if (node.is('Add') && isFloat && zeroSigns(tensor) !== 'negative') {
     return { why: 'x + 0 turns -0 into 0, which is not bit-identical' };
   }
+  if (node.is('Pow') && dtypeKind(known.dtype(x) ?? 'int64') !== 'float') {
+    return { why: 'integers are raised in floating point, which loses the low digits of large ones' };
+  }
   if (node.is('Sub') && isFloat && zeroSigns(tensor) !== 'positive') {
     return { why: 'x - (-0) turns -0 into 0, which is not bit-identical' };
   }

@@ -71,7 +71,7 @@ const integerBits: Partial<Record<DType, { signed: boolean; bits: number }>> = {
 };
 
 /** Every value of `from` is a value of `to`, so that the way back gives it again. 8-bit and packed types: no. */
-export function isLossless(from: DType, to: DType): boolean {
+function isLossless(from: DType, to: DType): boolean {
   if (from === to) return true;
   const wide = floatFormats[to];
   const narrow = floatFormats[from];

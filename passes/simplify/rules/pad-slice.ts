@@ -15,7 +15,7 @@ export const padNoop = localRule('pad-noop', 'Pad by zero elements: its input', 
   return pads.every((count) => count === 0) ? { bypass: input } : undefined;
 });
 
-export interface SliceSpec {
+interface SliceSpec {
   readonly starts: readonly number[];
   readonly ends: readonly number[];
   readonly axes: readonly number[] | undefined;
@@ -23,7 +23,7 @@ export interface SliceSpec {
 }
 
 /** The constant arguments of a Slice: attributes before opset 10, inputs from then on. */
-export function sliceSpec(node: Node): SliceSpec | undefined {
+function sliceSpec(node: Node): SliceSpec | undefined {
   const starts = listArgument(node, 'starts', 1);
   const ends = listArgument(node, 'ends', 2);
   const axes = listArgument(node, 'axes', 3);

@@ -12,7 +12,7 @@ import { formatShape } from '../shapes.ts';
 /** Operators that keep the elements and their order, and change the shape alone. */
 const reshapes = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
 
-export function isReshape(node: Node | undefined): node is Node {
+function isReshape(node: Node | undefined): node is Node {
   return node !== undefined && node.domain === '' && reshapes.includes(node.op);
 }
 
