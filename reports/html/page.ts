@@ -64,7 +64,7 @@ ${sections.map(({ id, title, lede, body }) => html`<section id="${id}" aria-labe
 </main>
 </div>
 <footer class="foot"><span>mlpack ${report.tool.version}</span><span>${report.schema}</span><span>${report.createdAt}</span><span>All figures, and every reason, are in report.json.</span></footer>
-<script>${trusted(script)}</script>
+${trusted(`<script>${script}</script>`)}
 </body>
 </html>`;
 }
