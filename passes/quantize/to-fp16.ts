@@ -31,6 +31,7 @@ export const toFp16 = definePass({
     schema: 'Operators without a float16 form at the model’s opset',
     sequence: 'Sequences and optionals keep their element type',
     type: 'Values whose type is not known',
+    gain: 'Models without float32 weights stay as they are',
     quantized: 'Parts of 8-bit arithmetic stay float32',
     input: 'Shifts and scales of the model’s inputs stay float32',
     range: 'Constants or activations that float16 cannot hold',
@@ -60,11 +61,11 @@ export const toFp16 = definePass({
       if (why) ctx.skipped(rule ?? 'schema', node, why);
       if (plan.isHalfNode(node)) changed = true;
     }
-    if (changed && isQuantized(plan) && !savesBytes(plan, types)) {
+    if (changed && isElsewhere(plan) && !savesBytes(plan, types)) {
       ctx.skipped(
-        'quantized',
+        'gain',
         'model',
-        'the model is quantized, and what is left in float32 holds no weights that float16 would make smaller',
+        'its weights are quantized or in trees, and what computes in float32 holds none that float16 would make smaller',
       );
       return { changed: false };
     }
@@ -73,7 +74,9 @@ export const toFp16 = definePass({
   },
 });
 
-const isQuantized = (plan: Plan): boolean => [...plan.classes.values()].some(({ rule }) => rule === 'quantized');
+/** What the model has learned stands in quantized weights or in the attributes of ai.onnx.ml operators. */
+const isElsewhere = (plan: Plan): boolean =>
+  [...plan.classes].some(([node, { rule }]) => rule === 'quantized' || node.domain === 'ai.onnx.ml');
 
 /** Some node reads a constant that would be stored in half. */
 function savesBytes(plan: Plan, types: ElementTypes): boolean {
