@@ -1,4 +1,6 @@
 import { BugError } from '../errors.ts';
+import { bf16ToF32 } from '../kernels/bf16.ts';
+import { f16ToF32 } from '../kernels/f16.ts';
 import { byteSize, type DType, dtypeBits } from './dtype.ts';
 
 /**
@@ -166,6 +168,10 @@ export function toNumbers(tensor: Tensor): number[] | undefined {
     case 'uint32':
     case 'bool':
       return Array.from(typedArray(tensor, tensor.dtype) as ArrayLike<number>);
+    case 'float16':
+      return Array.from(f16ToF32(typedArray(tensor, 'float16')));
+    case 'bfloat16':
+      return Array.from(bf16ToF32(typedArray(tensor, 'bfloat16')));
     default:
       return undefined;
   }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../src/errors.ts';
@@ -5,10 +6,14 @@ import { float, floats, int, ints, strings } from '../../src/ir/attr.ts';
 import { type DType, dtypeBits, dtypes } from '../../src/ir/dtype.ts';
 import { Graph, Model } from '../../src/ir/graph.ts';
 import { elementCount, stringTensor, tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
+import { compareModels } from '../../src/ir/text/canonical.ts';
 import { minifloatToNumber, numberToMinifloat } from '../../src/ir/text/minifloat.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { printModel } from '../../src/ir/text/print.ts';
 import { formatFloat } from '../../src/ir/text/scalar.ts';
+import { verify } from '../../src/ir/verify.ts';
+import { decodeModel } from '../../src/onnx/decode.ts';
+import { haveSharedModels, sharedModel } from '../support/shared-models.ts';
 
 const header = '<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>\n';
 const all = { elements: Number.POSITIVE_INFINITY };
@@ -168,6 +173,21 @@ Foo <alpha, beta = 1.0> (p) => (q)
       },
     });
     expect(printModel(new Model(graph, 17))).toContain('float[1000,1000] w = {...}');
+  });
+});
+
+describe.skipIf(!haveSharedModels)('real models as text', () => {
+  it.each([
+    ['wine-mlp', undefined],
+    ['mnist-cntk', undefined],
+    ['wine-gbdt', undefined],
+    ['silero-vad', undefined],
+    ['gtcrn', 'model_unsimplified.onnx'],
+  ])('%s %s reads back as the same model', (slug, file) => {
+    const model = decodeModel(readFileSync(sharedModel(slug, file)));
+    const again = roundTrip(model);
+    expect(compareModels(again, model, { innerTypes: true, notes: true })).toBeUndefined();
+    expect(verify(again)).toEqual([]);
   });
 });
 

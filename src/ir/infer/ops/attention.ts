@@ -34,6 +34,7 @@ export function packedAttention(past: number, dtypeFrom: number): Rule {
     const hidden: Dim = sizes?.[2] ?? exactDivDims(weights?.[1], 3);
     ctx.set(0, dtype, lastDimTo(input, hidden));
     const heads = ctx.int('num_heads');
+    if (ctx.int('past_present_share_buffer', 0) === 1) return ctx.setType(1, ctx.type(past));
     ctx.set(1, dtype, [2, input?.[0], heads, totalLength(ctx, past, 3, input?.[1]), exactDivDims(hidden, heads)]);
   };
 }

@@ -10,7 +10,7 @@ import {
   unfoldTensor,
 } from './attention.ts';
 import { contribLinear } from './contrib-linear.ts';
-import { broadcast, elementwise, same } from './elementwise.ts';
+import { broadcast, same } from './elementwise.ts';
 import { indexing } from './indexing.ts';
 import { lastDimTo } from './linear.ts';
 import { layerNormStats } from './reduce.ts';
@@ -98,5 +98,4 @@ export const contrib: RuleTable = {
   IsAllFinite: (ctx) => ctx.set(0, 'bool', []),
   GatherND: indexing.GatherND as Rule,
   GridSample: spatial.GridSample as Rule,
-  Dropout: elementwise.Dropout as Rule,
 };

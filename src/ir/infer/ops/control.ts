@@ -58,8 +58,10 @@ function settle(
     });
     const settled = next.every((type, index) => type === types[index]);
     types = next;
-    if (settled) break;
+    if (settled) return types;
   }
+  // Never at rest: the body is seen once more with what is left.
+  ctx.known.inferGraph(body, inputsFor(types));
   return types;
 }
 

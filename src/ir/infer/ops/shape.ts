@@ -9,6 +9,7 @@ import {
   productDims,
   subDims,
 } from '../../dim.ts';
+import { isFloat } from '../../dtype.ts';
 import { elementCount, toNumbers } from '../../tensor.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
@@ -264,6 +265,8 @@ const constantOfShape: Rule = (ctx) => {
 const range: Rule = (ctx) => {
   const [start, limit, delta] = [ctx.data(0)?.items[0], ctx.data(1)?.items[0], ctx.data(2)?.items[0]];
   ctx.set(0, ctx.dtype(0), [rangeLength(start, limit, delta)]);
+  const dtype = ctx.dtype(0);
+  if (!dtype || isFloat(dtype)) return;
   if (typeof start !== 'number' || typeof limit !== 'number' || typeof delta !== 'number' || delta === 0) return;
   const length = Math.max(0, Math.ceil((limit - start) / delta));
   if (length <= maxItems) ctx.setData(0, vector(Array.from({ length }, (_, index) => start + index * delta)));

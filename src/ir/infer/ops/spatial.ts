@@ -175,12 +175,15 @@ const resize: Rule = (ctx) => {
   const sizes = upsample ? undefined : ctx.data(3)?.items;
   const chosen =
     ctx.ints('axes')?.map((axis) => (axis < 0 ? axis + shape.length : axis)) ?? shape.map((_, axis) => axis);
+  // The crop of this mode changes the extent by data we do not follow.
+  const crops = ctx.text('coordinate_transformation_mode') === 'tf_crop_and_resize';
   const policy = ctx.text('keep_aspect_ratio_policy') ?? 'stretch';
   const out = shape.map((dim, axis): Dim => {
     const at = chosen.indexOf(axis);
     if (at < 0) return dim;
     if (!upsample && ctx.has(3) && (!scales || scales.length === 0))
       return policy === 'stretch' ? sizes?.[at] : undefined;
+    if (crops) return undefined;
     return scaled(dim, scales?.length === chosen.length ? scales[at] : undefined);
   });
   ctx.set(0, ctx.dtype(0), out);
