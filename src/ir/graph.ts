@@ -8,7 +8,7 @@ import { capturedValues, graphsBelow } from './walk.ts';
 
 export { type LocalFunction, Model } from './model.ts';
 export { Node, type NodeInit } from './node.ts';
-export { type Use, Value } from './value.ts';
+export { Value } from './value.ts';
 export { capturedValues, graphsBelow } from './walk.ts';
 
 /**

@@ -4,7 +4,7 @@ import type { Graph, Model, Node } from './graph.ts';
 import { elementCount, type Tensor } from './tensor.ts';
 
 /** Elements and bytes of constant data. */
-export interface Amount {
+interface Amount {
   readonly elements: number;
   readonly bytes: number;
 }
@@ -61,7 +61,7 @@ export function modelStats(model: Model): ModelStats {
 }
 
 /** `Conv`, `com.microsoft.FusedConv`. */
-export function opName(node: Node): string {
+function opName(node: Node): string {
   return node.domain ? `${node.domain}.${node.op}` : node.op;
 }
 

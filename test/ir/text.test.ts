@@ -9,7 +9,7 @@ import { elementCount, stringTensor, tensorFromBytes, typedArray } from '../../s
 import { compareModels } from '../../src/ir/text/canonical.ts';
 import { minifloatToNumber, numberToMinifloat } from '../../src/ir/text/minifloat.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
-import { printModel } from '../../src/ir/text/print.ts';
+import { printGraph, printModel } from '../../src/ir/text/print.ts';
 import { formatFloat } from '../../src/ir/text/scalar.ts';
 import { verify } from '../../src/ir/verify.ts';
 import { decodeModel } from '../../src/onnx/decode.ts';
@@ -160,6 +160,14 @@ Foo <alpha, beta = 1.0> (p) => (q)
     expect((error as UserError).code).toBe('text-syntax');
     expect((error as UserError).message).toContain(message);
     expect((error as UserError).message).toMatch(/^Model text, line \d+:\d+: /);
+  });
+
+  it('prints a subgraph alone, captured values under their names', () => {
+    const model = parseModel(
+      `${header}g (x, c) => (y) { h = Relu (x)  y = If <then_branch = t () => (a) { a = Neg (h) }, else_branch = e () => (b) { b = Abs (x) }> (c) }`,
+    );
+    const branch = model.graph.lastNode?.subgraphs[0] as Graph;
+    expect(printGraph(branch)).toBe('t () => (a)\n{\n  a = Neg (h)\n}');
   });
 
   it('elides long tensors without reading them', () => {

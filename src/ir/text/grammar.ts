@@ -136,7 +136,7 @@ function parseOp(lexer: Lexer): { op: string; domain: string; overload: string }
   return { op, domain: domain === 'ai.onnx' ? '' : domain, overload };
 }
 
-export function parseAttrs(lexer: Lexer): Map<string, AttrSyntax> {
+function parseAttrs(lexer: Lexer): Map<string, AttrSyntax> {
   const attrs = new Map<string, AttrSyntax>();
   if (!lexer.take('<')) return attrs;
   while (!lexer.is('>')) {

@@ -3,7 +3,7 @@ import type { Dim, ValueType } from '../types.ts';
 import { quote } from './scalar.ts';
 
 /** Names that stand without quotes; everything else is a quoted string. Dots join a domain and an op. */
-export const bareName = /^[A-Za-z_%/][\w/%.]*$/;
+const bareName = /^[A-Za-z_%/][\w/%.]*$/;
 
 /** Element type names of ONNX's text syntax; ours (`float32`, `float64`) are read too. */
 const textNames: Partial<Record<DType, string>> = { float32: 'float', float64: 'double' };
@@ -15,7 +15,7 @@ const byText = new Map<string, DType>(
 );
 const typeWords = new Set(['seq', 'optional', 'map', 'sparse_tensor', 'opaque', ...byText.keys()]);
 
-export function dtypeText(dtype: DType): string {
+function dtypeText(dtype: DType): string {
   return textNames[dtype] ?? dtype;
 }
 export function dtypeFromText(text: string): DType | undefined {
@@ -33,7 +33,7 @@ export function nameText(name: string): string {
 /** Symbols and expressions stand as they are where that is unambiguous. */
 const bareDim = /^[A-Za-z_][\w.]*$|^[\w.]+( ?[-+*/] ?[\w.]+)*$/;
 
-export function dimText(dim: Dim): string {
+function dimText(dim: Dim): string {
   if (dim === undefined) return '?';
   if (typeof dim === 'number') return String(dim);
   const bare = (bareDim.test(dim) || /^[\w.+*/() -]*floor\([\w.+*/() -]*$/.test(dim)) && !/^-?\d+$/.test(dim);

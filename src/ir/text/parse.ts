@@ -52,14 +52,6 @@ export function parseModel(text: string): Model {
   return model;
 }
 
-/** Reads one graph, such as `printGraph` writes. Captured values are not possible here. */
-export function parseGraph(text: string): Graph {
-  const lexer = new Lexer(text);
-  const graph = buildGraph(lexer, parseGraphSyntax(lexer));
-  if (lexer.token.kind !== 'end') lexer.fail('expected nothing behind the graph');
-  return graph;
-}
-
 function parseHeader(lexer: Lexer): HeaderSyntax {
   const integers = new Map<string, bigint>();
   const strings = new Map<string, string>();

@@ -44,13 +44,6 @@ export function printGraph(graph: Graph, options: PrintOptions = {}, hooks: Prin
   return printer.text();
 }
 
-/** One node with its attributes, subgraphs included. */
-export function printNode(node: Node, options: PrintOptions = {}): string {
-  const printer = new Printer(options, {});
-  printer.node(node, '');
-  return printer.text();
-}
-
 class Printer {
   readonly #out: string[] = [];
   readonly #options: Required<PrintOptions>;

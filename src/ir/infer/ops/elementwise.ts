@@ -24,13 +24,13 @@ export const same: Rule = (ctx) => {
 };
 
 /** Output 0 has the shape of input 0 and an element type of its own. */
-export const sameShape =
+const sameShape =
   (dtype: DType): Rule =>
   (ctx) =>
     ctx.set(0, dtype, ctx.shape(0));
 
 /** Shape of all inputs broadcast together. */
-export function broadcastInputs(ctx: NodeContext, from = 0, to = ctx.inputCount): Shape | undefined {
+function broadcastInputs(ctx: NodeContext, from = 0, to = ctx.inputCount): Shape | undefined {
   let shape: Shape | undefined = [];
   for (let index = from; index < to; index++) if (ctx.has(index)) shape = broadcastShapes(shape, ctx.shape(index));
   return shape;
@@ -128,7 +128,7 @@ const cast: Rule = (ctx) => {
 };
 
 /** Elements after a cast; those that would change in a way not followed here become unknown. */
-export function castData(data: Data | undefined, dtype: DType): Data | undefined {
+function castData(data: Data | undefined, dtype: DType): Data | undefined {
   if (dtype === 'string') return undefined;
   return mapData(data, (item) => {
     if (dtype === 'bool') return typeof item === 'number' ? Number(item !== 0) : leastOf(item) > 0 ? 1 : undefined;

@@ -54,7 +54,7 @@ function atLeastZero(dim: Dim): Dim {
 }
 
 /** [N, C, …] with a weight [M, C/group, …]. */
-export function convShape(ctx: NodeContext, x: number, w: number): Shape | undefined {
+function convShape(ctx: NodeContext, x: number, w: number): Shape | undefined {
   const input = ctx.shape(x);
   const weight = ctx.shape(w);
   const rank = input?.length ?? weight?.length;
