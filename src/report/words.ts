@@ -14,7 +14,7 @@ export function formatPart(part: number | null): string {
   if (!isNumber(part)) return none;
   const percent = part * 100;
   const nearHundred = percent !== 100 && Math.abs(percent - 100) < 1;
-  return `${percent.toFixed(percent < 10 || nearHundred ? 1 : 0)} %`;
+  return `${percent.toFixed(percent < 10 || nearHundred ? 1 : 0).replace('.0', '')} %`;
 }
 
 export const formatSize = (bytes: number | null | undefined): string => (isNumber(bytes) ? formatBytes(bytes) : none);
@@ -167,7 +167,7 @@ export function formatLimit(metric: string | null, maxDrop: number): string {
   return `${points} ${points === 1 ? 'point' : 'points'}`;
 }
 
-export function listWords(items: readonly string[]): string {
+function listWords(items: readonly string[]): string {
   if (items.length < 2) return items.join('');
   return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 }

@@ -97,12 +97,14 @@ describe('summarize', () => {
 
 describe('words', () => {
   it('never rounds to a hundred percent or to zero what is neither', () => {
-    expect([1, 0.9974, 1.004, 0.256, 0.0042, 4].map(formatPart)).toEqual([
+    expect([1, 0.9974, 1.004, 1.0096, 0.256, 0.0042, 0.05, 4].map(formatPart)).toEqual([
       '100 %',
       '99.7 %',
       '100.4 %',
+      '101 %',
       '26 %',
       '0.4 %',
+      '5 %',
       '400 %',
     ]);
     expect(formatDrop(accuracy('top1', 0.00001))).toBe('−<0.01 points');

@@ -32,6 +32,7 @@ function row(variant: VariantResult, { sqnrDb, cosine, maxAbs, agreement, sample
 /** Enough digits to tell it from 1. */
 function cosineText(cosine: number): string {
   if (cosine === 1) return '1';
-  const digits = Math.min(10, Math.max(4, Math.ceil(-Math.log10(1 - cosine)) + 1));
+  if (1 - cosine < 1e-9) return '> 0.999999999';
+  const digits = Math.max(4, Math.ceil(-Math.log10(1 - cosine)) + 1);
   return cosine.toFixed(digits);
 }

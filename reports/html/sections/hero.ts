@@ -34,8 +34,13 @@ ${
     : html`<p class="judged">${judgementSentence(report)}</p>`
 }
 ${lines.filter((line) => line.kind === 'ship').map((line) => tiles(report, line, lines.length > 1))}
-${(report.warnings ?? []).map((warning) => html`<div class="notice" role="note"><b>Doubtful figures.</b> ${sentence(warning)}</div>`)}
+${warnings(report.warnings ?? [])}
 </section>`;
+}
+
+function warnings(texts: readonly string[]): Html | false {
+  const items = texts.slice(0, 12).map((text) => html`<li>${sentence(shorten(text, 400))}</li>`);
+  return texts.length > 0 && html`<div class="notice" role="note"><b>Doubtful figures</b><ul>${items}</ul></div>`;
 }
 
 function headlineLine(headline: Headline): Html {
