@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Browser } from 'playwright-core';
+import type * as Playwright from 'playwright-core';
 import { UserError } from '../errors.ts';
 
 const places = [
@@ -39,7 +39,7 @@ function flags(): string[] {
  * @param executable path of the browser; default: where systems usually have it
  * @throws UserError `playwright-missing`, `chromium-missing`, `chromium-start`.
  */
-export async function launchChromium(executable?: string): Promise<Browser> {
+export async function launchChromium(executable?: string): Promise<Playwright.Browser> {
   const { chromium } = await loadPlaywright();
   const executablePath = executable ?? findChromium();
   if (executablePath === undefined || !existsSync(executablePath)) {
@@ -57,7 +57,7 @@ export async function launchChromium(executable?: string): Promise<Browser> {
   }
 }
 
-async function loadPlaywright(): Promise<typeof import('playwright-core')> {
+async function loadPlaywright(): Promise<typeof Playwright> {
   try {
     return await import('playwright-core');
   } catch (error) {

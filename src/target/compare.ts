@@ -53,11 +53,26 @@ export function elementsOf(dtype: string, bytes: Uint8Array): Elements | undefin
   }
 }
 
-/** Whether |got − expected| ≤ atol + rtol · |expected| holds for every element; NaN equals NaN, strings must be equal. */
+/** Largest finite magnitude; 0 for strings. */
+function scaleOf(elements: Elements): number {
+  let scale = 0;
+  for (let i = 0; i < elements.length; i++) {
+    const magnitude = typeof elements[i] === 'string' ? 0 : Math.abs(Number(elements[i]));
+    if (Number.isFinite(magnitude) && magnitude > scale) scale = magnitude;
+  }
+  return scale;
+}
+
+/**
+ * Whether |got − expected| ≤ atol + rtol · max|expected| holds for every element; NaN and infinities must be met, strings
+ * and truth values be equal. The scale is the tensor's: what runtimes add up in another order differs by a share of the
+ * large terms, also where these cancel to nearly nothing.
+ */
 export function compareElements(got: Elements, expected: Elements, { rtol, atol }: Tolerance): Comparison {
   if (got.length !== expected.length) {
     return { ok: false, maxAbs: 0, why: `has ${got.length} elements instead of ${expected.length}` };
   }
+  const allowed = atol + rtol * scaleOf(expected);
   let maxAbs = 0;
   let first: number | undefined;
   for (let i = 0; i < expected.length; i++) {
@@ -68,7 +83,6 @@ export function compareElements(got: Elements, expected: Elements, { rtol, atol 
     const difference =
       typeof a === 'bigint' && typeof b === 'bigint' ? Math.abs(Number(a - b)) : Math.abs(Number(a) - Number(b));
     if (Number.isFinite(difference)) maxAbs = Math.max(maxAbs, difference);
-    const allowed = atol + rtol * Math.abs(Number(b));
     if (first === undefined && !(difference <= allowed && Number.isFinite(difference))) first = i;
   }
   const why =

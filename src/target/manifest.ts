@@ -6,8 +6,6 @@ import { schemaProblem } from './schema-check.ts';
 export const manifestName = 'mlpack.json';
 export const bundleSchema = 'mlpack.bundle/1';
 
-export type BundleKind = 'http-v2' | 'browser';
-
 export interface ManifestFile {
   readonly path: string;
   readonly bytes: number;
@@ -25,7 +23,7 @@ export interface ManifestTensor {
 export interface ManifestGolden {
   readonly inputs: readonly ManifestTensor[];
   readonly outputs: readonly ManifestTensor[];
-  /** |got − expected| ≤ atol + rtol · |expected| for every element. */
+  /** |got − expected| ≤ atol + rtol · max|expected| for every element of an output. */
   readonly tolerance: { readonly rtol: number; readonly atol: number };
 }
 
@@ -34,7 +32,7 @@ export interface Manifest {
   readonly schema: typeof bundleSchema;
   readonly tool: { readonly name: 'mlpack'; readonly version: string };
   readonly target: string;
-  readonly kind: BundleKind;
+  readonly kind: 'http-v2' | 'browser';
   readonly options: Readonly<Record<string, unknown>>;
   readonly variant: string;
   readonly model: {

@@ -3,6 +3,11 @@ import { UserError } from '../errors.ts';
 /** Names that Windows keeps for devices, with or without an extension. */
 const reserved = /^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)/i;
 
+function isControl(character: string): boolean {
+  const code = character.charCodeAt(0);
+  return code < 0x20 || code === 0x7f;
+}
+
 /**
  * Why a bundle path is not acceptable, or undefined. A path is relative, uses `/`, and means the same file on every
  * system: no `.` or `..`, no empty part, no character or name that Windows refuses.
@@ -15,7 +20,8 @@ export function pathProblem(path: string): string | undefined {
   for (const part of path.split('/')) {
     if (part === '') return 'has an empty part';
     if (part === '.' || part === '..') return `has a "${part}" part`;
-    if (/[\u0000-\u001f\u007f<>:"|?*]/.test(part)) return 'has a character that some file systems refuse';
+    if (/[<>:"|?*]/.test(part) || Array.from(part).some(isControl))
+      return 'has a character that some file systems refuse';
     if (part.endsWith('.') || part.endsWith(' ')) return 'has a part that ends in a dot or a space';
     if (reserved.test(part)) return `uses the reserved name "${part}"`;
   }

@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import type { OptionSpec, OptionTable, OptionValues } from '../pass/options.ts';
 import { checkValue } from '../pass/resolve-options.ts';
+import type { IoInfo } from '../report/report.ts';
 import { goldenFiles } from './golden.ts';
 import { bundleSchema, type Manifest, manifestName } from './manifest.ts';
 import { packageVersion } from './package-root.ts';
@@ -52,11 +53,12 @@ function sortedRecord<V>(record: Readonly<Record<string, V>>): Record<string, V>
  */
 export function planBundle<T extends OptionTable>(
   target: Target<T>,
-  artifact: Artifact,
+  finished: Artifact,
   given: Readonly<Record<string, unknown>>,
 ): BundlePlan {
   const options = resolveTargetOptions(target, given);
-  checkArtifact(artifact);
+  checkArtifact(finished);
+  const artifact = { ...finished, inputs: finished.inputs.map(signature), outputs: finished.outputs.map(signature) };
   const support = target.supports(artifact, options);
   if (!support.ok) {
     throw new UserError(
@@ -83,7 +85,7 @@ export function planBundle<T extends OptionTable>(
       tool: { name: 'mlpack', version: packageVersion() },
       target: target.id,
       kind,
-      options: sortedRecord<unknown>(options as Readonly<Record<string, unknown>>),
+      options: sortedRecord<unknown>(options),
       variant: artifact.variant,
       model: {
         name: artifact.name,
@@ -91,8 +93,8 @@ export function planBundle<T extends OptionTable>(
         license: artifact.license ?? null,
         files: modelFiles,
       },
-      inputs: artifact.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
-      outputs: artifact.outputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
+      inputs: artifact.inputs,
+      outputs: artifact.outputs,
       labels: artifact.labels ?? null,
       providers: support.providers ?? target.providers,
       runtime: { package: target.runtime.package, version: target.runtime.version },
@@ -102,6 +104,11 @@ export function planBundle<T extends OptionTable>(
       golden: golden.manifest,
     },
   };
+}
+
+/** A dimension without a name is unknown: two of them need not be equal. */
+function signature({ name, dtype, shape }: IoInfo): IoInfo {
+  return { name, dtype, shape: shape && shape.map((dim) => (dim === '' ? null : dim)) };
 }
 
 function checkArtifact(artifact: Artifact): void {

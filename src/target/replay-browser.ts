@@ -83,7 +83,7 @@ async function openSelfTest(browser: Browser, url: string, timeoutMs: number): P
       const why = complaints.join('; ') || (error instanceof Error ? error.message.split('\n', 1)[0] : String(error));
       return failed(`the self-test page does not finish: ${why}`);
     }
-    return (await page.evaluate('window.mlpackSelfTest')) as SelfTest;
+    return await page.evaluate<SelfTest>('window.mlpackSelfTest');
   } finally {
     await context.close();
   }

@@ -33,6 +33,7 @@ export interface Artifact {
 export interface GoldenCase {
   readonly inputs: readonly GoldenTensor[];
   readonly outputs: readonly GoldenTensor[];
+  /** |got − expected| ≤ atol + rtol · max|expected| of that output; `goldenTolerance` in tolerance.ts gives one that fits. */
   readonly tolerance: { readonly rtol: number; readonly atol: number };
 }
 

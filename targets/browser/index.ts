@@ -57,7 +57,7 @@ const githubLimit = 100 * 2 ** 20;
 
 function runtimesOf({ providers }: Assessment, { webgpuRuntime }: Options): RuntimeId[] {
   if (!providers.includes('webgpu')) return ['wasm'];
-  return webgpuRuntime === 'both' ? ['wasm', 'jspi', 'asyncify'] : ['wasm', webgpuRuntime as RuntimeId];
+  return webgpuRuntime === 'both' ? ['wasm', 'jspi', 'asyncify'] : ['wasm', webgpuRuntime];
 }
 
 function supports(artifact: Artifact, chosen: Options): Support {
@@ -143,5 +143,3 @@ export const browser = defineTarget({
   emit,
   commands: () => ({ start: 'node serve.mjs', kind: 'browser' }),
 });
-
-export default browser;

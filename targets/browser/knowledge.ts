@@ -1,3 +1,4 @@
+import { blockwiseOps, int8Ops } from '../../src/target/formats.ts';
 import type { Artifact } from '../../src/target/target.ts';
 
 export type WebProvider = 'wasm' | 'webgpu';
@@ -10,29 +11,6 @@ export interface Assessment {
   readonly foldWeights: boolean;
   readonly notes: readonly string[];
 }
-
-/** Weight-only formats that only the WebGPU provider has a fast kernel for. */
-const blockwise = ['com.microsoft:MatMulNBits', 'com.microsoft:MatMulBnb4', 'com.microsoft:GatherBlockQuantized'];
-
-/** int8 arithmetic: WASM has kernels, WebGPU hands these nodes back to the CPU with a copy each way. */
-const int8 = [
-  'QuantizeLinear',
-  'DynamicQuantizeLinear',
-  'MatMulInteger',
-  'ConvInteger',
-  'QLinearConv',
-  'QLinearMatMul',
-  'com.microsoft:QGemm',
-  'com.microsoft:QLinearAdd',
-  'com.microsoft:QLinearMul',
-  'com.microsoft:QLinearConcat',
-  'com.microsoft:QLinearGlobalAveragePool',
-  'com.microsoft:QLinearAveragePool',
-  'com.microsoft:QLinearSoftmax',
-  'com.microsoft:QAttention',
-  'com.microsoft:DynamicQuantizeMatMul',
-  'com.microsoft:MatMulIntegerToFloat',
-];
 
 /** Control flow, recurrence, selection and strings, which the WebGPU provider does not have (operator list of onnxruntime-web). */
 const notOnWebgpu = [
@@ -68,8 +46,8 @@ function has16BitWeights({ weightBytes, inputs, outputs }: Artifact): boolean {
  */
 export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assessment {
   const notes: string[] = [];
-  const blocks = present(artifact, blockwise);
-  const quantized = present(artifact, int8);
+  const blocks = present(artifact, blockwiseOps);
+  const quantized = present(artifact, int8Ops);
   const ml = Object.keys(artifact.ops).filter((op) => op.startsWith('ai.onnx.ml:'));
   const foreign = [...present(artifact, notOnWebgpu), ...ml];
   const half = has16BitWeights(artifact);

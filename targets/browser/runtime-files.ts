@@ -1,7 +1,4 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
-import { UserError } from '../../src/errors.ts';
-import { dependencyRoot } from '../../src/target/package-root.ts';
+import { dependencyFile } from '../../src/target/literal.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { BundleFile } from '../../src/target/target.ts';
 
@@ -24,23 +21,16 @@ export interface RuntimeEntry {
   readonly bytes: number;
 }
 
-function source(name: string): string {
-  const root = dependencyRoot('onnxruntime-web', ortVersion);
-  if (root === undefined) {
-    throw new UserError(
-      'dependency-missing',
-      `The browser target needs the npm package onnxruntime-web ${ortVersion}, which is not installed; run npm install onnxruntime-web@${ortVersion}.`,
-    );
-  }
-  return join(root, 'dist', name);
+function source(name: string): { place: string; bytes: number } {
+  return dependencyFile('onnxruntime-web', ortVersion, `dist/${name}`);
 }
 
 export function runtimeEntry(id: RuntimeId): RuntimeEntry {
   const [script, mjs, wasm] = files[id];
-  const bytes = files[id].reduce((sum, name) => sum + statSync(source(name)).size, 0);
+  const bytes = files[id].reduce((sum, name) => sum + source(name).bytes, 0);
   return { script: `runtime/${script}`, mjs: `runtime/${mjs}`, wasm: `runtime/${wasm}`, bytes };
 }
 
 export function runtimeFiles(id: RuntimeId): BundleFile[] {
-  return files[id].map((name) => ({ path: `mlpack-model/runtime/${name}`, from: source(name) }));
+  return files[id].map((name) => ({ path: `mlpack-model/runtime/${name}`, from: source(name).place }));
 }

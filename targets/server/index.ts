@@ -62,5 +62,3 @@ function batchNotes(artifact: Artifact): string[] {
   const names = fixed.map(({ name }) => `"${name}"`).join(', ');
   return [`The first dimension of ${names} is fixed, so one request carries exactly that many samples.`];
 }
-
-export default server;

@@ -9,10 +9,11 @@ import { type Running, startBundle } from '../../src/target/process.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { browser as target } from '../../targets/browser/index.ts';
 import { classifier, classifierFeeds, everyType, everyTypeFeeds, makeArtifact } from './support/artifact.ts';
+import { note } from './support/note.ts';
 import { tempDir } from './support/temp.ts';
 
 const chromium = findChromium();
-if (chromium === undefined) console.warn('no Chromium on this machine: the demo page is not tested');
+if (chromium === undefined) note('no Chromium on this machine: the demo page is not tested');
 const dir = await tempDir();
 
 describe.skipIf(chromium === undefined)('demo page in Chromium', () => {

@@ -1,17 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import { compareElements, elementsOf } from '../../src/target/compare.ts';
 import { packStrings, unpackStrings } from '../../src/target/golden.ts';
+import { goldenTolerance } from '../../src/target/tolerance.ts';
 
 const exact = { rtol: 0, atol: 0 };
 
 describe('comparison of outputs', () => {
-  it('holds every element to atol + rtol · |expected|', () => {
+  it('holds every element to atol + rtol · max|expected|', () => {
     const tolerance = { rtol: 0.1, atol: 0.5 };
-    expect(compareElements([10, 11.5], [10, 10], tolerance)).toMatchObject({ ok: true, maxAbs: 1.5 });
+    expect(compareElements([-10, 1.5], [-10, 0], tolerance)).toMatchObject({ ok: true, maxAbs: 1.5 });
     const bad = compareElements([10, 11.75, 0], [10, 10, 9], tolerance);
     expect(bad.ok).toBe(false);
     expect(bad.maxAbs).toBe(9);
     expect(bad.why).toBe('has 11.75 at element 1 instead of 10');
+    expect(compareElements([0.5, Infinity], [0, Infinity], tolerance).ok).toBe(true);
+    expect(compareElements([0.75, Infinity], [0, Infinity], tolerance).ok).toBe(false);
   });
 
   it('knows NaN and infinities', () => {
@@ -46,5 +49,13 @@ describe('comparison of outputs', () => {
     const values = ['', 'größe', '日本\u0000語'];
     expect(unpackStrings(packStrings(values))).toEqual(values);
     expect(() => unpackStrings(packStrings(['abc']).subarray(0, 6))).toThrow(RangeError);
+  });
+
+  it('allows a quantized model what runtimes differ by, and a float model little', () => {
+    expect(goldenTolerance({ Conv: 1 })).toEqual({ rtol: 1e-4, atol: 1e-6 });
+    expect(goldenTolerance({ Conv: 1 }, { float16: 10 })).toEqual({ rtol: 1e-2, atol: 1e-6 });
+    expect(goldenTolerance({ 'com.microsoft:MatMulNBits': 1 })).toEqual({ rtol: 2e-2, atol: 1e-6 });
+    expect(goldenTolerance({ QuantizeLinear: 1 })).toEqual({ rtol: 2e-2, atol: 1e-6 });
+    expect(goldenTolerance({ DequantizeLinear: 1 })).toEqual({ rtol: 1e-4, atol: 1e-6 });
   });
 });

@@ -13,6 +13,7 @@ import { packageRoot } from '../../src/target/package-root.ts';
 import type { Artifact, Target } from '../../src/target/target.ts';
 import { targets } from '../../targets/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
+import { note } from './support/note.ts';
 import { tempDir } from './support/temp.ts';
 
 const dir = await tempDir();
@@ -218,12 +219,12 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
 
   it('starts as documented and answers the golden inputs as recorded', async ({ skip }) => {
     if (manifest.kind === 'browser' && findChromium() === undefined) {
-      console.warn('no Chromium on this machine: the browser bundle is not replayed');
+      note('no Chromium on this machine: the browser bundle is not replayed');
       skip();
     }
     const result = await checkBundle(place).catch((error: unknown) => {
       if (!(error instanceof UserError) || error.code !== 'bundle-install') throw error;
-      console.warn(`the ${id} bundle is not replayed, since it cannot be installed here: ${error.message}`);
+      note(`the ${id} bundle is not replayed, since it cannot be installed here: ${error.message}`);
       return skip();
     });
     expect(result).toMatchObject({ ok: true, findings: [], notes: [] });

@@ -8,6 +8,7 @@ import { packageRoot } from '../../../src/target/package-root.ts';
 import { freePort } from '../../../src/target/process.ts';
 import type { Artifact } from '../../../src/target/target.ts';
 import { server } from '../../../targets/server/index.ts';
+import { note } from './note.ts';
 
 /**
  * node_modules of the server bundle, installed once per lock file. Undefined, with a note, where npm cannot install it.
@@ -30,7 +31,7 @@ export function installedModules(): string | undefined {
   try {
     execFileSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: temp, stdio: 'pipe' });
   } catch (error) {
-    console.warn(`the server bundle is not tested, npm cannot install it here: ${String(error).split('\n', 1)[0]}`);
+    note(`the server bundle is not tested, npm cannot install it here: ${String(error).split('\n', 1)[0]}`);
     return undefined;
   }
   renameSync(temp, place);
@@ -42,8 +43,8 @@ export interface TestServer {
   readonly port: number;
   readonly child: ChildProcess;
   /** Everything it has printed so far. */
-  log(): string;
-  exit: Promise<number | null>;
+  readonly log: () => string;
+  readonly exit: Promise<number | null>;
 }
 
 /** Bundles `artifact`, starts its server and waits until it is ready (or, with `ready: false`, until it listens). */
@@ -67,11 +68,16 @@ export async function startServer(
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; ready && tries < 400; tries++) {
+  if (ready) await untilReady(url, child, () => text);
+  return { url, port, child, log: () => text, exit };
+}
+
+async function untilReady(url: string, child: ChildProcess, log: () => string): Promise<void> {
+  for (let tries = 0; tries < 400; tries++) {
     const response = await fetch(`${url}/v2/health/ready`).catch(() => undefined);
-    if (response?.ok) break;
-    if (child.exitCode !== null || tries === 399) throw new Error(`the server is not ready: ${text}`);
+    if (response?.ok) return;
+    if (child.exitCode !== null) break;
     await sleep(25);
   }
-  return { url, port, child, log: () => text, exit };
+  throw new Error(`the server is not ready: ${log()}`);
 }
