@@ -32,12 +32,15 @@ type Widen<S> = S extends { type: 'boolean' }
 /** The values of a table: `{ bits: 4, block: 32 }`. */
 export type OptionValues<T extends OptionTable> = { readonly [K in keyof T]: Widen<T[K]> };
 
+interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
 export const opt = {
   boolean: (value: boolean, help: string) => ({ type: 'boolean', default: value, help }) as const,
-  int: <R extends { min?: number; max?: number }>(value: number, help: string, range?: R) =>
-    ({ type: 'int', default: value, help, ...range }) as const,
-  number: <R extends { min?: number; max?: number }>(value: number, help: string, range?: R) =>
-    ({ type: 'number', default: value, help, ...range }) as const,
+  int: (value: number, help: string, range?: Range) => ({ type: 'int', default: value, help, ...range }) as const,
+  number: (value: number, help: string, range?: Range) => ({ type: 'number', default: value, help, ...range }) as const,
   string: (value: string, help: string) => ({ type: 'string', default: value, help }) as const,
   choice: <const C extends string | number>(choices: readonly C[], value: NoInfer<C>, help: string) =>
     ({ type: 'choice', choices, default: value, help }) as const,

@@ -1,5 +1,6 @@
 import type { Model, Node, Value } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
+import type { Histogram } from '../kernels/histogram.ts';
 import type { OptionTable, OptionValues } from './options.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface Activations {
   readonly samples: number;
   /** Ranges of float values by name, for the main graph's values asked for. Values that are not there were not reached. */
   ranges(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, ActivationRange>>;
+  /** Histograms of the same values, in one pass over the samples and in memory that does not grow with them. */
+  histograms(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, Histogram>>;
 }
 
 /** What a rule did, or why it did not. */
@@ -55,6 +58,8 @@ export interface Trace {
 export interface PassContext extends Trace {
   readonly compute: Compute;
   readonly activations: Activations | undefined;
+  /** Statistics over made-up samples, for passes whose user asked for them in want of data. */
+  readonly madeUpActivations?: Activations | undefined;
   readonly signal: AbortSignal;
   readonly seed: number;
   /** `mlpack explain`: report every miss to `skipped`, not only the near ones. */
@@ -92,7 +97,7 @@ export function definePass<const T extends OptionTable>(
     for (const [name, option] of Object.entries(spec.options)) {
       values[name] = (options as Record<string, unknown>)[name] ?? option.default;
     }
-    return { pass: spec as unknown as Pass, options: values };
+    return { pass: spec as Pass, options: values };
   };
   return Object.assign(make, spec);
 }
