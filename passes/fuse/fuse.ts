@@ -59,4 +59,3 @@ export const fuse = definePass({
   },
 });
 
-export default fuse;

@@ -139,4 +139,3 @@ function asStored(data: Float32Array, dtype: Tensor['dtype']): Uint8Array {
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
-export default pruneWeights;

@@ -76,4 +76,3 @@ export const quantizeDynamic = definePass({
   },
 });
 
-export default quantizeDynamic;

@@ -39,4 +39,3 @@ export const quantizeWeights = definePass({
   },
 });
 
-export default quantizeWeights;

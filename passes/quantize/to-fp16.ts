@@ -105,4 +105,3 @@ function mixedPrecision(model: Model, types: ElementTypes): string | undefined {
   return undefined;
 }
 
-export default toFp16;

@@ -91,7 +91,6 @@ export const simplify = definePass({
   },
 });
 
-export default simplify;
 
 async function runRound(
   model: Model,

@@ -23,7 +23,6 @@ export type Attr = (
   | { readonly type: 'opaque'; readonly value: unknown }
 ) & { readonly origin?: unknown };
 
-export type AttrOf<T extends Attr['type']> = Extract<Attr, { type: T }>;
 
 /** Plain JavaScript forms that become attributes: integers → int, use `float()` for floats. */
 export type AttrInput =

@@ -2,8 +2,6 @@
  * IEEE 754 binary16 (half precision), as bit patterns in Uint16Array.
  */
 
-/** Largest finite half, and the smallest positive one (subnormal, 2⁻²⁴). */
-export const F16_MAX = 65504;
 export const F16_MIN = 2 ** -24;
 /** Numbers whose magnitude rounds to infinity: half-way between 65504 and 65536, tie to even included. */
 const F16_OVERFLOW_BITS = 0x477ff000;

@@ -153,7 +153,3 @@ export function signature(model: Model): string {
   const inputs = model.graph.inputs.filter((value) => value.initializer === undefined);
   return `${inputs.map(text).join(', ')} => ${model.graph.outputs.map(text).join(', ')}`;
 }
-
-export function opsOf(model: Model): string[] {
-  return [...model.graph.nodes].map(opKey);
-}
