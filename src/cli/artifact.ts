@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import { openSession } from '../engine/session.ts';
+import { byteSize } from '../ir/dtype.ts';
 import type { Model } from '../ir/graph.ts';
 import { modelStats } from '../ir/stats.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
@@ -47,6 +48,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       irVersion: model.irVersion,
       opsets: Object.fromEntries(model.opsets),
       ops: Object.fromEntries(modelStats(model).ops),
+      weightBytes: weightBytes(model),
       golden,
       labels: dataset?.labelNames,
       preprocessing: dataset?.preprocessing,
@@ -55,6 +57,18 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   } finally {
     await session.dispose();
   }
+}
+
+/** Bytes of initializers by element type, subgraphs included: targets see from it what a provider must be able to do. */
+function weightBytes(model: Model): Record<string, number> {
+  const bytes: Record<string, number> = {};
+  for (const graph of model.graphs()) {
+    for (const { constant } of graph.initializers) {
+      if (!constant) continue;
+      bytes[constant.dtype] = (bytes[constant.dtype] ?? 0) + byteSize(constant.dtype, elementCount(constant.shape));
+    }
+  }
+  return bytes;
 }
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
