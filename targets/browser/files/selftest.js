@@ -79,7 +79,7 @@ const status = document.querySelector('#status');
 window.mlpackSelfTest = selfTest().then(
   (result) => {
     const good = result.cases.every(({ outputs }) => outputs.every(({ ok }) => ok));
-    const where = result.provider === 'wasm' ? `WebAssembly, ${result.threads} thread(s)` : `WebGPU (${result.adapter})`;
+    const where = result.provider === 'wasm' ? `WebAssembly, ${result.threads === 1 ? 'one thread' : `${result.threads} threads`}` : `WebGPU (${result.adapter})`;
     status.textContent = `${good ? 'All recorded outputs agree' : 'Some outputs differ'}: ${where}.`;
     return result;
   },
