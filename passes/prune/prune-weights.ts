@@ -5,7 +5,7 @@ import { f16ToF32, f32ToF16 } from '../../src/kernels/f16.ts';
 import { countZeros, dropBelow, keepNofM, type MagnitudeCut, magnitudeCut } from '../../src/kernels/mask.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
-import { isKept } from '../quantize/keep.ts';
+import { isKept, reportUnmatched } from '../quantize/keep.ts';
 import { type PruneTarget, pruneTargets } from './targets.ts';
 
 const options = {
@@ -27,6 +27,7 @@ export const pruneWeights = definePass({
   rules: {
     magnitude: 'The weights of smallest magnitude become zero',
     'n-of-m': 'Of each M neighbours along the inputs the N largest stay',
+    keep: 'Names given with --keep that stand for nothing',
     speed: 'What pruning does to speed',
   },
   // Nothing can be promised: without retraining, half of the weights may be most of what a layer does.
@@ -34,6 +35,7 @@ export const pruneWeights = definePass({
   run(model, given, ctx) {
     const pattern = parsePattern(given.pattern);
     const rule = pattern ? 'n-of-m' : 'magnitude';
+    reportUnmatched(model, given.keep, ctx);
     const targets = pruneTargets(
       model,
       given.minElements,
@@ -138,4 +140,3 @@ function asStored(data: Float32Array, dtype: Tensor['dtype']): Uint8Array {
   const stored = dtype === 'float16' ? f32ToF16(data) : data;
   return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
-

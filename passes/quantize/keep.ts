@@ -1,4 +1,5 @@
-import type { Node } from '../../src/ir/graph.ts';
+import type { Model, Node } from '../../src/ir/graph.ts';
+import type { Trace } from '../../src/pass/pass.ts';
 import { miss } from '../../src/rewrite/match.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 
@@ -19,4 +20,15 @@ export function keepRule(rule: Rule, keep: readonly string[]): Rule {
         ? miss(match.root, 'you asked for it to stay as it is (--keep)')
         : rule.apply(match, edit),
   };
+}
+
+/** Says which names of the list stand for nothing in the model, so that a typing error is not taken for a wish fulfilled. */
+export function reportUnmatched(model: Model, keep: readonly string[], trace: Trace): void {
+  const missing = new Set(keep);
+  for (const graph of model.graphs()) {
+    if (missing.size === 0) return;
+    for (const node of graph.nodes) for (const name of missing) if (isKept(node, [name])) missing.delete(name);
+  }
+  for (const name of missing)
+    trace.skipped('keep', name, 'no node, operator or node output of the model has this name');
 }

@@ -36,6 +36,7 @@ export function readLinear(node: Node): Linear | string {
       return `its weights "${b.name}" are a graph input too, so a caller may replace them: make them a plain initializer`;
     if (constantOf(a))
       return `its constant "${a.name}" is the left operand: only right operands can be quantized as weights`;
+    if (b.producer?.op === 'DequantizeLinear') return `its weights "${b.name}" are quantized already`;
     if (b.producer && isComputed(b.producer)) {
       return `its weights "${b.name}" are computed from constants by ${b.producer}: run simplify first`;
     }

@@ -9,7 +9,7 @@ import { embeddingRule } from './dynamic/embedding.ts';
 import { ActivationStore, linearRule } from './dynamic/linear.ts';
 import { lstmRule } from './dynamic/lstm.ts';
 import { type WeightFormat, WeightStore } from './dynamic/weights.ts';
-import { keepRule } from './keep.ts';
+import { keepRule, reportUnmatched } from './keep.ts';
 
 const options = {
   weights: opt.choice(['auto', 's8', 'u8'], 'auto', 'signed or unsigned codes; auto: signed, the faster kernel'),
@@ -56,6 +56,7 @@ export const quantizeDynamic = definePass({
     linear: 'MatMul and Gemm with constant weights multiply in 8 bits',
     lstm: 'LSTM keeps its weights in 8 bits (DynamicQuantizeLSTM)',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
+    keep: 'Names given with --keep that stand for nothing',
     'not-dynamic': 'Operators with weights that stay in float, and why',
   },
   numerics: () => lossy(20),
@@ -64,6 +65,7 @@ export const quantizeDynamic = definePass({
     const format: WeightFormat = { type: given.weights === 'u8' ? 'uint8' : 'int8', reduced };
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const misses = { allMisses: ctx.explain ?? false };
+    reportUnmatched(model, given.keep, ctx);
     const kept = (rule: Rule): Rule => keepRule(rule, given.keep);
     // Shared activations are quantized before their first reader, which must then stand first.
     sortTopologically(model.graph);
@@ -75,4 +77,3 @@ export const quantizeDynamic = definePass({
     return { changed: first.changed || second.changed };
   },
 });
-

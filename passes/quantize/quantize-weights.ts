@@ -1,7 +1,8 @@
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
-import { keepRule } from './keep.ts';
+import { keepRule, reportUnmatched } from './keep.ts';
+import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
 import { type MethodName, methods } from './weight-only/format.ts';
 import { matMulNBitsRule } from './weight-only/matmul-nbits.ts';
 
@@ -9,6 +10,11 @@ const options = {
   bits: opt.choice([2, 4, 8], 4, 'bits per weight'),
   block: opt.choice([16, 32, 64, 128, 256], 32, 'weights that share a scale; 128 is faster and smaller, 32 more exact'),
   symmetric: opt.boolean(true, 'no zero points: 1 dB less exact, a little smaller'),
+  format: opt.choice(
+    ['matmul-nbits', 'qdq'],
+    'matmul-nbits',
+    'MatMulNBits of ONNX Runtime, or blocked DequantizeLinear (opset 21)',
+  ),
   method: opt.choice(Object.keys(methods) as MethodName[], 'rtn', 'how codes are chosen'),
   accuracyLevel: opt.choice(
     [0, 1, 2, 3, 4],
@@ -27,15 +33,20 @@ export const quantizeWeights = definePass({
   id: 'quantize-weights',
   summary: 'INT4 (2, 8) weights in blocks with float activations (MatMulNBits); no data needed',
   options,
-  rules: { 'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits' },
+  rules: {
+    'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits',
+    'blocked-dq': 'Weights of MatMul and Gemm are stored in blocks behind DequantizeLinear',
+    keep: 'Names given with --keep that stand for nothing',
+  },
   numerics: ({ bits }) => lossy(floor[bits]),
   run(model, given, ctx) {
     // 8- and 2-bit weights have a usable kernel only at level 4.
     const accuracyLevel = given.bits === 4 ? given.accuracyLevel : 4;
-    const rule = keepRule(matMulNBitsRule({ ...given, accuracyLevel }), given.keep);
+    const make = given.format === 'qdq' ? blockedDequantizeRule : matMulNBitsRule;
+    const rule = keepRule(make({ ...given, accuracyLevel }), given.keep);
+    reportUnmatched(model, given.keep, ctx);
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, [rule], trace, { allMisses: ctx.explain ?? false });
     return { changed };
   },
 });
-

@@ -8,6 +8,7 @@ import { ElementTypes } from './fp16/element-types.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
+import { reportUnmatched } from './keep.ts';
 
 const options = {
   keepIoTypes: opt.boolean(true, 'inputs and outputs of the model stay float32'),
@@ -26,6 +27,7 @@ export const toFp16 = definePass({
     constant: 'A constant is stored in float16',
     clamp: 'Constants beyond the range of float16 become its largest or smallest number',
     keep: 'Nodes that you asked to keep',
+    override: 'Initializers that are graph inputs too',
     mixed: 'Models that are in mixed precision already stay as they are',
     'block-list': 'Operators that runtimes do not compute well in float16',
     schema: 'Operators without a float16 form at the model’s opset',
@@ -45,6 +47,16 @@ export const toFp16 = definePass({
     if (mixed) {
       ctx.skipped('mixed', 'model', mixed);
       return { changed: false };
+    }
+    reportUnmatched(model, given.keep, ctx);
+    for (const value of model.graph.inputs) {
+      if (value.initializer && !value.constant && types.isFloat32(value)) {
+        ctx.skipped(
+          'override',
+          `"${value.name}"`,
+          'it is an initializer that a caller may replace, so it stays as it is: make it a plain initializer',
+        );
+      }
     }
     const ranged = ctx.activations ? await rangedNodes(model, types, ctx.activations) : new Map();
     const plan = new Plan(model, types, {
@@ -104,4 +116,3 @@ function mixedPrecision(model: Model, types: ElementTypes): string | undefined {
   }
   return undefined;
 }
-

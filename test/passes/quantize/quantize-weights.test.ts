@@ -161,6 +161,37 @@ describe('quantize-weights', () => {
     expect(await decibels(false)).toBeGreaterThan(await decibels(true));
   });
 
+  it.each(formats.filter(({ bits }) => bits !== 2))(
+    'the form with DequantizeLinear holds the same weights: %o',
+    async (format) => {
+      for (const body of ['y = MatMul (x, w)', 'y = Gemm <transB = 1> (x, w)']) {
+        const [k, n] = [83, 19];
+        const shape = body.includes('transB') ? [n, k] : [k, n];
+        const text = head(
+          `g (float[${k},${k}] x) => (float[${k},${n}] y) <float[${shape}] w = random(1)> { ${body} }`,
+          21,
+        );
+        const [packed, blocked] = [parseModel(text), parseModel(text)];
+        if (format.block > k) continue;
+        await quantize(packed, { ...format, minElements: 0 });
+        const { changed } = await quantize(blocked, { ...format, minElements: 0, format: 'qdq' });
+        expect(changed).toBe(true);
+        expect(verify(blocked)).toEqual([]);
+        expect(countOps(blocked).DequantizeLinear).toBe(1);
+        expect((await quantize(blocked, { ...format, minElements: 0, format: 'qdq' })).changed).toBe(false);
+        const { weights } = stored(packed);
+        const feeds = [new Map([['x', tensorFrom('float32', [k, k], identity(k))]])];
+        const [result] = await runOrt(blocked, feeds);
+        const y = typedArray(result?.get('y') as never, 'float32');
+        for (let i = 0; i < k; i++)
+          for (let j = 0; j < n; j++)
+            if (y[i * n + j] !== weights[j * k + i])
+              expect.fail(`weight [${i},${j}] is ${y[i * n + j]}, not ${weights[j * k + i]}`);
+        await runOrt(blocked, feeds, 'all');
+      }
+    },
+  );
+
   it('says why a layer stays', async () => {
     const why = async (body: string, options: Parameters<typeof quantizeWeights>[0] = {}): Promise<string[]> => {
       const { changed, skips } = await quantize(parseModel(head(body)), options);
@@ -186,5 +217,20 @@ describe('quantize-weights', () => {
         keep: ['y'],
       }),
     ).toEqual(['matmul-nbits: you asked for it to stay as it is (--keep)']);
+    expect(
+      await why('g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }', {
+        format: 'qdq',
+      }),
+    ).toEqual([
+      'blocked-dq: opset 13 has no blocked DequantizeLinear (21 has): use --format matmul-nbits, which needs none',
+    ]);
+    expect(
+      await why('g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}> { y = MatMul (x, w) }', {
+        keep: ['MatMull', 'MatMul'],
+      }),
+    ).toEqual([
+      'keep: no node, operator or node output of the model has this name',
+      'matmul-nbits: you asked for it to stay as it is (--keep)',
+    ]);
   });
 });

@@ -1,0 +1,119 @@
+import { constantOf } from '../../../src/ir/constant.ts';
+import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
+import { isHeavy, neverQuantized, readUnit, type Unit } from './unit.ts';
+
+export interface PlanOptions {
+  readonly minElements: number;
+  /** Why a node must stay in float by the user's will. */
+  readonly excluded: (node: Node) => string | undefined;
+}
+
+/**
+ * Which nodes of the main graph run on integers. Weighted nodes do wherever they can; the others only between quantized nodes, on
+ * both sides: elsewhere they would cost a QuantizeLinear and a DequantizeLinear more than they save.
+ */
+export class Plan {
+  /** In graph order. */
+  readonly units = new Map<Node, Unit>();
+  /** Why nodes stay in float. */
+  readonly left = new Map<Node, string>();
+  readonly #owners = new Map<Value, Unit>();
+
+  constructor(graph: Graph, options: PlanOptions) {
+    for (const node of graph.nodes) {
+      const never = node.domain === '' ? neverQuantized[node.op] : undefined;
+      const unit = options.excluded(node) ?? never ?? readUnit(node, options);
+      if (typeof unit === 'string') this.left.set(node, unit);
+      else if (unit) this.#add(unit);
+    }
+    this.#settle();
+  }
+
+  /** The unit that gives a value out. */
+  ownerOf(value: Value): Unit | undefined {
+    return this.#owners.get(value);
+  }
+
+  /** Takes units out that touch one of these values; then those that had only these for neighbours. */
+  avoid(bad: ReadonlyMap<Value, string>): void {
+    for (const unit of this.units.values()) {
+      const why = this.#touched(unit, bad);
+      if (why) this.#drop(unit, why);
+    }
+    this.#settle();
+  }
+
+  /** Values that get a QuantizeLinear and a DequantizeLinear, in graph order: what units read, and what they must give out. */
+  get quantized(): Set<Value> {
+    const values = new Set<Value>();
+    for (const unit of this.units.values()) {
+      for (const value of activationsOf(unit)) values.add(value);
+      if (unit.needsOutput) for (const output of unit.outputs) values.add(output);
+    }
+    return values;
+  }
+
+  get heavyLeft(): [Node, string][] {
+    return [...this.left].filter(([node]) => isHeavy(node));
+  }
+
+  #add(unit: Unit): void {
+    this.units.set(unit.node, unit);
+    for (const output of unit.outputs) this.#owners.set(output, unit);
+  }
+
+  #drop(unit: Unit, why: string): void {
+    this.units.delete(unit.node);
+    this.left.set(unit.node, why);
+    for (const output of unit.outputs) this.#owners.delete(output);
+  }
+
+  /** Until nothing changes: each removal may take the neighbours' reason to be quantized away. */
+  #settle(): void {
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const unit of this.units.values()) {
+        const why = unit.kind === 'weighted' ? undefined : (this.#floatBefore(unit) ?? this.#floatBehind(unit));
+        if (!why) continue;
+        this.#drop(unit, why);
+        changed = true;
+      }
+    }
+  }
+
+  #floatBefore(unit: Unit): string | undefined {
+    for (const value of activationsOf(unit)) {
+      if (this.#owners.has(value) || (unit.kind === 'mover' && value.isGraphInput)) continue;
+      return `its input "${value.name}" is ${value.isGraphInput ? 'a graph input' : `computed in float by ${value.producer}`}`;
+    }
+    return undefined;
+  }
+
+  #floatBehind(unit: Unit): string | undefined {
+    const isRead = unit.outputs.some((output) =>
+      output.uses.some(({ node, index }) => this.units.get(node)?.inputs.includes(index)),
+    );
+    return isRead ? undefined : `nothing that reads "${unit.outputs[0]?.name}" is quantized`;
+  }
+
+  #touched(unit: Unit, bad: ReadonlyMap<Value, string>): string | undefined {
+    for (const value of activationsOf(unit)) {
+      const why = bad.get(value);
+      if (why) return why;
+    }
+    if (!unit.needsOutput) return undefined;
+    for (const output of unit.outputs) {
+      const why = bad.get(output);
+      if (why) return why;
+    }
+    return undefined;
+  }
+}
+
+/** What the unit reads that is not constant. */
+export function activationsOf(unit: Unit): Value[] {
+  return unit.inputs.flatMap((index) => {
+    const value = unit.node.input(index);
+    return value && !constantOf(value) ? [value] : [];
+  });
+}
