@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { Bench } from 'tinybench';
 import { randomNumbers, shuffled } from '../data/shuffle.ts';
 import { bug } from '../errors.ts';
@@ -87,6 +88,8 @@ class Runner {
   }
 
   async round(): Promise<void> {
+    // WebAssembly runs on this thread without ever waiting: a signal needs a turn of the event loop to come through.
+    await setImmediate();
     if (this.#blockLength >= settleFrom) await this.#infer();
     this.rounds.push(await this.#time(this.#blockLength));
   }

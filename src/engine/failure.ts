@@ -3,8 +3,11 @@
  * operator and the node stay.
  */
 export function runtimeSentence(error: unknown): string {
+  // WebAssembly code throws its C++ exceptions as bare addresses.
+  if (typeof error === 'number') return 'it failed without a message, as it does when memory runs out.';
   const raw = error instanceof Error ? error.message : String(error);
   let text = raw.replaceAll(/\s+/g, ' ').trim();
+  text = text.replace(/^.*?\bERROR_CODE: \d+, ERROR_MESSAGE: /, '');
 
   const invalidNode = /In Node, \("([^"]*)", ([^,]+), "([^"]*)"[^)]*\) : .*?, Error (.+)$/.exec(text);
   if (invalidNode)

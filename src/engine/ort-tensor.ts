@@ -2,9 +2,9 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node';
 import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import { type ArrayDType, stringTensor, type Tensor, type TypedArray, tensorFrom, typedArray } from '../ir/tensor.ts';
-import type { Ort } from './runtime.ts';
+import type { OrtApi } from './runtime.ts';
 
-/** Element types that onnxruntime-node can pass in and out. (It refuses bfloat16, float8 and complex; int4 crashes it.) */
+/** Element types that ONNX Runtime's JavaScript API can pass in and out. (It refuses bfloat16, float8 and complex; int4 crashes onnxruntime-node.) */
 const exchanged: ReadonlySet<string> = new Set<DType>([
   'float32',
   'float64',
@@ -27,14 +27,14 @@ export function canExchange(dtype: string): boolean {
 
 /**
  * Our tensor as ONNX Runtime's, without a copy where the bytes are aligned.
- * @throws UserError for element types that the Node binding cannot pass.
+ * @throws UserError for element types that cannot be passed.
  */
-export function toOrtTensor(ort: typeof Ort, name: string, tensor: Tensor): OrtTensor {
+export function toOrtTensor(ort: OrtApi, name: string, tensor: Tensor): OrtTensor {
   const { dtype } = tensor;
   if (!canExchange(dtype)) {
     throw new UserError(
       'dtype-not-exchangeable',
-      `Input "${name}" is of type ${dtype}, which onnxruntime-node cannot be given; keep the model's inputs in a standard type.`,
+      `Input "${name}" is of type ${dtype}, which ONNX Runtime cannot be given; keep the model's inputs in a standard type.`,
     );
   }
   if (dtype === 'string') {

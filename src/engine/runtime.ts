@@ -2,6 +2,9 @@ import type * as Ort from 'onnxruntime-node';
 
 export type { Ort };
 
+/** What onnxruntime-node and onnxruntime-web have in common. */
+export type OrtApi = Pick<typeof Ort, 'InferenceSession' | 'Tensor'>;
+
 /**
  * ONNX Runtime, loaded on first use: nothing may pay for its 45 MB native library before a session is needed.
  * The module cache makes later calls free. Its own log is silenced: what matters comes back as errors.

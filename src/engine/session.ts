@@ -1,21 +1,22 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import { bug, UserError } from '../errors.ts';
+import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { IoInfo } from '../report/report.ts';
 import { runtimeSentence } from './failure.ts';
-import { canExchange, fromOrtTensor, toOrtTensor } from './ort-tensor.ts';
-import { loadRuntime, type Ort } from './runtime.ts';
+import { OrtSession } from './ort-session.ts';
+import { loadRuntime } from './runtime.ts';
+import { openWebSession } from './web-session.ts';
 
 export type OptimizationLevel = 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
 
 export interface SessionOptions {
-  /** Execution provider, default `cpu`. */
+  /** `cpu` (default) or another provider of onnxruntime-node, or `web-wasm`: onnxruntime-web as browsers run it. */
   readonly provider?: string;
   /** Default `all`, as the runtime itself. */
   readonly graphOptimizationLevel?: OptimizationLevel;
   /** Session config entries by their full key: `{ 'session.disable_quant_qdq': '1' }`. */
   readonly extra?: Readonly<Record<string, string>>;
-  /** Threads inside one operator; default: the runtime decides (physical cores). */
+  /** Threads inside one operator; default: the runtime decides (physical cores), on `web-wasm` one. */
   readonly threads?: number;
   /** Where the runtime writes the graph it made. */
   readonly optimizedModelFilePath?: string;
@@ -41,15 +42,49 @@ export interface Session {
   dispose(): Promise<void>;
 }
 
+/** onnxruntime-web's WebAssembly provider, run in this process. */
+const webWasm = 'web-wasm';
+
 /**
  * Opens a model on ONNX Runtime. Models over 2 GB and models with external data are given as a path.
  * @throws UserError when the provider is not there or the runtime refuses the model (with its reason).
  */
 export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const ort = await loadRuntime();
   const provider = options.provider ?? 'cpu';
+  await requireProvider(provider);
   const label = options.label ?? (typeof model === 'string' ? model : 'the model');
-  requireProvider(ort, provider);
+  return provider === webWasm ? openWebSession(model, options, label) : openNative(model, provider, options, label);
+}
+
+/** Providers that `openSession` takes on this machine; whether they work, only trying tells. */
+export async function listProviders(): Promise<string[]> {
+  const ort = await loadRuntime();
+  return [...ort.listSupportedBackends().map((backend) => backend.name), webWasm];
+}
+
+/** @throws UserError when `openSession` has no such provider. */
+export async function requireProvider(provider: string): Promise<void> {
+  const known = await listProviders();
+  if (known.includes(provider)) return;
+  if (provider === 'web-webgpu') {
+    throw new UserError(
+      'provider-unknown',
+      'web-webgpu runs in a browser on a graphics adapter, so it cannot be measured here; web-wasm can.',
+    );
+  }
+  throw new UserError(
+    'provider-unknown',
+    `The ONNX Runtime on this machine has no provider "${provider}"; it has ${known.join(', ')}. "mlpack doctor" says what each one needs.`,
+  );
+}
+
+async function openNative(
+  model: Uint8Array | string,
+  provider: string,
+  options: SessionOptions,
+  label: string,
+): Promise<Session> {
+  const ort = await loadRuntime();
   const config = sessionConfig(provider, options);
   const started = performance.now();
   let inner: InferenceSession;
@@ -61,7 +96,7 @@ export async function openSession(model: Uint8Array | string, options: SessionOp
     const on = provider === 'cpu' ? 'ONNX Runtime' : `ONNX Runtime (${provider})`;
     throw new UserError('session-load', `${on} cannot load ${label}: ${runtimeSentence(error)}`, { cause: error });
   }
-  return new NativeSession(ort, inner, provider, label, performance.now() - started);
+  return new OrtSession(ort, inner, provider, label, performance.now() - started);
 }
 
 function sessionConfig(provider: string, options: SessionOptions): InferenceSession.SessionOptions {
@@ -76,134 +111,4 @@ function sessionConfig(provider: string, options: SessionOptions): InferenceSess
     ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
     ...(options.optimizedModelFilePath !== undefined && { optimizedModelFilePath: options.optimizedModelFilePath }),
   };
-}
-
-function requireProvider(ort: typeof Ort, provider: string): void {
-  const known = ort.listSupportedBackends();
-  if (known.some((backend) => backend.name === provider)) return;
-  const names = known.map((backend) => backend.name).join(', ');
-  throw new UserError(
-    'provider-unknown',
-    `The ONNX Runtime on this machine has no provider "${provider}"; it has ${names}. "mlpack doctor" says what each one needs.`,
-  );
-}
-
-class NativeSession implements Session {
-  readonly provider: string;
-  readonly inputs: readonly IoInfo[];
-  readonly outputs: readonly IoInfo[];
-  readonly createMs: number;
-  readonly #ort: typeof Ort;
-  readonly #inner: InferenceSession;
-  readonly #label: string;
-  #disposed = false;
-
-  constructor(ort: typeof Ort, inner: InferenceSession, provider: string, label: string, createMs: number) {
-    this.#ort = ort;
-    this.#inner = inner;
-    this.#label = label;
-    this.provider = provider;
-    this.createMs = createMs;
-    this.inputs = inner.inputMetadata.map(ioInfo);
-    this.outputs = inner.outputMetadata.map(ioInfo);
-  }
-
-  async run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>> {
-    const wanted = this.#wanted(outputs);
-    const results = await this.#call(this.#convert(feeds), wanted);
-    const tensors = new Map<string, Tensor>();
-    for (const name of wanted) {
-      const value = results[name] ?? bug(`ONNX Runtime gave no output "${name}"`);
-      tensors.set(name, fromOrtTensor(value));
-    }
-    return tensors;
-  }
-
-  bind(feeds: ReadonlyMap<string, Tensor>): () => Promise<void> {
-    const converted = this.#convert(feeds);
-    const wanted = this.#wanted();
-    return async () => {
-      await this.#call(converted, wanted);
-    };
-  }
-
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    await this.#inner.release();
-  }
-
-  async #call(
-    feeds: Record<string, Ort.Tensor>,
-    outputs: readonly string[],
-  ): Promise<InferenceSession.OnnxValueMapType> {
-    try {
-      return await this.#inner.run(feeds, outputs);
-    } catch (error) {
-      throw new UserError('session-run', `Running ${this.#label} failed: ${runtimeSentence(error)}`, { cause: error });
-    }
-  }
-
-  /** The outputs asked for; by default those that can be handed out (no sequences, maps or sub-byte types). */
-  #wanted(outputs?: readonly string[]): readonly string[] {
-    const names = outputs ?? this.outputs.filter((output) => canExchange(output.dtype)).map((output) => output.name);
-    const checked = names.length > 0 ? names : this.outputs.map((output) => output.name);
-    for (const name of checked) {
-      const info = this.outputs.find((output) => output.name === name);
-      if (!info) {
-        const has = this.outputs.map((output) => `"${output.name}"`).join(', ');
-        throw new UserError('output-unknown', `${this.#label} has no output "${name}"; it has ${has}.`);
-      }
-      // A sub-byte output makes the Node binding allocate without bound: never ask for one.
-      if (!canExchange(info.dtype)) {
-        throw new UserError(
-          'dtype-not-exchangeable',
-          `Output "${name}" of ${this.#label} is of type ${info.dtype}, which onnxruntime-node cannot hand out.`,
-        );
-      }
-    }
-    return checked;
-  }
-
-  #convert(feeds: ReadonlyMap<string, Tensor>): Record<string, Ort.Tensor> {
-    const converted: Record<string, Ort.Tensor> = {};
-    for (const input of this.inputs) {
-      const tensor = feeds.get(input.name);
-      if (!tensor) {
-        throw new UserError(
-          'input-missing',
-          `${this.#label} needs an input "${input.name}" (${describe(input)}); none was given.`,
-        );
-      }
-      if (input.dtype !== tensor.dtype || !fits(input.shape, tensor.shape)) {
-        throw new UserError(
-          'input-mismatch',
-          `Input "${input.name}" of ${this.#label} is ${describe(input)}, but was given ${tensor.dtype}[${tensor.shape.join(', ')}].`,
-        );
-      }
-      converted[input.name] = toOrtTensor(this.#ort, input.name, tensor);
-    }
-    for (const [name, tensor] of feeds) {
-      // Initializers that callers may override are no inputs to the runtime, but can be fed.
-      if (converted[name] === undefined) converted[name] = toOrtTensor(this.#ort, name, tensor);
-    }
-    return converted;
-  }
-}
-
-function describe(info: IoInfo): string {
-  return `${info.dtype}[${(info.shape ?? ['…']).map((dim) => dim ?? '?').join(', ')}]`;
-}
-
-/** An empty shape in the runtime's metadata means a scalar or an unknown rank: nothing to hold against it. */
-function fits(expected: IoInfo['shape'], actual: readonly number[]): boolean {
-  if (!expected || expected.length === 0) return true;
-  if (expected.length !== actual.length) return false;
-  return expected.every((dim, axis) => typeof dim !== 'number' || dim === actual[axis]);
-}
-
-function ioInfo(meta: InferenceSession.ValueMetadata): IoInfo {
-  if (!meta.isTensor) return { name: meta.name, dtype: 'non-tensor', shape: null };
-  // Nameless dimensions come as ''.
-  return { name: meta.name, dtype: meta.type, shape: meta.shape.map((dim) => (dim === '' ? null : dim)) };
 }
