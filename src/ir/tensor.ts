@@ -148,6 +148,28 @@ export function typedArray<D extends ArrayDType>(tensor: Tensor & { readonly dty
 }
 
 /**
+ * The numbers of a float32 tensor in pieces: for loops over big weights, which seldom lie aligned in a file. Where they do
+ * not, each piece is copied into the same scratch memory: it is valid until the next one.
+ */
+export function* float32Pieces(tensor: Tensor, elements = 1 << 16): Generator<Float32Array> {
+  if (tensor.dtype !== 'float32') throw new BugError(`expected a float32 tensor, got ${tensor.dtype}`);
+  const bytes = tensor.bytes();
+  const count = bytes.byteLength / 4;
+  const aligned = bytes.byteOffset % 4 === 0;
+  const scratch = new Float32Array(aligned ? 0 : Math.min(elements, count));
+  const scratchBytes = new Uint8Array(scratch.buffer);
+  for (let at = 0; at < count; at += elements) {
+    const length = Math.min(elements, count - at);
+    if (aligned) {
+      yield new Float32Array(bytes.buffer as ArrayBuffer, bytes.byteOffset + 4 * at, length);
+    } else {
+      scratchBytes.set(bytes.subarray(4 * at, 4 * (at + length)));
+      yield scratch.subarray(0, length);
+    }
+  }
+}
+
+/**
  * Small tensors as numbers: shapes, axes, scalars. int64 beyond 2^53 saturates to ±(2^53 − 1), which keeps its meaning
  * in slices and clamps.
  * @returns undefined for strings, complex and sub-byte or 8-bit float types.

@@ -96,14 +96,12 @@ export interface F16Fit {
   readonly infinite: number;
 }
 
-/** How the numbers fit into half precision. */
-export function f16Fit(from: Float32Array): F16Fit {
+const nothing: F16Fit = { overBelow: 0, overAbove: 0, vanish: 0, nan: 0, infinite: 0 };
+
+/** How the numbers fit into half precision, added to what was counted before. */
+export function f16Fit(from: Float32Array, before: F16Fit = nothing): F16Fit {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
-  let overBelow = 0;
-  let overAbove = 0;
-  let vanish = 0;
-  let nan = 0;
-  let infinite = 0;
+  let { overBelow, overAbove, vanish, nan, infinite } = before;
   for (let i = 0; i < bits.length; i++) {
     const b = bits[i] as number;
     const abs = b & 0x7fffffff;

@@ -5,7 +5,7 @@ import type { Graph, Model, Value } from '../../src/ir/graph.ts';
 import type { Tensor } from '../../src/ir/tensor.ts';
 import { toNumbers } from '../../src/ir/tensor.ts';
 import { printModel } from '../../src/ir/text/print.ts';
-import { opKey } from '../../src/rewrite/pattern.ts';
+
 import type { Dims } from './differential.ts';
 
 /**

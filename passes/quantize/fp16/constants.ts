@@ -1,6 +1,6 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { elementCount, type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { elementCount, float32Pieces, type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { type F16Fit, f16Fit, f32ToF16 } from '../../../src/kernels/f16.ts';
 
 const fits = new WeakMap<Tensor, F16Fit>();
@@ -9,7 +9,8 @@ const fits = new WeakMap<Tensor, F16Fit>();
 export function fitOf(tensor: Tensor): F16Fit {
   const known = fits.get(tensor);
   if (known) return known;
-  const fit = f16Fit(typedArray(tensor, 'float32'));
+  let fit = f16Fit(new Float32Array(0));
+  for (const piece of float32Pieces(tensor)) fit = f16Fit(piece, fit);
   fits.set(tensor, fit);
   return fit;
 }
@@ -51,7 +52,7 @@ export function constantProblem(node: Node, value: Value): string | undefined {
 }
 
 /** Elements converted at a time when a tensor is written in pieces. */
-const pieceElements = 1 << 20;
+const pieceElements = 1 << 18;
 
 /**
  * The tensor in half precision, converted whenever it is asked for and not kept: finite numbers beyond ±65504 and
@@ -67,9 +68,7 @@ export function halfTensor(source: Tensor): Tensor {
     byteLength: 2 * count,
     bytes: () => asBytes(f32ToF16(typedArray(source, 'float32'), true)),
     *chunks() {
-      const data = typedArray(source, 'float32');
-      for (let at = 0; at < count; at += pieceElements)
-        yield asBytes(f32ToF16(data.subarray(at, at + pieceElements), true));
+      for (const piece of float32Pieces(source, pieceElements)) yield asBytes(f32ToF16(piece, true));
     },
   };
 }
