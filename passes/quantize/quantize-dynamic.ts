@@ -4,7 +4,7 @@ import { definePass, lossy } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { miss } from '../../src/rewrite/match.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
-import { type CpuProfile, cpuProfiles, saturates } from './cpu.ts';
+import { cpuProfiles, saturates } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { ActivationStore, linearRule } from './dynamic/linear.ts';
 import { lstmRule } from './dynamic/lstm.ts';
@@ -16,7 +16,7 @@ const options = {
   cpu: opt.choice(
     cpuProfiles,
     'auto',
-    'processor the model will run on; auto: this machine, or the most cautious choice where it is unknown',
+    'processor the model will run on; auto: any of them, so the most cautious choice',
   ),
   reduceRange: opt.choice(
     ['auto', 'yes', 'no'],
@@ -61,7 +61,7 @@ export const quantizeDynamic = definePass({
   },
   numerics: () => lossy(20),
   run(model, given, ctx) {
-    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu as CpuProfile));
+    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
     const format: WeightFormat = { type: given.weights === 'u8' ? 'uint8' : 'int8', reduced };
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const misses = { allMisses: ctx.explain ?? false };

@@ -60,7 +60,7 @@ describe('half precision', () => {
       for (const step of [-1, 0, 1]) {
         const was = bits[0] as number;
         bits[0] = was + step;
-        samples.push(float[0] as number, -(float[0] as number));
+        samples.push(float[0], -float[0]);
         bits[0] = was;
       }
     }

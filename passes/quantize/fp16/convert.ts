@@ -29,8 +29,12 @@ export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Tr
   const retyped = new Set<Value>();
   const place = (value: Value | undefined, demand: Demand): void => {
     if (!value || !types.isFloat32(value)) return;
-    if (constantOf(value)) constants.set(value, [...(constants.get(value) ?? []), demand]);
-    else if (plan.precisionOf(value) !== demand.precision) demand.set(casts.get(value, demand.graph, demand.precision));
+    if (constantOf(value)) {
+      const known = constants.get(value);
+      if (known) known.push(demand);
+      else constants.set(value, [demand]);
+    } else if (plan.precisionOf(value) !== demand.precision)
+      demand.set(casts.get(value, demand.graph, demand.precision));
   };
 
   for (const graph of plan.graphs) {

@@ -98,7 +98,11 @@ export class Plan {
   }
   #addUnit(unit: Unit): void {
     for (const value of unit.to) this.#unitOfValue.set(value, unit);
-    for (const value of unit.from) this.#readers.set(value, [...(this.#readers.get(value) ?? []), unit]);
+    for (const value of unit.from) {
+      const known = this.#readers.get(value);
+      if (known) known.push(unit);
+      else this.#readers.set(value, [unit]);
+    }
   }
 
   /** From half arithmetic (and half graph inputs and outputs) over all movers and slots that touch it. */
