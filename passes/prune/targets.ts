@@ -34,6 +34,7 @@ export function pruneTargets(
 ): PruneTarget[] {
   const targets = new Map<Value, PruneTarget>();
   const kept = new Map<Value, Node>();
+  const refused = new Map<Value, string>();
   for (const graph of model.graphs()) {
     for (const node of graph.nodes) {
       if (node.domain !== '') continue;
@@ -52,10 +53,12 @@ export function pruneTargets(
           kept.set(value, node);
           continue;
         }
-        const why = unsuitable(value, tensor, minElements) ?? sharedBeyond(value);
-        if (why) miss(node, why);
-        else if (!targets.has(value))
-          targets.set(value, { value, tensor, node, view: reductionView(node, index, value, tensor.shape) });
+        if (targets.has(value)) continue;
+        const why = refused.get(value) ?? unsuitable(value, tensor, minElements) ?? sharedBeyond(value);
+        if (why) {
+          refused.set(value, why);
+          miss(node, why);
+        } else targets.set(value, { value, tensor, node, view: reductionView(node, index, value, tensor.shape) });
       }
     }
   }
