@@ -2,6 +2,7 @@ import { numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
+import { Histogram } from '../kernels/histogram.ts';
 import type { ActivationRange, Activations } from '../pass/pass.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { FeedBatches } from './compare.ts';
@@ -31,24 +32,31 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
     source: 'data',
     samples,
     ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
+    histograms: (model, values) => histogramsOf(model, values, () => batches(model), options.signal),
   };
 }
 
 /** Activation statistics from made-up inputs: good for finding overflows, poor for choosing ranges. */
 export function createSyntheticActivations(options: ActivationOptions): Activations {
   const samples = Math.min(options.samples ?? 8, 8);
+  const madeUp = async (model: Model): Promise<FeedBatches> => {
+    const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
+    try {
+      return await syntheticFeeds(model, session, { seed: options.seed, count: samples });
+    } finally {
+      await session.dispose();
+    }
+  };
   return {
     source: 'synthetic',
     samples,
-    async ranges(model, values) {
-      const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
-      let batches: FeedBatches;
-      try {
-        batches = await syntheticFeeds(model, session, { seed: options.seed, count: samples });
-      } finally {
-        await session.dispose();
-      }
+    ranges: async (model, values) => {
+      const batches = await madeUp(model);
       return await rangesOf(model, values, () => batches, options.signal);
+    },
+    histograms: async (model, values) => {
+      const batches = await madeUp(model);
+      return await histogramsOf(model, values, () => batches, options.signal);
     },
   };
 }
@@ -68,9 +76,37 @@ async function rangesOf(
   signal: AbortSignal | undefined,
 ): Promise<Map<string, ActivationRange>> {
   const ranges = new Map<string, ActivationRange>();
-  const visit = (name: string, values: ArrayLike<number>): void => {
-    ranges.set(name, widen(ranges.get(name), values));
+  const visit = (name: string, numbers: ArrayLike<number>): void => {
+    ranges.set(name, widen(ranges.get(name), numbers));
   };
+  await visitFloats(model, values, batches, visit, signal);
+  return settled(ranges);
+}
+
+async function histogramsOf(
+  model: Model,
+  values: readonly Value[],
+  batches: () => FeedBatches,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, Histogram>> {
+  const histograms = new Map<string, Histogram>();
+  const visit = (name: string, numbers: ArrayLike<number>): void => {
+    const histogram = histograms.get(name) ?? new Histogram();
+    histograms.set(name, histogram);
+    histogram.add(numbers);
+  };
+  await visitFloats(model, values, batches, visit, signal);
+  return histograms;
+}
+
+/** Hands every float value among these to `visit`, batch by batch; each batch's tensors are dropped before the next. */
+async function visitFloats(
+  model: Model,
+  values: readonly Value[],
+  batches: () => FeedBatches,
+  visit: (name: string, numbers: ArrayLike<number>) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const inner = observable(values.filter((value) => value.graph === model.graph)).map((value) => value.name);
   await observe(
     model,
@@ -84,15 +120,14 @@ async function rangesOf(
   const inputs = values.filter(
     (value) => value.isGraphInput && value.dtype !== undefined && dtypeKind(value.dtype) === 'float',
   );
-  if (inputs.length > 0) {
-    for await (const { feeds } of batches()) {
-      for (const { name } of inputs) {
-        const tensor = feeds.get(name);
-        if (tensor) visit(name, numbersOf(tensor));
-      }
+  if (inputs.length === 0) return;
+  for await (const { feeds } of batches()) {
+    signal?.throwIfAborted();
+    for (const { name } of inputs) {
+      const tensor = feeds.get(name);
+      if (tensor) visit(name, numbersOf(tensor));
     }
   }
-  return settled(ranges);
 }
 
 /** Leaves out values that had no elements; those that were never finite get an empty range at 0. */

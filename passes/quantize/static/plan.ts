@@ -81,12 +81,22 @@ export class Plan {
     }
   }
 
+  /** Each operand in float costs a QuantizeLinear; each one that nobody reads in float saves a DequantizeLinear. */
   #floatBefore(unit: Unit): string | undefined {
+    const inFloat: Value[] = [];
+    let saved = 0;
     for (const value of activationsOf(unit)) {
-      if (this.#owners.has(value) || (unit.kind === 'mover' && value.isGraphInput)) continue;
-      return `its input "${value.name}" is ${value.isGraphInput ? 'a graph input' : `computed in float by ${value.producer}`}`;
+      const owner = this.#owners.get(value);
+      if (owner) saved += owner.needsOutput && this.#isReadQuantized(value) ? 1 : 0;
+      else if (unit.kind !== 'mover' || !value.isGraphInput) inFloat.push(value);
     }
-    return undefined;
+    const [value] = inFloat;
+    if (!value || inFloat.length <= saved) return undefined;
+    return `its input "${value.name}" is ${value.isGraphInput ? 'a graph input' : `computed in float by ${value.producer}`}`;
+  }
+
+  #isReadQuantized(value: Value): boolean {
+    return !value.isGraphOutput && value.uses.every(({ node, index }) => this.units.get(node)?.inputs.includes(index));
   }
 
   #floatBehind(unit: Unit): string | undefined {

@@ -1,8 +1,8 @@
 import { constantOf, constantScalar } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { typedArray } from '../../../src/ir/tensor.ts';
-import { allFinite } from '../../../src/kernels/quantize.ts';
 import type { RealRange } from '../../../src/kernels/calibrate.ts';
+import { allFinite } from '../../../src/kernels/quantize.ts';
 import { readWeighted, type Weighted } from './weighted.ts';
 
 /**

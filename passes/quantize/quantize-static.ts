@@ -1,0 +1,170 @@
+import { UserError } from '../../src/errors.ts';
+import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { sortTopologically } from '../../src/ir/sort.ts';
+import { type Calibrator, calibrators } from '../../src/kernels/calibrate.ts';
+import { opt } from '../../src/pass/options.ts';
+import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
+import { type CpuProfile, cpuProfiles, saturates } from './cpu.ts';
+import { isKept } from './keep.ts';
+import { insertQdq } from './static/insert.ts';
+import { chooseParams, rangeProblem } from './static/params.ts';
+import { Plan, type PlanOptions } from './static/plan.ts';
+import { isHeavy, quantizableOps } from './static/unit.ts';
+
+const options = {
+  calibrate: opt.choice(
+    calibrators,
+    'minmax',
+    'how ranges are chosen: minmax, percentile, mse (least squared error) or entropy (Kullback–Leibler)',
+  ),
+  percentile: opt.number(99.999, 'share of the values that stay in range, for --calibrate percentile', {
+    min: 50,
+    max: 100,
+  }),
+  perChannel: opt.boolean(true, 'a scale for each output channel of the weights (opset 13)'),
+  activations: opt.choice(['u8', 's8'], 'u8', 'unsigned or signed codes of activations'),
+  cpu: opt.choice(
+    cpuProfiles,
+    'auto',
+    'processor the model will run on; auto: this machine, or the most cautious choice where it is unknown',
+  ),
+  reduceRange: opt.choice(
+    ['auto', 'yes', 'no'],
+    'auto',
+    '7-bit weights; auto: on processors that would saturate (no VNNI)',
+  ),
+  minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
+  ops: opt.list(
+    [],
+    `operators to quantize; default all of ${quantizableOps.slice(0, 3).join(', ')} and those around them`,
+  ),
+  keep: opt.list([], 'names of nodes, or operators, that stay in float'),
+  synthetic: opt.boolean(false, 'without data: choose ranges from made-up inputs (expect a poor model)'),
+} as const;
+
+/** Any of these says that somebody has quantized the model before, or parts of it. */
+const quantizedOp =
+  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|QGemm|\w+Integer\w*|MatMulNBits|MatMulBnb4)$/;
+
+/** INT8 with activation ranges from calibration data, as pairs of QuantizeLinear and DequantizeLinear (QDQ). */
+export const quantizeStatic = definePass({
+  id: 'quantize-static',
+  summary:
+    'INT8 weights and activations with ranges from calibration data (QDQ): Conv, MatMul, Gemm and what stands between',
+  options,
+  rules: {
+    calibration: 'Ranges of activations were measured',
+    opset: 'The opset is raised to 13, for scales per channel',
+    weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
+    compute: 'Arithmetic between them runs on integers too',
+    mover: 'Rearrangements between them move integers',
+    'quantize-static': 'Why the model is left as it is',
+  },
+  numerics: () => lossy(10),
+  async run(model, given, ctx) {
+    const { activations, left } = source(given.synthetic, ctx);
+    const before = quantizedNode(model);
+    if (before) return leave(ctx, `${before} says that it is quantized already: start from the float model`);
+    checkOps(given.ops);
+    sortTopologically(model.graph);
+    inferShapes(model);
+    const planOptions: PlanOptions = {
+      minElements: given.minElements,
+      excluded: (node) => excluded(node, given.keep, given.ops),
+    };
+    if (!hasWeighted(new Plan(model.graph, planOptions))) {
+      reportLeft(new Plan(model.graph, planOptions), model, ctx);
+      return leave(ctx, 'no Conv, MatMul or Gemm in its main graph can run on integers');
+    }
+    const from = model.opset;
+    const tooOld = upgradeOpset(model);
+    if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
+    if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
+    const raised = model.opset > from;
+    if (raised) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
+
+    const plan = new Plan(model.graph, planOptions);
+    const histograms = await activations.histograms(model, [...plan.quantized]);
+    const bad = new Map<Value, string>();
+    for (const value of plan.quantized) {
+      const why = rangeProblem(value, histograms.get(value.name));
+      if (why) bad.set(value, why);
+    }
+    plan.avoid(bad);
+    reportLeft(plan, model, ctx);
+    if (!hasWeighted(plan)) return { changed: raised };
+    ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);
+    const type = given.activations === 's8' ? 'int8' : 'uint8';
+    const params = chooseParams(plan, histograms, {
+      type,
+      method: given.calibrate as Calibrator,
+      percentile: given.percentile,
+    });
+    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu as CpuProfile));
+    for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
+    insertQdq(model, plan, params, { type, reduced, perChannel: given.perChannel && model.opset >= 13 });
+    return { changed: true };
+  },
+});
+
+/** Where the ranges come from. @throws UserError when there is nothing, and nobody asked for made-up inputs. */
+function source(synthetic: boolean, ctx: PassContext): { activations: Activations; left: string } {
+  if (ctx.activations)
+    return { activations: ctx.activations, left: ctx.activations.source === 'data' ? 'calibration' : 'made-up' };
+  if (synthetic && ctx.madeUpActivations) return { activations: ctx.madeUpActivations, left: 'made-up' };
+  throw new UserError(
+    'calibration.none',
+    'quantize-static chooses ranges from samples, and there are none: give a folder of them with --data (a hundred are enough), use quantize-dynamic, which needs none, or accept made-up inputs with --synthetic.',
+  );
+}
+
+function quantizedNode(model: Model): Node | undefined {
+  for (const graph of model.graphs()) for (const node of graph.nodes) if (quantizedOp.test(node.op)) return node;
+  return undefined;
+}
+
+function checkOps(ops: readonly string[]): void {
+  const unknown = ops.find((op) => !quantizableOps.includes(op));
+  if (unknown !== undefined)
+    throw new UserError(
+      'option.value',
+      `--ops names "${unknown}", which has no statically quantized form; there are ${quantizableOps.join(', ')}.`,
+    );
+}
+
+function excluded(node: Node, keep: readonly string[], ops: readonly string[]): string | undefined {
+  if (isKept(node, keep)) return 'you asked for it to stay as it is (--keep)';
+  if (ops.length > 0 && !ops.includes(node.op)) return 'its operator is not among those to quantize (--ops)';
+  return undefined;
+}
+
+function hasWeighted(plan: Plan): boolean {
+  return [...plan.units.values()].some(({ kind }) => kind === 'weighted');
+}
+
+/** Heavy nodes that stay in float, with the reason; all others too when asked to explain. */
+function reportLeft(plan: Plan, model: Model, ctx: PassContext): void {
+  for (const [node, why] of plan.left) {
+    if (isHeavy(node)) ctx.skipped('weighted', node, why);
+    else if (ctx.explain) ctx.skipped('compute', node, why);
+  }
+  for (const graph of model.graphs()) {
+    if (graph === model.graph) continue;
+    for (const node of graph.nodes)
+      if (isHeavy(node))
+        ctx.skipped(
+          'weighted',
+          node,
+          `it stands in ${graph.ownerNode ? `a branch or body of ${graph.ownerNode}` : 'a function of the model'}, where activations are not measured yet`,
+        );
+  }
+}
+
+function leave(ctx: Trace, why: string): { changed: false } {
+  ctx.skipped('quantize-static', 'model', why);
+  return { changed: false };
+}
+
+export default quantizeStatic;

@@ -1,0 +1,189 @@
+import { bug } from '../../../src/errors.ts';
+import { int } from '../../../src/ir/attr.ts';
+import { constantOf } from '../../../src/ir/constant.ts';
+import type { Graph, Model, Node, NodeInit, Value } from '../../../src/ir/graph.ts';
+import { tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import { tensorType } from '../../../src/ir/types.ts';
+import {
+  type Affine,
+  affineParams,
+  channelRanges,
+  intRanges,
+  quantizeChannels,
+} from '../../../src/kernels/quantize.ts';
+import { roundHalfEven } from '../../../src/kernels/round.ts';
+import { addConstant, provenanceKey } from '../../../src/rewrite/edit.ts';
+import type { ActivationType } from './params.ts';
+import type { Plan } from './plan.ts';
+import type { Unit } from './unit.ts';
+import { type WeightOptions, WeightStore } from './weight-store.ts';
+
+export interface InsertOptions extends WeightOptions {
+  readonly type: ActivationType;
+}
+
+/** Puts QuantizeLinear and DequantizeLinear where the plan wants them, and weights and biases into integers. */
+export function insertQdq(model: Model, plan: Plan, params: ReadonlyMap<Value, Affine>, options: InsertOptions): void {
+  const inserter = new Inserter(model, plan, params, options);
+  const units = [...plan.units.values()];
+  for (const unit of units) inserter.weights(unit);
+  for (const unit of units) inserter.operands(unit);
+  for (const [value, affine] of params) inserter.activation(value, affine);
+}
+
+class Inserter {
+  readonly #graph: Graph;
+  readonly #plan: Plan;
+  readonly #params: ReadonlyMap<Value, Affine>;
+  readonly #type: ActivationType;
+  readonly #weights: WeightStore;
+  readonly #operands = new Map<Value, Value>();
+  readonly #irVersion: number;
+
+  constructor(model: Model, plan: Plan, params: ReadonlyMap<Value, Affine>, options: InsertOptions) {
+    this.#graph = model.graph;
+    this.#plan = plan;
+    this.#params = params;
+    this.#type = options.type;
+    this.#weights = new WeightStore(options);
+    this.#irVersion = model.irVersion;
+  }
+
+  /** Weights and bias of a weighted unit. */
+  weights(unit: Unit): void {
+    const { node, weighted } = unit;
+    if (!weighted) return;
+    const before = node.inputs.slice(1);
+    const inputScale = (this.#params.get(this.#activation(node)) ?? bug(`no scale for the input of ${node}`)).scale;
+    const weight = this.#weights.get(node, weighted, inputScale);
+    const { codes, scale, zeroPoint, scales } = weight;
+    node.setInput(
+      1,
+      this.#dequantize(node, [codes, scale, zeroPoint], weight.axis, `${weighted.weight.name}_dequantized`),
+    );
+    if (weighted.bias) node.setInput(2, this.#bias(node, weighted.bias, scales, inputScale, weighted.biasName));
+    else if (node.op === 'Gemm') node.setInput(2, undefined);
+    for (const name of ['alpha', 'beta']) if (node.op === 'Gemm') node.removeAttr(name);
+    for (const value of before) this.#release(value);
+  }
+
+  /** Constant operands (of an Add, a Concat …) keep a scale of their own. */
+  operands(unit: Unit): void {
+    for (const index of unit.inputs) {
+      const value = unit.node.input(index);
+      if (!value || !constantOf(value)) continue;
+      const known = this.#operands.get(value);
+      // A constant is ready before every reader, but its DequantizeLinear stands before the first.
+      const dequantized = known ?? this.#operand(unit.node, value);
+      this.#operands.set(value, dequantized);
+      unit.node.setInput(index, dequantized);
+      this.#release(value);
+    }
+  }
+
+  /**
+   * x → QuantizeLinear → DequantizeLinear. What a unit gives out is read behind them by everybody, for a second reader in float would
+   * keep it from fusing; what comes from elsewhere stays as it is for readers that compute in float.
+   */
+  activation(value: Value, affine: Affine): void {
+    const graph = this.#graph;
+    const { name } = value;
+    const unit = this.#plan.ownerOf(value);
+    const readers = value.uses.filter(({ node, index }) => this.#plan.units.get(node)?.inputs.includes(index));
+    const anchor = value.producer ? value.producer.next : graph.firstNode;
+    const place = (op: string, init: NodeInit): Node => {
+      const node = anchor ? graph.insertBefore(anchor, op, init) : graph.append(op, init);
+      node.meta = new Map([[provenanceKey, `quantize-static(${name})`]]);
+      return node;
+    };
+    const at = anchor ?? graph.lastNode ?? bug('a graph without nodes has nothing to quantize');
+    const scale = addConstant(at, `${name}_scale`, tensorFrom('float32', [], Float32Array.of(affine.scale)));
+    const zero = addConstant(
+      at,
+      `${name}_zero_point`,
+      tensorFromBytes(this.#type, [], Uint8Array.of(affine.zeroPoint)),
+    );
+    const quantize = place('QuantizeLinear', {
+      inputs: [value, scale, zero],
+      outputs: [graph.freshName(`${name}_quantized`)],
+      types: [tensorType(this.#type, value.shape)],
+    });
+    const dequantize = place('DequantizeLinear', {
+      inputs: [quantize.output(), scale, zero],
+      outputs: [graph.freshName(`${name}_dequantized`)],
+      types: [tensorType('float32', value.shape)],
+    });
+    const result = dequantize.output();
+    if (unit) {
+      graph.replaceUses(value, result);
+      quantize.setInput(0, value);
+    } else {
+      for (const { node, index } of readers) node.setInput(index, result);
+    }
+  }
+
+  /** The value at a unit's input 0: other units may already read it, so it has not been replaced yet. */
+  #activation(node: Node): Value {
+    return node.input(0) ?? bug(`${node} has no input`);
+  }
+
+  #operand(node: Node, value: Value): Value {
+    const tensor = constantOf(value) ?? bug(`"${value.name}" is not constant`);
+    const data = typedArray(tensor, 'float32');
+    const view = { outer: 1, channels: 1, inner: data.length };
+    const { low, high } = channelRanges(data, view);
+    const range = intRanges[this.#type].asymmetric;
+    const affine = affineParams(low[0] as number, high[0] as number, range, false);
+    const scales = Float32Array.of(affine.scale);
+    const codes = quantizeChannels(data, view, { scales, zeroPoints: [affine.zeroPoint] }, range);
+    return this.#dequantize(
+      node,
+      [
+        addConstant(node, `${value.name}_quantized`, tensorFromBytes(this.#type, tensor.shape, codes)),
+        addConstant(node, `${value.name}_scale`, tensorFrom('float32', [], scales)),
+        addConstant(node, `${value.name}_zero_point`, tensorFromBytes(this.#type, [], Uint8Array.of(affine.zeroPoint))),
+      ],
+      undefined,
+      `${value.name}_dequantized`,
+    );
+  }
+
+  /** int32 codes with exactly the scale of the products they are added to. */
+  #bias(node: Node, bias: Float32Array, weightScales: Float32Array, inputScale: number, name: string): Value {
+    const scales = weightScales.map((scale) => inputScale * scale);
+    const isSingle = scales.length === 1;
+    const codes = Int32Array.from(bias, (b, c) => roundHalfEven(b / (scales[isSingle ? 0 : c] as number)));
+    const axis = isSingle && node.op === 'MatMul' ? undefined : isSingle ? undefined : 0;
+    return this.#dequantize(
+      node,
+      [
+        addConstant(node, `${name}_quantized`, tensorFrom('int32', [bias.length], codes)),
+        addConstant(node, `${name}_scale`, tensorFrom('float32', isSingle ? [] : [scales.length], scales)),
+      ],
+      axis,
+      `${name}_dequantized`,
+    );
+  }
+
+  #dequantize(node: Node, inputs: readonly Value[], axis: number | undefined, name: string): Value {
+    const { graph } = node;
+    const dequantize = graph.insertBefore(node, 'DequantizeLinear', {
+      inputs,
+      outputs: [graph.freshName(name)],
+      types: [tensorType('float32', inputs[0]?.shape)],
+      attrs: axis === undefined ? {} : { axis: int(axis) },
+    });
+    dequantize.meta = new Map([[provenanceKey, `quantize-static(${node.name || node.output().name})`]]);
+    return dequantize.output();
+  }
+
+  /** Takes out a constant that nothing reads any more. */
+  #release(value: Value | undefined): void {
+    if (!value || value.isUsed) return;
+    if (value.producer) value.graph.removeWithUnused(value.producer);
+    else if (value.initializer) {
+      if (value.isGraphInput && this.#irVersion < 4) value.graph.removeInput(value);
+      if (!value.isGraphInput) value.graph.removeInitializer(value);
+    }
+  }
+}

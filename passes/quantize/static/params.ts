@@ -1,0 +1,83 @@
+import { bug } from '../../../src/errors.ts';
+import type { Value } from '../../../src/ir/graph.ts';
+import { type Calibrator, chooseRange, hasMaskGap, type RealRange } from '../../../src/kernels/calibrate.ts';
+import type { Histogram } from '../../../src/kernels/histogram.ts';
+import { type Affine, affineParams, intRanges } from '../../../src/kernels/quantize.ts';
+import type { Plan } from './plan.ts';
+
+export type ActivationType = 'uint8' | 'int8';
+
+export interface ActivationOptions {
+  readonly type: ActivationType;
+  readonly method: Calibrator;
+  readonly percentile: number;
+}
+
+/** Below this a scale would be no normal float32. */
+const smallestRange = 1e-30;
+
+/** Why a value cannot be given a scale; undefined when it can. */
+export function rangeProblem(value: Value, histogram: Histogram | undefined): string | undefined {
+  if (!histogram || histogram.count + histogram.nan + histogram.inf === 0)
+    return `"${value.name}" had no elements on the calibration samples`;
+  if (histogram.nan > 0) return `"${value.name}" was NaN ${times(histogram.nan)} on the calibration samples`;
+  if (histogram.inf > 0) return `"${value.name}" was infinite ${times(histogram.inf)} on the calibration samples`;
+  if (histogram.absMax < smallestRange)
+    return `"${value.name}" was 0 on all calibration samples, so that no scale can be chosen`;
+  if (hasMaskGap(histogram)) {
+    const mask = histogram.max > -histogram.min ? histogram.max : histogram.min;
+    return `"${value.name}" mixes values of a mask (${mask.toPrecision(3)}) with live ones; one scale for both would round the live ones away`;
+  }
+  return undefined;
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
+
+/** Scale and zero point of every quantized value of a settled plan. */
+export function chooseParams(
+  plan: Plan,
+  histograms: ReadonlyMap<string, Histogram>,
+  options: ActivationOptions,
+): Map<Value, Affine> {
+  const params = new Map<Value, Affine>();
+  const of = (value: Value): Affine => {
+    const known = params.get(value);
+    if (known) return known;
+    const made = make(value);
+    params.set(value, made);
+    return made;
+  };
+  const make = (value: Value): Affine => {
+    const unit = plan.ownerOf(value);
+    const source = unit?.kind === 'mover' ? unit.node.input(0) : undefined;
+    if (source) return of(source);
+    if (unit?.fixed === 'softmax') return { scale: 1 / 256, zeroPoint: intRanges[options.type].asymmetric.min };
+    const histogram = histograms.get(value.name) ?? bug(`no histogram of "${value.name}"`);
+    const grid = { range: intRanges[options.type].asymmetric, symmetric: false };
+    const { low, high } = chooseRange(histogram, options.method, grid, options);
+    return within(affineParams(low, high, grid.range, false), unit?.bounds, grid.range);
+  };
+  for (const value of plan.quantized) of(value);
+  return params;
+}
+
+/**
+ * Shrinks the scale until no code stands for a value that the Relu or Clip would have cut: only then may ONNX Runtime drop
+ * that node (with a zero point rounded up, or a scale rounded up, the range would reach past the bound by a hair).
+ */
+function within(affine: Affine, bounds: RealRange | undefined, range: { min: number; max: number }): Affine {
+  if (!bounds) return affine;
+  const { zeroPoint } = affine;
+  // A lower bound of 0 asks for nothing below the zero point at all.
+  const zero = bounds.low === 0 ? range.min : zeroPoint;
+  let { scale } = affine;
+  const above = range.max - zero;
+  const below = zero - range.min;
+  if (above > 0 && Number.isFinite(bounds.high)) scale = Math.min(scale, bounds.high / above);
+  if (below > 0 && Number.isFinite(bounds.low)) scale = Math.min(scale, bounds.low / -below);
+  scale = Math.fround(scale);
+  const fits = (): boolean =>
+    Math.fround(scale * above) <= bounds.high && (below === 0 || Math.fround(scale * -below) >= bounds.low);
+  for (let step = 0; step < 4 && !fits(); step++) scale = Math.fround(scale * (1 - 2 ** -23));
+  return { scale, zeroPoint: zero };
+}

@@ -1,0 +1,100 @@
+import type { Node, Value } from '../../../src/ir/graph.ts';
+import { computedTensor, tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import {
+  type AxisView,
+  affineParams,
+  axisView,
+  channelRanges,
+  intRanges,
+  quantizeChannels,
+  transpose,
+} from '../../../src/kernels/quantize.ts';
+import { addConstant } from '../../../src/rewrite/edit.ts';
+import type { Weighted } from './weighted.ts';
+
+export interface WeightOptions {
+  readonly perChannel: boolean;
+  /** 7 bits, for processors that add u8·s8 products in 16 bits. */
+  readonly reduced: boolean;
+}
+
+/** Weights as DequantizeLinear takes them, symmetric int8. */
+export interface QuantizedWeight {
+  readonly codes: Value;
+  readonly scale: Value;
+  readonly zeroPoint: Value;
+  /** One scale, or one for each output channel along `axis`; the factor alpha of a Gemm is in them. */
+  readonly scales: Float32Array;
+  readonly axis: number | undefined;
+}
+
+/** Biases are int32: a little room is left for rounding. */
+const largestBias = 2 ** 31 - 256;
+
+/** Quantizes each weight once, whoever reads it, as long as all its readers can take the same scales. */
+export class WeightStore {
+  readonly #options: WeightOptions;
+  readonly #made = new Map<Value, Map<string, QuantizedWeight>>();
+
+  constructor(options: WeightOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param inputScale of the activation that the weights meet. Together with the bias it sets a floor to the scales: a bias b is
+   * stored as b / (inputScale · scale) in int32, which must not overflow.
+   */
+  get(node: Node, weighted: Weighted, inputScale: number): QuantizedWeight {
+    const { weight, tensor, axis, transposed, alpha } = weighted;
+    const channelAxis = this.#options.perChannel ? axis : undefined;
+    const range = this.#options.reduced ? intRanges.int8.reduced : intRanges.int8.symmetric;
+    const view = viewOf(weighted, channelAxis);
+    const { low, high } = channelRanges(typedArray(tensor, 'float32'), view);
+    const own = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+    raiseForBias(own, weighted, inputScale);
+    const key = [channelAxis, transposed, alpha, ...own].join();
+    const known = this.#made.get(weight)?.get(key);
+    if (known) return known;
+    const shape = transposed ? [...tensor.shape].reverse() : tensor.shape;
+    const zeros = new Uint8Array(own.length);
+    const codes = computedTensor('int8', shape, () => {
+      const codes = quantizeChannels(typedArray(tensor, 'float32'), view, { scales: own, zeroPoints: zeros }, range);
+      return transposed ? transpose(codes, tensor.shape[0] ?? 1, tensor.shape[1] ?? 1) : codes;
+    });
+    const scales = own.map((scale) => scale * alpha);
+    const parameterShape = channelAxis === undefined ? [] : [own.length];
+    const name = (suffix: string): string => `${weight.name}_${suffix}`;
+    const made: QuantizedWeight = {
+      codes: addConstant(node, name('quantized'), codes),
+      scale: addConstant(node, name('scale'), tensorFrom('float32', parameterShape, scales)),
+      zeroPoint: addConstant(node, name('zero_point'), tensorFromBytes('int8', parameterShape, zeros)),
+      scales,
+      axis: channelAxis,
+    };
+    this.#made.set(weight, (this.#made.get(weight) ?? new Map<string, QuantizedWeight>()).set(key, made));
+    return made;
+  }
+}
+
+/** The stored weights, which may be the other way round than the node takes them, seen by output channel. */
+function viewOf({ tensor, transposed }: Weighted, axis: number | undefined): AxisView {
+  const { shape } = tensor;
+  if (axis === undefined) return { outer: 1, channels: 1, inner: shape.reduce((a, b) => a * b, 1) };
+  return axisView(shape, transposed ? 1 - axis : axis);
+}
+
+/** Enlarges scales just enough for the bias to fit int32, and for its scale to be a normal float32. */
+function raiseForBias(scales: Float32Array, { bias, alpha }: Weighted, inputScale: number): void {
+  const factor = inputScale * alpha;
+  const smallest = 2 ** -126 / factor;
+  for (let c = 0; c < scales.length; c++) {
+    let floor = smallest;
+    if (bias) {
+      // With one scale for all channels the largest bias counts.
+      const magnitude =
+        scales.length === 1 ? bias.reduce((most, b) => Math.max(most, Math.abs(b)), 0) : Math.abs(bias[c] as number);
+      floor = Math.max(floor, magnitude / largestBias / factor);
+    }
+    if ((scales[c] as number) < floor) scales[c] = floor * (1 + 2 ** -20);
+  }
+}

@@ -1,0 +1,189 @@
+import type { Graph, Model, Node, Value } from './graph.ts';
+import { int64Vector, type Tensor, tensorFrom } from './tensor.ts';
+
+/**
+ * Raises the default domain's opset to 13, the first with per-channel QuantizeLinear. What may be raised is written down op by
+ * op (the operator changelog of ONNX 1.18): ops whose meaning is the same in both versions pass, a few are put into their
+ * new form, everything else is a reason to stay.
+ */
+export const upgradedOpset = 13;
+/** Below this the broadcasting of Add and Mul, BatchNormalization and others meant something else. */
+export const oldestOpset = 7;
+
+/** Puts a node into its newer form, or says why it cannot. `check` only asks. */
+type Conversion = (node: Node, site: Site) => string | undefined;
+
+interface Site {
+  readonly from: number;
+  readonly check: boolean;
+  /** A new constant input before the node. */
+  constant(name: string, tensor: Tensor): Value;
+}
+
+/** Ops that mean the same in every version from 7 to 13 in which they exist (types and ranks they accept only grew). */
+const unchanged = new Set(
+  `Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BitShift Cast Ceil Celu Compress Concat
+  ConcatFromSequence Constant ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Det Div
+  DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gemm
+  GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual HardSigmoid Identity If InstanceNormalization IsInf IsNaN
+  LRN LSTM LeakyRelu Less LessOrEqual Log LpNormalization LpPool MatMul MatMulInteger Max MaxPool Mean
+  MeanVarianceNormalization Min Mod Mul Multinomial Neg NonMaxSuppression NonZero Not OneHot Or PRelu Pow QLinearConv
+  QLinearMatMul QuantizeLinear RNN RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1
+  ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare Relu Reshape
+  ReverseSequence RoiAlign Round ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Softplus Softsign
+  SpaceToDepth Sqrt Sub Sum Tan Tanh ThresholdedRelu Tile Transpose Unique Where Xor`.split(/\s+/),
+);
+
+const conversions: Readonly<Record<string, Conversion>> = {
+  Squeeze: attributeToInput('axes', 13),
+  Unsqueeze: attributeToInput('axes', 13),
+  ReduceSum: attributeToInput('axes', 13),
+  Split: attributeToInput('split', 13),
+  BatchNormalization(node, { check }) {
+    if (node.outputs.slice(1).some((output) => output?.isUsed)) return 'it is in training mode';
+    if (node.int('spatial', 1) !== 1) return 'it normalizes every activation on its own (spatial = 0)';
+    if (!check) node.removeAttr('spatial');
+    return undefined;
+  },
+  Softmax: lastAxis,
+  LogSoftmax: lastAxis,
+  Hardmax: lastAxis,
+  Clip(node, { from, check, constant }) {
+    if (from >= 11) return undefined;
+    if (node.input(0)?.dtype !== 'float32') return notFloat32(node);
+    if (check) return undefined;
+    for (const [index, name] of ['min', 'max'].entries()) {
+      const bound = node.float(name);
+      if (bound !== undefined) node.setInput(index + 1, constant(name, scalar(bound)));
+      node.removeAttr(name);
+    }
+    return undefined;
+  },
+  Dropout(node, { from, check, constant }) {
+    if (from < 10 && node.outputs[1]?.isUsed) return 'its mask changed from float to boolean';
+    if (from >= 12 || check) return undefined;
+    const ratio = node.float('ratio');
+    if (ratio !== undefined) node.setInput(1, constant('ratio', scalar(ratio)));
+    node.removeAttr('ratio');
+    return undefined;
+  },
+  Pad(node, { from, check, constant }) {
+    if (from >= 11) return undefined;
+    const pads = node.ints('pads');
+    if (!pads) return 'it has no pads';
+    if (node.attr('value') && node.input(0)?.dtype !== 'float32') return notFloat32(node);
+    if (check) return undefined;
+    node.setInput(1, constant('pads', int64Vector(pads)));
+    const value = node.float('value');
+    if (value !== undefined) node.setInput(2, constant('value', scalar(value)));
+    node.removeAttr('pads');
+    node.removeAttr('value');
+    return undefined;
+  },
+  Slice(node, { from, check, constant }) {
+    if (from >= 10) return undefined;
+    const [starts, ends] = [node.ints('starts'), node.ints('ends')];
+    if (!starts || !ends) return 'it has no starts or ends';
+    if (check) return undefined;
+    node.setInput(1, constant('starts', int64Vector(starts)));
+    node.setInput(2, constant('ends', int64Vector(ends)));
+    const axes = node.ints('axes');
+    if (axes) node.setInput(3, constant('axes', int64Vector(axes)));
+    for (const name of ['starts', 'ends', 'axes']) node.removeAttr(name);
+    return undefined;
+  },
+  TopK(node, { from, check, constant }) {
+    if (from >= 10) return undefined;
+    const k = node.int('k');
+    if (k === undefined) return 'it has no k';
+    if (check) return undefined;
+    node.setInput(1, constant('k', int64Vector([k])));
+    node.removeAttr('k');
+    return undefined;
+  },
+  Resize: since(11, 'its coordinates were reckoned otherwise before opset 11'),
+  Loop: since(11, 'its body was checked otherwise before opset 11'),
+  Scan: since(9, 'it had a batch dimension before opset 9'),
+};
+
+/**
+ * Raises a model's opset in place, subgraphs included; a model at 13 or above stays as it is.
+ * @returns a sentence when it cannot be raised; nothing is changed then.
+ */
+export function upgradeOpset(model: Model): string | undefined {
+  const from = model.opset;
+  if (from >= upgradedOpset) return undefined;
+  if (from < oldestOpset) return `opset ${from} is too old to be raised: export the model with opset 13 or later`;
+  if (model.functions.length > 0) return 'it has functions of its own, which have opsets of their own';
+  const nodes: Node[] = [];
+  for (const graph of model.graphs()) for (const node of graph.nodes) if (node.domain === '') nodes.push(node);
+  for (const node of nodes) {
+    const why = convert(node, from, true);
+    if (why) return `${node} cannot be raised from opset ${from} to ${upgradedOpset}: ${why}`;
+  }
+  for (const node of nodes) convert(node, from, false);
+  model.opsets.set('', upgradedOpset);
+  return undefined;
+}
+
+function convert(node: Node, from: number, check: boolean): string | undefined {
+  if (unchanged.has(node.op)) return undefined;
+  const conversion = Object.hasOwn(conversions, node.op) ? conversions[node.op] : undefined;
+  if (!conversion) return `it is not known how ${node.op} changed`;
+  const constant = (name: string, tensor: Tensor): Value => addConstant(node.graph, `${node.op}_${name}`, tensor);
+  return conversion(node, { from, check, constant });
+}
+
+/** Below IR version 4 an initializer of the main graph must be a graph input as well. */
+function addConstant(graph: Graph, name: string, tensor: Tensor): Value {
+  const { model } = graph;
+  if (model?.graph !== graph || model.irVersion >= 4) return graph.addInitializer(name.toLowerCase(), tensor);
+  const value = graph.addInput(graph.freshName(name.toLowerCase()), {
+    kind: 'tensor',
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+  });
+  graph.attachInitializer(value, tensor);
+  return value;
+}
+
+/** An attribute that became input 1 in version `since`. */
+function attributeToInput(name: string, version: number): Conversion {
+  return (node, { from, check, constant }) => {
+    const values = node.ints(name);
+    if (from >= version || check || !values) return undefined;
+    node.setInput(1, constant(name, int64Vector(values)));
+    node.removeAttr(name);
+    return undefined;
+  };
+}
+
+function since(version: number, why: string): Conversion {
+  return (_, { from }) => (from >= version ? undefined : why);
+}
+
+/**
+ * Until opset 12 these flattened their input to a matrix at `axis` (default 1) and worked along its rows; from 13 on they work
+ * along `axis` alone (default −1). Both mean the same where `axis` is the last dimension, or only ones follow it.
+ */
+function lastAxis(node: Node, { check }: Site): string | undefined {
+  const shape = node.input(0)?.shape;
+  const given = node.int('axis', 1);
+  if (!shape)
+    return `the rank of its input "${node.input(0)?.name}" is unknown, and its axis means something else since opset 13`;
+  const axis = given < 0 ? given + shape.length : given;
+  if (shape.slice(axis + 1).some((dim) => dim !== 1))
+    return `it works on the dimensions from ${axis} on together, which opset 13 cannot say`;
+  if (!check) node.setAttr('axis', axis);
+  return undefined;
+}
+
+/** What was an attribute must now have the type of the data. */
+function notFloat32(node: Node): string {
+  const input = node.input(0);
+  return `its input "${input?.name}" is ${input?.dtype ?? 'of unknown type'}; only float32 is handled`;
+}
+
+function scalar(value: number): Tensor {
+  return tensorFrom('float32', [], Float32Array.of(value));
+}

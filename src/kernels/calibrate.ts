@@ -1,0 +1,205 @@
+import { type Bins, binsPerSide, type Histogram } from './histogram.ts';
+import { affineParams, type IntRange } from './quantize.ts';
+import { roundHalfEven } from './round.ts';
+
+/** How a range is chosen from a histogram. */
+export const calibrators = ['minmax', 'percentile', 'mse', 'entropy'] as const;
+export type Calibrator = (typeof calibrators)[number];
+
+export interface RealRange {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Integers that the range will be mapped onto. */
+export interface Grid {
+  readonly range: IntRange;
+  readonly symmetric: boolean;
+}
+
+/** The range of real values that the integers shall stand for. Zeros and signs: [low, high] lies within [min, max]. */
+export function chooseRange(
+  histogram: Histogram,
+  method: Calibrator,
+  grid: Grid,
+  options: { readonly percentile: number },
+): RealRange {
+  if (histogram.count === 0 || histogram.limit === 0) return { low: 0, high: 0 };
+  switch (method) {
+    case 'minmax':
+      return { low: histogram.min, high: histogram.max };
+    case 'percentile':
+      return percentileRange(histogram, options.percentile);
+    case 'mse':
+      return mseRange(histogram, grid);
+    case 'entropy':
+      return entropyRange(histogram, grid);
+  }
+}
+
+/**
+ * Cuts the same share from both ends so that `percentile` per cent of all values (zeros included) stay inside. What is cut off
+ * is whole bins, so that never more than the share is lost.
+ */
+export function percentileRange(histogram: Histogram, percentile: number): RealRange {
+  const { centers, masses } = histogram.bins();
+  const half = histogram.limit / binsPerSide / 2;
+  const allowed = (histogram.count * (1 - percentile / 100)) / 2;
+  let low = histogram.min;
+  for (let at = 0, cut = 0; at < masses.length; at++) {
+    cut += masses[at] as number;
+    low = (centers[at] as number) - half;
+    if (cut > allowed || (centers[at] as number) > 0) break;
+  }
+  let high = histogram.max;
+  for (let at = masses.length - 1, cut = 0; at >= 0; at--) {
+    cut += masses[at] as number;
+    high = (centers[at] as number) + half;
+    if (cut > allowed || (centers[at] as number) < 0) break;
+  }
+  return inside(histogram, low, high);
+}
+
+/** Shares of the full range that are tried, first coarse, then fine around the best. */
+const coarse = Array.from({ length: 48 }, (_, step) => 1 - step / 50);
+
+/**
+ * The range with the least Σ mass · (x − x̂)², clipping and rounding both counted (the bins are far finer than the integers, so
+ * their centres stand for their values). Both ends are searched in turn: the error is not convex, but each end's is nearly so.
+ */
+export function mseRange(histogram: Histogram, grid: Grid): RealRange {
+  const bins = histogram.bins();
+  const { min, max } = histogram;
+  if (grid.symmetric) {
+    const whole = Math.max(-min, max);
+    const best = search((share) => squaredError(bins, -whole * share, whole * share, grid));
+    return inside(histogram, -whole * best, whole * best);
+  }
+  let low = 1;
+  let high = 1;
+  for (let round = 0; round < 2; round++) {
+    if (max > 0) high = search((share) => squaredError(bins, min * low, max * share, grid), high);
+    if (min < 0) low = search((share) => squaredError(bins, min * share, max * high, grid), low);
+    if (min >= 0 || max <= 0) break;
+  }
+  return inside(histogram, min < 0 ? min * low : min, max > 0 ? max * high : max);
+}
+
+/** The share of 1 … 0.02 with the least error; an equal one never displaces a wider one. */
+function search(error: (share: number) => number, first = 1): number {
+  let best = first;
+  let least = error(first);
+  const attempt = (share: number): void => {
+    if (share <= 0 || share > 1) return;
+    const found = error(share);
+    if (found < least) {
+      least = found;
+      best = share;
+    }
+  };
+  for (const share of coarse) attempt(share);
+  const center = best;
+  for (let step = -4; step <= 4; step++) attempt(center + step / 250);
+  return best;
+}
+
+/** Σ mass · (x − x̂)² on the grid that [low, high] gives. */
+export function squaredError(bins: Bins, low: number, high: number, grid: Grid): number {
+  const { scale, zeroPoint } = affineParams(low, high, grid.range, grid.symmetric);
+  const lowest = grid.range.min - zeroPoint;
+  const highest = grid.range.max - zeroPoint;
+  const { centers, masses } = bins;
+  let sum = 0;
+  for (let at = 0; at < centers.length; at++) {
+    const x = centers[at] as number;
+    const code = roundHalfEven(x / scale);
+    const error = x - (code < lowest ? lowest : code > highest ? highest : code) * scale;
+    sum += (masses[at] as number) * error * error;
+  }
+  return sum;
+}
+
+const levels = 128;
+const smoothing = 1e-4;
+/** Candidates are this many bins apart: half a per mille of the range. */
+const stride = 8;
+
+/**
+ * The magnitude at which the histogram, cut there (outliers folded into the last bin) and merged to 128 levels, differs least from
+ * the uncut one in Kullback–Leibler divergence. Each level's mass is spread evenly over its non-empty bins, in floats;
+ * empty bins get ε = 1e-4. (Migacz, 8-bit inference with TensorRT, GTC 2017.)
+ */
+export function entropyRange(histogram: Histogram, grid: Grid): RealRange {
+  const counts = histogram.magnitudes();
+  const width = histogram.limit / counts.length;
+  const used = Math.min(counts.length, Math.ceil(histogram.absMax / width));
+  let best = used;
+  let least = Number.POSITIVE_INFINITY;
+  for (let cut = used; cut >= levels; cut -= stride) {
+    const divergence = klDivergence(counts, cut);
+    if (divergence < least) {
+      least = divergence;
+      best = cut;
+    }
+  }
+  const threshold = best >= used ? histogram.absMax : best * width;
+  return grid.symmetric ? { low: -threshold, high: threshold } : inside(histogram, -threshold, threshold);
+}
+
+/** KL(P‖Q) for the first `cut` bins; see `entropyRange`. */
+function klDivergence(counts: Float64Array, cut: number): number {
+  let total = 0;
+  let outliers = 0;
+  for (let bin = 0; bin < counts.length; bin++) {
+    total += counts[bin] as number;
+    if (bin >= cut) outliers += counts[bin] as number;
+  }
+  let kept = 0;
+  for (let bin = 0; bin < cut; bin++) kept += counts[bin] as number;
+  if (kept === 0) return Number.POSITIVE_INFINITY;
+  let divergence = 0;
+  for (let level = 0; level < levels; level++) {
+    const from = Math.floor((level * cut) / levels);
+    const to = Math.floor(((level + 1) * cut) / levels);
+    let mass = 0;
+    let filled = 0;
+    for (let bin = from; bin < to; bin++) {
+      mass += counts[bin] as number;
+      if ((counts[bin] as number) > 0) filled++;
+    }
+    const spread = filled === 0 ? smoothing : mass / filled;
+    for (let bin = from; bin < to; bin++) {
+      const own = counts[bin] as number;
+      const p = (own + (bin === cut - 1 ? outliers : 0)) / total;
+      if (p === 0) continue;
+      const q = (own > 0 ? spread : smoothing) / kept;
+      divergence += p * Math.log(p / q);
+    }
+  }
+  return divergence;
+}
+
+/** Attention masks are at least this large; data that merely has few values is not mistaken for one. */
+const smallestMask = 1000;
+
+/**
+ * Whether the largest magnitudes stand apart from everything else, as those of additive attention masks (−1e4, −3.4e38)
+ * do: nothing but zeros between a 64th and a quarter of the largest, while live values lie below. A scale that covers both
+ * would round the live ones away.
+ */
+export function hasMaskGap(histogram: Histogram): boolean {
+  if (histogram.absMax < smallestMask) return false;
+  const counts = histogram.magnitudes();
+  const binOf = (magnitude: number): number => Math.floor((magnitude / histogram.limit) * counts.length);
+  const { absMax } = histogram;
+  let live = 0;
+  const [from, to] = [binOf(absMax / 64), binOf(absMax / 4)];
+  for (let bin = 0; bin <= from; bin++) live += counts[bin] as number;
+  let between = 0;
+  for (let bin = from + 1; bin < to; bin++) between += counts[bin] as number;
+  return live > 0 && between === 0;
+}
+
+function inside({ min, max }: Histogram, low: number, high: number): RealRange {
+  return { low: Math.max(low, min), high: Math.min(high, max) };
+}
