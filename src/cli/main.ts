@@ -24,12 +24,14 @@ export async function main(io: CliIo): Promise<number> {
     .description('Optimize, measure, gate and pack ONNX models.')
     .version(toolVersion(), '-V, --version', 'print the version')
     .exitOverride()
-    .showHelpAfterError('(see --help)')
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
+      // Help for want of a command: with --json the one document says it.
       writeErr: (text) => {
         if (!io.argv.includes('--json')) io.stderr.write(text);
       },
+      // What is wrong is said in one place, explainFailure.
+      outputError: () => {},
     })
     .helpCommand(true);
   const list = await listPasses();
@@ -47,7 +49,8 @@ function explainFailure(io: CliIo, error: unknown): number {
   const { code, message, exit } = classify(io, error);
   if (exit === exitCodes.ok) return exit;
   if (io.argv.includes('--json')) {
-    io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message } }, null, 2)}\n`);
+    const said = message || 'which command? `mlpack --help` lists them.';
+    io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message: said } }, null, 2)}\n`);
   } else if (message) {
     io.stderr.write(`mlpack: ${message}\n`);
   }
@@ -55,16 +58,7 @@ function explainFailure(io: CliIo, error: unknown): number {
 }
 
 function classify(io: CliIo, error: unknown): { code: string; message: string; exit: number } {
-  if (error instanceof CommanderError) {
-    // Commander has written its own sentence already (help and version end here too, with exit code 0).
-    const usage = error.exitCode !== 0;
-    const message = io.argv.includes('--json') ? error.message.replace(/^error: /, '') : '';
-    return {
-      code: error.code,
-      message,
-      exit: usage && error.code !== 'commander.help' ? exitCodes.user : exitCodes.ok,
-    };
-  }
+  if (error instanceof CommanderError) return classifyUsage(error);
   if (io.signal.aborted)
     return { code: 'interrupted', message: 'interrupted; nothing was left behind.', exit: exitCodes.interrupted };
   if (error instanceof UserError) return { code: error.code, message: error.message, exit: exitCodes.user };
@@ -79,6 +73,18 @@ function classify(io: CliIo, error: unknown): { code: string; message: string; e
       `with the command and this text:\n${stack}`,
     exit: exitCodes.bug,
   };
+}
+
+/** Wrong flags and arguments, which Commander has found. Help and version end here too, with exit code 0. */
+function classifyUsage(error: CommanderError): { code: string; message: string; exit: number } {
+  const code = error.code.replace(/^commander\./, 'usage.');
+  if (error.exitCode === 0) return { code, message: '', exit: exitCodes.ok };
+  // No command: the help was printed, and there is nothing more to say on a terminal.
+  if (error.code === 'commander.help') return { code, message: '', exit: exitCodes.user };
+  const [what = '', hint = ''] = error.message.replace(/^error: /, '').split('\n');
+  const suggestion = /^\((?:Did you mean (?:one of )?)(.+)\?\)$/.exec(hint)?.[1];
+  const message = `${what.replace(/\.$/, '')}${suggestion ? ` (did you mean ${suggestion}?)` : ''}; see --help.`;
+  return { code, message, exit: exitCodes.user };
 }
 
 /** File system errors that are the user's to mend, in one sentence. */

@@ -8,6 +8,8 @@ import { fetchFromHub, looksLikeHubId } from './hub.ts';
 export interface ModelSource {
   /** The .onnx file. */
   readonly file: string;
+  /** The file as the user would name it: what was typed, and the file in it where that is a folder. */
+  readonly shown: string;
   /** Folder-safe name: `digits` for models/digits/model.onnx, `resnet` for resnet.onnx. */
   readonly name: string;
   /** A dataset that belongs to the model: `eval/` or a dataset.json beside it. */
@@ -23,6 +25,7 @@ const candidates = ['model.onnx', 'onnx/model.onnx'];
  * @throws UserError when there is none, or more than one file could be meant.
  */
 export async function resolveModel(text: string, session: Session): Promise<ModelSource> {
+  if (text === '') throw new UserError('model.none', 'which model? The name given is empty.');
   const path = resolve(session.io.cwd, text);
   if (!existsSync(path)) {
     if (looksLikeHubId(text)) return resolveModel(await fetchFromHub(text, session), session);
@@ -31,19 +34,27 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
       `there is no model at "${text}"; give an .onnx file, a model folder or a hub id (owner/name).`,
     );
   }
-  if (!statSync(path).isDirectory()) {
+  const found = statSync(path);
+  if (!found.isDirectory()) {
+    // Opening a pipe would wait for ever.
+    if (!found.isFile()) throw new UserError('model.kind', `"${text}" is no regular file; give the .onnx file itself.`);
     const stem = basename(path).replace(/\.onnx$/i, '');
     const name = stem === 'model' ? folderName(dirname(path)) : stem;
-    return { file: path, name: safeName(name), data: datasetNear(dirname(path)) };
+    return { file: path, shown: text, name: safeName(name), data: datasetNear(dirname(path)) };
   }
-  const found = candidates.map((name) => join(path, name)).find((file) => existsSync(file));
-  if (!found) {
+  const inside = candidates.find((name) => existsSync(join(path, name)));
+  if (inside === undefined) {
     throw new UserError(
       'model.folder',
       `the folder "${text}" holds no ${candidates.join(' or ')}; name the .onnx file itself.`,
     );
   }
-  return { file: found, name: safeName(basename(path)), data: datasetNear(path) };
+  return {
+    file: join(path, inside),
+    shown: join(text, inside),
+    name: safeName(basename(path)),
+    data: datasetNear(path),
+  };
 }
 
 /** `onnx/model.onnx` belongs to the folder above `onnx`. */

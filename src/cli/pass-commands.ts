@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { OptionSpec } from '../pass/options.ts';
 import { addCommonFlags, type CommonFlags, collect, type Start } from './command.ts';
+import { integer } from './numbers.ts';
 import type { PassInfo, PassList } from './pass-list.ts';
 import type { TransformFlags } from './transform.ts';
 
@@ -65,10 +66,4 @@ function optionFlag(name: string, spec: OptionSpec): Option {
     default:
       return new Option(`--${flag} <value>`, `${spec.help}${spec.default === '' ? '' : ` (default ${spec.default})`}`);
   }
-}
-
-export function integer(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value)) throw new TypeError(`"${text}" is no whole number`);
-  return value;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
-import { integer } from '../pass-commands.ts';
+import { count, integer, number } from '../numbers.ts';
 
 interface Flags extends CommonFlags {
   readonly provider?: string[];
@@ -18,8 +18,8 @@ export function register(program: Command, start: Start): void {
       .summary('latency, throughput, session creation and memory; models interleaved, the first is the base')
       .argument('<model...>', 'models; the first is the one the others are compared with')
       .option('--provider <ids>', 'execution providers (default cpu)', collect)
-      .option('--seconds <s>', 'time to measure each model', Number, 2)
-      .option('--threads <n>', 'threads of the runtime (default: its own choice)', integer)
+      .option('--seconds <s>', 'time to measure each model', number, 2)
+      .option('--threads <n>', 'threads of the runtime (default: its own choice)', count)
       .option('--input-shape <shapes>', 'values for symbolic dimensions: batch=1,sequence=128', collect)
       .option('--seed <n>', 'seed of the inputs and of the order', integer, 0),
   ).action(async (models: string[], flags: Flags) => {

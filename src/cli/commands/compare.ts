@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
-import { integer } from '../pass-commands.ts';
+import { count, integer, number } from '../numbers.ts';
 
 interface Flags extends CommonFlags {
   readonly data?: string;
@@ -18,10 +18,10 @@ export function register(program: Command, start: Start): void {
       .argument('<a>', 'the reference model')
       .argument('<b>', 'the model to judge')
       .option('-d, --data <dir>', 'dataset folder; without it, seeded inputs made from the signature')
-      .option('--samples <n>', 'how many samples', integer, 16)
+      .option('--samples <n>', 'how many samples', count, 16)
       .option('--seed <n>', 'seed of made-up inputs', integer, 0)
       .option('--layers', 'compare values inside that both models have, and name the first bad one')
-      .option('--min-sqnr <db>', 'exit with 1 when an output is worse than this many decibels', Number),
+      .option('--min-sqnr <db>', 'exit with 1 when an output is worse than this many decibels', number),
   ).action(async (a: string, b: string, flags: Flags) => {
     await start(flags, async (session) => {
       const { compareCommand } = await import('../compare.ts');

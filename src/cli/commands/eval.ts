@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
-import { integer } from '../pass-commands.ts';
+import { count } from '../numbers.ts';
 
 interface Flags extends CommonFlags {
   readonly data?: string;
@@ -17,7 +17,7 @@ export function register(program: Command, start: Start): void {
       .argument('<model>', '.onnx file, model folder or hub id')
       .option('-d, --data <dir>', 'dataset folder (default: the one beside the model)')
       .option('--metric <name>', 'another metric than the dataset names')
-      .option('--samples <n>', 'only the first n samples', integer)
+      .option('--samples <n>', 'only the first n samples', count)
       .option('--provider <id>', 'execution provider', 'cpu'),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {

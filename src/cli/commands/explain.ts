@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
-import { integer } from '../pass-commands.ts';
+import { integer } from '../numbers.ts';
 import type { PassList } from '../pass-list.ts';
 
 interface Flags extends CommonFlags {

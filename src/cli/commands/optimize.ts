@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
+import { count, integer, number } from '../numbers.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
-import { integer } from '../pass-commands.ts';
 
 export function register(program: Command, start: Start): void {
   addCommonFlags(
@@ -10,26 +10,41 @@ export function register(program: Command, start: Start): void {
       .summary('the main job: simplify, fuse, make variants, measure, choose, report, bundle')
       .argument('[model]', '.onnx file, model folder or hub id (or `model` in the config)')
       .option('-o, --out <dir>', 'folder to write (default: <model-name>-mlpack)')
-      .option('-t, --target <ids>', 'what to bundle for: server, browser (default: server)', collect)
-      .option('-v, --variant <names>', 'variants to build (default: the ones that make sense)', collect)
+      .option('-t, --target <ids...>', 'what to bundle for: server, browser (default: server)', collect)
+      .option('-v, --variant <names...>', 'variants to build (default: the ones that make sense)', collect)
       .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
       .option(
         '--max-drop <x>',
         'largest allowed drop of the task metric against the base model (default: 0.01)',
-        Number,
+        number,
       )
-      .option('--provider <ids>', 'providers to measure on (default: cpu)', collect)
+      .option('--provider <ids...>', 'providers to measure on (default: cpu)', collect)
       .option('-c, --config <file>', 'mlpack.config.{json,mjs,ts}')
       .option('--input-shape <shapes>', 'values for symbolic dimensions in measurements: batch=1,sequence=128', collect)
       .option('--seed <n>', 'seed of everything random (default: 0)', integer)
-      .option('--samples <n>', 'evaluate on the first n samples only', integer)
-      .option('--seconds <s>', 'time to measure each variant (default: 2)', Number)
+      .option('--samples <n>', 'evaluate on the first n samples only', count)
+      .option('--seconds <s>', 'time to measure each variant (default: 2)', number)
       .option('--no-bench', 'do not measure latency')
       .option('--force', 'replace an existing output folder'),
-  ).action(async (model: string | undefined, flags: OptimizeFlags & CommonFlags) => {
+  ).action(async (named: string | undefined, given: OptimizeFlags & CommonFlags) => {
+    const { model, flags } = named === undefined ? modelAmongNames(given) : { model: named, flags: given };
     await start(flags, async (session) => {
       const { optimize } = await import('../optimize/optimize.ts');
       return optimize(model, flags, session);
     });
   });
+}
+
+/**
+ * `optimize --target server model.onnx`: a flag that takes several names has taken the model too. No target, variant or
+ * provider has a dot or a slash in its name, a model nearly always.
+ */
+function modelAmongNames<F extends OptimizeFlags>(flags: F): { model: string | undefined; flags: F } {
+  for (const flag of ['target', 'variant', 'provider'] as const) {
+    const names = flags[flag] ?? [];
+    const last = names.at(-1);
+    if (names.length > 1 && last !== undefined && /[./\\]/.test(last))
+      return { model: last, flags: { ...flags, [flag]: names.slice(0, -1) } };
+  }
+  return { model: undefined, flags };
 }

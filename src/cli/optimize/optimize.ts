@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Dataset } from '../../data/dataset.ts';
@@ -89,7 +89,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       command: ['mlpack', ...io.argv].map(quote).join(' '),
       seed: settings.seed,
       host: await readHost(),
-      input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
+      input: { ...(await describeInput(source, base)), inputs, outputs },
       data: describeData(dataset, settings, io.cwd),
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
@@ -166,14 +166,10 @@ function noBundleReason(name: string | undefined, target: Target, artifacts: Rea
   return base ? target.supports(base, defaultsOf(target)).because.join(' ') : 'the model itself does not load.';
 }
 
-async function describeInput(
-  source: ModelSource,
-  model: Model,
-  cwd: string,
-): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
+async function describeInput(source: ModelSource, model: Model): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
   const stats = modelStats(model);
   return {
-    path: relative(cwd, source.file) || source.file,
+    path: source.shown,
     sha256: await hashFile(source.file),
     bytes: (await stat(source.file)).size,
     parameters: stats.parameters,
@@ -188,13 +184,19 @@ function describeData(dataset: Dataset | undefined, settings: Settings, cwd: str
   if (!dataset)
     return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
   return {
-    path: relative(cwd, dataset.dir) || dataset.dir,
+    path: shownPath(dataset.dir, cwd),
     name: dataset.name,
     samples: Math.min(settings.samples ?? dataset.samples, dataset.samples),
     calibrationSamples: dataset.calibrationSamples,
     metric: dataset.metric ?? null,
     synthetic: false,
   };
+}
+
+/** Relative where that is the shorter story: below the working folder. */
+function shownPath(path: string, cwd: string): string {
+  const below = relative(cwd, path);
+  return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below;
 }
 
 function verdictOf(variants: readonly VariantResult[], recommended: number, targets: number): Report['verdict'] {

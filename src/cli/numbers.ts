@@ -1,0 +1,24 @@
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number from 0, for flags that seed. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('Give a whole number from 0.');
+  return value;
+}
+
+/** A whole number from 1, for flags that count. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value === 0)
+    throw new InvalidArgumentError('Give a whole number from 1.');
+  return value;
+}
+
+/** Any finite number; the command knows the range. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Give a number.');
+  return value;
+}
