@@ -3,7 +3,15 @@ import { argmaxRows, competingScores } from '../data/metrics.ts';
 import { bug, UserError } from '../errors.ts';
 import { dtypeKind, isDType } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
-import { addErrors, cosine, type ErrorSums, emptyErrorSums, sqnrDb } from '../kernels/error.ts';
+import {
+  addErrors,
+  cosine,
+  type ErrorSums,
+  emptyErrorSums,
+  sqnrDb,
+  type Tolerance,
+  toleranceUsed,
+} from '../kernels/error.ts';
 import type { Fidelity, IoInfo } from '../report/report.ts';
 import type { Session } from './session.ts';
 
@@ -26,6 +34,8 @@ export interface Difference {
   readonly maxAbs: number;
   /** max |a − b| / max(|a|, RMS of a): small values are not blown up. */
   readonly maxRel: number;
+  /** Largest error as a share of what the tolerance grants (above 1 it is broken); undefined where none was given. */
+  readonly toleranceUsed: number | undefined;
   /** Elements that are NaN or infinite. */
   readonly nonFinite: { readonly base: number; readonly candidate: number };
   /** Integer values: largest difference and the share of elements that differ at all. */
@@ -41,9 +51,13 @@ export interface Comparison {
   readonly outputs: readonly Difference[];
 }
 
+/** Halves have 13 bits less than float32, and bfloat16 16: most of that is granted on top. */
+const widen: Readonly<Record<string, number>> = { float16: 128, bfloat16: 1024 };
+
 /**
  * Gives both models the same inputs and compares their outputs by name. Inputs are cast where the candidate takes
  * another type (half precision).
+ * @param tolerance what each element is held against: rtol and atol for float32, more of it for halves.
  * @throws UserError when the candidate lacks an output, or a model cannot be run on the inputs.
  */
 export async function compare(
@@ -51,9 +65,10 @@ export async function compare(
   candidate: Session,
   batches: FeedBatches,
   signal?: AbortSignal,
+  tolerance?: Tolerance,
 ): Promise<Comparison> {
   const names = comparedOutputs(base, candidate);
-  const totals = new Map(names.map((name) => [name, new DifferenceTotals(name)]));
+  const totals = new Map(names.map((name) => [name, new DifferenceTotals(name, tolerance)]));
   let samples = 0;
   for await (const { feeds, size } of batches) {
     signal?.throwIfAborted();
@@ -100,9 +115,12 @@ export class DifferenceTotals {
   #samples = 0;
   #agreeing: number | undefined = 0;
   #shapes: Difference['shapes'];
+  readonly #tolerance: Tolerance | undefined;
+  #toleranceUsed = 0;
 
-  constructor(name: string) {
+  constructor(name: string, tolerance?: Tolerance) {
     this.#name = name;
+    this.#tolerance = tolerance;
   }
 
   add(base: Tensor, candidate: Tensor, size: number): void {
@@ -115,6 +133,11 @@ export class DifferenceTotals {
     const b = numbersOf(candidate);
     addErrors(this.#sums, a, b);
     this.#relative = Math.max(this.#relative, maxRelative(a, b));
+    if (this.#tolerance) {
+      const factor = widen[base.dtype] ?? 1;
+      const tolerance = { rtol: this.#tolerance.rtol * factor, atol: this.#tolerance.atol * factor };
+      this.#toleranceUsed = Math.max(this.#toleranceUsed, toleranceUsed(a, b, tolerance));
+    }
     if (dtypeKind(base.dtype) === 'float') {
       this.#nonFinite.base += countNonFinite(a);
       this.#nonFinite.candidate += countNonFinite(b);
@@ -136,6 +159,7 @@ export class DifferenceTotals {
       cosine: failed ? Number.NaN : cosine(sums),
       maxAbs: failed ? Number.POSITIVE_INFINITY : sums.maxAbs,
       maxRel: failed ? Number.POSITIVE_INFINITY : this.#relative,
+      toleranceUsed: this.#tolerance && (failed ? Number.POSITIVE_INFINITY : this.#toleranceUsed),
       nonFinite: { ...this.#nonFinite },
       steps: isFloat ? undefined : { max: sums.maxAbs, share: sums.count === 0 ? 0 : this.#differing / sums.count },
       agreement: this.#agreeing === undefined || this.#samples === 0 ? undefined : this.#agreeing / this.#samples,

@@ -55,3 +55,35 @@ export function cosine(sums: ErrorSums): number {
   if (sums.signal === 0 || sums.other === 0) return 0;
   return Math.max(-1, Math.min(1, sums.dot / Math.sqrt(sums.signal * sums.other)));
 }
+
+/** Granted per element: atol·max(1, max|reference|) + rtol·|reference|. */
+export interface Tolerance {
+  readonly rtol: number;
+  readonly atol: number;
+}
+
+/**
+ * Largest |reference − actual| as a share of what is granted for that element: up to 1 the tolerance is kept. Infinity
+ * where only one is NaN or infinite, or where nothing is granted.
+ */
+export function toleranceUsed(
+  reference: ArrayLike<number>,
+  actual: ArrayLike<number>,
+  { rtol, atol }: Tolerance,
+): number {
+  let largest = 1;
+  for (let i = 0; i < reference.length; i++) {
+    const size = Math.abs(reference[i] as number);
+    if (size > largest && size < Number.POSITIVE_INFINITY) largest = size;
+  }
+  let worst = 0;
+  for (let i = 0; i < reference.length; i++) {
+    const x = reference[i] as number;
+    const y = actual[i] as number;
+    if (x === y || Object.is(x, y)) continue;
+    const error = Math.abs(x - y);
+    if (!(error < Number.POSITIVE_INFINITY)) return Number.POSITIVE_INFINITY;
+    worst = Math.max(worst, error / (atol * largest + rtol * Math.abs(x)));
+  }
+  return worst;
+}

@@ -9,6 +9,7 @@ import type { DType } from '../../src/ir/dtype.ts';
 import { Graph, Model } from '../../src/ir/graph.ts';
 import { type ArrayDType, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
+import type { Tolerance } from '../../src/kernels/error.ts';
 import { loadModel } from '../../src/onnx/load.ts';
 import { haveSharedModels, sharedModel, sharedModelFiles } from '../support/shared-models.ts';
 
@@ -43,11 +44,11 @@ function rows(...values: number[][]): FeedBatch {
   };
 }
 
-async function compareModels(a: Model, b: Model, batches: readonly FeedBatch[]) {
+async function compareModels(a: Model, b: Model, batches: readonly FeedBatch[], tolerance?: Tolerance) {
   const base = await openModel(a);
   const candidate = await openModel(b);
   try {
-    return await compare(base, candidate, batches);
+    return await compare(base, candidate, batches, undefined, tolerance);
   } finally {
     await base.dispose();
     await candidate.dispose();
@@ -55,6 +56,17 @@ async function compareModels(a: Model, b: Model, batches: readonly FeedBatch[]) 
 }
 
 describe('compare', () => {
+  test('holds elements against a tolerance, over all batches', async () => {
+    const tolerance = { rtol: 0, atol: 0.5 };
+    const batches = [rows([1, 2], [3, 4]), rows([1, 1])];
+    const off = await compareModels(affine([1, 1], [0, 0]), affine([1, 1], [0, 1]), batches, tolerance);
+    // The error is 1 everywhere; granted are 0.5 · 4 in the first batch, 0.5 · 1 in the second.
+    expect(off.outputs[0]?.toleranceUsed).toBe(2);
+    expect((await compareModels(affine([1, 1], [0, 0]), affine([1, 1], [0, 1]), batches)).outputs[0]).toMatchObject({
+      toleranceUsed: undefined,
+    });
+  });
+
   test('identical models', async () => {
     const { samples, outputs } = await compareModels(affine([1, 2], [0, 0]), affine([1, 2], [0, 0]), [
       rows([1, 2], [3, 4]),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { addErrors, cosine, emptyErrorSums, sqnrDb } from '../../src/kernels/error.ts';
+import { addErrors, cosine, emptyErrorSums, sqnrDb, toleranceUsed } from '../../src/kernels/error.ts';
 
 const sums = (a: number[], b: number[]) => addErrors(emptyErrorSums(), a, b);
 
@@ -40,5 +40,22 @@ describe('error measures', () => {
   });
   it('refuses tensors of different length', () => {
     expect(() => sums([1], [1, 2])).toThrow(RangeError);
+  });
+});
+
+describe('toleranceUsed', () => {
+  const tolerance = { rtol: 0.25, atol: 0.5 };
+  it('is the largest error as a share of atol·max(1, max|reference|) + rtol·|reference|', () => {
+    expect(toleranceUsed([0, 0.5], [0.25, 0.5], tolerance)).toBe(0.5);
+    // Granted at 0: 0.5 · 8; at 8: 0.5 · 8 + 0.25 · 8.
+    expect(toleranceUsed([0, 8], [4, 8], tolerance)).toBe(1);
+    expect(toleranceUsed([0, 8], [0, 14], tolerance)).toBe(1);
+    expect(toleranceUsed([0, 8], [0, 15.5], tolerance)).toBe(1.25);
+  });
+  it('takes equal NaN and infinities as equal, and nothing else', () => {
+    expect(toleranceUsed([NaN, Infinity, -0], [NaN, Infinity, 0], { rtol: 0, atol: 0 })).toBe(0);
+    expect(toleranceUsed([1], [NaN], tolerance)).toBe(Infinity);
+    expect(toleranceUsed([Infinity], [1], tolerance)).toBe(Infinity);
+    expect(toleranceUsed([1], [1.5], { rtol: 0, atol: 0 })).toBe(Infinity);
   });
 });
