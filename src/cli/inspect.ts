@@ -20,6 +20,7 @@ interface InspectFlags {
   readonly text?: boolean;
   readonly nodes?: boolean;
   readonly hash?: boolean;
+  readonly run?: boolean;
 }
 
 /** The work of `mlpack inspect`. Weights are not read beyond the small constants that shapes depend on. */
@@ -31,7 +32,12 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     session.io.stdout.write(printModel(model));
     return;
   }
-  const inferred = inferShapes(model);
+  let inferred = inferShapes(model);
+  if (flags.run) {
+    const { fillShapes } = await import('../engine/fill-shapes.ts');
+    talk.progress('run for shapes');
+    if ((await fillShapes(model, { seed: 0, signal: session.io.signal })) > 0) inferred = inferShapes(model);
+  }
   const { dims } = parseShapes(flags.inputShape ?? []);
   const stats = modelStats(model);
   const macs = countMacs(model, inferred, { bindings: new Map(Object.entries(dims ?? {})) });
