@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { targets } from '../../targets/index.ts';
 import { openSession } from '../engine/session.ts';
-import { UserError } from '../errors.ts';
+import { bug, UserError } from '../errors.ts';
 import { formatBytes, nearest } from '../messages.ts';
 import { buildBundle } from '../target/bundle.ts';
 import type { Target } from '../target/target.ts';
@@ -9,6 +10,7 @@ import { makeArtifact } from './artifact.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { resolveModel } from './model-source.ts';
+import { requireWritable } from './output.ts';
 
 interface BundleFlags {
   readonly target: readonly string[];
@@ -23,6 +25,12 @@ interface BundleFlags {
 export async function bundleCommand(modelText: string, flags: BundleFlags, session: Session): Promise<void> {
   const { talk, io } = session;
   const chosen = flags.target.map(findTarget);
+  const outs = chosen.map((target) =>
+    flags.out === undefined
+      ? join(io.cwd, 'bundles', target.id)
+      : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : ''),
+  );
+  for (const out of outs) await requireFree(out, flags);
   const source = await resolveModel(modelText, session);
   const probe = await openSession(source.file, { label: modelText });
   const { inputs } = probe;
@@ -38,12 +46,9 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     shapes: [],
   });
   const results = [];
-  for (const target of chosen) {
+  for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
-    const out =
-      flags.out === undefined
-        ? join(io.cwd, 'bundles', target.id)
-        : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : '');
+    const out = outs[at] ?? bug('a target without a folder');
     const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, {
       force: flags.force === true,
     });
@@ -60,10 +65,17 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   }
 }
 
+/** Said before golden cases are recorded, not after. @throws UserError when the place is taken or cannot be written. */
+async function requireFree(out: string, flags: BundleFlags): Promise<void> {
+  if (existsSync(out) && flags.force !== true)
+    throw new UserError('out.exists', `"${out}" exists; give another --out, or --force to replace it.`);
+  await requireWritable(out, flags.out ?? out, { makesFolders: true });
+}
+
 /** @throws UserError with the nearest name. */
 export function findTarget(id: string): Target {
   const target = targets.find((one) => one.id === id);
-  if (target) return target as Target;
+  if (target) return target;
   throw new UserError(
     'target.unknown',
     `there is no target "${id}"${nearest(

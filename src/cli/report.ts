@@ -4,6 +4,7 @@ import { reports } from '../../reports/index.ts';
 import { bug } from '../errors.ts';
 import { parseReport } from '../report/parse.ts';
 import type { Session } from './command.ts';
+import { requireWritable } from './output.ts';
 import { writeAtomically } from './write.ts';
 
 interface ReportFlags {
@@ -21,6 +22,7 @@ export async function reportCommand(file: string, flags: ReportFlags, session: S
     session.io.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
     return;
   }
+  await requireWritable(resolve(session.io.cwd, flags.out), flags.out, { makesFolders: false });
   await writeAtomically(resolve(session.io.cwd, flags.out), text, flags.force === true);
   session.talk.note(`wrote ${flags.out}`);
 }

@@ -7,6 +7,7 @@ import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
 import { resolveModel } from './model-source.ts';
+import { requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
 
 export interface TransformFlags {
@@ -31,6 +32,7 @@ export async function transform(
   if (existsSync(out) && !flags.force) {
     throw new UserError('out.exists', `"${flags.out}" exists; give another --out, or --force to replace it.`);
   }
+  await requireWritable(out, flags.out, { makesFolders: false });
   const { loadModel } = await import('../onnx/load.ts');
   const { saveModel } = await import('../onnx/save.ts');
   const source = await resolveModel(modelText, session);

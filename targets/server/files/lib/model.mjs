@@ -18,6 +18,8 @@ export function describeModel(manifest) {
 
 /** Opens the session and runs the warm-up inputs once, so that the first request pays for nothing. */
 export async function openModel(path, { threads, warmUp }) {
+  // ONNX Runtime would report usage to Microsoft; set ORT_DISABLE_TELEMETRY=0 to let it.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const { InferenceSession, Tensor } = await import('onnxruntime-node');
   const session = await InferenceSession.create(path, threads > 0 ? { intraOpNumThreads: threads } : {});
   const run = (feeds, outputs) => runSession(session, Tensor, feeds, outputs);

@@ -1,0 +1,56 @@
+import { mkdir, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { UserError } from '../errors.ts';
+
+/**
+ * Refuses a place that cannot be written before minutes of work are spent on it. Asking for rights is not enough (root
+ * has them all, a read-only or special file system has none to give), so a folder is made there and taken away again.
+ * @param path where a file or folder is to stand; folders above it may be missing when `makesFolders`.
+ * @throws UserError that names the place and the reason.
+ */
+export async function requireWritable(
+  path: string,
+  shown: string,
+  options: { readonly makesFolders: boolean },
+): Promise<void> {
+  const folder = await nearestFolder(dirname(path), shown);
+  if (!options.makesFolders && folder !== dirname(path)) {
+    throw new UserError(
+      'out.folder',
+      `the folder of "${shown}" does not exist; make it first, or choose another --out.`,
+    );
+  }
+  const probe = join(folder, `.mlpack-probe-${process.pid}`);
+  try {
+    await mkdir(probe);
+    await rmdir(probe);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    const why = reasons[code] ?? `the system says ${code}`;
+    throw new UserError('out.unwritable', `nothing can be written in ${folder}: ${why}; choose another --out.`, {
+      cause: error,
+    });
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: 'permission is denied',
+  EPERM: 'permission is denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  ENOENT: 'it is no place for files',
+};
+
+/** The folder itself, or the first above it that exists. */
+async function nearestFolder(folder: string, shown: string): Promise<string> {
+  for (let at = folder; ; at = dirname(at)) {
+    const found = await stat(at).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+      throw error;
+    });
+    if (found?.isDirectory()) return at;
+    if (found) throw new UserError('out.folder', `"${shown}" cannot be made: ${at} is a file; choose another --out.`);
+    if (at === dirname(at)) return at;
+  }
+}
