@@ -8,10 +8,10 @@ import type { Tensor } from '../ir/tensor.ts';
 import { externalFiles } from '../onnx/external-files.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
-import { packStrings } from '../target/golden.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance } from '../target/tolerance.ts';
 import { feedBatches } from './feeds.ts';
+import { toGolden } from './golden.ts';
 
 export interface ArtifactOptions {
   readonly name: string;
@@ -63,15 +63,8 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   }
 }
 
-const utf8 = new TextDecoder();
-
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
-  return [...tensors].map(([name, tensor]) => ({
-    name,
-    dtype: tensor.dtype,
-    shape: tensor.shape,
-    bytes: tensor.strings ? packStrings(tensor.strings().map((text) => utf8.decode(text))) : tensor.bytes().slice(),
-  }));
+  return [...tensors].map(([name, tensor]) => toGolden(name, tensor));
 }
 
 /** Node counts by `domain:op`, the way targets name operators ('' domain without colon). */

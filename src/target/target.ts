@@ -56,6 +56,8 @@ export interface Support {
   readonly because: readonly string[];
   /** Providers that this very model runs on in the bundle, the one that decides first; default the target's. */
   readonly providers?: readonly string[];
+  /** Session config entries that the bundle sets, by provider: whoever measures must set them too. */
+  readonly sessionConfig?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 export interface Target<T extends OptionTable = OptionTable> {

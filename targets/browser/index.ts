@@ -72,6 +72,7 @@ function supports(artifact: Artifact, chosen: Options): Support {
     ok: true,
     because: [...assessment.notes, ...hostNotes(artifact, runtimesOf(assessment, chosen))],
     providers: assessment.providers.map((provider) => `web-${provider}`),
+    ...(assessment.foldWeights && { sessionConfig: { 'web-wasm': { 'session.disable_quant_qdq': '1' } } }),
   };
 }
 

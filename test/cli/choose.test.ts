@@ -19,6 +19,7 @@ function variant(name: string, over: Partial<Measured> = {}): Measured {
     peakRssBytes: 1e8,
     audit: null,
     blockers: [],
+    failures: {},
     ...over,
   };
 }
@@ -26,8 +27,21 @@ function latency(ratioToBase: number, low: number, high: number): Measured['late
   return { p50: ratioToBase, p90: ratioToBase, p99: ratioToBase, samples: 100, ratioToBase, ratioCi: [low, high] };
 }
 const floors = { maxDrop: 0.01, minSqnrDb: 30 };
-const server: TargetNeed = { id: 'server', providers: ['cpu'], refuses: () => undefined };
+const server: TargetNeed = { id: 'server', providers: () => ['cpu'], refuses: () => undefined };
+/** Where blocks go to WebGPU first and integers to WebAssembly only, as in targets/browser. */
+const browser: TargetNeed = {
+  id: 'browser',
+  providers: ({ name }) => (name.startsWith('int8') ? ['web-wasm'] : ['web-webgpu', 'web-wasm']),
+  refuses: () => undefined,
+};
 const base = variant('base');
+const onBoth = (cpu: number, wasm: number): Measured['latency'] => ({
+  cpu: latency(cpu, cpu - 0.01, cpu + 0.01),
+  'web-wasm': latency(wasm, wasm - 0.01, wasm + 0.01),
+});
+const baseOnBoth = variant('base', { latency: onBoth(1, 1) });
+const int4 = (over: Partial<Measured> = {}): Measured =>
+  variant('int4', { bytes: 100, compressedBytes: 90, latency: onBoth(0.5, 11.2), ...over });
 
 describe('choose', () => {
   it('recommends the smallest times fastest that keeps the floor', () => {
@@ -79,7 +93,7 @@ describe('choose', () => {
     const half = variant('half', { bytes: 500, compressedBytes: 450, latency: { cpu: latency(1.01, 0.97, 1.05) } });
     const { recommendations } = choose([base, half], floors, [server]);
     expect(recommendations[0]).toMatchObject({ variant: 'half' });
-    expect(recommendations[0]?.because).toContain('same speed on cpu within noise');
+    expect(recommendations[0]?.because).toContain('same speed on cpu (×1.01)');
   });
 
   it('rejects what is neither smaller nor faster', () => {
@@ -113,20 +127,125 @@ describe('choose', () => {
     });
   });
 
-  it('gives each target its own', () => {
-    const int4 = variant('int4', { bytes: 100, compressedBytes: 90 });
-    const fp16 = variant('fp16', { bytes: 500, compressedBytes: 450 });
-    const browser: TargetNeed = {
-      id: 'browser',
-      providers: ['web-wasm'],
-      refuses: (one) => (one.name === 'int4' ? 'MatMulNBits is slow on WASM' : undefined),
-    };
-    const { recommendations, variants } = choose([base, int4, fp16], floors, [server, browser]);
+  it.each([
+    ['2 % more, however sure, is no difference', latency(1.02, 1.015, 1.025), 'recommended'],
+    ['beyond that it is slower', latency(1.021, 1.015, 1.027), 'rejected'],
+  ])('%s', (_, cpu, verdict) => {
+    const half = variant('half', { bytes: 500, compressedBytes: 450, latency: { cpu } });
+    expect(choose([base, half], floors, [server]).variants[1]?.verdict).toBe(verdict);
+  });
+
+  it('calls faster only what is surely 2 % faster', () => {
+    const same = variant('same', { latency: { cpu: latency(0.975, 0.969, 0.985) } });
+    expect(choose([base, same], floors, [server]).variants[1]?.verdict).toBe('rejected');
+    const fast = variant('fast', { latency: { cpu: latency(0.97, 0.965, 0.975) } });
+    const { recommendations } = choose([base, fast], floors, [server]);
+    expect(recommendations[0]?.variant).toBe('fast');
+    expect(recommendations[0]?.because).toContain('1.03 times as fast on cpu');
+  });
+});
+
+describe('choose for several targets', () => {
+  it('judges each by its own provider: int4 for the server, never where it crawls', () => {
+    const int8 = variant('int8', { bytes: 260, compressedBytes: 240, latency: onBoth(0.6, 0.8) });
+    const { recommendations, variants } = choose([baseOnBoth, int4(), int8], floors, [server, browser]);
+    expect(recommendations.map((one) => [one.target, one.variant, one.provider])).toEqual([
+      ['server', 'int4', 'cpu'],
+      ['browser', 'int8', 'web-wasm'],
+    ]);
+    expect(variants[1]?.verdict).toBe('recommended');
+    expect(variants[1]?.reasons).toContain(
+      'not for browser: slower than base on web-wasm: ×11.20 of its latency (95 % interval 11.19–11.21)',
+    );
+    expect(recommendations[1]?.because).toEqual([
+      '26 % of the size',
+      '1.25 times as fast on web-wasm',
+      'gives up web-webgpu, which base could use and was not measured on here',
+      'top1 0.9500 (base 0.9500, 500 samples)',
+    ]);
+  });
+
+  it('rejects only what is out for every target', () => {
+    const [, onServer] = choose([baseOnBoth, int4()], floors, [browser]).variants;
+    expect(onServer).toMatchObject({
+      verdict: 'rejected',
+      reasons: ['slower than base on web-wasm: ×11.20 of its latency (95 % interval 11.19–11.21)'],
+    });
+    const slowOnCpu = variant('fp16', { bytes: 500, compressedBytes: 450, latency: onBoth(1.3, 1) });
+    const { variants, recommendations } = choose([baseOnBoth, slowOnCpu], floors, [server, browser]);
     expect(recommendations.map((one) => [one.target, one.variant])).toEqual([
-      ['server', 'int4'],
+      ['server', 'base'],
       ['browser', 'fp16'],
     ]);
-    expect(recommendations[1]?.because).toContain('latency on web-wasm was not measured here');
-    expect(variants.every((one) => one.name === 'base' || one.verdict === 'recommended')).toBe(true);
+    expect(variants[1]?.reasons).toContain(
+      'not for server: slower than base on cpu: ×1.30 of its latency (95 % interval 1.29–1.31)',
+    );
+  });
+
+  it('what was measured counts for every provider the bundle runs on, not only the preferred one', () => {
+    // int4 goes to WebGPU first, which was not timed; visitors without WebGPU would get the WebAssembly that was.
+    const { recommendations } = choose([baseOnBoth, int4()], floors, [browser]);
+    expect(recommendations[0]?.variant).toBe('base');
+    const fp16 = variant('fp16', { bytes: 500, compressedBytes: 450, latency: onBoth(1, 1) });
+    const [chosen] = choose([baseOnBoth, fp16], floors, [browser]).recommendations;
+    expect(chosen).toMatchObject({ variant: 'fp16', provider: 'web-wasm' });
+    expect(chosen?.because).toContain('latency on web-webgpu was not measured here');
+  });
+
+  it('what was not timed for a target never goes before what was', () => {
+    const onGpu: TargetNeed = {
+      ...browser,
+      providers: ({ name }) => (name === 'int4' ? ['web-webgpu'] : ['web-wasm']),
+    };
+    expect(choose([baseOnBoth, int4()], floors, [onGpu]).recommendations[0]?.variant).toBe('base');
+  });
+
+  it('decides by size where nothing was timed for a target, and says so', () => {
+    const half = variant('half', { bytes: 500, compressedBytes: 450 });
+    const [chosen] = choose([base, half], floors, [browser]).recommendations;
+    expect(chosen).toMatchObject({ variant: 'half', provider: 'web-webgpu' });
+    expect(chosen?.because).toEqual(
+      expect.arrayContaining([
+        'latency on web-webgpu was not measured here',
+        'latency on web-wasm was not measured here',
+      ]),
+    );
+  });
+
+  it('keeps a variant off the target where it does not work', () => {
+    const why = 'gives other outputs on web-wasm than on the CPU: output "y" has 3 at element 0 instead of 1';
+    const wrong = int4({ latency: { cpu: latency(0.5, 0.49, 0.51) }, failures: { 'web-wasm': why } });
+    const both = choose([baseOnBoth, wrong], floors, [server, browser]);
+    expect(both.recommendations.map((one) => one.variant)).toEqual(['int4', 'base']);
+    expect(both.variants[1]?.reasons).toContain(`not for browser: ${why}`);
+    expect(both.variants[1]).not.toHaveProperty('failures');
+    expect(choose([baseOnBoth, wrong], floors, [browser]).variants[1]).toMatchObject({
+      verdict: 'rejected',
+      reasons: [why],
+    });
+  });
+
+  it('recommends nothing where base itself does not work and nothing else does', () => {
+    const failures = { 'web-wasm': 'does not work on web-wasm: no kernel' };
+    const broken = variant('base', { failures });
+    const { recommendations, variants } = choose([broken, int4({ failures })], floors, [server, browser]);
+    expect(recommendations.map((one) => one.target)).toEqual(['server']);
+    expect(variants[0]).toMatchObject({
+      verdict: 'accepted',
+      reasons: ['the model as it came', 'not for browser: does not work on web-wasm: no kernel'],
+    });
+  });
+
+  it('leaves out what a target refuses', () => {
+    const picky: TargetNeed = {
+      ...browser,
+      refuses: ({ name }) => (name === 'int4' ? 'The model has 3 GB.' : undefined),
+    };
+    const small = int4({ latency: onBoth(0.5, 0.5) });
+    const { recommendations, variants } = choose([baseOnBoth, small], floors, [picky]);
+    expect(recommendations[0]?.variant).toBe('base');
+    expect(variants[1]).toMatchObject({ verdict: 'rejected', reasons: ['not for browser: The model has 3 GB.'] });
+    const also = choose([baseOnBoth, small], floors, [server, picky]).variants[1];
+    expect(also?.reasons).toContain('not for browser: The model has 3 GB.');
   });
 });

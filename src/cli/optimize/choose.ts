@@ -4,6 +4,8 @@ import type { Recommendation, VariantResult } from '../../report/report.ts';
 export type Measured = Omit<VariantResult, 'verdict' | 'reasons'> & {
   /** Why it is out already: could not be built, does not load, changed nothing. */
   readonly blockers: readonly string[];
+  /** By provider: why it does not work there, in a sentence. */
+  readonly failures: Readonly<Record<string, string>>;
 };
 
 export interface Floors {
@@ -16,8 +18,8 @@ export interface Floors {
 /** What a target asks of a variant. */
 export interface TargetNeed {
   readonly id: string;
-  /** Providers the bundle runs on; the first that was measured decides. */
-  readonly providers: readonly string[];
+  /** Providers that this variant would run on in the bundle, the preferred one first. */
+  readonly providers: (variant: Measured) => readonly string[];
   /** Why a variant cannot go into this bundle, or undefined. */
   readonly refuses: (variant: Measured) => string | undefined;
 }
@@ -27,63 +29,111 @@ export interface Choice {
   readonly recommendations: readonly Recommendation[];
 }
 
-/** Slower than base by more than this, even where the interval spans 1, is slower: noise is no excuse for a recommendation. */
-const latencySlack = 1.02;
+/**
+ * Latencies closer than this count as equal: the same file loaded twice can differ by half a percent, with an interval
+ * that excludes 1.
+ */
+const smallestEffect = 0.02;
+
+/** What a variant comes to on one target. */
+interface Standing {
+  readonly target: string;
+  /** Why it is not for this target, whatever else there is; empty for a candidate. */
+  readonly out: readonly string[];
+  /** Its providers there, and the first of them that it was timed on: that one decides. */
+  readonly providers: readonly string[];
+  readonly timedOn: string | undefined;
+}
 
 /**
- * Verdicts and one recommendation per target. A variant is rejected when it is below the floor, slower than base on
- * every measured provider that counts, or neither smaller nor faster; among the rest the product of download size and
- * latency, both relative to base, decides. Base itself always stands, so nothing worse than base can win.
+ * Verdicts and one recommendation per target.
+ *
+ * A variant is a candidate for a target when it keeps the floor and is, on each of its providers there that was measured,
+ * right and not slower than base. Candidates that were timed go before those that were not, and base always takes part, so
+ * that nothing worse than base on what was measured can win. Among them the product of download size and latency, both
+ * relative to base, decides. A variant that is a candidate nowhere is rejected.
  */
 export function choose(measured: readonly Measured[], floors: Floors, targets: readonly TargetNeed[]): Choice {
   const base = measured.find((variant) => variant.name === 'base');
-  const judged = measured.map((variant) => ({
-    variant,
-    rejected: variant === base ? [] : rejections(variant, base, floors),
-  }));
+  const judged = measured.map((variant) => {
+    const standings = targets.map((target) => standingOf(variant, target, base));
+    return { variant, standings, rejected: rejections(variant, base, floors, standings) };
+  });
   const recommendations: Recommendation[] = [];
-  for (const target of targets) {
-    const best = judged
-      .filter(({ variant, rejected }) => rejected.length === 0 && target.refuses(variant) === undefined)
-      .filter(({ variant }) => variant === base || !isSlower(variant, decidingProvider(variant, target.providers)))
-      .map(({ variant }) => ({ variant, score: score(variant, base, target.providers) }))
-      .sort((a, b) => a.score - b.score)[0];
+  for (const [at, { id }] of targets.entries()) {
+    const candidates = judged.flatMap(({ variant, standings, rejected }) => {
+      const standing = standings[at];
+      return standing && rejected.length === 0 && standing.out.length === 0 ? [{ variant, standing }] : [];
+    });
+    const timed = candidates.filter(({ standing }) => standing.timedOn !== undefined);
+    const [best] = (timed.length > 0 ? timed : candidates)
+      .map((one) => ({ ...one, score: score(one.variant, base, one.standing.timedOn) }))
+      .sort((a, b) => a.score - b.score);
     if (!best) continue;
-    const provider = decidingProvider(best.variant, target.providers) ?? target.providers[0] ?? 'cpu';
+    const { variant, standing } = best;
+    const ofBase = base && targets[at]?.providers(base);
     recommendations.push({
-      target: target.id,
-      provider,
-      variant: best.variant.name,
-      because: praise(best.variant, base, provider),
+      target: id,
+      provider: standing.timedOn ?? standing.providers[0] ?? 'cpu',
+      variant: variant.name,
+      because: praise(variant, base, standing, ofBase ?? []),
     });
   }
-  const recommended = new Set(recommendations.map((one) => one.variant));
-  const variants = judged.map(({ variant, rejected }): VariantResult => {
-    const { blockers: _, ...result } = variant;
+  const variants = judged.map(({ variant, standings, rejected }): VariantResult => {
+    const { blockers: _, failures: __, ...result } = variant;
     if (rejected.length > 0) return { ...result, verdict: 'rejected', reasons: rejected };
-    const because = recommendations.filter((one) => one.variant === variant.name).flatMap((one) => one.because);
-    if (recommended.has(variant.name)) return { ...result, verdict: 'recommended', reasons: [...new Set(because)] };
-    return { ...result, verdict: 'accepted', reasons: acceptedReasons(variant, targets) };
+    const elsewhere = standings.filter(({ out }) => out.length > 0).map(notFor);
+    const won = recommendations.filter((one) => one.variant === variant.name);
+    if (won.length > 0) {
+      const because = won.flatMap((one) => one.because);
+      return { ...result, verdict: 'recommended', reasons: [...new Set([...because, ...elsewhere])] };
+    }
+    const why = variant === base ? 'the model as it came' : 'passes, and another variant is smaller or faster';
+    return { ...result, verdict: 'accepted', reasons: [why, ...elsewhere] };
   });
   return { variants, recommendations };
 }
 
-function rejections(variant: Measured, base: Measured | undefined, floors: Floors): string[] {
+function standingOf(variant: Measured, target: TargetNeed, base: Measured | undefined): Standing {
+  const providers = target.providers(variant);
+  const timedOn = providers.find((provider) => variant.latency[provider] !== undefined);
+  const refusal = target.refuses(variant);
+  const out =
+    refusal === undefined
+      ? providers.flatMap((provider) => objections(variant, provider, base))
+      : [`not for ${target.id}: ${refusal}`];
+  return { target: target.id, out, providers, timedOn };
+}
+
+/** What speaks against a variant on a provider, of what was measured there. */
+function objections(variant: Measured, provider: string, base: Measured | undefined): string[] {
+  const failure = variant.failures[provider];
+  if (failure !== undefined) return [failure];
+  if (variant === base || !isSlower(variant, provider)) return [];
+  return [`slower than base on ${provider}: ${describeLatency(variant, provider)}`];
+}
+
+function notFor({ target, out }: Standing): string {
+  const prefix = `not for ${target}: `;
+  return prefix + out.map((why) => (why.startsWith(prefix) ? why.slice(prefix.length) : why)).join('; ');
+}
+
+function rejections(
+  variant: Measured,
+  base: Measured | undefined,
+  floors: Floors,
+  standings: readonly Standing[],
+): string[] {
   if (variant.blockers.length > 0) return [...variant.blockers];
+  if (variant === base) return [];
   const reasons: string[] = [];
   const floor = floorReason(variant, floors);
   if (floor) reasons.push(floor);
-  const measuredOn = Object.keys(variant.latency);
-  const slow = measuredOn.filter((provider) => isSlower(variant, provider));
-  if (measuredOn.length > 0 && slow.length === measuredOn.length) {
-    reasons.push(...slow.map((provider) => `slower than base on ${provider}: ${describeLatency(variant, provider)}`));
+  if (standings.length > 0 && standings.every(({ out }) => out.length > 0)) {
+    reasons.push(...new Set(standings.flatMap(({ out }) => out)));
   }
-  if (
-    base &&
-    reasons.length === 0 &&
-    !isSmaller(variant, base) &&
-    !measuredOn.some((provider) => isFaster(variant, provider))
-  ) {
+  const faster = Object.keys(variant.latency).some((provider) => isFaster(variant, provider));
+  if (base && reasons.length === 0 && !isSmaller(variant, base) && !faster) {
     reasons.push('neither smaller nor measurably faster than base');
   }
   return reasons;
@@ -111,31 +161,24 @@ function floorReason(variant: Measured, floors: Floors): string | undefined {
 const figure = (value: number | null): string =>
   value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number';
 
-function isSlower(variant: Measured, provider: string | undefined): boolean {
-  const latency = provider === undefined ? undefined : variant.latency[provider];
-  if (!latency) return false;
-  return latency.ratioCi[0] > 1 || latency.ratioToBase > latencySlack;
+/** By its median; an interval that reaches 1 is no excuse, for noise is no reason to recommend something. */
+function isSlower(variant: Measured, provider: string): boolean {
+  return (variant.latency[provider]?.ratioToBase ?? 1) > 1 + smallestEffect;
 }
 
+/** By its whole interval: a gain has to be sure. */
 function isFaster(variant: Measured, provider: string): boolean {
-  return (variant.latency[provider]?.ratioCi[1] ?? 1) < 1;
+  return (variant.latency[provider]?.ratioCi[1] ?? 1) < 1 - smallestEffect;
 }
 
 const isSmaller = (variant: Measured, base: Measured): boolean => (variant.bytes ?? Infinity) < (base.bytes ?? 0);
 
-function decidingProvider(variant: Measured, providers: readonly string[]): string | undefined {
-  return providers.find((provider) => variant.latency[provider] !== undefined);
-}
-
-/** Size ratio × latency ratio; a latency within noise counts as equal. Base scores 1. */
-function score(variant: Measured, base: Measured | undefined, providers: readonly string[]): number {
+/** Size ratio × latency ratio; a latency that is not surely lower counts as equal. Base scores 1. */
+function score(variant: Measured, base: Measured | undefined, provider: string | undefined): number {
   if (!base || variant === base) return 1;
   const size = (variant.compressedBytes ?? variant.bytes ?? Infinity) / (base.compressedBytes ?? base.bytes ?? 1);
-  const provider = decidingProvider(variant, providers);
-  const latency = provider === undefined ? undefined : variant.latency[provider];
-  if (!latency) return size;
-  const equal = latency.ratioCi[0] <= 1 && latency.ratioCi[1] >= 1;
-  return size * (equal ? 1 : latency.ratioToBase);
+  const latency = provider !== undefined && isFaster(variant, provider) ? variant.latency[provider] : undefined;
+  return size * (latency?.ratioToBase ?? 1);
 }
 
 function describeLatency(variant: Measured, provider: string): string {
@@ -145,15 +188,30 @@ function describeLatency(variant: Measured, provider: string): string {
   return `×${latency.ratioToBase.toFixed(2)} of its latency (95 % interval ${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
-function praise(variant: Measured, base: Measured | undefined, provider: string): string[] {
+function praise(
+  variant: Measured,
+  base: Measured | undefined,
+  { providers, timedOn }: Standing,
+  providersOfBase: readonly string[],
+): string[] {
   if (!base || variant === base) return ['nothing smaller or faster passed'];
   const because: string[] = [];
   const percent = (100 * (variant.bytes ?? 0)) / (base.bytes ?? 1);
   because.push(`${percent.toFixed(0)} % of the size`);
-  const latency = variant.latency[provider];
-  if (!latency) because.push(`latency on ${provider} was not measured here`);
-  else if (latency.ratioCi[1] < 1) because.push(`${(1 / latency.ratioToBase).toFixed(2)} times as fast on ${provider}`);
-  else because.push(`same speed on ${provider} within noise`);
+  const latency = timedOn === undefined ? undefined : variant.latency[timedOn];
+  if (latency && timedOn !== undefined) {
+    because.push(
+      isFaster(variant, timedOn)
+        ? `${(1 / latency.ratioToBase).toFixed(2)} times as fast on ${timedOn}`
+        : `same speed on ${timedOn} (×${latency.ratioToBase.toFixed(2)})`,
+    );
+  }
+  const before = providers.slice(0, timedOn === undefined ? providers.length : providers.indexOf(timedOn));
+  because.push(...before.map((provider) => `latency on ${provider} was not measured here`));
+  const givenUp = providersOfBase.filter(
+    (provider) => !providers.includes(provider) && base.latency[provider] === undefined,
+  );
+  because.push(...givenUp.map((provider) => `gives up ${provider}, which base could use and was not measured on here`));
   const { accuracy, fidelity } = variant;
   if (accuracy)
     because.push(
@@ -164,17 +222,4 @@ function praise(variant: Measured, base: Measured | undefined, provider: string)
       fidelity.sqnrDb === null ? 'outputs identical' : `outputs at ${fidelity.sqnrDb.toFixed(1)} dB of base`,
     );
   return because;
-}
-
-function acceptedReasons(variant: Measured, targets: readonly TargetNeed[]): string[] {
-  if (variant.name === 'base') return ['the model as it came'];
-  const reasons = ['passes, and another variant is smaller or faster'];
-  for (const target of targets) {
-    const refusal = target.refuses(variant);
-    if (refusal) reasons.push(`not for ${target.id}: ${refusal}`);
-    const provider = decidingProvider(variant, target.providers);
-    if (provider && isSlower(variant, provider))
-      reasons.push(`slower than base on ${provider}: ${describeLatency(variant, provider)}`);
-  }
-  return reasons;
 }

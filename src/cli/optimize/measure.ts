@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { brotliCompressSync, constants } from 'node:zlib';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
-import { type BenchSubject, bench, benchSessionExtra } from '../../engine/bench.ts';
 import { compare, toFidelity } from '../../engine/compare.ts';
 import { evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
@@ -11,7 +10,7 @@ import { UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { loadModel } from '../../onnx/load.ts';
-import type { Accuracy, Latency } from '../../report/report.ts';
+import type { Accuracy } from '../../report/report.ts';
 import type { Session } from '../command.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
 import type { Built } from './build.ts';
@@ -30,13 +29,10 @@ const fidelitySamples = 64;
 const madeUpSamples = 8;
 
 /**
- * Measures every variant that was built: loads it in a child process first, then fidelity, task metric, audit, and
- * latency with all variants interleaved in this process.
+ * Measures every variant that was built on the CPU: loads it in a child process first, then fidelity, task metric and
+ * audit. Latency comes afterwards, with all variants side by side (latency.ts).
  */
-export async function measureAll(
-  built: readonly Built[],
-  context: MeasureContext,
-): Promise<{ measured: Measured[]; warnings: string[] }> {
+export async function measureAll(built: readonly Built[], context: MeasureContext): Promise<Measured[]> {
   const measured: Measured[] = [];
   const baseFile = built.find((one) => one.name === 'base')?.path;
   if (baseFile === undefined)
@@ -48,24 +44,7 @@ export async function measureAll(
   } finally {
     await base.dispose();
   }
-  const warnings: string[] = [];
-  if (!context.settings.bench) return { measured, warnings };
-  const latencies = new Map<string, Record<string, Latency>>();
-  for (const provider of context.settings.providers) {
-    const result = await benchAll(
-      built.filter((one) => isAlive(one, measured)),
-      provider,
-      context,
-    );
-    warnings.push(...result.warnings);
-    for (const [name, latency] of result.latencies)
-      latencies.set(name, { ...latencies.get(name), [provider]: latency });
-  }
-  return { measured: measured.map((one) => ({ ...one, latency: latencies.get(one.name) ?? {} })), warnings };
-}
-
-function isAlive(one: Built, measured: readonly Measured[]): boolean {
-  return one.path !== undefined && measured.find((candidate) => candidate.name === one.name)?.blockers.length === 0;
+  return measured;
 }
 
 async function measureOne(
@@ -93,6 +72,7 @@ async function measureOne(
     peakRssBytes: null,
     audit: null,
     blockers: one.blockers,
+    failures: {},
   };
   if (one.path === undefined) return empty;
   say('load in a child process');
@@ -151,48 +131,6 @@ async function judge(
   const reference = baseAccuracy?.value ?? result.value;
   const drop = result.higherIsBetter ? reference - result.value : result.value - reference;
   return { metric: result.metric, value: result.value, base: reference, drop, samples: result.samples };
-}
-
-async function benchAll(
-  built: readonly Built[],
-  provider: string,
-  context: MeasureContext,
-): Promise<{ latencies: Map<string, Latency>; warnings: readonly string[] }> {
-  const { settings, session } = context;
-  const opened: RuntimeSession[] = [];
-  try {
-    const subjects: BenchSubject[] = [];
-    for (const one of built) {
-      const runtime = await openSession(one.path as string, {
-        provider,
-        extra: benchSessionExtra,
-        label: `variant ${one.name}`,
-      });
-      opened.push(runtime);
-      subjects.push({ name: one.name, session: runtime });
-    }
-    const feeds = await firstFeeds({
-      dataset: settings.inputShape.length > 0 ? undefined : context.dataset,
-      model: context.base,
-      runtime: opened[0] as RuntimeSession,
-      seed: settings.seed,
-      shapes: settings.inputShape,
-      samples: 1,
-    });
-    const { results, warnings } = await bench(subjects, feeds, {
-      timeMs: settings.seconds * 1000,
-      seed: settings.seed,
-      signal: session.io.signal,
-      onProgress: (done) =>
-        session.talk.progress(
-          `measure latency on ${provider}`,
-          `${(100 * done).toFixed(0)} %, all variants interleaved`,
-        ),
-    });
-    return { latencies: new Map(results.map(({ name, latency }) => [name, latency])), warnings };
-  } finally {
-    for (const runtime of opened) await runtime.dispose();
-  }
 }
 
 /** Size of the download: brotli, quality 5 as servers do it on the fly; a sample of 64 MB stands for larger files. */

@@ -8,7 +8,7 @@ import { createActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import { readHost } from '../../engine/host.ts';
 import { openModel } from '../../engine/open-model.ts';
-import { UserError } from '../../errors.ts';
+import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { hashFile } from '../../onnx/hash.ts';
@@ -16,16 +16,16 @@ import { loadModel } from '../../onnx/load.ts';
 import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
 import { buildBundle } from '../../target/bundle.ts';
 import { packageVersion } from '../../target/package-root.ts';
-import type { Artifact, Target } from '../../target/target.ts';
-import { makeArtifact } from '../artifact.ts';
-import { defaultsOf, findTarget } from '../bundle.ts';
 import type { Session } from '../command.ts';
 import { openData } from '../data.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
-import { type Built, buildVariants } from './build.ts';
-import { choose, type Measured, type TargetNeed } from './choose.ts';
+import { requireWritable } from '../output.ts';
+import { buildVariants } from './build.ts';
+import { askTarget, chooseTargets, makeArtifacts, needOf, noBundleReason, sessionConfigOf } from './candidates.ts';
+import { choose } from './choose.ts';
 import type { OptimizeFlags } from './flags.ts';
+import { chooseProviders, timeAll } from './latency.ts';
 import { measureAll } from './measure.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
@@ -39,10 +39,12 @@ import { defaultVariants, planVariants } from './variants.ts';
 export async function optimize(modelText: string | undefined, flags: OptimizeFlags, session: Session): Promise<number> {
   const { io, talk } = session;
   const settings = resolveSettings(modelText, flags, await loadConfig(flags.config, io.cwd));
-  const chosenTargets = new Map([...settings.targets].map(([id, options]) => [findTarget(id), options]));
+  const chosenTargets = chooseTargets(settings.targets);
   const source = await resolveModel(settings.model, session);
   const out = resolve(io.cwd, settings.out ?? `${source.name}-mlpack`);
   refuseOverwrite(out, settings);
+  await requireWritable(out, settings.out ?? out, { makesFolders: true });
+  const providers = settings.bench ? await chooseProviders(settings.providers, chosenTargets) : [];
   const plans = planVariants(settings.variants ?? defaultVariants, settings.ownVariants);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
@@ -62,24 +64,30 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         seed: settings.seed,
       },
       onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
-      warn: talk.warn,
+      warn: (text) => talk.warn(text),
     });
-    const { measured, warnings } = await measureAll(built, { settings, base, dataset, session });
-    const artifacts = await makeArtifacts(built, measured, source, dataset, settings);
-    const needs = [...chosenTargets.keys()].map((target) => needOf(target, artifacts));
-    const { variants, recommendations } = choose(measured, settings, needs);
+    const context = { settings, base, dataset, session };
+    const judged = await measureAll(built, context);
+    const artifacts = await makeArtifacts(built, judged, { source, dataset, settings });
+    const answers = chosenTargets.map((target) => askTarget(target, artifacts));
+    const { measured, warnings } = await timeAll(judged, providers, {
+      ...context,
+      artifacts,
+      sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
+    });
+    const { variants, recommendations } = choose(measured, settings, answers.map(needOf));
     const bundles: BundleResult[] = [];
-    for (const [target, { from, ...options }] of chosenTargets) {
+    for (const [at, { target, from, options }] of chosenTargets.entries()) {
       const auto = recommendations.find((one) => one.target === target.id)?.variant;
-      const name = from === undefined || from === 'auto' ? auto : from;
+      const name = from === 'auto' ? auto : from;
       const artifact = name === undefined ? undefined : artifacts.get(name);
       if (!artifact) {
-        talk.warn(`no bundle for ${target.id}: ${noBundleReason(name, target, artifacts)}`);
+        talk.warn(`no bundle for ${target.id}: ${noBundleReason(name, answers[at] ?? bug(target.id))}`);
         continue;
       }
       talk.progress(`bundle ${target.id}`, name);
       const dir = join(staging, 'bundles', target.id);
-      const result = await buildBundle(target, artifact, options as never, dir, {});
+      const result = await buildBundle(target, artifact, options, dir, {});
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
     const report: Report = {
@@ -93,12 +101,12 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       data: describeData(dataset, settings, io.cwd),
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
-      targets: [...chosenTargets.keys()].map((target) => target.id),
+      targets: chosenTargets.map(({ target }) => target.id),
       variants,
       bundles,
       recommendations,
       ...(warnings.length > 0 && { warnings }),
-      verdict: verdictOf(variants, recommendations.length, chosenTargets.size),
+      verdict: verdictOf(variants, recommendations.length, chosenTargets.length),
     };
     await writeReports(report, staging);
     io.signal.throwIfAborted();
@@ -125,45 +133,6 @@ async function moveInto(staging: string, out: string): Promise<void> {
   await rename(out, old);
   await rename(staging, out);
   await rm(old, { recursive: true });
-}
-
-/** What targets are asked about and bundle: every variant that is a loadable file. */
-async function makeArtifacts(
-  built: readonly Built[],
-  measured: readonly Measured[],
-  source: ModelSource,
-  dataset: Dataset | undefined,
-  settings: Settings,
-): Promise<Map<string, Artifact>> {
-  const artifacts = new Map<string, Artifact>();
-  for (const one of built) {
-    if (one.path === undefined || measured.find(({ name }) => name === one.name)?.blockers.length !== 0) continue;
-    const { seed, inputShape: shapes } = settings;
-    artifacts.set(
-      one.name,
-      await makeArtifact({ name: source.name, variant: one.name, file: one.path, dataset, seed, shapes }),
-    );
-  }
-  return artifacts;
-}
-
-function needOf(target: Target, artifacts: ReadonlyMap<string, Artifact>): TargetNeed {
-  return {
-    id: target.id,
-    providers: target.providers,
-    refuses(variant) {
-      const artifact = artifacts.get(variant.name);
-      if (!artifact) return 'there is no file';
-      const { ok, because } = target.supports(artifact, defaultsOf(target));
-      return ok ? undefined : because.join(' ');
-    },
-  };
-}
-
-function noBundleReason(name: string | undefined, target: Target, artifacts: ReadonlyMap<string, Artifact>): string {
-  if (name !== undefined) return `there is no variant "${name}" (there are ${[...artifacts.keys()].join(', ')}).`;
-  const base = artifacts.get('base');
-  return base ? target.supports(base, defaultsOf(target)).because.join(' ') : 'the model itself does not load.';
 }
 
 async function describeInput(source: ModelSource, model: Model): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import type { Config, StepInput, TargetConfig } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { UserError } from '../../errors.ts';
-import type { Pass, Step } from '../../pass/pass.ts';
+import type { Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
 import { findPass, parseStep } from '../steps.ts';
 import type { OptimizeFlags } from './flags.ts';
@@ -10,7 +10,6 @@ import type { OptimizeFlags } from './flags.ts';
 /** Every default of `optimize`, written once. */
 const defaults = {
   targets: ['server'],
-  providers: ['cpu'],
   maxDrop: 0.01,
   seed: 0,
   seconds: 2,
@@ -28,7 +27,8 @@ export interface Settings {
   /** Names asked for; undefined: the default set. */
   readonly variants: readonly string[] | undefined;
   readonly ownVariants: ReadonlyMap<string, readonly Step[]>;
-  readonly providers: readonly string[];
+  /** Providers to measure on; undefined: those that the targets run on. */
+  readonly providers: readonly string[] | undefined;
   readonly maxDrop: number;
   readonly minSqnrDb: number;
   readonly seed: number;
@@ -74,7 +74,7 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     ),
     variants: pick('variants', flags.variant, ownVariants.size > 0 ? [...ownVariants.keys()] : undefined, undefined),
     ownVariants,
-    providers: pick('providers', flags.provider, config.providers, defaults.providers),
+    providers: pick('providers', flags.provider, config.providers, undefined),
     maxDrop: share('--max-drop', pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop)),
     minSqnrDb: defaults.minSqnrDb,
     seed: pick('seed', flags.seed, config.seed, defaults.seed),
@@ -105,7 +105,7 @@ function toSteps(input: StepInput): Step[] {
   }
   // A step made in a TypeScript or JavaScript config by calling the pass.
   const step = input as Step;
-  return [makeStep(findPass((step.pass as Pass).id), step.options)];
+  return [makeStep(findPass(step.pass.id), step.options)];
 }
 
 function share(flag: string, value: number): number {
