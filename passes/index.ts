@@ -3,8 +3,17 @@ import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
+import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { simplify } from './simplify/simplify.ts';
 
-export const passes: readonly Pass[] = [fuse, simplify, toFp16, quantizeDynamic, quantizeWeights, pruneWeights];
+export const passes: readonly Pass[] = [
+  fuse,
+  simplify,
+  toFp16,
+  quantizeDynamic,
+  quantizeStatic,
+  quantizeWeights,
+  pruneWeights,
+];

@@ -3,6 +3,7 @@ import type { Step } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
+import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { simplify } from './simplify/simplify.ts';
@@ -14,6 +15,7 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
+  'int8-static': [...prepare, quantizeStatic()],
   int4: [...prepare, quantizeWeights()],
   pruned: [...prepare, pruneWeights()],
 };

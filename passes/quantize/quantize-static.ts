@@ -3,10 +3,10 @@ import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
-import { type Calibrator, calibrators } from '../../src/kernels/calibrate.ts';
+import { calibrators } from '../../src/kernels/calibrate.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
-import { type CpuProfile, cpuProfiles, saturates } from './cpu.ts';
+import { cpuProfiles, saturates } from './cpu.ts';
 import { isKept } from './keep.ts';
 import { insertQdq } from './static/insert.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
@@ -99,10 +99,10 @@ export const quantizeStatic = definePass({
     const type = given.activations === 's8' ? 'int8' : 'uint8';
     const params = chooseParams(plan, histograms, {
       type,
-      method: given.calibrate as Calibrator,
+      method: given.calibrate,
       percentile: given.percentile,
     });
-    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu as CpuProfile));
+    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
     for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
     insertQdq(model, plan, params, { type, reduced, perChannel: given.perChannel && model.opset >= 13 });
     return { changed: true };

@@ -12,12 +12,13 @@ export async function createContext(
   session: Session,
 ): Promise<Omit<PassContext, 'applied' | 'skipped'>> {
   const { createCompute } = await import('../engine/compute.ts');
-  const { createActivations } = await import('../engine/activations.ts');
+  const { createActivations, createSyntheticActivations } = await import('../engine/activations.ts');
   const { openData } = await import('./data.ts');
   const data = await openData(source, flags.data, session);
   return {
     compute: createCompute(),
     activations: data ? createActivations(data, { seed: flags.seed, signal: session.io.signal }) : undefined,
+    madeUpActivations: createSyntheticActivations({ seed: flags.seed, signal: session.io.signal }),
     signal: session.io.signal,
     seed: flags.seed,
   };

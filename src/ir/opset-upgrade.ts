@@ -17,7 +17,7 @@ interface Site {
   readonly from: number;
   readonly check: boolean;
   /** A new constant input before the node. */
-  constant(name: string, tensor: Tensor): Value;
+  readonly constant: (name: string, tensor: Tensor) => Value;
 }
 
 /** Ops that mean the same in every version from 7 to 13 in which they exist (types and ranks they accept only grew). */

@@ -39,24 +39,28 @@ export function chooseRange(
 
 /**
  * Cuts the same share from both ends so that `percentile` per cent of all values (zeros included) stay inside. What is cut off
- * is whole bins, so that never more than the share is lost.
+ * is whole bins, so that never more than the share is lost. Zero stays inside.
  */
 export function percentileRange(histogram: Histogram, percentile: number): RealRange {
   const { centers, masses } = histogram.bins();
   const half = histogram.limit / binsPerSide / 2;
   const allowed = (histogram.count * (1 - percentile / 100)) / 2;
-  let low = histogram.min;
-  for (let at = 0, cut = 0; at < masses.length; at++) {
+  let low = 0;
+  for (let at = 0, cut = 0; (centers[at] as number) < 0; at++) {
     cut += masses[at] as number;
+    if (cut <= allowed) continue;
     low = (centers[at] as number) - half;
-    if (cut > allowed || (centers[at] as number) > 0) break;
+    break;
   }
-  let high = histogram.max;
-  for (let at = masses.length - 1, cut = 0; at >= 0; at--) {
+  let high = 0;
+  for (let at = masses.length - 1, cut = 0; (centers[at] as number) > 0; at--) {
     cut += masses[at] as number;
+    if (cut <= allowed) continue;
     high = (centers[at] as number) + half;
-    if (cut > allowed || (centers[at] as number) < 0) break;
+    break;
   }
+  // Everything but zero is rare: a range without any of it would stand for nothing.
+  if (low === 0 && high === 0) return { low: histogram.min, high: histogram.max };
   return inside(histogram, low, high);
 }
 
@@ -200,6 +204,7 @@ export function hasMaskGap(histogram: Histogram): boolean {
   return live > 0 && between === 0;
 }
 
+/** Rounding to bins must not reach past what was seen. */
 function inside({ min, max }: Histogram, low: number, high: number): RealRange {
   return { low: Math.max(low, min), high: Math.min(high, max) };
 }

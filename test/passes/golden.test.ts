@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
+import { syntheticFeeds } from '../../src/engine/feeds.ts';
+import { openModel } from '../../src/engine/open-model.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import type { Model } from '../../src/ir/graph.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
@@ -9,7 +11,7 @@ import { runSteps } from '../../src/pass/pipeline.ts';
 import { TestContext } from '../support/context.ts';
 import { differential, edgeFeeds } from '../support/differential.ts';
 import { type GoldenCase, readCases, structure } from '../support/golden.ts';
-import { runOrt } from '../support/ort.ts';
+import { type Feeds, runOrt } from '../support/ort.ts';
 
 const cases = readCases();
 
@@ -21,6 +23,16 @@ async function runPass(model: Model, pass: Pass, { options, explain }: GoldenCas
   const [trace] = await runSteps(model, [{ pass, options: values }], { context: new TestContext({ explain }) });
   if (!trace) throw new Error('no trace');
   return { trace, numerics: pass.numerics(values as never) };
+}
+
+/** What `madeUpActivations` of the test context has seen. */
+async function madeUpFeeds(model: Model): Promise<Feeds[]> {
+  const session = await openModel(model);
+  try {
+    return (await syntheticFeeds(model, session, { seed: 1, count: 8 })).map((batch) => batch.feeds);
+  } finally {
+    await session.dispose();
+  }
 }
 
 async function check(golden: GoldenCase): Promise<void> {
@@ -49,7 +61,8 @@ async function check(golden: GoldenCase): Promise<void> {
   expect(second.trace.changed).toBe(false);
   expect(structure(model)).toBe(once);
 
-  const feeds = edgeFeeds(before, 7, golden.dims, golden.values);
+  const feeds =
+    golden.feeds === 'made-up' ? await madeUpFeeds(before) : edgeFeeds(before, 7, golden.dims, golden.values);
   if (golden.ortCannot !== undefined) {
     await expect(runOrt(before, feeds), 'the runtime can run it now: remove the "ort" line').rejects.toThrow();
   } else if (golden.after === undefined) await runOrt(before, feeds);

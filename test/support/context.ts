@@ -1,3 +1,4 @@
+import { createSyntheticActivations } from '../../src/engine/activations.ts';
 import { createCompute } from '../../src/engine/compute.ts';
 import type { PassContext } from '../../src/pass/pass.ts';
 import { Recorder } from '../../src/pass/recorder.ts';
@@ -6,6 +7,7 @@ import { Recorder } from '../../src/pass/recorder.ts';
 export class TestContext extends Recorder implements PassContext {
   readonly compute = createCompute();
   readonly activations = undefined;
+  readonly madeUpActivations = createSyntheticActivations({ seed: 1 });
   readonly signal = new AbortController().signal;
   readonly seed = 1;
   readonly explain: boolean;

@@ -16,6 +16,7 @@ import type { Dims } from './differential.ts';
  *   dims: {"N": 3, "x": [2, 4]}            optional: extents of symbolic dimensions, shapes of inputs for the runs
  *   values: {"pads": [0, 1]}               optional: what an input holds in the runs
  *   ort: no Conv for float64               optional: why ONNX Runtime cannot run `before` (a test that it cannot)
+ *   feeds: made-up                         optional: run on what the made-up activations of the context came from, no edge values
  *   explain: true                          optional: "skipped" names misses that are told only when asked
  *   --- before
  *   <model text>
@@ -36,6 +37,7 @@ export interface GoldenCase {
   readonly dims: Dims;
   readonly values: Readonly<Record<string, readonly number[]>>;
   readonly ortCannot: string | undefined;
+  readonly feeds: string | undefined;
   /** Hold `skipped` against every miss, not only the near ones. */
   readonly explain: boolean;
   readonly before: string;
@@ -58,7 +60,7 @@ export function readCases(): GoldenCase[] {
   return cases;
 }
 
-const headers = ['options', 'dims', 'ort', 'explain', 'values'];
+const headers = ['options', 'dims', 'ort', 'explain', 'values', 'feeds'];
 const sections = ['before', 'after', 'applied', 'skipped'];
 
 /** @throws Error naming the file when a section is missing or unknown. */
@@ -96,6 +98,7 @@ export function parseCase(pass: string, file: string, text: string): GoldenCase 
     dims: json('dims'),
     values: json('values'),
     ortCannot: header.get('ort'),
+    feeds: header.get('feeds'),
     explain: header.get('explain') === 'true',
     before: section('before'),
     after: after === 'unchanged' ? undefined : after,

@@ -1,0 +1,139 @@
+import { describe, expect, it } from 'vitest';
+import { cloneModel } from '../../src/ir/clone.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { printModel } from '../../src/ir/text/print.ts';
+import { verify } from '../../src/ir/verify.ts';
+import { loadModel } from '../../src/onnx/load.ts';
+import { differential, edgeFeeds } from '../support/differential.ts';
+import { haveSharedModels, sharedModel } from '../support/shared-models.ts';
+
+const model = (opset: number, io: string, constants: string, body: string, ir = 6): string =>
+  `<ir_version: ${ir}, opset_import: ["" : ${opset}]>\ng (${io.split('=>')[0]}) => (${io.split('=>')[1]}) ${constants && `<${constants}>`} { ${body} }`;
+
+/** Model before, and the inputs that the op has afterwards. */
+const converted: readonly (readonly [name: string, text: string, opset?: number])[] = [
+  [
+    'Squeeze, Unsqueeze',
+    model(
+      11,
+      'float[1,3,1,4] x => float[3,1,4] y',
+      '',
+      's = Squeeze <axes = [0,2]> (x)  y = Unsqueeze <axes = [1]> (s)',
+    ),
+  ],
+  ['ReduceSum', model(11, 'float[2,3,4] x => float[2,4] y', '', 'y = ReduceSum <axes = [1], keepdims = 0> (x)')],
+  ['ReduceSum of everything', model(11, 'float[2,3,4] x => float[1,1,1] y', '', 'y = ReduceSum (x)')],
+  ['Split', model(11, 'float[2,6] x => float[2,2] y, float[2,4] z', '', 'y, z = Split <axis = 1, split = [2,4]> (x)')],
+  ['Clip', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Clip <min = -0.5, max = 0.25> (x)')],
+  ['Clip, one bound', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Clip <max = 0.25> (x)')],
+  ['Dropout', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Dropout <ratio = 0.5> (x)')],
+  ['Pad', model(9, 'float[2,6] x => float[3,8] y', '', 'y = Pad <pads = [0,1,1,1], value = 0.5> (x)')],
+  [
+    'Slice',
+    model(9, 'float[4,6] x => float[2,4] y', '', 'y = Slice <axes = [0,1], starts = [1,2], ends = [3,9000]> (x)'),
+  ],
+  ['TopK', model(9, 'float[2,6] x => float[2,2] y, int64[2,2] z', '', 'y, z = TopK <k = 2> (x)')],
+  [
+    'BatchNormalization',
+    model(
+      8,
+      'float[2,3,4] x => float[2,3,4] y',
+      'float[3] a = {1,2,3}, float[3] b = {0,1,2}, float[3] c = {0.5,1,1}, float[3] d = {1,2,4}',
+      'y = BatchNormalization <spatial = 1> (x, a, b, c, d)',
+    ),
+  ],
+  ['Softmax along the last axis', model(11, 'float[2,6] x => float[2,6] y', '', 'y = Softmax (x)')],
+  ['Softmax with ones behind', model(11, 'float[2,6,1,1] x => float[2,6,1,1] y', '', 'y = Softmax <axis = 1> (x)')],
+  [
+    'constants as inputs, IR 3',
+    model(
+      8,
+      'float[2,6] x, float[6] w => float[2,6] y',
+      'float[6] w = {1,2,3,4,5,6}',
+      'a = Add (x, w)  y = Clip <min = 0.0> (a)',
+      3,
+    ),
+  ],
+  [
+    'a branch',
+    model(
+      11,
+      'bool c, float[2,1] x => float[2] y',
+      '',
+      'y = If (c) <then_branch = t () => (float[2] a) { a = Squeeze <axes = [1]> (x) }, else_branch = e () => (float[2] b) { d = Squeeze <axes = [1]> (x)  b = Neg (d) }>',
+    ),
+  ],
+];
+
+describe('upgradeOpset', () => {
+  for (const [name, text] of converted) {
+    it(`keeps the numbers of ${name}`, async () => {
+      const before = parseModel(text);
+      const after = cloneModel(before);
+      inferShapes(after);
+      expect(upgradeOpset(after)).toBeUndefined();
+      expect(after.opset).toBe(13);
+      expect(verify(after)).toEqual([]);
+      expect(await differential(before, after, edgeFeeds(before, 1), { kind: 'exact' })).toEqual([]);
+      expect(upgradeOpset(after)).toBeUndefined();
+    });
+  }
+
+  it.each([
+    [
+      'Softmax over several dimensions',
+      model(11, 'float[2,3,4] x => float[2,3,4] y', '', 'y = Softmax <axis = 1> (x)'),
+      'together, which opset 13 cannot say',
+    ],
+    [
+      'an unknown rank',
+      model(11, 'float[2,3] x => float[2,3] y', '', 'h = Neg (x)  y = Softmax <axis = 1> (h)'),
+      'the rank of its input "h" is unknown',
+    ],
+    [
+      'Upsample',
+      model(9, 'float[1,1,2,2] x => float[1,1,4,4] y', 'float[4] s = {1,1,2,2}', 'y = Upsample (x, s)'),
+      'not known how Upsample changed',
+    ],
+    [
+      'Resize of opset 10',
+      model(10, 'float[1,1,2,2] x => float[1,1,4,4] y', 'float[4] s = {1,1,2,2}', 'y = Resize (x, s)'),
+      'before opset 11',
+    ],
+    ['opset 6', model(6, 'float[2] x => float[2] y', '', 'y = Relu (x)'), 'too old'],
+    ['the mask of Dropout', model(8, 'float[2] x => float[2] y, float[2] m', '', 'y, m = Dropout (x)'), 'mask'],
+    ['float16 bounds', model(8, 'float16[2] x => float16[2] y', '', 'y = Clip <max = 1.0> (x)'), 'float32'],
+  ])('leaves %s, and changes nothing then', (_, text, why) => {
+    const before = parseModel(text);
+    const after = cloneModel(before);
+    expect(upgradeOpset(after)).toContain(why);
+    expect(printModel(after)).toBe(printModel(before));
+  });
+
+  it('leaves newer models alone', () => {
+    const after = parseModel(model(17, 'float[2] x => float[2] y', '', 'y = Relu (x)'));
+    expect(upgradeOpset(after)).toBeUndefined();
+    expect(after.opset).toBe(17);
+  });
+
+  it.skipIf(!haveSharedModels).each(['mnist-cntk', 'fastestdet', 'supres', 'yunet-face', 'gtcrn'])(
+    'raises %s',
+    async (slug) => {
+      const after = await loadModel(sharedModel(slug));
+      inferShapes(after);
+      expect(upgradeOpset(after)).toBeUndefined();
+      expect(verify(after)).toEqual([]);
+      const before = await loadModel(sharedModel(slug));
+      if (slug === 'mnist-cntk' || slug === 'gtcrn')
+        expect(
+          await differential(before, after, edgeFeeds(before, 1).slice(0, 1), {
+            kind: 'reordered',
+            rtol: 1e-5,
+            atol: 1e-6,
+          }),
+        ).toEqual([]);
+    },
+  );
+});
