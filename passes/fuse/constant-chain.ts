@@ -1,4 +1,5 @@
 import { constantOf } from '../../src/ir/constant.ts';
+import type { DType } from '../../src/ir/dtype.ts';
 import { elementCount, type Tensor } from '../../src/ir/tensor.ts';
 import { broadcastShape } from '../../src/rewrite/conditions.ts';
 import type { Edit } from '../../src/rewrite/edit.ts';
@@ -11,6 +12,9 @@ import { mayCopy } from './fold.ts';
 
 /** Factors outside of this range may overflow or vanish one by one, where their product does not. */
 const largestFactor = 2 ** 64;
+
+/** Smallest normal numbers: below them a product loses digits that the factors one by one would have kept. */
+const smallestNormal: Partial<Record<DType, number>> = { float16: 2 ** -14, float32: 2 ** -126 };
 
 /** (x ± a) ± b = x + c. */
 export const addChain: Rule = {
@@ -32,7 +36,7 @@ export const mulChain: Rule = {
   quiet: true,
   pattern: chain(['Mul', 'Div']),
   check: binaryOperand,
-  apply: (match, edit) => merge(match, edit, 'Mul', (a, b) => factor(match, 'inner', a) * factor(match, 'outer', b)),
+  apply: (match, edit) => merge(match, edit, 'Mul', (a, b) => product(match, a, b)),
 };
 
 function chain(ops: readonly string[]): OpPattern {
@@ -48,6 +52,12 @@ function signed(match: Match, name: string, value: number): number {
 function sum(a: number, b: number): number {
   const total = a + b;
   return Math.abs(a) <= 64 || Math.abs(total) >= Math.abs(a) / 16 ? total : Number.NaN;
+}
+
+function product(match: Match, a: number, b: number): number {
+  const result = factor(match, 'inner', a) * factor(match, 'outer', b);
+  const least = smallestNormal[match.tensor('a').dtype] ?? 0;
+  return result !== 0 && Math.abs(result) < least ? Number.NaN : result;
 }
 
 function factor(match: Match, name: string, value: number): number {

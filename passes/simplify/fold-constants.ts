@@ -6,7 +6,7 @@ import { tensorType } from '../../src/ir/types.ts';
 import type { PassContext, Trace } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
 import { computeValues } from './compute-values.ts';
-import { findRegion, foldRule, type GrowthBudget, type Region } from './fold-region.ts';
+import { findRegion, foldRule, type GrowthBudget, growthSentence, isAllowed, type Region } from './fold-region.ts';
 import type { Known } from './known.ts';
 import { purityOf } from './purity.ts';
 
@@ -44,11 +44,33 @@ export async function foldConstants(
     const region = findRegion(model, purityOf(model), known, budget, new Set(failed.keys()), ctx);
     if (region.nodes.length === 0) break;
     const computed = await computeValues(model, region, known, ctx, failed);
+    refuseGrown(region, computed, known, budget, failed);
     if (replace(model, region, computed, budget, ctx)) changed = true;
     // Where some could not be computed, what they read is still to be had.
   }
   for (const [node, why] of failed) if (!node.removed) ctx.skipped(foldRule, node, why);
   return changed;
+}
+
+/** Results that came out larger than was known beforehand (NonZero, Unique) are held against the budget now. */
+function refuseGrown(
+  region: Region,
+  computed: Map<Value, Tensor>,
+  known: Known,
+  budget: GrowthBudget,
+  failed: Map<Node, string>,
+): void {
+  let room = budget.left - region.growth;
+  for (const [value, { byteLength }] of computed) {
+    const counted = known.bytes(value) ?? 0;
+    if (byteLength <= counted || !value.producer) continue;
+    const made = region.sources.get(value) ?? 0;
+    if (isAllowed(byteLength, made, budget.factor) && byteLength - counted <= room) room -= byteLength - counted;
+    else {
+      computed.delete(value);
+      failed.set(value.producer, growthSentence(byteLength, made));
+    }
+  }
 }
 
 /** Puts computed results in their place and removes the nodes that nobody needs then. */

@@ -9,6 +9,18 @@ import type { Purity } from './purity.ts';
 /** Results up to this size always pass the check of the single result. */
 const smallResult = 64 * 1024;
 
+/** Operators that give the same elements in another order or shape. */
+const rearranging = new Set(['Transpose', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Identity']);
+
+/** A single result may be this large. */
+export function isAllowed(bytes: number, madeFrom: number, factor: number): boolean {
+  return bytes <= smallResult || bytes <= madeFrom * factor;
+}
+
+export function growthSentence(bytes: number, madeFrom: number): string {
+  return `its result takes ${formatBytes(bytes)}, made from ${formatBytes(madeFrom)}: the file would grow`;
+}
+
 /** How far the constants may still grow, in bytes; shared by all rounds of one run. */
 export interface GrowthBudget {
   readonly factor: number;
@@ -19,8 +31,10 @@ export interface GrowthBudget {
 export interface Region {
   readonly nodes: readonly Node[];
   readonly results: readonly Value[];
-  /** Bytes by which the constants grow. */
+  /** Bytes by which the constants grow, as far as sizes are known beforehand. */
   readonly growth: number;
+  /** Bytes of the constants that each computed value is made from. */
+  readonly sources: ReadonlyMap<Value, number>;
 }
 
 export const foldRule = 'fold-constant';
@@ -81,10 +95,10 @@ function collect(
       for (const output of node.outputs) if (output) sources.set(output, bytes);
     }
   }
-  return { ...describe(nodes, known), tooLarge: findTooLarge(nodes, sources, known, factor) };
+  return { ...describe(nodes, known), sources, tooLarge: findTooLarge(nodes, sources, known, factor) };
 }
 
-function describe(nodes: ReadonlySet<Node>, known: Known): Region {
+function describe(nodes: ReadonlySet<Node>, known: Known): Omit<Region, 'sources'> {
   const results: Value[] = [];
   const freed = new Set<Value>();
   let growth = 0;
@@ -128,11 +142,26 @@ function findTooLarge(
       const bytes = output && known.bytes(output);
       if (!output || bytes === undefined || bytes <= smallResult || !isResult(output, nodes)) continue;
       const made = sources.get(output) ?? 0;
-      if (bytes <= made * factor) continue;
-      found.set(node, `its result takes ${formatBytes(bytes)}, made from ${formatBytes(made)}: the file would grow`);
+      const tied = tiedTo(output, nodes);
+      if (!isAllowed(bytes, made, factor)) found.set(node, growthSentence(bytes, made));
+      else if (tied)
+        found.set(node, `it only rearranges "${tied.name}", which is used as it is too: one copy serves both`);
     }
   }
   return found.size > 0 ? found : undefined;
+}
+
+/**
+ * The constant that a result is a mere rearrangement of, when it stays because others read it: tied weights (an embedding
+ * that is the output layer's matrix, transposed) are stored once. Runtimes and later passes look through these operators.
+ */
+function tiedTo(result: Value, nodes: ReadonlySet<Node>): Value | undefined {
+  let source: Value | undefined = result;
+  for (let node = source.producer; node && nodes.has(node); node = source?.producer) {
+    if (node.domain !== '' || !rearranging.has(node.op)) return undefined;
+    source = node.input(0);
+  }
+  return source && constantOf(source) && isResult(source, nodes) ? source : undefined;
 }
 
 /** The results that add most, until what is left fits the budget. */

@@ -82,6 +82,34 @@ describe('constant folding', () => {
     expect(ops).toEqual(['MatMul']);
   });
 
+  it('holds results of a size unknown beforehand against the factor once they are there', async () => {
+    const { ops, skipped } = await run(`main (int64[2,M] x) => (int64[2,M] y)
+      < float[300,300] k = random(1) >
+      { z = NonZero (k)
+        y = Add (z, x) }`);
+    expect(ops).toEqual(['NonZero', 'Add']);
+    expect(skipped.map((entry) => entry.why).join()).toContain('its result takes 1.44 MB, made from 360 kB');
+    const small = await run(`main (int64[2,M] x) => (int64[2,M] y)
+      < float[3,3] k = random(1) >
+      { z = NonZero (k)
+        y = Add (z, x) }`);
+    expect(small.ops).toEqual(['Add']);
+  });
+
+  it('stores a tied weight once: a mere rearrangement of a constant that stays is left to the runtime', async () => {
+    const tied = (reader: string) => `main (int64[N] ids, float[N,32] x) => (float[N,1000] y, float[N,32] h)
+      < float[1000,32] e = random(1), float[200,1000] more = random(2) >
+      { h = ${reader}
+        t = Transpose <perm = [1, 0]> (e)
+        p = MatMul (x, t)
+        m = ReduceMean <axes = [0]> (more)
+        y = Add (p, m) }`;
+    const kept = await run(tied('Gather (e, ids)'));
+    expect(kept.ops).toEqual(['Gather', 'Transpose', 'MatMul', 'Add']);
+    expect(kept.skipped.map((entry) => entry.why).join()).toContain('it only rearranges "e"');
+    expect((await run(tied('Identity (x)'))).ops).not.toContain('Transpose');
+  });
+
   it('does not unpack half precision weights', async () => {
     const { ops, skipped } = await run(`main (float[N,300] x) => (float[N,300] y)
       < float16[300,300] w = random(1) >
