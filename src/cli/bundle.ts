@@ -18,6 +18,7 @@ interface BundleFlags {
   readonly data?: string;
   readonly force?: boolean;
   readonly option?: readonly string[];
+  readonly inputShape?: readonly string[];
   readonly seed: number;
 }
 
@@ -43,7 +44,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     file: source.file,
     dataset,
     seed: flags.seed,
-    shapes: [],
+    shapes: flags.inputShape ?? [],
   });
   const results = [];
   for (const [at, target] of chosen.entries()) {

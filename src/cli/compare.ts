@@ -13,6 +13,7 @@ interface CompareFlags {
   readonly seed: number;
   readonly layers?: boolean;
   readonly minSqnr?: number;
+  readonly inputShape?: readonly string[];
 }
 
 /** The work of `mlpack compare`. @returns 1 when an output is worse than `--min-sqnr`. */
@@ -30,7 +31,14 @@ export async function compareCommand(
   const candidate = await openSession(b.file, { label: bText });
   try {
     const dataset = await openData(a, flags.data, session, base.inputs);
-    const feedOptions = { dataset, model, runtime: base, seed: flags.seed, shapes: [], samples: flags.samples };
+    const feedOptions = {
+      dataset,
+      model,
+      runtime: base,
+      seed: flags.seed,
+      shapes: flags.inputShape ?? [],
+      samples: flags.samples,
+    };
     talk.progress('compare');
     const result = await compare(base, candidate, feedBatches(feedOptions), session.io.signal);
     const layers = flags.layers ? await compareLayers(a.file, b.file, feedOptions, session) : undefined;

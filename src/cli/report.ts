@@ -19,10 +19,13 @@ export async function reportCommand(file: string, flags: ReportFlags, session: S
   const reporter = reports.find((one) => one.id === flags.format) ?? bug(`no reporter ${flags.format}`);
   const text = reporter.render(report);
   if (flags.out === undefined) {
-    session.io.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    // One JSON document is the promise of --json: the report itself, or the text of another format inside one.
+    if (session.json && flags.format !== 'json') session.talk.json({ ok: true, format: flags.format, text });
+    else session.io.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
     return;
   }
   await requireWritable(resolve(session.io.cwd, flags.out), flags.out, { makesFolders: false });
   await writeAtomically(resolve(session.io.cwd, flags.out), text, flags.force === true);
-  session.talk.note(`wrote ${flags.out}`);
+  if (session.json) session.talk.json({ ok: true, format: flags.format, file: resolve(session.io.cwd, flags.out) });
+  else session.talk.note(`wrote ${flags.out}`);
 }

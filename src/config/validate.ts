@@ -52,12 +52,27 @@ export function validateConfig(value: unknown, file: string): Config {
         `"${file}": there is no setting "${key}"${nearest(key, Object.keys(keys))}.`,
       );
     }
+    if (key === 'variants') checkVariantNames(entry, file);
     const [check, expected] = keys[key as keyof Config];
     if (entry !== undefined && !check(entry)) {
       throw new UserError('config.value', `"${file}": ${key} takes ${expected}, not ${preview(entry)}.`);
     }
   }
   return value as Config;
+}
+
+/** Names become folders of the output, and `base` is the model as it came. */
+function checkVariantNames(variants: unknown, file: string): void {
+  for (const name of isObject(variants) ? Object.keys(variants) : []) {
+    if (name === 'base')
+      throw new UserError('config.variant', `"${file}": "base" is the model as it came; call the variant otherwise.`);
+    if (!/^[A-Za-z0-9][\w.-]*$/.test(name)) {
+      throw new UserError(
+        'config.variant',
+        `"${file}": the variant name "${name}" cannot be a folder's; use letters, digits, ".", "_" and "-", beginning with a letter or digit.`,
+      );
+    }
+  }
 }
 
 function preview(value: unknown): string {

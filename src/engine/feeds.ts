@@ -102,6 +102,9 @@ const isSegment = /token[_ -]?type|segment/i;
 const isState = /state|cache|past|hidden|^[hc][0n]?$|mem/i;
 const isLength = /len(gth)?s?$/i;
 
+/** A gigabyte of numbers: what a model declares is no reason to take all memory. */
+const mostElements = 2 ** 27;
+
 function makeTensor(
   input: Value,
   dtype: DType,
@@ -110,6 +113,12 @@ function makeTensor(
   scalar: number,
 ): Tensor {
   const count = elementCount(shape);
+  if (count > mostElements) {
+    throw new UserError(
+      'synthetic-inputs',
+      `Made-up inputs for "${input.name}" would have the shape ${shape.join('x')}, more than ${mostElements} elements; give smaller shapes (--input-shape) or data (--data).`,
+    );
+  }
   if (dtype === 'string')
     return stringTensor(
       shape,

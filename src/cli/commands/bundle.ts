@@ -8,6 +8,7 @@ interface Flags extends CommonFlags {
   readonly data?: string;
   readonly force?: boolean;
   readonly option?: string[];
+  readonly inputShape?: string[];
   readonly seed: number;
 }
 
@@ -28,6 +29,11 @@ export function register(program: Command, start: Start): void {
       )
       .option('--option <pairs>', 'options of the target: name=value', collect)
       .option('--force', 'replace an existing bundle')
+      .option(
+        '--input-shape <shapes>',
+        'shapes of made-up golden inputs: batch=1,sequence=128 or x=1x3x224x224',
+        collect,
+      )
       .option('--seed <n>', 'seed of made-up golden inputs', integer, 0),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
+import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { count, integer, number } from '../numbers.ts';
 
 interface Flags extends CommonFlags {
@@ -8,6 +8,7 @@ interface Flags extends CommonFlags {
   readonly seed: number;
   readonly layers?: boolean;
   readonly minSqnr?: number;
+  readonly inputShape?: string[];
 }
 
 export function register(program: Command, start: Start): void {
@@ -19,6 +20,7 @@ export function register(program: Command, start: Start): void {
       .argument('<b>', 'the model to judge')
       .option('-d, --data <dir>', 'dataset folder; without it, seeded inputs made from the signature')
       .option('--samples <n>', 'how many samples', count, 16)
+      .option('--input-shape <shapes>', 'shapes of made-up inputs: batch=1,sequence=128 or x=1x3x224x224', collect)
       .option('--seed <n>', 'seed of made-up inputs', integer, 0)
       .option('--layers', 'compare values inside that both models have, and name the first bad one')
       .option('--min-sqnr <db>', 'exit with 1 when an output is worse than this many decibels', number),

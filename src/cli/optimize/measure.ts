@@ -40,7 +40,12 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
   const base = await openSession(baseFile, { label: 'the model' });
   try {
     // Base comes first: the others' drop is measured against its value.
-    for (const one of built) measured.push(await measureOne(one, base, measured[0]?.accuracy ?? undefined, context));
+    for (const one of built) {
+      measured.push(await measureOne(one, base, measured[0]?.accuracy ?? undefined, context));
+      // Without its figures nothing could be held against the floor.
+      const [why] = measured[0]?.blockers ?? [];
+      if (why !== undefined) throw new UserError('base.unmeasured', `the model itself cannot be measured: ${why}`);
+    }
   } finally {
     await base.dispose();
   }

@@ -11,6 +11,7 @@ import { openModel } from '../../engine/open-model.ts';
 import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
+import { nearest } from '../../messages.ts';
 import { hashFile } from '../../onnx/hash.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
@@ -46,6 +47,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
   const providers = settings.bench ? await chooseProviders(settings.providers, chosenTargets) : [];
   const plans = planVariants(settings.variants ?? defaultVariants, settings.ownVariants);
+  for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
   const runtime = await openModel(base, { label: 'the model' });
@@ -118,6 +120,13 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await dataset?.close();
     await rm(staging, { recursive: true, force: true });
   }
+}
+
+/** A target that wants a variant nobody builds: said before the work. */
+function refuseUnknownVariant(target: string, from: string, plans: readonly { readonly name: string }[]): void {
+  const names = plans.map((plan) => plan.name);
+  if (from === 'auto' || names.includes(from)) return;
+  throw new UserError('target.from', `target ${target}: there is no variant "${from}"${nearest(from, names)}.`);
 }
 
 function refuseOverwrite(out: string, settings: Settings): void {

@@ -42,7 +42,7 @@ export interface Settings {
 
 /** @throws UserError when a value makes no sense, or no model is named anywhere. */
 export function resolveSettings(model: string | undefined, flags: OptimizeFlags, loaded: LoadedConfig): Settings {
-  const { config, folder } = loaded;
+  const { config, folder, file } = loaded;
   const origins: Record<string, 'flag' | 'config' | 'default'> = {};
   const pick = <T>(name: string, flag: T | undefined, own: T | undefined, fallback: T): T => {
     origins[name] = flag !== undefined ? 'flag' : own !== undefined ? 'config' : 'default';
@@ -59,7 +59,10 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     );
   const targets = flags.target ? new Map(flags.target.map((id) => [id, {}])) : configTargets(config);
   const ownVariants = new Map(
-    Object.entries(config.variants ?? {}).map(([key, steps]) => [key, steps.flatMap(toSteps)]),
+    Object.entries(config.variants ?? {}).map(([key, steps]) => [
+      key,
+      inVariant(key, file, () => steps.flatMap(toSteps)),
+    ]),
   );
   return {
     model: name,
@@ -95,6 +98,16 @@ function localPath(model: string | undefined, folder: string): string | undefine
 function configTargets(config: Config): Map<string, TargetConfig> {
   if (Array.isArray(config.targets)) return new Map((config.targets as readonly string[]).map((id) => [id, {}]));
   return new Map(Object.entries((config.targets ?? {}) as Record<string, TargetConfig>));
+}
+
+/** Says where in the config a step is wrong. */
+function inVariant<T>(variant: string, file: string | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(error.code, `"${file}", variant "${variant}": ${error.message}`, { cause: error });
+  }
 }
 
 function toSteps(input: StepInput): Step[] {
