@@ -17,7 +17,7 @@ export function register(program: Command, start: Start): void {
       .command('bench')
       .summary('latency, throughput, session creation and memory; models interleaved, the first is the base')
       .argument('<model...>', 'models; the first is the one the others are compared with')
-      .option('--provider <ids>', 'execution providers (default cpu)', collect)
+      .option('--provider <ids>', 'execution providers: cpu, web-wasm, … (default cpu)', collect)
       .option('--seconds <s>', 'time to measure each model', number, 2)
       .option('--threads <n>', 'threads of the runtime (default: its own choice)', count)
       .option('--input-shape <shapes>', 'values for symbolic dimensions: batch=1,sequence=128', collect)

@@ -18,7 +18,7 @@ export function register(program: Command, start: Start): void {
       .option('-d, --data <dir>', 'dataset folder (default: the one beside the model)')
       .option('--metric <name>', 'another metric than the dataset names')
       .option('--samples <n>', 'only the first n samples', count)
-      .option('--provider <id>', 'execution provider', 'cpu'),
+      .option('--provider <id>', 'execution provider: cpu, web-wasm, …', 'cpu'),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {
       const { evalCommand } = await import('../eval.ts');

@@ -18,7 +18,11 @@ export function register(program: Command, start: Start): void {
         'largest allowed drop of the task metric against the base model (default: 0.01)',
         number,
       )
-      .option('--provider <ids...>', 'providers to measure on (default: cpu)', collect)
+      .option(
+        '--provider <ids...>',
+        'providers to measure on: cpu, web-wasm, … (default: cpu and what the targets run on)',
+        collect,
+      )
       .option('-c, --config <file>', 'mlpack.config.{json,mjs,ts}')
       .option('--input-shape <shapes>', 'values for symbolic dimensions in measurements: batch=1,sequence=128', collect)
       .option('--seed <n>', 'seed of everything random (default: 0)', integer)

@@ -157,7 +157,7 @@ async function timeGroup(
     for (const { name, latency } of results) {
       if (!result.latencies.has(name)) result.latencies.set(name, latency);
     }
-    result.warnings.push(...warnings);
+    result.warnings.push(...warnings.map((warning) => `${provider}: ${warning}`));
   } finally {
     for (const subject of subjects) await subject.session.dispose();
   }
