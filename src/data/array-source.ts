@@ -56,6 +56,7 @@ class ArraySource implements Source {
         `${calibration.path} has rows of shape [${calibration.shape.slice(1).join(', ')}], but ${evaluation.path} has [${row.join(', ')}].`,
       );
     }
+    checkNumeric(name, spec, evaluation);
     this.#stored = spec.shape ?? row;
     if (elementCount(this.#stored) !== elementCount(row)) {
       throw new UserError(
@@ -136,6 +137,22 @@ class ArraySource implements Source {
       }
     }
   }
+}
+
+/** Strings are fed as they are. */
+function checkNumeric(name: string, spec: ArraySpec, file: Npy): void {
+  if (isCastable(file.dtype)) return;
+  const asked = [
+    spec.layout === 'NHWC' && 'layout',
+    spec.trim && 'trim',
+    spec.scale && 'scale',
+    spec.bias && 'bias',
+  ].filter((key) => typeof key === 'string');
+  if (asked.length === 0) return;
+  throw new UserError(
+    'dataset-dtype',
+    `Input "${name}": ${file.path} holds elements of type ${file.dtype}, to which "${asked.join('", "')}" cannot be applied.`,
+  );
 }
 
 /** Rows by index; neighbours are read in one go. */

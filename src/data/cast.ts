@@ -1,4 +1,4 @@
-import { bug } from '../errors.ts';
+import { bug, UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import { elementCount, type Tensor, tensorFrom, typedArray } from '../ir/tensor.ts';
 import { f16ToF32, f32ToF16 } from '../kernels/f16.ts';
@@ -38,7 +38,10 @@ export function numbersOf(tensor: Tensor): Numbers {
   }
 }
 
-/** Numbers as a tensor of `dtype`; toward integers they are truncated, as NumPy's astype does. */
+/**
+ * Numbers as a tensor of `dtype`; toward integers they are truncated, as NumPy's astype does.
+ * @throws UserError for NaN and infinities that should become 64-bit integers.
+ */
 export function tensorOfNumbers(dtype: DType, shape: readonly number[], values: Numbers): Tensor {
   switch (dtype) {
     case 'int64':
@@ -132,6 +135,11 @@ function fromBigInts(values: BigInt64Array | BigUint64Array): Float64Array {
 }
 
 function toBigInts<T extends BigInt64Array | BigUint64Array>(values: Numbers, target: T): T {
-  for (let at = 0; at < values.length; at++) target[at] = BigInt(Math.trunc(values[at] as number));
+  for (let at = 0; at < values.length; at++) {
+    const value = values[at] as number;
+    // value − value is NaN for NaN and infinities.
+    if (value - value !== 0) throw new UserError('data-value', `${value} cannot become a 64-bit integer.`);
+    target[at] = BigInt(Math.trunc(value));
+  }
   return target;
 }

@@ -180,7 +180,7 @@ function parseDerived(fields: Fields, where: string): DerivedSpec {
   const from = fields.requiredText('from');
   const notEqual = fields.number('notEqual');
   const positions = fields.flag('positions');
-  const dtype = fields.dtype();
+  const dtype = fields.numericType();
   fields.done();
   if ((notEqual !== undefined) === positions) throw invalid(`${where} needs either "notEqual" or "positions": true`);
   return { kind: 'derived', from, rule: notEqual === undefined ? 'positions' : { notEqual }, dtype };
@@ -190,7 +190,7 @@ function parseConstant(fields: Fields, where: string): ConstantSpec {
   const value = fields.number('constant') ?? fields.missing('constant');
   const like = fields.text('like');
   const dims = fields.dims('shape');
-  const dtype = fields.dtype();
+  const dtype = fields.numericType();
   fields.done();
   if ((like === undefined) === (dims === undefined)) throw invalid(`${where} needs either "like" or "shape"`);
   return { kind: 'constant', value, shape: like === undefined ? (dims ?? []) : { like }, dtype };
@@ -220,7 +220,7 @@ function parseImages(fields: Fields, where: string): ImageSpec {
     scale: fields.number('scale') ?? 1,
     layout: fields.choice('layout', ['NCHW', 'NHWC'], 'NCHW'),
     channels,
-    dtype: fields.dtype(),
+    dtype: fields.numericType(),
   };
   fields.done();
   if (spec.std.includes(0)) throw invalid(`${where}.std must not be 0`);

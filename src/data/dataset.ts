@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
 import { openArraySource } from './array-source.ts';
-import { numbersOf, tensorOfNumbers } from './cast.ts';
+import { isCastable, numbersOf, tensorOfNumbers } from './cast.ts';
 import { type DatasetSpec, type InputSpec, parseDatasetSpec, referenceOf } from './dataset-format.ts';
 import { fitToModel, type ModelFit } from './fit.ts';
 import { openImageSource } from './image-source.ts';
@@ -90,6 +90,7 @@ export async function openDataset(dir: string, inputs?: readonly ModelInput[]): 
       notes.push(...mixedSplits(name, input));
     }
     if (sources.size === 0) throw new UserError('dataset-format', `dataset.json in ${dir} feeds no input from files.`);
+    checkCompared(spec, sources);
     if (spec.targets) targets = await openArraySource('targets', spec.targets, place);
     const counted = sampleCounts(dir, sources, targets);
     const named = [...sources.values()].find((source) => source.names);
@@ -121,6 +122,15 @@ function mixedSplits(name: string, spec: InputSpec): string[] {
   return [
     `Input "${name}" is calibrated on the samples it is evaluated on (${file}): the accuracy measured will flatter the result.`,
   ];
+}
+
+/** Only numbers can be compared with the number of `notEqual`. */
+function checkCompared(spec: DatasetSpec, sources: ReadonlyMap<string, Source>): void {
+  for (const [name, input] of spec.inputs) {
+    const dtype = input.kind === 'derived' && input.rule !== 'positions' ? sources.get(input.from)?.dtype : undefined;
+    if (dtype === undefined || isCastable(dtype)) continue;
+    throw new UserError('dataset-dtype', `Input "${name}" compares elements of type ${dtype} with a number.`);
+  }
 }
 
 /** All inputs must have as many samples. */

@@ -43,7 +43,7 @@ export function fitToModel(
       );
     }
     const source = sources.get(model.name);
-    dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input)));
+    dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input), input.kind === 'array'));
     const shape = source?.shape ?? (input.kind === 'constant' && !('like' in input.shape) ? input.shape : undefined);
     if (shape) checkShape(dir, model, shape);
     const rows = model.shape?.[0];
@@ -74,18 +74,24 @@ function declared(input: InputSpec): DType | undefined {
   return input.dtype ?? (referenceOf(input) === undefined ? undefined : 'int64');
 }
 
-/** The model's own type, when the data's type can be turned into it without changing its kind. */
-function fedType(dir: string, model: ModelInput, data: DType | undefined): DType {
+/**
+ * The model's own type, when the data's type can be turned into it without changing its kind.
+ * @param stored the data comes from a file as it is; everything else is made from numbers.
+ */
+function fedType(dir: string, model: ModelInput, data: DType | undefined, stored: boolean): DType {
   if (!isDType(model.dtype))
     throw new UserError(
       'dataset-dtype',
       `The model's input "${model.name}" is no tensor: it cannot be fed from ${dir}.`,
     );
   const wanted = model.dtype;
-  if (data === undefined || data === wanted) return wanted;
+  if (stored ? data === undefined || data === wanted : isCastable(wanted) && data === undefined) return wanted;
   const isReal = (dtype: DType): boolean => dtypeKind(dtype) === 'float';
-  if (isCastable(data) && isCastable(wanted) && (isReal(wanted) || !isReal(data))) return wanted;
-  throw new UserError('dataset-dtype', `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data}.`);
+  if (data && isCastable(data) && isCastable(wanted) && (isReal(wanted) || !isReal(data))) return wanted;
+  throw new UserError(
+    'dataset-dtype',
+    `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data ?? 'numbers'}.`,
+  );
 }
 
 function checkShape(dir: string, model: ModelInput, shape: readonly (number | null)[]): void {

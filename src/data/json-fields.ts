@@ -1,6 +1,11 @@
 import { UserError } from '../errors.ts';
 import { type DType, dtypes, isDType } from '../ir/dtype.ts';
+import { elementCount } from '../ir/tensor.ts';
 import { nearest } from '../messages.ts';
+import { isCastable } from './cast.ts';
+
+/** A sample of more elements is a mistake: no typed array of floats could hold a batch of it. */
+const maxElements = 2 ** 30;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -65,7 +70,11 @@ export class Fields {
     if (!Array.isArray(value) || !value.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 0)) {
       throw invalid(`${this.#where}.${key} must be a list of sizes`);
     }
-    return value as number[];
+    const dims = value as number[];
+    if (elementCount(dims) > maxElements) {
+      throw invalid(`${this.#where}.${key} makes samples of more than ${maxElements} elements`);
+    }
+    return dims;
   }
   texts(key: string): string[] | undefined {
     const value = this.get(key);
@@ -84,6 +93,12 @@ export class Fields {
     const value = this.text('dtype');
     if (value === undefined || isDType(value)) return value;
     throw invalid(`${this.#where}.dtype is "${value}", which is no element type${nearest(value, dtypes)}`);
+  }
+  /** An element type that numbers can be turned into. */
+  numericType(): DType | undefined {
+    const dtype = this.dtype();
+    if (dtype === undefined || isCastable(dtype)) return dtype;
+    throw invalid(`${this.#where}.dtype is "${dtype}", which cannot be made from numbers`);
   }
   missing(key: string): never {
     throw invalid(`${this.#where} lacks "${key}"`);

@@ -29,7 +29,10 @@ export async function readLabels(
     const range = Number.isFinite(classes)
       ? `0 to ${classes - 1}, the ${classes} names of "labels"`
       : 'whole numbers from 0';
-    throw new UserError('dataset-labels', `${path}: the label of sample ${index} is ${shifted}; allowed are ${range}.`);
+    throw new UserError(
+      'dataset-labels',
+      `${path}: the label of sample ${index} is ${Number.isNaN(shifted) ? 'no number' : shifted}; allowed are ${range}.`,
+    );
   });
 }
 
@@ -61,7 +64,8 @@ async function readJson(path: string, fileNames: readonly string[] | undefined):
       cause: error,
     });
   }
-  if (Array.isArray(json)) return json.map(Number);
+  // What is no number becomes NaN, which is refused with its place: Number() would make a class 0 of null.
+  if (Array.isArray(json)) return json.map((label) => (typeof label === 'number' ? label : Number.NaN));
   if (typeof json !== 'object' || json === null)
     throw new UserError('dataset-labels', `${path} must hold an array of labels or an object from file name to label.`);
   if (!fileNames)

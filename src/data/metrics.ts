@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
 import { nearest } from '../messages.ts';
-import { type Numbers, numbersOf } from './cast.ts';
+import { isCastable, type Numbers, numbersOf } from './cast.ts';
 
 /** What one batch gives a metric. Row i of `output` and of `targets` belongs to sample i. */
 export interface MetricBatch {
@@ -152,6 +152,10 @@ function rankBelow(values: Numbers, start: number, width: number, label: number,
 
 /** Samples as rows. A model without a batch axis gives its whole output for the one sample. */
 function rowsOf(output: Tensor, size: number): { values: Numbers; width: number } {
+  if (!isCastable(output.dtype)) {
+    const why = `The output is of type ${output.dtype}, which no metric can judge; choose another output.`;
+    throw new UserError('metric-output', why);
+  }
   const values = numbersOf(output);
   const rows = output.shape[0];
   if (rows !== undefined && rows >= size) return { values, width: values.length / Math.max(rows, 1) };

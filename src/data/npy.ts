@@ -94,7 +94,7 @@ class NpyFile implements Npy {
     }
     const bytes = await this.#buffered(first, count);
     const rowShape = shape.length === 0 ? [] : [count, ...shape.slice(1)];
-    if (text) return stringTensor(rowShape, splitText(bytes, width, text, bigEndian));
+    if (text) return stringTensor(rowShape, splitText(this.path, bytes, width, text, bigEndian));
     return tensorFromBytes(this.dtype, rowShape, bytes);
   }
 
@@ -254,7 +254,13 @@ function swapBytes(bytes: Uint8Array, width: number): void {
 }
 
 /** Fixed-width strings, zero-padded. */
-function splitText(bytes: Uint8Array, width: number, kind: 'bytes' | 'utf32', bigEndian: boolean): Uint8Array[] {
+function splitText(
+  path: string,
+  bytes: Uint8Array,
+  width: number,
+  kind: 'bytes' | 'utf32',
+  bigEndian: boolean,
+): Uint8Array[] {
   const utf8 = new TextEncoder();
   const texts: Uint8Array[] = [];
   for (let at = 0; at + width <= bytes.length; at += width) {
@@ -264,9 +270,19 @@ function splitText(bytes: Uint8Array, width: number, kind: 'bytes' | 'utf32', bi
       continue;
     }
     const view = new DataView(element.buffer, element.byteOffset, width);
-    const points: number[] = [];
-    for (let offset = 0; offset < width; offset += 4) points.push(view.getUint32(offset, !bigEndian));
-    texts.push(utf8.encode(String.fromCodePoint(...points.slice(0, points.findLastIndex((point) => point !== 0) + 1))));
+    let end = width;
+    while (end > 0 && view.getUint32(end - 4) === 0) end -= 4;
+    let decoded = '';
+    for (let offset = 0; offset < end; offset += 4) {
+      const point = view.getUint32(offset, !bigEndian);
+      if (point > 0x10ffff)
+        throw new UserError(
+          'npy-text',
+          `${path} holds ${point} where a Unicode character belongs; the file is damaged.`,
+        );
+      decoded += String.fromCodePoint(point);
+    }
+    texts.push(utf8.encode(decoded));
   }
   return texts;
 }
