@@ -3,10 +3,11 @@ import { Bench } from 'tinybench';
 import { randomNumbers, shuffled } from '../data/shuffle.ts';
 import { bug } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
+import { quantile } from '../kernels/bootstrap.ts';
 import type { Latency } from '../report/report.ts';
 import { adaptFeeds } from './compare.ts';
 import type { Session } from './session.ts';
-import { median, quantile, ratioInterval, relativeMad, sorted } from './stats.ts';
+import { median, ratioInterval, relativeMad, sorted } from './stats.ts';
 
 /**
  * Sessions that are timed side by side are opened with these: threads of one session must not go on spinning while

@@ -1,14 +1,5 @@
 import { randomNumbers } from '../data/shuffle.ts';
-
-/** Quantile `p` (0…1) of sorted numbers, interpolated linearly (Hyndman and Fan type 7, NumPy's default). */
-export function quantile(sorted: ArrayLike<number>, p: number): number {
-  if (sorted.length === 0) return Number.NaN;
-  const place = (sorted.length - 1) * p;
-  const low = Math.floor(place);
-  const a = sorted[low] as number;
-  const b = sorted[Math.min(low + 1, sorted.length - 1)] as number;
-  return a + (b - a) * (place - low);
-}
+import { quantile } from '../kernels/bootstrap.ts';
 
 export function sorted(values: Iterable<number>): Float64Array {
   return Float64Array.from(values).sort();

@@ -117,6 +117,21 @@ export interface Accuracy {
   /** base − value for metrics where more is better, value − base otherwise: positive is worse. null: cannot be said. */
   readonly drop: number | null;
   readonly samples: number;
+  /** 95 % interval of the drop, from the same samples through both models; absent where there is none (base itself, no numbers). */
+  readonly dropCi?: readonly [number, number];
+  /** For metrics of right and wrong: on which samples the two models differ. */
+  readonly discordant?: DiscordantSamples;
+  /** Samples that would tell a drop of the limit from none (80 % power, 5 % significance); only where there are fewer. */
+  readonly neededSamples?: number;
+}
+
+export interface DiscordantSamples {
+  /** Right in base, wrong here. */
+  readonly lost: number;
+  /** Wrong in base, right here. */
+  readonly gained: number;
+  /** McNemar's exact test, one-sided: how likely chance alone loses that many of them. */
+  readonly p: number;
 }
 
 export interface Latency {

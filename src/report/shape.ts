@@ -99,6 +99,20 @@ const accuracy = object('The task metric.', {
   base: nullable(number('The base model on the same samples.')),
   drop: nullable(number('Positive is worse, whatever the direction of the metric.')),
   samples: count('Samples judged.'),
+  dropCi: optional(
+    pair('95 % interval of the drop, both models judged on the same samples.', number('End of the interval.')),
+  ),
+  discordant: optional(
+    object('Samples that one of the two models gets right and the other wrong.', {
+      lost: count('Right in base, wrong here.'),
+      gained: count('Wrong in base, right here.'),
+      p: number('McNemar’s exact test, one-sided: how likely chance alone loses that many.', {
+        minimum: 0,
+        maximum: 1,
+      }),
+    }),
+  ),
+  neededSamples: optional(count('Samples that would tell a drop of the limit from none, where there are fewer.')),
 });
 
 const latency = object('Time of one inference on one provider, milliseconds.', {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { bench } from '../../src/engine/bench.ts';
 import type { Session } from '../../src/engine/session.ts';
-import { median, quantile, ratioInterval, relativeMad } from '../../src/engine/stats.ts';
+import { median, ratioInterval, relativeMad } from '../../src/engine/stats.ts';
+import { quantile } from '../../src/kernels/bootstrap.ts';
 
 /** A session whose inference takes `ms` of busy work. */
 function busy(ms: number, calls: string[] = [], name = ''): Session {

@@ -10,6 +10,12 @@ const top1 = (value: number | null): Accuracy => ({
   base: 0.974,
   drop: value === null ? null : Number((0.974 - value).toFixed(6)),
   samples: 500,
+  ...(value !== null &&
+    value !== 0.974 && {
+      dropCi: [-0.003, 0.019],
+      discordant: { lost: 4, gained: 1, p: 0.1875 },
+      neededSamples: 785,
+    }),
 });
 
 function timed(p50: number, ratioToBase: number, spread: number): Latency {

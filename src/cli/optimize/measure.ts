@@ -3,7 +3,7 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
 import { compare, toFidelity } from '../../engine/compare.ts';
-import { evaluate } from '../../engine/evaluate.ts';
+import { type Evaluation, evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
 import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
 import { UserError } from '../../errors.ts';
@@ -15,6 +15,7 @@ import type { Session } from '../command.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
 import type { Built } from './build.ts';
 import type { Measured } from './choose.ts';
+import { pairAccuracy } from './paired.ts';
 import type { Settings } from './settings.ts';
 
 export interface MeasureContext {
@@ -39,9 +40,10 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
     throw new UserError('base.unbuilt', 'the model itself could not be written, so nothing can be compared with it.');
   const base = await openSession(baseFile, { label: 'the model' });
   try {
-    // Base comes first: the others' drop is measured against its value.
+    // Base comes first: the others' drop is measured against its scores.
+    const judged: Judged = {};
     for (const one of built) {
-      measured.push(await measureOne(one, base, measured[0]?.accuracy ?? undefined, context));
+      measured.push(await measureOne(one, base, judged, context));
       // Without its figures nothing could be held against the floor.
       const [why] = measured[0]?.blockers ?? [];
       if (why !== undefined) throw new UserError('base.unmeasured', `the model itself cannot be measured: ${why}`);
@@ -52,10 +54,15 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
   return measured;
 }
 
+/** What base scored, once it was judged. */
+interface Judged {
+  base?: Evaluation;
+}
+
 async function measureOne(
   one: Built,
   base: RuntimeSession,
-  baseAccuracy: Accuracy | undefined,
+  judged: Judged,
   context: MeasureContext,
 ): Promise<Measured> {
   const { session, settings } = context;
@@ -105,7 +112,7 @@ async function measureOne(
   try {
     say('compare with base');
     const fidelity = toFidelity(await compare(base, candidate, feedBatches(options), session.io.signal));
-    const accuracy = await judge(candidate, base, baseAccuracy, context, one.name);
+    const accuracy = await judge(candidate, base, judged, context, one.name);
     say('audit');
     return { ...sized, fidelity, accuracy, audit: await auditModel(one.path) };
   } catch (error) {
@@ -121,7 +128,7 @@ async function measureOne(
 async function judge(
   candidate: RuntimeSession,
   base: RuntimeSession,
-  baseAccuracy: Accuracy | undefined,
+  judged: Judged,
   context: MeasureContext,
   name: string,
 ): Promise<Accuracy | null> {
@@ -133,9 +140,8 @@ async function judge(
     onProgress: (done, total) => session.talk.progress(`measure ${name}`, `evaluate ${done} of ${total}`),
     ...(settings.samples !== undefined && { samples: settings.samples }),
   });
-  const reference = baseAccuracy?.value ?? result.value;
-  const drop = result.higherIsBetter ? reference - result.value : result.value - reference;
-  return { metric: result.metric, value: result.value, base: reference, drop, samples: result.samples };
+  judged.base ??= result;
+  return pairAccuracy(judged.base, result, settings);
 }
 
 /** Size of the download: brotli, quality 5 as servers do it on the fly; a sample of 64 MB stands for larger files. */
