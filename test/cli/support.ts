@@ -1,4 +1,9 @@
+import { fileURLToPath } from 'node:url';
 import { main } from '../../src/cli/main.ts';
+
+/** What `npm test` has built: for the few tests that need a process. */
+export const distRoot = fileURLToPath(new URL('../../dist', import.meta.url));
+export const distBin = fileURLToPath(new URL('../../dist/bin/mlpack.js', import.meta.url));
 
 export interface RunResult {
   readonly code: number;
@@ -6,17 +11,23 @@ export interface RunResult {
   readonly stderr: string;
 }
 
-/** Runs the command line in this process, as no terminal, with streams collected. */
-export async function runCli(
-  argv: readonly string[],
-  options: { cwd?: string; env?: Record<string, string>; signal?: AbortSignal } = {},
-): Promise<RunResult> {
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: Record<string, string>;
+  readonly signal?: AbortSignal;
+  /** Width of a terminal that stdout and stderr pretend to be; without it they are none. */
+  readonly terminal?: number;
+}
+
+/** Runs the command line in this process, with streams collected; as no terminal unless `terminal` says so. */
+export async function runCli(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
   let stdout = '';
   let stderr = '';
+  const tty = options.terminal === undefined ? {} : { isTTY: true, columns: options.terminal };
   const code = await main({
     argv,
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
+    stdout: { write: (text) => (stdout += text), ...tty },
+    stderr: { write: (text) => (stderr += text), ...tty },
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     signal: options.signal ?? new AbortController().signal,

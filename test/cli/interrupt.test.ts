@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { distBin } from './support.ts';
+
+const model = fileURLToPath(new URL('../../models/digits', import.meta.url));
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mlpack-test-'));
+});
+afterEach(() => rm(home, { recursive: true, force: true }));
+
+/** Starts the command and sends SIGINT when its talk says where it is. */
+async function interruptAt(
+  argv: readonly string[],
+  stage: RegExp,
+  signals = 1,
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  // In a group of its own, as in a terminal: Ctrl-C reaches the children too.
+  const child = spawn(process.execPath, [distBin, ...argv], {
+    cwd: home,
+    detached: true,
+    env: { ...process.env, TMPDIR: home },
+  });
+  let stdout = '';
+  let stderr = '';
+  let sent = false;
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+    if (sent || !stage.test(stderr)) return;
+    sent = true;
+    for (let count = 0; count < signals; count++) process.kill(-(child.pid ?? 0), 'SIGINT');
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  expect(sent, `"${stage.source}" was never said: ${stderr}`).toBe(true);
+  return { code, stdout, stderr };
+}
+
+it.each([/^read/m, /^build int8/m, /^measure base/m, /^measure int8/m, /^measure latency/m])(
+  'optimize, interrupted at %s: exit code 130, nothing left, neither beside the output nor among temporary files',
+  async (stage) => {
+    const { code, stdout, stderr } = await interruptAt(['optimize', model, '-o', 'out', '--seconds', '5'], stage);
+    expect(stderr).toMatch(/^mlpack: interrupted; nothing was left behind\.$/m);
+    expect(stderr).not.toMatch(/^\s+at /m);
+    expect(stdout).toBe('');
+    expect(code).toBe(130);
+    expect(await readdir(home)).toEqual([]);
+  },
+);
+
+it('--json says it in one document', async () => {
+  const { code, stdout } = await interruptAt(['optimize', model, '-o', 'out', '--json'], /^measure int8/m);
+  expect(code).toBe(130);
+  expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'interrupted' } });
+  expect(await readdir(home)).toEqual([]);
+});
+
+it('bench stops in the middle', async () => {
+  const { code } = await interruptAt(['bench', model, '--seconds', '60'], /^measure/m);
+  expect(code).toBe(130);
+});
+
+it('run, interrupted, leaves no file', async () => {
+  const { code } = await interruptAt(['run', model, 'simplify', 'fuse', '-o', 'x.onnx', '--verify'], /^simplify/m);
+  expect(code).toBe(130);
+  expect(await readdir(home)).toEqual([]);
+});
