@@ -89,7 +89,7 @@ async function replayBundle(dir: string, manifest: Manifest, context: ReplayCont
         say(`replaying ${cases.length} golden cases`);
         return browser
           ? await replayBrowser(browser, running.url, manifest, cases, { timeoutMs, findings, notes })
-          : await replayHttp(running.url, manifest, cases, findings);
+          : await replayHttp(running.url, manifest, cases, findings, { timeoutMs, signal });
       } finally {
         // Windows has no SIGTERM: there the process is simply ended.
         if (!(await running.stop()) && process.platform !== 'win32') {

@@ -75,6 +75,9 @@ function judgeTensor(
   if (got.shape.join() !== want.shape.join()) {
     return { why: `has shape [${got.shape.join(', ')}] instead of [${want.shape.join(', ')}]`, difference: 0 };
   }
+  if (got.bytes.length !== want.bytes.length && want.dtype !== 'string') {
+    return { why: `has ${got.bytes.length} bytes instead of ${want.bytes.length}`, difference: 0 };
+  }
   const expected = elementsOf(want.dtype, want.bytes);
   const actual = elementsOf(got.dtype, got.bytes);
   if (!expected || !actual) return { why: `has element type ${want.dtype}, which cannot be compared`, difference: 0 };

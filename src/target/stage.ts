@@ -77,7 +77,11 @@ async function runNpm(
     complaint = (complaint + chunk.toString('utf8')).slice(-4000);
   });
   const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      const missing =
+        'Installing a copy of the bundle needs npm, which is not there; install it, or check with an installed bundle.';
+      reject(error.code === 'ENOENT' ? new UserError('npm-missing', missing, { cause: error }) : error);
+    });
     child.once('close', resolve);
   });
   if (code === 0) return;

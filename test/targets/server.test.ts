@@ -241,7 +241,9 @@ describe.skipIf(modules === undefined)('server of every element type', () => {
     running = await startServer(artifact, place, modules ?? '');
     model = `${running.url}/v2/models/types`;
     const manifest = parseManifest(await readFile(join(place, 'mlpack.json'), 'utf8'));
-    replays = await replayHttp(running.url, manifest, await loadGolden(place, manifest), findings);
+    replays = await replayHttp(running.url, manifest, await loadGolden(place, manifest), findings, {
+      timeoutMs: 30_000,
+    });
   });
   afterAll(async () => {
     running.child.kill('SIGKILL');
