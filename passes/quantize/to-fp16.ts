@@ -68,7 +68,9 @@ export const toFp16 = definePass({
     });
     let changed =
       !given.keepIoTypes &&
-      [...model.graph.inputs, ...model.graph.outputs].some((value) => types.isFloat32(value) && !constantOf(value));
+      [...model.graph.inputs, ...model.graph.outputs].some(
+        (value) => types.isFloat32(value) && value.initializer === undefined,
+      );
     for (const [node, { why, rule }] of plan.classes) {
       if (why) ctx.skipped(rule ?? 'schema', node, why);
       if (plan.isHalfNode(node)) changed = true;

@@ -80,6 +80,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
       'type',
       `the type of its input "${unknown.name}" is not known: give the value a type, or run simplify first`,
     );
+  if (node.inputs.some((value, index) => canBeHalf(inputClass(signature, index)) && types.of(value) === 'other'))
+    return float('sequence', 'sequences and optionals of tensors keep their element type');
   const unit = quantizedUnit(node);
   if (unit) return float('quantized', unit);
   for (const { value, index } of inputs) {
@@ -94,6 +96,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
   if (reduction) return float('reduction', reduction);
 
   if (makers.has(node.op) && node.domain === '' && inputs.length === 0) return { kind: 'maker', signature };
+  // Numbers on their way into another type are not worth a cast of their own.
+  if (node.is('Cast') && outputs.length === 0) return { kind: 'mover', signature };
   if (movers.has(operatorKey(node)) && inputs.every(({ value }) => !isTable(value as Value)))
     return { kind: 'mover', signature };
   return { kind: 'half', signature };

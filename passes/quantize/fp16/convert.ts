@@ -51,7 +51,7 @@ export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Tr
       }
       for (const output of node.outputs) if (output) note(output);
       if (plan.isHalfNode(node)) {
-        setTypeAttributes(node);
+        if (types.isFloat32(node.outputs[0])) setTypeAttributes(node);
         trace.applied('half', node);
       }
     }

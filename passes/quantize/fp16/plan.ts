@@ -57,7 +57,7 @@ export class Plan {
     const unit = this.#unitOfValue.get(value);
     if (unit) return unit.half ? 'half' : 'float';
     const node = value.producer;
-    if (!node) return value.graph === this.#model.graph && value.isGraphInput && !this.#keepIo ? 'half' : 'float';
+    if (!node) return !this.#keepIo && isCallersInput(this.#model, value) ? 'half' : 'float';
     const { kind, signature } = this.classes.get(node) ?? {};
     return kind === 'half' && signature && canBeHalf(outputClass(signature, value.outputIndex)) ? 'half' : 'float';
   }
@@ -126,7 +126,8 @@ export class Plan {
         if (value && canBeHalf(outputClass(signature, index))) made(value);
     }
     if (!this.#keepIo) {
-      for (const value of this.#model.graph.inputs) if (this.#types.isFloat32(value) && !value.constant) made(value);
+      for (const value of this.#model.graph.inputs)
+        if (this.#types.isFloat32(value) && isCallersInput(this.#model, value)) made(value);
       for (const value of this.#model.graph.outputs) if (this.#types.isFloat32(value)) read(value);
     }
     for (let unit = pending.pop(); unit; unit = pending.pop()) {
@@ -151,6 +152,10 @@ export class Plan {
     }
   }
 }
+
+/** An input that a caller must give; one with an initializer behind it keeps the type of that. */
+const isCallersInput = (model: Model, value: Value): boolean =>
+  value.graph === model.graph && value.isGraphInput && value.initializer === undefined;
 
 function nested<K, V>(map: Map<K, Map<number, V>>, key: K): Map<number, V> {
   const inner = map.get(key) ?? new Map<number, V>();

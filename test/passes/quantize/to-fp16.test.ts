@@ -214,6 +214,11 @@ const graphs: Record<string, { text: string; casts: number; options?: Parameters
     options: { keepIoTypes: false },
     text: head(13, `g (float[3,4] x) => (float[3,4] y, float[3,4] z) { y = Sigmoid (x)  z = Max (y, x) }`),
   },
+  'half inputs beside an initializer that a caller may replace': {
+    casts: 1,
+    options: { keepIoTypes: false },
+    text: head(13, `g (float[3,4] x, float[4] b) => (float[3,4] y) <float[4] b = {1, 2, 3, 4}> { y = Add (x, b) }`),
+  },
   'a chosen node and a chosen operator': {
     casts: 2,
     options: { keep: ['soft', 'Exp'] },
