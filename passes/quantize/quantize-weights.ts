@@ -1,9 +1,14 @@
+import { UserError } from '../../src/errors.ts';
+import type { Model, Node } from '../../src/ir/graph.ts';
 import { opt } from '../../src/pass/options.ts';
-import { definePass, lossy } from '../../src/pass/pass.ts';
+import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
-import { keepRule, reportUnmatched } from './keep.ts';
+import { isKept, keepRule, reportUnmatched } from './keep.ts';
+import type { Linear } from './linear.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
-import { type MethodName, methods } from './weight-only/format.ts';
+import { CalibratedLayers, calibrate } from './weight-only/calibrated.ts';
+import { candidate } from './weight-only/candidate.ts';
+import { methodNames, type WeightOnlyOptions } from './weight-only/format.ts';
 import { matMulNBitsRule } from './weight-only/matmul-nbits.ts';
 
 const options = {
@@ -15,7 +20,11 @@ const options = {
     'matmul-nbits',
     'MatMulNBits of ONNX Runtime, or blocked DequantizeLinear (opset 21)',
   ),
-  method: opt.choice(Object.keys(methods) as MethodName[], 'rtn', 'how codes are chosen'),
+  method: opt.choice(
+    methodNames,
+    'rtn',
+    'how codes are chosen: rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves real zero points (slow kernel), gptq makes up for errors (needs --data); clip and kquant weigh inputs by the data, if any',
+  ),
   accuracyLevel: opt.choice(
     [0, 1, 2, 3, 4],
     4,
@@ -39,14 +48,46 @@ export const quantizeWeights = definePass({
     keep: 'Names given with --keep that stand for nothing',
   },
   numerics: ({ bits }) => lossy(floor[bits]),
-  run(model, given, ctx) {
+  async run(model, given, ctx) {
+    if (given.method === 'hqq' && given.format === 'qdq')
+      throw new UserError(
+        'option.conflict',
+        '--method hqq has real zero points, which DequantizeLinear cannot hold: use --format matmul-nbits, or --method kquant.',
+      );
     // 8- and 2-bit weights have a usable kernel only at level 4.
-    const accuracyLevel = given.bits === 4 ? given.accuracyLevel : 4;
+    const options = { ...given, accuracyLevel: given.bits === 4 ? given.accuracyLevel : 4 };
+    const layers = await chooseCodes(model, options, given.format, given.keep, ctx);
     const make = given.format === 'qdq' ? blockedDequantizeRule : matMulNBitsRule;
-    const rule = keepRule(make({ ...given, accuracyLevel }), given.keep);
+    const rule = keepRule(make(options, layers), given.keep);
     reportUnmatched(model, given.keep, ctx);
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, [rule], trace, { allMisses: ctx.explain ?? false });
     return { changed };
   },
 });
+
+/** Layers quantized ahead, where the method looks at activations; none are otherwise. */
+async function chooseCodes(
+  model: Model,
+  options: WeightOnlyOptions,
+  format: 'matmul-nbits' | 'qdq',
+  keep: readonly string[],
+  ctx: PassContext,
+): Promise<CalibratedLayers> {
+  const { method } = options;
+  const { activations } = ctx;
+  if (method === 'gptq' && !activations)
+    throw new UserError(
+      'calibration.none',
+      '--method gptq fits the weights to samples, and there are none: give a folder of them with --data, or use --method kquant, which needs none.',
+    );
+  if (!activations || method === 'rtn' || method === 'hqq') return new CalibratedLayers(options);
+  const read = (node: Node): Linear | string => {
+    if (!node.is('MatMul') && !node.is('Gemm')) return 'it is no linear layer';
+    if (isKept(node, keep)) return 'it stays as it is';
+    const linear = candidate(node, options);
+    // Behind a DequantizeLinear the Gemm stays, and alpha with it.
+    return typeof linear === 'string' || format !== 'qdq' ? linear : { ...linear, alpha: 1 };
+  };
+  return await calibrate(model, activations, read, options, ctx);
+}

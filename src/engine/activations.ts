@@ -8,6 +8,7 @@ import type { IoInfo } from '../report/report.ts';
 import type { FeedBatches } from './compare.ts';
 import { requiredInputs } from './feed-shapes.ts';
 import { syntheticFeeds } from './feeds.ts';
+import { gramsOf } from './grams.ts';
 import { observable, observe } from './observe.ts';
 import { openModel } from './open-model.ts';
 
@@ -33,6 +34,7 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
     samples,
     ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
     histograms: (model, values) => histogramsOf(model, values, () => batches(model), options.signal),
+    grams: (model, requests, visit) => gramsOf(model, requests, () => batches(model), visit, options.signal),
   };
 }
 
@@ -57,6 +59,10 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
     histograms: async (model, values) => {
       const batches = await madeUp(model);
       return await histogramsOf(model, values, () => batches, options.signal);
+    },
+    grams: async (model, requests, visit) => {
+      const batches = await madeUp(model);
+      await gramsOf(model, requests, () => batches, visit, options.signal);
     },
   };
 }

@@ -1,6 +1,5 @@
-import { f16ToF32, f32ToF16 } from './f16.ts';
+import { type BlockFit, type BlockFormat, codeOf, type Grid, rangeFit } from './block-fit.ts';
 import { type CodeBits, packCodes, unpackCodes } from './pack.ts';
-import { roundHalfEven } from './round.ts';
 
 /** Weights of a linear layer, K inputs to N outputs: `rows: 'k'` is [K, N] (MatMul), `'n'` is [N, K] (Gemm with transB). */
 export interface LinearWeights {
@@ -10,25 +9,15 @@ export interface LinearWeights {
   readonly rows: 'k' | 'n';
 }
 
-export interface BlockFormat {
-  readonly bits: CodeBits;
-  /** Weights along K that share a scale. */
-  readonly block: number;
-  /** Without zero points: the code 2^(bits−1) stands for zero. */
-  readonly symmetric: boolean;
-  /** Type in which the scales are stored; the codes are chosen for the stored scale. */
-  readonly scaleType: 'float32' | 'float16';
-}
-
 /**
  * The layout of com.microsoft.MatMulNBits. x̂ = (code − zeroPoint) · scale.
  * codes [N, blocks, block·bits/8] bytes along K, tail padded with the zero point; scales [N, blocks];
- * zeroPoints [N, ceil(blocks·bits/8)] bytes, each row padded; undefined when symmetric.
+ * zeroPoints [N, ceil(blocks·bits/8)] bytes, each row padded, or real numbers [N, blocks]; undefined when symmetric.
  */
 export interface BlockQuantized {
   readonly codes: Uint8Array;
   readonly scales: Float32Array;
-  readonly zeroPoints: Uint8Array | undefined;
+  readonly zeroPoints: Uint8Array | Float32Array | undefined;
   /** Σx² and Σ(x − x̂)² over all weights. */
   readonly signal: number;
   readonly noise: number;
@@ -51,67 +40,99 @@ function readRows(weights: LinearWeights, n0: number, n1: number, panel: Float32
 const PANEL = 16;
 
 /**
- * Round to nearest, block by block. Symmetric: the value of largest magnitude lands exactly on code 0, so the scale
- * may be negative (ONNX Runtime's rule; about 1 dB better than ±(2^(bits−1) − 1)). Asymmetric: the block's range,
- * widened to hold zero.
+ * Codes of every weight, block by block, on the grids that `fit` chooses; round to nearest over the whole range by default.
+ * @param importance factor of the squared error of each of the K inputs, for fits that weigh it
  */
-export function quantizeBlocks(weights: LinearWeights, format: BlockFormat): BlockQuantized {
+export function quantizeBlocks(
+  weights: LinearWeights,
+  format: BlockFormat,
+  fit: BlockFit = rangeFit(format),
+  importance?: Float64Array,
+): BlockQuantized {
   const { k, n } = weights;
-  const { bits, block, symmetric } = format;
+  const { bits, block } = format;
   const blocks = Math.ceil(k / block);
-  const stride = blocks * block;
   const levels = 2 ** bits;
+  const result = new BlockWriter(n, blocks, format);
   // Rows a power of two apart would fall on the same cache lines.
-  const pitch = stride + 16;
+  const pitch = blocks * block + 16;
   const panel = new Float32Array(PANEL * pitch);
-  const rowCodes = new Uint8Array(stride);
-  const rowZeros = new Uint8Array(blocks);
-  const rowBytes = (stride * bits) / 8;
-  const zeroBytes = Math.ceil((blocks * bits) / 8);
-  const codes = new Uint8Array(n * rowBytes);
-  const scales = new Float32Array(n * blocks);
-  const zeroPoints = symmetric ? undefined : new Uint8Array(n * zeroBytes);
-  const store = format.scaleType === 'float16' ? roundToHalf : Math.fround;
-  let signal = 0;
-  let noise = 0;
-
+  const whole = new Float64Array(block);
+  const last = whole.subarray(0, k - (blocks - 1) * block);
+  const rowCodes = new Uint8Array(block);
   for (let n0 = 0; n0 < n; n0 += PANEL) {
     const n1 = Math.min(n, n0 + PANEL);
     readRows(weights, n0, n1, panel, pitch);
     for (let row = n0; row < n1; row++) {
-      const base = (row - n0) * pitch;
       for (let b = 0; b < blocks; b++) {
-        const start = b * block;
-        const end = Math.min(k, start + block);
-        let low = 0;
-        let high = 0;
-        for (let i = start; i < end; i++) {
-          const x = panel[base + i] as number;
-          if (x < low) low = x;
-          else if (x > high) high = x;
-        }
-        const extreme = -low > high ? low : high;
-        const scale = store(symmetric ? -extreme / (levels / 2) : (high - low) / (levels - 1));
-        let zero = levels / 2;
-        if (!symmetric) zero = scale === 0 ? 0 : Math.min(levels - 1, Math.max(0, roundHalfEven(-low / scale)));
-        scales[row * blocks + b] = scale;
-        rowZeros[b] = zero;
-        for (let i = start; i < end; i++) {
-          const x = panel[base + i] as number;
-          const q = scale === 0 ? zero : roundHalfEven(x / scale) + zero;
-          const code = q < 0 ? 0 : q >= levels ? levels - 1 : q;
+        const x = b === blocks - 1 ? last : whole;
+        const base = (row - n0) * pitch + b * block;
+        for (let i = 0; i < x.length; i++) x[i] = panel[base + i] as number;
+        const grid = fit(x, importance?.subarray(b * block, b * block + x.length));
+        const { scale, zero } = grid;
+        let [signal, noise] = [0, 0];
+        for (let i = 0; i < x.length; i++) {
+          const value = x[i] as number;
+          const code = codeOf(value, grid, levels);
           rowCodes[i] = code;
-          const error = x - (code - zero) * scale;
-          signal += x * x;
+          const error = value - (code - zero) * scale;
+          signal += value * value;
           noise += error * error;
         }
-        rowCodes.fill(zero, end, start + block);
+        result.write(row, b, grid, rowCodes, x.length);
+        result.signal += signal;
+        result.noise += noise;
       }
-      codes.set(packCodes(rowCodes, bits), row * rowBytes);
-      zeroPoints?.set(packCodes(rowZeros, bits), row * zeroBytes);
     }
   }
-  return { codes, scales, zeroPoints, signal, noise };
+  return result.finish();
+}
+
+/** Collects blocks in any order. */
+export class BlockWriter {
+  signal = 0;
+  noise = 0;
+  readonly #format: BlockFormat;
+  readonly #blocks: number;
+  readonly #codes: Uint8Array;
+  readonly #scales: Float32Array;
+  readonly #zeros: Float32Array;
+
+  constructor(n: number, blocks: number, format: BlockFormat) {
+    this.#format = format;
+    this.#blocks = blocks;
+    this.#codes = new Uint8Array((n * blocks * format.block * format.bits) / 8);
+    this.#scales = new Float32Array(n * blocks);
+    this.#zeros = new Float32Array(n * blocks);
+  }
+
+  /** The first `length` of `codes` (of a whole block's length; the rest is overwritten with padding). */
+  write(row: number, block: number, { scale, zero }: Grid, codes: Uint8Array, length: number): void {
+    const at = row * this.#blocks + block;
+    this.#scales[at] = scale;
+    this.#zeros[at] = zero;
+    codes.fill(zero, length);
+    this.#codes.set(packCodes(codes, this.#format.bits), (at * codes.length * this.#format.bits) / 8);
+  }
+
+  finish(): BlockQuantized {
+    const { signal, noise } = this;
+    return { codes: this.#codes, scales: this.#scales, zeroPoints: this.#zeroPoints(), signal, noise };
+  }
+
+  #zeroPoints(): Uint8Array | Float32Array | undefined {
+    const { symmetric, floatZeros, bits } = this.#format;
+    if (symmetric) return undefined;
+    if (floatZeros) return this.#zeros;
+    const rowBytes = Math.ceil((this.#blocks * bits) / 8);
+    const rows = this.#zeros.length / this.#blocks;
+    const packed = new Uint8Array(rows * rowBytes);
+    for (let row = 0; row < rows; row++) {
+      const zeros = Uint8Array.from(this.#zeros.subarray(row * this.#blocks, (row + 1) * this.#blocks));
+      packed.set(packCodes(zeros, bits), row * rowBytes);
+    }
+    return packed;
+  }
 }
 
 /** The weights that the codes stand for, as [N, K]. */
@@ -119,12 +140,10 @@ export function dequantizeBlocks(q: BlockQuantized, n: number, k: number, format
   const { bits, block } = format;
   const blocks = Math.ceil(k / block);
   const rowBytes = (blocks * block * bits) / 8;
-  const zeroBytes = Math.ceil((blocks * bits) / 8);
   const result = new Float32Array(n * k);
   for (let row = 0; row < n; row++) {
     const codes = unpackCodes(q.codes.subarray(row * rowBytes, (row + 1) * rowBytes), bits, k);
-    const zeros =
-      q.zeroPoints && unpackCodes(q.zeroPoints.subarray(row * zeroBytes, (row + 1) * zeroBytes), bits, blocks);
+    const zeros = zerosOf(q, row, blocks, bits);
     for (let i = 0; i < k; i++) {
       const b = Math.floor(i / block);
       const zero = zeros ? (zeros[b] as number) : 2 ** (bits - 1);
@@ -134,8 +153,13 @@ export function dequantizeBlocks(q: BlockQuantized, n: number, k: number, format
   return result;
 }
 
-const one = new Float32Array(1);
-function roundToHalf(x: number): number {
-  one[0] = x;
-  return f16ToF32(f32ToF16(one))[0] as number;
+function zerosOf(
+  { zeroPoints }: BlockQuantized,
+  row: number,
+  blocks: number,
+  bits: CodeBits,
+): Uint8Array | Float32Array | undefined {
+  if (zeroPoints instanceof Float32Array) return zeroPoints.subarray(row * blocks, (row + 1) * blocks);
+  const bytes = Math.ceil((blocks * bits) / 8);
+  return zeroPoints && unpackCodes(zeroPoints.subarray(row * bytes, (row + 1) * bytes), bits, blocks);
 }

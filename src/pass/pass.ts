@@ -35,6 +35,24 @@ export interface ActivationRange {
   readonly inf: number;
 }
 
+/** The input of a linear layer: a float value of the main graph whose last dimension is `k`. */
+export interface GramRequest {
+  readonly value: Value;
+  readonly k: number;
+}
+
+/** What a linear layer saw: rows x [k] of its input. Rows with NaN or infinities are counted and left out. */
+export interface Gram {
+  readonly k: number;
+  /** Rows summed up, and Σxᵀx [k, k] over them. */
+  readonly rows: number;
+  readonly sum: Float32Array;
+  /** Some rows [heldOutRows, k] that are not in the sum: to judge by what was fitted to it. */
+  readonly heldOutRows: number;
+  readonly heldOut: Float32Array;
+  readonly nonFinite: number;
+}
+
 /** Activation statistics of the model as it is now; absent when there is no data to run it on. */
 export interface Activations {
   /** `synthetic` when the samples were made up from the model's own signature. */
@@ -44,6 +62,15 @@ export interface Activations {
   ranges(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, ActivationRange>>;
   /** Histograms of the same values, in one pass over the samples and in memory that does not grow with them. */
   histograms(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, Histogram>>;
+  /**
+   * Second moments of the inputs of linear layers, handed to `visit` one by one in memory that does not grow with the
+   * samples. `visit` must leave the model as it is. Values that were not reached come with 0 rows; values of subgraphs never come.
+   */
+  grams(
+    model: Model,
+    requests: readonly GramRequest[],
+    visit: (value: Value, gram: Gram) => void | Promise<void>,
+  ): Promise<void>;
 }
 
 /** What a rule did, or why it did not. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type BlockFormat, dequantizeBlocks, quantizeBlocks } from '../../src/kernels/blockwise.ts';
+import type { BlockFormat } from '../../src/kernels/block-fit.ts';
+import { dequantizeBlocks, quantizeBlocks } from '../../src/kernels/blockwise.ts';
 import { packCodes, unpackCodes } from '../../src/kernels/pack.ts';
 import { transpose } from '../../src/kernels/quantize.ts';
 

@@ -8,15 +8,16 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { type Linear, standingIn } from '../linear.ts';
-import { candidate, quantizeLayer } from './candidate.ts';
-import { decibels, type WeightOnlyOptions } from './format.ts';
+import type { CalibratedLayers } from './calibrated.ts';
+import { candidate } from './candidate.ts';
+import type { WeightOnlyOptions } from './format.ts';
 
 /**
  * Weights of MatMul and Gemm behind a blocked DequantizeLinear (opset 21): codes [K, N] of int4, int8 (symmetric) or uint4,
  * uint8, scales [ceil(K/block), N], axis 0. Standard operators only; ONNX Runtime fuses it into MatMulNBits where it has
  * that, or expands the weights once at load (`session.disable_quant_qdq`).
  */
-export function blockedDequantizeRule(options: WeightOnlyOptions): Rule {
+export function blockedDequantizeRule(options: WeightOnlyOptions, layers: CalibratedLayers): Rule {
   const made = new Map<Value, Map<string, { readonly value: Value; readonly detail: string }>>();
   return {
     id: 'blocked-dq',
@@ -37,7 +38,7 @@ export function blockedDequantizeRule(options: WeightOnlyOptions): Rule {
       const linear: Linear = { ...found, alpha: 1 };
       const byRows = made.get(linear.weight) ?? new Map<string, { value: Value; detail: string }>();
       made.set(linear.weight, byRows);
-      const known = byRows.get(linear.rows) ?? dequantized(edit, linear, options);
+      const known = byRows.get(linear.rows) ?? dequantized(edit, linear, options, layers);
       if (typeof known === 'string') return miss(root, known);
       byRows.set(linear.rows, known);
       const before = root.input(1);
@@ -53,11 +54,14 @@ function dequantized(
   edit: Edit,
   linear: Linear,
   options: WeightOnlyOptions,
+  layers: CalibratedLayers,
 ): { value: Value; detail: string } | string {
-  const layer = quantizeLayer(linear, options);
+  const layer = layers.quantize(linear);
   if (typeof layer === 'string') return layer;
   const { weight, tensor, k, n, node } = linear;
   const { quantized } = layer;
+  const { zeroPoints } = quantized;
+  if (zeroPoints instanceof Float32Array) return 'its zero points are real numbers, which DequantizeLinear cannot hold';
   const blocks = Math.ceil(k / options.block);
   const anchor = standingIn(node, weight.graph);
   const { bits, symmetric } = options;
@@ -68,8 +72,7 @@ function dequantized(
   const codes = rowsOf(quantized.codes, n, blocks * options.block, k, bits);
   const scales = transpose(quantized.scales, n, blocks);
   const zeros =
-    quantized.zeroPoints &&
-    transpose(rowsOf(quantized.zeroPoints, n, (quantized.zeroPoints.length / n) * (8 / bits), blocks, bits), n, blocks);
+    zeroPoints && transpose(rowsOf(zeroPoints, n, (zeroPoints.length / n) * (8 / bits), blocks, bits), n, blocks);
   const inputs = [
     constant(`q${bits}`, tensorFromBytes(dtype, [k, n], pack(transpose(codes, n, k)))),
     constant(
@@ -85,7 +88,7 @@ function dequantized(
     { inputs, attrs: { axis: 0, block_size: options.block }, types: [tensorType(tensor.dtype, [k, n])] },
     anchor,
   );
-  return { value: dq.output(), detail: `${tensor.shape.join('×')} weights in ${bits} bits, ${decibels(quantized)}` };
+  return { value: dq.output(), detail: `${tensor.shape.join('×')} weights in ${bits} bits, ${layer.quality}` };
 }
 
 /** The first `length` codes of each of `n` packed rows that hold `stride` codes. */

@@ -1,9 +1,26 @@
 import type { Node } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
-import type { BlockFormat, BlockQuantized } from '../../../src/kernels/blockwise.ts';
+import {
+  type BlockFit,
+  type BlockFormat,
+  clipFit,
+  hqqFit,
+  kquantFit,
+  rangeFit,
+} from '../../../src/kernels/block-fit.ts';
+import { type LinearWeights, quantizeBlocks } from '../../../src/kernels/blockwise.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
 import { floatWeights, type Linear, readLinear } from '../linear.ts';
-import { methods, type WeightOnlyOptions } from './format.ts';
+import { blockFormat, type MethodName, type QuantizedLayer, type WeightOnlyOptions, weightDecibels } from './format.ts';
+
+/** How the grid of a block is chosen; GPTQ has its own loop, and rounds plainly where it has no data. */
+export const fits: Readonly<Record<MethodName, (format: BlockFormat) => BlockFit>> = {
+  rtn: rangeFit,
+  clip: clipFit,
+  kquant: kquantFit,
+  hqq: hqqFit,
+  gptq: rangeFit,
+};
 
 /** A layer whose weights can be stored in blocks, or the sentence that says why not. Reads shapes only. */
 export function candidate(node: Node, options: WeightOnlyOptions): Linear | string {
@@ -24,20 +41,18 @@ export function candidate(node: Node, options: WeightOnlyOptions): Linear | stri
   return linear;
 }
 
-/** Codes and scales of the layer; alpha of a Gemm is part of the scales. A sentence when the numbers cannot be stored. */
-export function quantizeLayer(
-  linear: Linear,
-  options: WeightOnlyOptions,
-): { quantized: BlockQuantized; format: BlockFormat } | string {
-  const { tensor, weight, k, n, rows, alpha } = linear;
+/** The layer's weights; alpha of a Gemm is part of them. A sentence when the numbers cannot be stored. */
+export function layerWeights({ tensor, weight, k, n, rows, alpha }: Linear): LinearWeights | string {
   const source = floatWeights(tensor) ?? new Float32Array();
   if (!allFinite(source)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
-  const data = alpha === 1 ? source : source.map((x) => x * alpha);
-  const format: BlockFormat = {
-    bits: options.bits,
-    block: options.block,
-    symmetric: options.symmetric,
-    scaleType: tensor.dtype === 'float16' ? 'float16' : 'float32',
-  };
-  return { quantized: methods[options.method]({ data, k, n, rows }, format), format };
+  return { data: alpha === 1 ? source : source.map((x) => x * alpha), k, n, rows };
+}
+
+/** The layer quantized without data. A sentence when the numbers cannot be stored. */
+export function quantizeLayer(linear: Linear, options: WeightOnlyOptions): QuantizedLayer | string {
+  const weights = layerWeights(linear);
+  if (typeof weights === 'string') return weights;
+  const format = blockFormat(linear, options);
+  const quantized = quantizeBlocks(weights, format, fits[options.method](format));
+  return { quantized, quality: weightDecibels(quantized) };
 }

@@ -1,21 +1,10 @@
-import {
-  type BlockFormat,
-  type BlockQuantized,
-  type LinearWeights,
-  quantizeBlocks,
-} from '../../../src/kernels/blockwise.ts';
+import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
+import type { BlockQuantized } from '../../../src/kernels/blockwise.ts';
+import type { Linear } from '../linear.ts';
 
-/**
- * A way to choose codes and scales for one layer. Methods that need activations or more passes over the layer (HQQ,
- * GPTQ) are further entries of `methods`.
- */
-export type BlockMethod = (weights: LinearWeights, format: BlockFormat) => BlockQuantized;
-
-export const methods = {
-  rtn: quantizeBlocks,
-} as const satisfies Record<string, BlockMethod>;
-
-export type MethodName = keyof typeof methods;
+/** Ways to choose the codes of a layer. */
+export const methodNames = ['rtn', 'clip', 'kquant', 'hqq', 'gptq'] as const;
+export type MethodName = (typeof methodNames)[number];
 
 /** What the user asked for. */
 export interface WeightOnlyOptions {
@@ -27,8 +16,24 @@ export interface WeightOnlyOptions {
   readonly minElements: number;
 }
 
-/** Signal-to-noise ratio of the stored weights, for the trace. */
-export function decibels(quantized: BlockQuantized): string {
-  if (quantized.noise === 0) return 'exact';
-  return `${(10 * Math.log10(quantized.signal / quantized.noise)).toFixed(1)} dB`;
+/** A layer's weights as they are stored, and how well they do. */
+export interface QuantizedLayer {
+  readonly quantized: BlockQuantized;
+  readonly quality: string;
+}
+
+export function blockFormat(linear: Linear, { bits, block, symmetric, method }: WeightOnlyOptions): BlockFormat {
+  const scaleType = linear.tensor.dtype === 'float16' ? 'float16' : 'float32';
+  if (method === 'hqq') return { bits, block, symmetric: false, floatZeros: true, scaleType };
+  return { bits, block, symmetric, scaleType };
+}
+
+/** Signal-to-noise ratio of the stored weights. */
+export function weightDecibels({ signal, noise }: BlockQuantized): string {
+  return decibels(signal, noise);
+}
+
+export function decibels(signal: number, noise: number): string {
+  if (noise === 0) return 'exact';
+  return `${(10 * Math.log10(signal / noise)).toFixed(1)} dB`;
 }

@@ -8,8 +8,9 @@ import type { Rule } from '../../../src/rewrite/rule.ts';
 import { inFunction, useMicrosoft } from '../contrib.ts';
 import { type Linear, standingIn } from '../linear.ts';
 import { finishLinear, plainActivation } from '../rewire.ts';
-import { candidate, quantizeLayer } from './candidate.ts';
-import { decibels, type WeightOnlyOptions } from './format.ts';
+import type { CalibratedLayers } from './calibrated.ts';
+import { candidate } from './candidate.ts';
+import type { WeightOnlyOptions } from './format.ts';
 
 interface StoredWeights {
   readonly codes: Value;
@@ -20,10 +21,10 @@ interface StoredWeights {
 
 /**
  * MatMul and Gemm → com.microsoft.MatMulNBits: B uint8 [N, ceil(K/block), block·bits/8], scales [N, ceil(K/block)], zero
- * points uint8 [N, ceil(ceil(K/block)·bits/8)]. `accuracy_level` 4 computes in int8; without it 8- and 2-bit weights
+ * points uint8 [N, ceil(ceil(K/block)·bits/8)] or real numbers [N, ceil(K/block)]. `accuracy_level` 4 computes in int8; without it 8- and 2-bit weights
  * fall into a kernel that is far slower than float.
  */
-export function matMulNBitsRule(options: WeightOnlyOptions): Rule {
+export function matMulNBitsRule(options: WeightOnlyOptions, layers: CalibratedLayers): Rule {
   const stored = new Map<string, StoredWeights>();
   const ids = new Map<Value, number>();
   return {
@@ -42,7 +43,7 @@ export function matMulNBitsRule(options: WeightOnlyOptions): Rule {
       const id = ids.get(linear.weight) ?? ids.size;
       ids.set(linear.weight, id);
       const key = `${id} ${linear.rows} ${linear.alpha}`;
-      const weights = stored.get(key) ?? store(linear, options);
+      const weights = stored.get(key) ?? store(linear, options, layers);
       if (typeof weights === 'string') return miss(root, weights);
       stored.set(key, weights);
 
@@ -66,25 +67,29 @@ export function matMulNBitsRule(options: WeightOnlyOptions): Rule {
   };
 }
 
-function store(linear: Linear, options: WeightOnlyOptions): StoredWeights | string {
+function store(linear: Linear, options: WeightOnlyOptions, layers: CalibratedLayers): StoredWeights | string {
   const { weight, tensor, k, n, node } = linear;
-  const layer = quantizeLayer(linear, options);
+  const layer = layers.quantize(linear);
   if (typeof layer === 'string') return layer;
   const { codes, scales, zeroPoints } = layer.quantized;
   const blocks = Math.ceil(k / options.block);
   const anchor = standingIn(node, weight.graph);
   const constant = (suffix: string, data: Tensor): Value => addConstant(anchor, `${weight.name}_${suffix}`, data);
-  const scaleTensor =
+  const numbers = (data: Float32Array): Tensor =>
     tensor.dtype === 'float16'
-      ? tensorFrom('float16', [n, blocks], f32ToF16(scales))
-      : tensorFrom('float32', [n, blocks], scales);
+      ? tensorFrom('float16', [n, blocks], f32ToF16(data))
+      : tensorFrom('float32', [n, blocks], data);
+  const zeros =
+    zeroPoints instanceof Float32Array
+      ? numbers(zeroPoints)
+      : zeroPoints && tensorFromBytes('uint8', [n, zeroPoints.length / n], zeroPoints);
   return {
     codes: constant(
       `q${options.bits}`,
       tensorFromBytes('uint8', [n, blocks, (options.block * options.bits) / 8], codes),
     ),
-    scales: constant('scales', scaleTensor),
-    zeroPoints: zeroPoints && constant('zero_points', tensorFromBytes('uint8', [n, zeroPoints.length / n], zeroPoints)),
-    detail: `${tensor.shape.join('×')} weights in ${options.bits} bits, ${decibels(layer.quantized)}`,
+    scales: constant('scales', numbers(scales)),
+    zeroPoints: zeros && constant('zero_points', zeros),
+    detail: `${tensor.shape.join('×')} weights in ${options.bits} bits, ${layer.quality}`,
   };
 }

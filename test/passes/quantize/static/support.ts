@@ -23,6 +23,7 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
     source: 'data',
     samples: feeds.length,
     ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
+    grams: () => Promise.reject(new Error('quantize-static asks for histograms')),
     async histograms(model, values) {
       const histograms = new Map<string, Histogram>();
       const add = (name: string, tensor: Tensor): void => {

@@ -1,0 +1,191 @@
+import type { Model, Node, Value } from '../../../src/ir/graph.ts';
+import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
+import {
+  type BlockQuantized,
+  dequantizeBlocks,
+  type LinearWeights,
+  quantizeBlocks,
+} from '../../../src/kernels/blockwise.ts';
+import { gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
+import { transpose } from '../../../src/kernels/quantize.ts';
+import type { Activations, Gram, PassContext } from '../../../src/pass/pass.ts';
+import type { Linear } from '../linear.ts';
+import { fits, layerWeights, quantizeLayer } from './candidate.ts';
+import { blockFormat, decibels, type QuantizedLayer, type WeightOnlyOptions } from './format.ts';
+import { type Product, products } from './product.ts';
+
+/** With fewer rows of data than these, and as few to judge by, nothing is fitted to them. */
+const leastRows = 32;
+const leastHeldOut = 8;
+
+/** Rows for each input from which the usual damping is right; with fewer, stronger ones are tried too. */
+const plentyOfRows = 16;
+
+/** The weights of layers, quantized with a view to what the layers see. */
+export class CalibratedLayers {
+  readonly #layers = new Map<Value, Map<string, QuantizedLayer>>();
+  readonly #options: WeightOnlyOptions;
+
+  constructor(options: WeightOnlyOptions) {
+    this.#options = options;
+  }
+
+  /** What was chosen ahead for these weights, else what can be done without data. */
+  quantize(linear: Linear): QuantizedLayer | string {
+    return this.#layers.get(linear.weight)?.get(keyOf(linear)) ?? quantizeLayer(linear, this.#options);
+  }
+
+  has(linear: Linear): boolean {
+    return this.#layers.get(linear.weight)?.has(keyOf(linear)) ?? false;
+  }
+
+  set(linear: Linear, layer: QuantizedLayer): void {
+    const byForm = this.#layers.get(linear.weight) ?? new Map<string, QuantizedLayer>();
+    this.#layers.set(linear.weight, byForm.set(keyOf(linear), layer));
+  }
+}
+
+const keyOf = ({ rows, alpha }: Linear): string => `${rows} ${alpha}`;
+
+/**
+ * Quantizes the layers whose inputs can be observed, input by input. Each is judged on rows that it was not fitted to,
+ * against plain rounding, and the better one is kept. Weights that several layers share are fitted to what the first of
+ * them sees.
+ * @param read the layer at a node, or why it is none
+ */
+export async function calibrate(
+  model: Model,
+  activations: Activations,
+  read: (node: Node) => Linear | string,
+  options: WeightOnlyOptions,
+  ctx: PassContext,
+): Promise<CalibratedLayers> {
+  const layers = new CalibratedLayers(options);
+  const byInput = new Map<Value, Linear[]>();
+  for (const node of model.graph.nodes) {
+    const linear = read(node);
+    if (typeof linear === 'string' || linear.transA) continue;
+    byInput.set(linear.a, [...(byInput.get(linear.a) ?? []), linear]);
+  }
+  // An input of another width than the weights would be an invalid model: the runtime says so when it runs.
+  const requests = [...byInput].map(([value, [first]]) => ({ value, k: first?.k ?? 0 }));
+  const product = products(ctx.compute);
+  await activations.grams(model, requests, async (value, gram) => {
+    const todo = (byInput.get(value) ?? []).filter((linear) => linear.k === gram.k && !layers.has(linear));
+    await fitLayers(todo, gram, options, product, ctx.signal, layers);
+  });
+  return layers;
+}
+
+interface Attempt {
+  readonly name: string;
+  readonly quantized: BlockQuantized;
+  readonly noise: number;
+}
+
+interface Fitting {
+  readonly linear: Linear;
+  readonly weights: LinearWeights;
+  readonly format: BlockFormat;
+  readonly judge: Judge;
+  readonly plain: Attempt;
+  best: Attempt;
+  /** The best of the method asked for, whether it won or not. */
+  asked: Attempt | undefined;
+}
+
+async function fitLayers(
+  todo: readonly Linear[],
+  gram: Gram,
+  options: WeightOnlyOptions,
+  product: Product,
+  signal: AbortSignal,
+  layers: CalibratedLayers,
+): Promise<void> {
+  const { k } = gram;
+  if (gram.rows < leastRows || gram.heldOutRows < leastHeldOut) {
+    for (const linear of todo) {
+      const layer = quantizeLayer(linear, { ...options, method: 'rtn' });
+      if (typeof layer === 'string') continue;
+      const rows = gram.rows + gram.heldOutRows;
+      layers.set(linear, { ...layer, quality: `${layer.quality}; rtn, since ${rows} rows of data are too few` });
+    }
+    return;
+  }
+  const diagonal = Float64Array.from({ length: k }, (_, i) => gram.sum[i * k + i] as number);
+  const fittings: Fitting[] = [];
+  for (const linear of todo) {
+    const weights = layerWeights(linear);
+    if (typeof weights === 'string') continue;
+    const format = blockFormat(linear, options);
+    const judge = await Judge.of(weights, gram, product);
+    const plain = await judge.try('rtn', quantizeBlocks(weights, format), format);
+    const fitting: Fitting = { linear, weights, format, judge, plain, best: plain, asked: undefined };
+    fittings.push(fitting);
+    const weighed = options.method === 'gptq' ? 'clip' : options.method;
+    const attempt = await judge.try(weighed, quantizeBlocks(weights, format, fits[weighed](format), diagonal), format);
+    consider(fitting, attempt, options);
+  }
+  if (options.method === 'gptq') {
+    for (const damping of gram.rows < plentyOfRows * k ? [0.01, 0.1, 1] : [0.01]) {
+      const factor = fittings.length > 0 ? gptqFactor(gram.sum, k, options.block, damping) : undefined;
+      if (!factor) continue;
+      for (const fitting of fittings) {
+        const { weights, format, judge } = fitting;
+        const stop = (): void => signal.throwIfAborted();
+        consider(fitting, await judge.try('gptq', gptqBlocks(weights, format, factor, stop), format), options);
+      }
+    }
+  }
+  for (const { linear, best, asked, plain, judge } of fittings) {
+    const at = (attempt: Attempt): string => decibels(judge.signal, attempt.noise);
+    const other = best === plain ? asked : plain;
+    const against = other ? ` (${other.name} ${at(other)})` : '';
+    const quality = `${at(best)} at the output with ${best.name}${against}, on rows it was not fitted to`;
+    layers.set(linear, { quantized: best.quantized, quality });
+  }
+}
+
+function consider(fitting: Fitting, attempt: Attempt, { method }: WeightOnlyOptions): void {
+  if (attempt.name === method && !(fitting.asked && fitting.asked.noise <= attempt.noise)) fitting.asked = attempt;
+  if (attempt.noise < fitting.best.noise) fitting.best = attempt;
+}
+
+/** Measures what quantized weights do to the outputs of held-out rows. */
+class Judge {
+  /** Σ(x·w)² over the rows and outputs. */
+  readonly signal: number;
+  readonly #weights: Float32Array;
+  readonly #gram: Gram;
+  readonly #n: number;
+  readonly #product: Product;
+
+  private constructor(weights: Float32Array, n: number, gram: Gram, product: Product, signal: number) {
+    this.#weights = weights;
+    this.#n = n;
+    this.#gram = gram;
+    this.#product = product;
+    this.signal = signal;
+  }
+
+  static async of({ data, k, n, rows }: LinearWeights, gram: Gram, product: Product): Promise<Judge> {
+    const byInput = rows === 'k' ? data : transpose(data, n, k);
+    const outputs = await product(gram.heldOut, byInput, gram.heldOutRows, k, n);
+    return new Judge(byInput, n, gram, product, squares(outputs));
+  }
+
+  async try(name: string, quantized: BlockQuantized, format: BlockFormat): Promise<Attempt> {
+    const { k, heldOut, heldOutRows } = this.#gram;
+    const difference = transpose(dequantizeBlocks(quantized, this.#n, k, format), this.#n, k);
+    for (let i = 0; i < difference.length; i++)
+      difference[i] = (difference[i] as number) - (this.#weights[i] as number);
+    const errors = await this.#product(heldOut, difference, heldOutRows, k, this.#n);
+    return { name, quantized, noise: squares(errors) };
+  }
+}
+
+function squares(values: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  return sum;
+}
