@@ -26,7 +26,7 @@ export function rangeProblem(value: Value, histogram: Histogram | undefined): st
     return `"${value.name}" was 0 on all calibration samples, so that no scale can be chosen`;
   if (hasMaskGap(histogram)) {
     const mask = histogram.max > -histogram.min ? histogram.max : histogram.min;
-    return `"${value.name}" mixes values of a mask (${mask.toPrecision(3)}) with live ones; one scale for both would round the live ones away`;
+    return `"${value.name}" mixes values as large as those of a mask (${mask.toPrecision(3)}) with live ones; one scale for both would round the live ones away`;
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { computedTensor, tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import { computedTensor, elementCount, tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import { balanceWindows } from '../../../src/kernels/balance.ts';
 import {
   type AxisView,
   affineParams,
@@ -57,8 +58,11 @@ export class WeightStore {
     if (known) return known;
     const shape = transposed ? [...tensor.shape].reverse() : tensor.shape;
     const zeros = new Uint8Array(own.length);
+    const window = node.op === 'Conv' ? elementCount(tensor.shape.slice(2)) : 1;
     const codes = computedTensor('int8', shape, () => {
-      const codes = quantizeChannels(typedArray(tensor, 'float32'), view, { scales: own, zeroPoints: zeros }, range);
+      const data = typedArray(tensor, 'float32');
+      const codes = quantizeChannels(data, view, { scales: own, zeroPoints: zeros }, range);
+      balanceWindows(data, codes, own, window, range);
       return transposed ? transpose(codes, tensor.shape[0] ?? 1, tensor.shape[1] ?? 1) : codes;
     });
     const scales = own.map((scale) => scale * alpha);
