@@ -7,7 +7,7 @@ import { quantile } from '../kernels/bootstrap.ts';
 import type { Latency } from '../report/report.ts';
 import { adaptFeeds } from './compare.ts';
 import type { Session } from './session.ts';
-import { median, ratioInterval, relativeMad, sorted } from './stats.ts';
+import { median, pairedRatio, relativeMad, sorted } from './stats.ts';
 
 /**
  * Sessions that are timed side by side are opened with these: threads of one session must not go on spinning while
@@ -78,9 +78,11 @@ class Runner {
     let window = 1;
     for (;;) {
       signal?.throwIfAborted();
-      const pace = median(await this.#time(window));
+      const times = await this.#time(window);
+      const pace = median(times);
       this.warmup += window;
-      this.#blockLength = Math.max(1, Math.min(100, Math.round(blockMs / pace)));
+      // By the fastest: what else the machine does at this moment must not give one subject shorter blocks than another.
+      this.#blockLength = Math.max(1, Math.min(100, Math.round(blockMs / Math.min(...times))));
       const settled = this.warmup >= 4 && pace > before * 0.97;
       if (settled || performance.now() - started > budgetMs) return;
       before = pace;
@@ -140,9 +142,7 @@ export async function bench(
 function summarize(runner: Runner, base: Runner, seed: number): BenchResult {
   const samples = sorted(runner.rounds.flat());
   // Paired by round and reduced to each round's median, so that every moment of the benchmark weighs the same.
-  const own = runner.rounds.map(median);
-  const other = base.rounds.map(median);
-  const same = runner === base;
+  const { ratio, interval } = pairedRatio(runner.rounds.map(median), base.rounds.map(median), { seed });
   return {
     name: runner.subject.name,
     latency: {
@@ -150,8 +150,8 @@ function summarize(runner: Runner, base: Runner, seed: number): BenchResult {
       p90: quantile(samples, 0.9),
       p99: quantile(samples, 0.99),
       samples: samples.length,
-      ratioToBase: same ? 1 : median(own) / median(other),
-      ratioCi: same ? [1, 1] : ratioInterval(own, other, { seed }),
+      ratioToBase: ratio,
+      ratioCi: interval,
     },
     rounds: runner.rounds,
     warmup: runner.warmup,

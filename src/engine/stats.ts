@@ -16,29 +16,26 @@ export function relativeMad(values: readonly number[]): number {
 }
 
 /**
- * Bootstrap interval of median(a) / median(b) (Efron's percentile method, seeded). `a[i]` and `b[i]` were taken next to
- * each other in time and are drawn together, so that a slow minute hits both alike.
+ * Median of a[i] / b[i] with its bootstrap interval (Efron's percentile method, seeded). `a[i]` and `b[i]` were taken next to
+ * each other in time, so that a slow moment hits both and leaves their ratio. The ratio of the two medians is no substitute:
+ * on a busy machine times have two modes, and which of them a median lands in is chance.
  */
-export function ratioInterval(
+export function pairedRatio(
   a: readonly number[],
   b: readonly number[],
   options: { readonly seed: number; readonly resamples?: number; readonly confidence?: number },
-): [number, number] {
+): { readonly ratio: number; readonly interval: readonly [number, number] } {
   const random = randomNumbers(options.seed);
   const resamples = options.resamples ?? 2000;
   const pairs = Math.min(a.length, b.length);
-  const drawnA = new Float64Array(pairs);
-  const drawnB = new Float64Array(pairs);
-  const ratios = new Float64Array(resamples);
+  const ratios = Float64Array.from({ length: pairs }, (_, pair) => (a[pair] as number) / (b[pair] as number));
+  const drawn = new Float64Array(pairs);
+  const medians = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
-    for (let draw = 0; draw < pairs; draw++) {
-      const pair = Math.floor(random() * pairs);
-      drawnA[draw] = a[pair] as number;
-      drawnB[draw] = b[pair] as number;
-    }
-    ratios[resample] = quantile(drawnA.sort(), 0.5) / quantile(drawnB.sort(), 0.5);
+    for (let draw = 0; draw < pairs; draw++) drawn[draw] = ratios[Math.floor(random() * pairs)] as number;
+    medians[resample] = quantile(drawn.sort(), 0.5);
   }
-  ratios.sort();
+  medians.sort();
   const tail = (1 - (options.confidence ?? 0.95)) / 2;
-  return [quantile(ratios, tail), quantile(ratios, 1 - tail)];
+  return { ratio: median(ratios), interval: [quantile(medians, tail), quantile(medians, 1 - tail)] };
 }

@@ -139,7 +139,7 @@ export interface Latency {
   readonly p90: number;
   readonly p99: number;
   readonly samples: number;
-  /** Median of this variant / median of base, interleaved in one process. */
+  /** Median of (this variant / base) over the rounds in which both were timed next to each other, in one process. */
   readonly ratioToBase: number;
   /** Bootstrap 95 % interval of that ratio. */
   readonly ratioCi: readonly [number, number];

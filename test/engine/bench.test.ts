@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { bench } from '../../src/engine/bench.ts';
 import type { Session } from '../../src/engine/session.ts';
-import { median, ratioInterval, relativeMad } from '../../src/engine/stats.ts';
+import { median, pairedRatio, relativeMad } from '../../src/engine/stats.ts';
 import { quantile } from '../../src/kernels/bootstrap.ts';
 
 /** A session whose inference takes `ms` of busy work. */
@@ -92,11 +92,21 @@ describe('statistics', () => {
     const noise = (index: number, k: number): number => 1 + 0.1 * Math.sin(index * k * 12.9898);
     const a = Array.from({ length: 400 }, (_, index) => 2 * noise(index, 1));
     const b = Array.from({ length: 400 }, (_, index) => noise(index, 3));
-    const [low, high] = ratioInterval(a, b, { seed: 1 });
+    const { ratio, interval } = pairedRatio(a, b, { seed: 1 });
+    const [low, high] = interval;
+    expect(ratio).toBeCloseTo(2, 1);
     expect(low).toBeLessThan(2);
     expect(high).toBeGreaterThan(2);
-    const [fewLow, fewHigh] = ratioInterval(a.slice(0, 20), b.slice(0, 20), { seed: 1 });
+    const [fewLow, fewHigh] = pairedRatio(a.slice(0, 20), b.slice(0, 20), { seed: 1 }).interval;
     expect(high - low).toBeLessThan(fewHigh - fewLow);
-    expect(ratioInterval(a, b, { seed: 1 })).toEqual([low, high]);
+    expect(pairedRatio(a, b, { seed: 1 }).interval).toEqual([low, high]);
+  });
+
+  test('two modes of a busy machine leave the ratio of pairs alone', () => {
+    // Slow for the first of one and for the first of the other by turns: the medians fall into different modes.
+    const b = Array.from({ length: 101 }, (_, index) => (index < 51 ? 8 : 2));
+    const a = Array.from({ length: 101 }, (_, index) => (index < 50 ? 8 : 2));
+    expect(median(a) / median(b)).toBe(0.25);
+    expect(pairedRatio(a, b, { seed: 1 })).toEqual({ ratio: 1, interval: [1, 1] });
   });
 });
