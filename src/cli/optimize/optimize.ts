@@ -30,7 +30,7 @@ import { chooseProviders, timeAll } from './latency.ts';
 import { measureAll } from './measure.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
-import { defaultVariants, planVariants } from './variants.ts';
+import { defaultVariants, needsData, planVariants } from './variants.ts';
 
 /**
  * The main job: build variants, measure all, choose one for each target, bundle, report. Everything is made in a folder
@@ -57,7 +57,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const staging = `${out}.part-${process.pid}`;
   try {
     await mkdir(join(staging, 'variants'), { recursive: true });
-    const built = await buildVariants(base, plans, {
+    const chosen = dataset || settings.variants ? plans : plans.filter((plan) => !needsData(plan));
+    const built = await buildVariants(base, chosen, {
       folder: join(staging, 'variants'),
       context: {
         compute: createCompute(),

@@ -10,7 +10,10 @@ export interface VariantPlan {
 }
 
 /** Built when nobody asks for others. `base` is the model as it came. */
-export const defaultVariants = ['base', 'fp32', 'fp16', 'int8', 'int4'] as const;
+export const defaultVariants = ['base', 'fp32', 'fp16', 'int8', 'int8-static', 'int4'] as const;
+
+/** Default variants that nothing can be said about without samples; asked for by name, they say so themselves. */
+export const needsData = (plan: VariantPlan): boolean => plan.name === 'int8-static';
 
 /**
  * The variants to build, `base` always first: every comparison needs it.
