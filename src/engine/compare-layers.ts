@@ -13,7 +13,10 @@ export interface LayerOptions {
 export interface LayerComparison {
   /** Float values of the same name in both models, in the order in which the base model computes them. */
   readonly layers: readonly Difference[];
-  /** The first of them below the limit, with the base model's node that makes it. */
+  /**
+   * The first of them below the limit, with the base model's node that makes it. Inner values of different shapes are not
+   * the same layer: exporters number their names, so another export gives the same ones to other values.
+   */
   readonly firstBad: { readonly name: string; readonly node: string; readonly sqnrDb: number } | undefined;
 }
 
@@ -37,7 +40,8 @@ export async function compareLayers(
   for (const group of groups) await compareGroup(base, candidate, group, totals, batches, options.signal);
   const layers = shared.flatMap((value) => totals.get(value.name)?.result() ?? []);
   const limit = options.badBelowDb ?? 20;
-  const bad = layers.find((layer) => layer.sqnrDb < limit);
+  const outputs = new Set(base.graph.outputs.map((output) => output.name));
+  const bad = layers.find(({ name, shapes, sqnrDb }) => sqnrDb < limit && (!shapes || outputs.has(name)));
   const node = shared.find((value) => value.name === bad?.name)?.producer;
   return { layers, firstBad: bad && { name: bad.name, node: String(node ?? ''), sqnrDb: bad.sqnrDb } };
 }

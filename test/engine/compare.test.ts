@@ -8,6 +8,7 @@ import { openSession } from '../../src/engine/session.ts';
 import type { DType } from '../../src/ir/dtype.ts';
 import { Graph, Model } from '../../src/ir/graph.ts';
 import { type ArrayDType, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
+import { parseModel } from '../../src/ir/text/parse.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import type { Tolerance } from '../../src/kernels/error.ts';
 import { loadModel } from '../../src/onnx/load.ts';
@@ -168,6 +169,17 @@ describe('compare by layers', () => {
     const later = await compareLayers(affine([1, 2], [0, 0]), affine([1, 2], [0, 9]), () => [rows([1, 2])]);
     expect(later.layers[0]?.sqnrDb).toBe(Number.POSITIVE_INFINITY);
     expect(later.firstBad).toMatchObject({ name: 'y', node: 'Add "shift"' });
+  });
+
+  test('values that share a name by chance are no layer', async () => {
+    const other = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+      main (float[N,2] x) => (float[N,2] y)
+      < float[2] scale = {1, 2}, int64[1] axis = {0} >
+      { hidden = Unsqueeze (x, axis)
+        y = Mul (x, scale) }`);
+    const { layers, firstBad } = await compareLayers(affine([1, 2], [0, 0]), other, () => [rows([1, 2])]);
+    expect(layers.find((layer) => layer.name === 'hidden')?.shapes).toEqual({ base: [1, 2], candidate: [1, 1, 2] });
+    expect(firstBad).toBeUndefined();
   });
 
   test('the limit is the caller’s, and the models stay as they are', async () => {
