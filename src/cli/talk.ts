@@ -82,8 +82,7 @@ function jsonSafe(_key: string, value: unknown): unknown {
 
 /** Columns padded to equal width; `right` names columns that align right. Cells may carry colour codes. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
-  // biome-ignore format: one expression
-  const plain = (text: string): number => [...text.replace(/\u001b\[[0-9;]*m/g, '')].length;
+  const plain = (text: string): number => Array.from(text.replace(/\u001b\[[0-9;]*m/g, '')).length;
   const widths: number[] = [];
   for (const row of rows) {
     for (const [index, cell] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, plain(cell));

@@ -8,6 +8,9 @@ import { distBin } from './support.ts';
 
 const model = fileURLToPath(new URL('../../models/digits', import.meta.url));
 
+/** Two variants and few samples: this is about stopping. */
+const optimize = ['optimize', model, '-o', 'out', '-v', 'int8', '--samples', '20'];
+
 let home: string;
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'mlpack-test-'));
@@ -44,7 +47,7 @@ async function interruptAt(
 it.each([/^read/m, /^build int8/m, /^measure base/m, /^measure int8/m, /^measure latency/m])(
   'optimize, interrupted at %s: exit code 130, nothing left, neither beside the output nor among temporary files',
   async (stage) => {
-    const { code, stdout, stderr } = await interruptAt(['optimize', model, '-o', 'out', '--seconds', '5'], stage);
+    const { code, stdout, stderr } = await interruptAt([...optimize, '--seconds', '5'], stage);
     expect(stderr).toMatch(/^mlpack: interrupted; nothing was left behind\.$/m);
     expect(stderr).not.toMatch(/^\s+at /m);
     expect(stdout).toBe('');
@@ -54,7 +57,7 @@ it.each([/^read/m, /^build int8/m, /^measure base/m, /^measure int8/m, /^measure
 );
 
 it('--json says it in one document', async () => {
-  const { code, stdout } = await interruptAt(['optimize', model, '-o', 'out', '--json'], /^measure int8/m);
+  const { code, stdout } = await interruptAt([...optimize, '--json'], /^measure int8/m);
   expect(code).toBe(130);
   expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'interrupted' } });
   expect(await readdir(home)).toEqual([]);

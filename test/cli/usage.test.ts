@@ -15,10 +15,12 @@ describe('usage', () => {
       'compare',
       'eval',
       'bench',
+      'gate',
       'report',
       'bundle',
       'check',
       'doctor',
+      'init',
     ];
     for (const name of [...own, ...passes.map((pass) => pass.id)])
       expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
