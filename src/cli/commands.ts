@@ -6,6 +6,8 @@ import * as compare from './commands/compare.ts';
 import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as explain from './commands/explain.ts';
+import * as gate from './commands/gate.ts';
+import * as init from './commands/init.ts';
 import * as inspect from './commands/inspect.ts';
 import * as optimize from './commands/optimize.ts';
 import * as report from './commands/report.ts';
@@ -20,8 +22,10 @@ export const commands: readonly CommandModule[] = [
   compare,
   evaluate,
   bench,
+  gate,
   report,
   bundle,
   check,
   doctor,
+  init,
 ];

@@ -5,6 +5,7 @@ import { formatMs } from '../messages.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { resolveModel } from './model-source.ts';
+import { metricInterval } from './optimize/paired.ts';
 
 interface EvalFlags {
   readonly data?: string;
@@ -33,12 +34,19 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
       onProgress: (done, total) => talk.progress('evaluate', `${done} of ${total}`),
     });
     const { scores: _, ...summary } = result;
+    const interval = metricInterval(result, 0);
     if (session.json) {
-      talk.json({ model: source.file, data: dataset.dir, provider: flags.provider, ...summary });
+      talk.json({
+        model: source.file,
+        data: dataset.dir,
+        provider: flags.provider,
+        ...summary,
+        interval: interval ?? null,
+      });
       return;
     }
     talk.out(
-      `${result.metric} ${talk.style.bold(result.value.toFixed(4))}  (${result.samples} samples of ${dataset.name}, ${flags.provider})`,
+      `${result.metric} ${talk.style.bold(result.value.toFixed(4))}${interval ? ` (95 % interval ${interval.map((end) => end.toFixed(4)).join('–')})` : ''}  (${result.samples} samples of ${dataset.name}, ${flags.provider})`,
     );
     talk.out(
       talk.style.dim(

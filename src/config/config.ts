@@ -1,4 +1,5 @@
 import type { Step } from '../pass/pass.ts';
+import type { GateRules } from '../report/gate-rules.ts';
 
 /** A step in a recipe: `"quantize-weights:bits=4"`, `{ "pass": "quantize-weights", "bits": 4 }`, or a step made by a pass function. */
 export type StepInput = string | ({ readonly pass: string } & Readonly<Record<string, unknown>>) | Step;
@@ -20,6 +21,8 @@ export interface Config {
   readonly seconds?: number;
   /** `batch=1`, `sequence=128`: symbolic dimensions in measurements. */
   readonly inputShape?: readonly string[];
+  /** What `mlpack gate` asks of a report (docs/ci.md). */
+  readonly gate?: GateRules;
 }
 
 /** Gives an editor the types; returns its argument. */

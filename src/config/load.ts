@@ -14,7 +14,8 @@ export interface LoadedConfig {
   readonly folder: string;
 }
 
-const names = [
+/** In the order in which they are looked for. */
+export const configNames = [
   'mlpack.config.json',
   'mlpack.config.yaml',
   'mlpack.config.yml',
@@ -29,7 +30,9 @@ const names = [
  */
 export async function loadConfig(named: string | undefined, cwd: string): Promise<LoadedConfig> {
   const file =
-    named === undefined ? names.map((name) => join(cwd, name)).find((path) => existsSync(path)) : resolve(cwd, named);
+    named === undefined
+      ? configNames.map((name) => join(cwd, name)).find((path) => existsSync(path))
+      : resolve(cwd, named);
   if (file === undefined) return { config: {}, file: undefined, folder: cwd };
   if (!existsSync(file)) throw new UserError('config.missing', `there is no config file "${named}"; check --config.`);
   return { config: validateConfig(await readConfig(file), file), file, folder: dirname(file) };

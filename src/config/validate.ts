@@ -1,5 +1,6 @@
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
+import { checkGateRules } from '../report/gate-rules.ts';
 import type { Config } from './config.ts';
 
 type Check = (value: unknown) => boolean;
@@ -39,7 +40,10 @@ const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: stri
   seed: [isCount, 'a whole number from 0'],
   seconds: [isPositive, 'a number of seconds above 0'],
   inputShape: [isTexts, 'a list such as ["batch=1"]'],
+  gate: [isObject, 'rules by name, such as { size: { max: "30%" } }'],
 };
+
+export const configKeys: readonly string[] = Object.keys(keys);
 
 /** @throws UserError naming the file, the key, and what is expected there. */
 export function validateConfig(value: unknown, file: string): Config {
@@ -47,10 +51,7 @@ export function validateConfig(value: unknown, file: string): Config {
     throw new UserError('config.shape', `"${file}" must give one object (export default defineConfig({ … })).`);
   for (const [key, entry] of Object.entries(value)) {
     if (!Object.hasOwn(keys, key)) {
-      throw new UserError(
-        'config.unknown',
-        `"${file}": there is no setting "${key}"${nearest(key, Object.keys(keys))}.`,
-      );
+      throw new UserError('config.unknown', `"${file}": there is no setting "${key}"${nearest(key, configKeys)}.`);
     }
     if (key === 'variants') checkVariantNames(entry, file);
     const [check, expected] = keys[key as keyof Config];
@@ -58,7 +59,8 @@ export function validateConfig(value: unknown, file: string): Config {
       throw new UserError('config.value', `"${file}": ${key} takes ${expected}, not ${preview(entry)}.`);
     }
   }
-  return value as Config;
+  if (value.gate !== undefined) checkGateRules(value.gate, `"${file}"`);
+  return value;
 }
 
 /** Names become folders of the output, and `base` is the model as it came. */

@@ -12,8 +12,8 @@ const top1 = (value: number | null): Accuracy => ({
   samples: 500,
   ...(value !== null &&
     value !== 0.974 && {
-      dropCi: [-0.003, 0.019],
-      discordant: { lost: 4, gained: 1, p: 0.1875 },
+      dropCi: [0.974 - value - 0.009, 0.974 - value + 0.012],
+      discordant: { lost: Math.round((0.974 - value) * 500) + 1, gained: 1, p: 0.1875 },
       neededSamples: 785,
     }),
 });

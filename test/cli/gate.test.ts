@@ -1,0 +1,160 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { sampleReport } from '../reports/sample.ts';
+import { runCli } from './support.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'mlpack-gate-'));
+afterAll(() => rmSync(root, { recursive: true }));
+let cwd = '';
+beforeEach(() => {
+  cwd = mkdtempSync(join(root, 'run-'));
+});
+
+const write = (name: string, content: object): void => {
+  writeFileSync(join(cwd, name), JSON.stringify(content));
+};
+const gate = (...argv: string[]): ReturnType<typeof runCli> => runCli(['gate', 'report.json', ...argv], { cwd });
+
+describe('mlpack gate', () => {
+  it('passes an unchanged model with exit code 0, and says why in sentences', async () => {
+    write('report.json', sampleReport);
+    write('main.json', sampleReport);
+    const { code, stdout, stderr } = await gate('--baseline', 'main.json');
+    expect(code).toBe(0);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^ok +verdict +\S/m);
+    expect(stdout).toMatch(/^ok +accuracy +int8: top1 97\.2 %/m);
+    expect(stdout).toMatch(/The gate passes\.\n$/);
+  });
+
+  it('fails a bad variant with exit code 1 and one sentence for each broken rule', async () => {
+    write('report.json', {
+      ...sampleReport,
+      recommendations: sampleReport.recommendations.map((one) => ({ ...one, variant: 'int4' })),
+    });
+    write('mlpack.config.json', { gate: { size: { max: '10%' }, agreement: { min: 0.9 } } });
+    const { code, stdout } = await gate();
+    expect(code).toBe(1);
+    expect(stdout.match(/^failed /gm)).toHaveLength(2);
+    expect(stdout).toMatch(/^failed +accuracy +int4: top1 93\.1 % .*, where a drop of 1 point is allowed\.$/m);
+    expect(stdout).toMatch(
+      /^failed +size +int4: the file has 121 kB, 17\.84 % of base, where at most 10 % is allowed\.$/m,
+    );
+    expect(stdout).toMatch(/^ok +agreement +int4/m);
+    expect(stdout).toMatch(/The gate fails: 2 rules broken\.\n$/);
+  });
+
+  it('prints one document for --json and --format json, the others as they are', async () => {
+    write('report.json', sampleReport);
+    const asJson = await gate('--json', '--variant', 'int4');
+    expect(asJson.code).toBe(1);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({
+      ok: false,
+      findings: [{ rule: 'verdict' }, { rule: 'accuracy' }],
+    });
+    expect((await gate('--format', 'json', '--variant', 'int4')).stdout).toBe(asJson.stdout);
+    expect((await gate('--format', 'junit')).stdout).toMatch(/^<\?xml/);
+    expect((await gate('--format', 'github', '--variant', 'int4')).stdout).toMatch(
+      /^::error title=mlpack gate%3A verdict::/,
+    );
+    expect((await gate('--format', 'md')).stdout).toMatch(/^## mlpack gate: passed/);
+  });
+
+  it('counts undecided rules as failed with --strict only', async () => {
+    write('report.json', sampleReport);
+    write('mlpack.config.json', { gate: { 'latency.p50.cuda': { max: 5 } } });
+    expect(await gate()).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/passes, 1 rule undecided/) as string,
+    });
+    expect(await gate('--strict')).toMatchObject({ code: 1 });
+  });
+
+  it('refuses a baseline of another model or schema with the difference, exit code 2', async () => {
+    write('report.json', sampleReport);
+    const { input } = sampleReport;
+    write('other.json', { ...sampleReport, input: { ...input, sha256: 'e'.repeat(64) } });
+    const other = await gate('--baseline', 'other.json');
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(/"other\.json" is about another model: .*eeeeeeeeeeee….*a3f9a3f9a3f9…/);
+    writeFileSync(join(cwd, 'old.json'), JSON.stringify({ ...sampleReport, schema: 'mlpack.report/0' }));
+    const old = await gate('--baseline', 'old.json');
+    expect(old.code).toBe(2);
+    expect(old.stderr).toMatch(/the baseline "old\.json" has the schema "mlpack\.report\/0"/);
+    expect((await gate('--baseline', 'none.json')).code).toBe(2);
+  });
+
+  it('stores the baseline when the report passes, over another model too, and keeps it when not', async () => {
+    write('report.json', sampleReport);
+    write('mlpack.config.json', { gate: { size: { max: '100%', of: 'baseline' } } });
+    const first = await gate('--baseline', 'kept/main.json', '--update-baseline', '--strict');
+    expect(first.code).toBe(0);
+    const stored = join(cwd, 'kept/main.json');
+    expect(readFileSync(stored, 'utf8')).toBe(readFileSync(join(cwd, 'report.json'), 'utf8'));
+    expect(await gate('--baseline', 'kept/main.json', '--strict')).toMatchObject({ code: 0 });
+
+    write('report.json', { ...sampleReport, input: { ...sampleReport.input, sha256: 'd'.repeat(64) } });
+    expect((await gate('--baseline', 'kept/main.json')).code).toBe(2);
+    expect((await gate('--baseline', 'kept/main.json', '--update-baseline')).code).toBe(0);
+    expect(readFileSync(stored, 'utf8')).toContain('d'.repeat(64));
+
+    write('report.json', { ...sampleReport, verdict: { ok: false, reasons: ['no'] } });
+    const failed = await gate('--baseline', 'kept/main.json', '--update-baseline');
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toMatch(/stays as it is/);
+    expect(readFileSync(stored, 'utf8')).toContain('d'.repeat(64));
+    expect(await gate('--update-baseline')).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/Give --baseline/) as string,
+    });
+  });
+
+  it('names what is wrong with a rule, exit code 2', async () => {
+    write('report.json', sampleReport);
+    write('mlpack.config.json', { gate: { acuracy: { maxDrop: 0.01 } } });
+    const { code, stderr } = await gate();
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/mlpack\.config\.json": gate has no rule "acuracy" \(did you mean "accuracy"\?\)/);
+  });
+});
+
+describe('mlpack init', () => {
+  it('writes a config that loads, and does not write over one', async () => {
+    const { code, stdout } = await runCli(['init'], { cwd });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^wrote mlpack\.config\.mjs/);
+    write('report.json', sampleReport);
+    expect((await gate()).code).toBe(0);
+    writeFileSync(join(cwd, 'mlpack.config.mjs'), 'export default {}');
+    const again = await runCli(['init'], { cwd });
+    expect(again.code).toBe(2);
+    expect(again.stderr).toMatch(/"mlpack\.config\.mjs" exists.*--force/);
+    expect(readFileSync(join(cwd, 'mlpack.config.mjs'), 'utf8')).toBe('export default {}');
+    expect((await runCli(['init', '--force'], { cwd })).code).toBe(0);
+    expect(readFileSync(join(cwd, 'mlpack.config.mjs'), 'utf8')).toMatch(/gate/);
+  });
+
+  it('does not stand beside another config', async () => {
+    write('mlpack.config.json', {});
+    const { code, stderr } = await runCli(['init', '--force'], { cwd });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/"mlpack\.config\.json"/);
+    expect(existsSync(join(cwd, 'mlpack.config.mjs'))).toBe(false);
+  });
+
+  it('every example in it is valid, and every setting has one', async () => {
+    const { template } = await import('../../src/cli/init.ts');
+    const { validateConfig } = await import('../../src/config/validate.ts');
+    const model = `it's "a" \\ model.onnx`;
+    const [, body = ''] = template(model).split('export default');
+    // Prose has a capital or stands above; code is what is left when prose goes.
+    const code = body.replace(/^ {2}\/\/ [A-Z].*$/gm, '').replace(/^( *)\/\/ /gm, '$1');
+    writeFileSync(join(cwd, 'all.mjs'), `export default ${code}`);
+    const { default: config } = (await import(join(cwd, 'all.mjs'))) as { default: Record<string, unknown> };
+    expect(validateConfig(config, 'all.mjs').model).toBe(model);
+    const { configKeys } = await import('../../src/config/validate.ts');
+    expect(Object.keys(config).sort()).toEqual([...configKeys].sort());
+  });
+});
