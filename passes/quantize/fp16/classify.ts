@@ -4,6 +4,7 @@ import { blockedOperators, movers, operatorKey } from './blocked.ts';
 import { constantProblem } from './constants.ts';
 import { controlSlots } from './control-flow.ts';
 import type { ElementTypes } from './element-types.ts';
+import { kernelProblem } from './kernels.ts';
 import { quantizedUnit } from './quantized-unit.ts';
 import { longReduction } from './reductions.ts';
 import { canBeHalf, inputClass, laterHalf, outputClass, type Signature, signatureOf } from './signatures.ts';
@@ -51,6 +52,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
   }
   const blocked = blockedOperators.get(operatorKey(node));
   if (blocked) return float('block-list', blocked);
+  const noKernel = kernelProblem(node);
+  if (noKernel) return float('block-list', noKernel);
   const signature = signatureOf(node.op, node.domain, model.opset);
   if (!signature)
     return float(

@@ -65,10 +65,24 @@ export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Tr
     if (value.type?.kind === 'tensor') value.type = { ...value.type, dtype: 'float16' };
     value.origin = undefined;
   }
+  dropIdleCasts(plan, retyped);
   for (const node of casts.made) trace.applied('cast', node, `to ${node.output().dtype}`);
 
   function note(value: Value): void {
     if (types.isFloat32(value) && !constantOf(value) && plan.precisionOf(value) === 'half') retyped.add(value);
+  }
+}
+
+/** Casts from float32 to float32 would be casts from half to half, which ONNX Runtime's cast removal makes invalid graphs of. */
+function dropIdleCasts(plan: Plan, retyped: ReadonlySet<Value>): void {
+  for (const graph of plan.graphs) {
+    for (const node of [...graph.nodes]) {
+      const [from, to] = [node.input(0), node.outputs[0]];
+      if (!node.is('Cast') || !from || !to || !retyped.has(to) || to.isGraphOutput) continue;
+      if (!retyped.has(from) && from.dtype !== 'float16') continue;
+      graph.replaceUses(to, from);
+      graph.remove(node);
+    }
   }
 }
 
