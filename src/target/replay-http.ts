@@ -1,26 +1,11 @@
 import { toHalf } from '../kernels/f16.ts';
 import { elementsOf } from './compare.ts';
+import { protocolDatatypes as datatypes } from './datatypes.ts';
 import { packStrings } from './golden.ts';
 import type { Finding } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
 
-/** ONNX element type ↔ datatype of the Open Inference Protocol v2. */
-const datatypes: Readonly<Record<string, string>> = {
-  bool: 'BOOL',
-  string: 'BYTES',
-  float16: 'FP16',
-  float32: 'FP32',
-  float64: 'FP64',
-  int8: 'INT8',
-  int16: 'INT16',
-  int32: 'INT32',
-  int64: 'INT64',
-  uint8: 'UINT8',
-  uint16: 'UINT16',
-  uint32: 'UINT32',
-  uint64: 'UINT64',
-};
 const dtypes = new Map(Object.entries(datatypes).map(([dtype, datatype]) => [datatype, dtype]));
 
 /** Requests as text grow with their numbers; larger ones are replayed as binary only. */

@@ -46,7 +46,7 @@ export function imageInput({ inputs, preprocessing }: Artifact): ImageInput | un
   if (!input || inputs.length !== 1 || !isObject(preprocessing)) return undefined;
   const spec = preprocessing[input.name];
   if (!isObject(spec)) return undefined;
-  return typeof spec.folder === 'string' ? fromPictures(input, spec) : fromArray(input, spec);
+  return typeof spec.images === 'string' ? fromPictures(input, spec) : fromArray(input, spec);
 }
 
 type Io = Artifact['inputs'][number];

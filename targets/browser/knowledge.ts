@@ -42,7 +42,7 @@ function has16BitWeights({ weightBytes, inputs, outputs }: Artifact): boolean {
 
 /**
  * Which provider goes first, by what the operators of the model run on in onnxruntime-web 1.30 (measured: placement with CPU
- * fallback switched off, and speed against float32; the figures are in docs/architecture.md).
+ * fallback switched off, and speed against float32; the figures stand in the notes below).
  */
 export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assessment {
   const notes: string[] = [];

@@ -1,22 +1,7 @@
 import type { IoInfo } from '../../src/report/report.ts';
+import { protocolDatatypes as datatypes } from '../../src/target/datatypes.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact } from '../../src/target/target.ts';
-
-const datatypes: Readonly<Record<string, string>> = {
-  bool: 'BOOL',
-  string: 'BYTES',
-  float16: 'FP16',
-  float32: 'FP32',
-  float64: 'FP64',
-  int8: 'INT8',
-  int16: 'INT16',
-  int32: 'INT32',
-  int64: 'INT64',
-  uint8: 'UINT8',
-  uint16: 'UINT16',
-  uint32: 'UINT32',
-  uint64: 'UINT64',
-};
 
 function row({ name, dtype, shape }: IoInfo): string {
   const dims = shape === null ? 'any' : `[${shape.map((dim) => dim ?? '?').join(', ')}]`;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { datasetSchema, parseDatasetSpec } from '../../src/data/dataset-format.ts';
 import { resolveTargetOptions } from '../../src/target/plan.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact } from '../../src/target/target.ts';
@@ -118,9 +119,14 @@ describe('pictures as input', () => {
   const grey = [{ name: 'x', dtype: 'float32', shape: ['batch', 1, 28, 28] }];
   const of = (spec: unknown, change: Partial<Artifact> = {}) =>
     imageInput(artifact({ preprocessing: { x: spec }, ...change }));
+  /** The form is that of dataset.json: its reader must understand it too. */
+  const described = (spec: object): unknown => {
+    const text = JSON.stringify({ schema: datasetSchema, inputs: { x: spec } });
+    return (parseDatasetSpec(text, 'data').preprocessing as { x: unknown }).x;
+  };
 
   it('reads stored pixels', () => {
-    expect(of({ file: 'x.npy', scale: 1 / 255, bias: 0 }, { inputs: grey })).toEqual({
+    expect(of(described({ file: 'x.npy', scale: 1 / 255, bias: 0 }), { inputs: grey })).toEqual({
       input: 'x',
       dtype: 'float32',
       height: 28,
@@ -130,7 +136,7 @@ describe('pictures as input', () => {
       factor: [1 / 255],
       offset: [0],
     });
-    expect(of({ file: 'x.npy', scale: [1, 2, 3], bias: -1 })).toMatchObject({
+    expect(of(described({ file: 'x.npy', scale: [1, 2, 3], bias: -1 }))).toMatchObject({
       channels: 'RGB',
       factor: [1, 2, 3],
       offset: [-1, -1, -1],
@@ -138,8 +144,8 @@ describe('pictures as input', () => {
   });
 
   it('reads decoded pictures: (pixel − mean) · scale / std', () => {
-    const spec = { folder: 'images', size: [224, 224], mean: [10, 20, 30], std: 2, scale: 4, channels: 'BGR' };
-    expect(of(spec)).toMatchObject({
+    const spec = { images: 'images', size: [224, 224], mean: [10, 20, 30], std: 2, scale: 4, channels: 'BGR' };
+    expect(of(described(spec))).toMatchObject({
       channels: 'BGR',
       factor: [2, 2, 2],
       offset: [-20, -40, -60],
@@ -147,14 +153,14 @@ describe('pictures as input', () => {
       width: 224,
     });
     const nhwc = [{ name: 'x', dtype: 'uint8', shape: [1, 96, 64, 3] }];
-    expect(of({ folder: 'i', size: [96, 64], layout: 'NHWC' }, { inputs: nhwc })).toMatchObject({
+    expect(of(described({ images: 'i', size: [96, 64], layout: 'NHWC' }), { inputs: nhwc })).toMatchObject({
       layout: 'NHWC',
       height: 96,
       width: 64,
       dtype: 'uint8',
     });
     const open = [{ name: 'x', dtype: 'float32', shape: ['n', 3, 'h', 'w'] }];
-    expect(of({ folder: 'i', size: [50, 40] }, { inputs: open })).toMatchObject({
+    expect(of(described({ images: 'i', size: [50, 40] }), { inputs: open })).toMatchObject({
       height: 50,
       width: 40,
       factor: [1, 1, 1],
