@@ -1,11 +1,25 @@
 #!/usr/bin/env node
+import { rmSync } from 'node:fs';
 import { main } from '../src/cli/main.ts';
 
 const interrupt = new AbortController();
-process.on('SIGINT', () => {
-  // The second Ctrl-C does not wait for a running inference to come back.
-  if (interrupt.signal.aborted) process.exit(130);
-  interrupt.abort();
+const scratch = new Set<string>();
+
+/** The first signal asks; the second does not wait for a running inference to come back. */
+function stop(code: number): void {
+  if (!interrupt.signal.aborted) {
+    interrupt.abort();
+    return;
+  }
+  for (const path of scratch) rmSync(path, { recursive: true, force: true });
+  process.exit(code);
+}
+process.on('SIGINT', () => stop(130));
+process.on('SIGTERM', () => stop(143));
+// `mlpack … | head` has seen enough: nobody is left to tell.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 });
 
 process.exitCode = await main({
@@ -15,4 +29,5 @@ process.exitCode = await main({
   env: process.env,
   cwd: process.cwd(),
   signal: interrupt.signal,
+  scratch,
 });

@@ -30,6 +30,7 @@ export async function fetchFromHub(id: string, session: Session): Promise<string
   const cache = join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mlpack', 'hub', ...id.split('/'));
   if (existsSync(join(cache, 'onnx', 'model.onnx'))) return cache;
   const part = `${cache}.part-${process.pid}`;
+  session.io.scratch.add(part);
   try {
     for (const file of files) {
       session.talk.progress(`fetch ${id}`, file.name);
@@ -51,6 +52,7 @@ export async function fetchFromHub(id: string, session: Session): Promise<string
     await rename(part, cache);
   } finally {
     await rm(part, { recursive: true, force: true });
+    session.io.scratch.delete(part);
   }
   return cache;
 }

@@ -7,6 +7,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly signal: AbortSignal;
+  /** Files and folders in the making, to be removed when the process ends without unwinding. */
+  readonly scratch: Set<string>;
 }
 
 export interface TextSink {

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -72,4 +72,20 @@ it('run, interrupted, leaves no file', async () => {
   const { code } = await interruptAt(['run', model, 'simplify', 'fuse', '-o', 'x.onnx', '--verify'], /^simplify/m);
   expect(code).toBe(130);
   expect(await readdir(home)).toEqual([]);
+});
+
+it('a second Ctrl-C ends at once, and leaves nothing either', async () => {
+  const { code } = await interruptAt([...optimize, '--seconds', '5'], /^measure base/m, 2);
+  expect(code).toBe(130);
+  expect(await readdir(home)).toEqual([]);
+});
+
+it('a reader that has seen enough ends the command quietly', () => {
+  // `true` is gone before the first line is written.
+  const command = `'${process.execPath}' '${distBin}' explain '${model}' simplify -q | true`;
+  const { stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+});
+  expect(stdout).toHaveLength(10);
+  expect(stderr).toBe('');
 });

@@ -31,6 +31,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     signal: options.signal ?? new AbortController().signal,
+    scratch: new Set(),
   });
   return { code, stdout, stderr };
 }

@@ -55,6 +55,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   await runtime.dispose();
   const dataset = await openData(source, settings.data, session, inputs);
   const staging = `${out}.part-${process.pid}`;
+  io.scratch.add(staging);
   try {
     await mkdir(join(staging, 'variants'), { recursive: true });
     const chosen = dataset || settings.variants ? plans : plans.filter((plan) => !needsData(plan));
@@ -120,6 +121,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   } finally {
     await dataset?.close();
     await rm(staging, { recursive: true, force: true });
+    io.scratch.delete(staging);
   }
 }
 
