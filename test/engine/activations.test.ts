@@ -37,6 +37,16 @@ test('ranges come from the calibration samples; NaN and infinities are counted a
     expect(ranges.get('x')).toEqual({ min: -1, max: 16, absMax: 16, nan: 0, inf: 1 });
     expect(ranges.get('root')).toEqual({ min: 1, max: 4, absMax: 4, nan: 1, inf: 1 });
     expect(ranges.get('double')).toEqual({ min: 2, max: 8, absMax: 8, nan: 1, inf: 1 });
+    const histograms = await activations.histograms(m, Object.values(values));
+    const summary = ['x', 'root', 'double'].map((name) => {
+      const { min, max, count, nan, inf } = histograms.get(name) ?? {};
+      return { min, max, count, nan, inf };
+    });
+    expect(summary).toEqual([
+      { min: -1, max: 16, count: 5, nan: 0, inf: 1 },
+      { min: 1, max: 4, count: 4, nan: 1, inf: 1 },
+      { min: 2, max: 8, count: 4, nan: 1, inf: 1 },
+    ]);
     expect(m.graph.outputs.map((output) => output.name)).toEqual(['y']);
     await dataset.close();
   } finally {
