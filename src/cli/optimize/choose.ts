@@ -184,8 +184,10 @@ function score(variant: Measured, base: Measured | undefined, provider: string |
 function describeLatency(variant: Measured, provider: string): string {
   const latency = variant.latency[provider];
   if (!latency) return 'not measured';
-  const [low, high] = latency.ratioCi;
-  return `×${latency.ratioToBase.toFixed(2)} of its latency (95 % interval ${low.toFixed(2)}–${high.toFixed(2)})`;
+  // Near the limit two digits would hide on which side of it the figure lies.
+  const digits = Math.abs(latency.ratioToBase - 1) < 0.1 ? 3 : 2;
+  const [ratio, low, high] = [latency.ratioToBase, ...latency.ratioCi].map((value) => value.toFixed(digits));
+  return `×${ratio} of its latency (95 % interval ${low}–${high})`;
 }
 
 function praise(
