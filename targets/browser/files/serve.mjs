@@ -29,10 +29,12 @@ const headers = Object.fromEntries(
     .map((line) => [line.slice(0, line.indexOf(':')).trim(), line.slice(line.indexOf(':') + 1).trim()]),
 );
 
-/** The file behind a request path, or undefined: it must exist and lie inside the folder, links followed. */
-async function find(path) {
+/** The file behind a request target, or undefined: it must exist and lie inside the folder, links followed. */
+async function find(target) {
   let place;
   try {
+    // Throws for what is no URL, `//` for one.
+    const { pathname: path } = new URL(target, 'http://localhost');
     place = join(root, decodeURIComponent(path.endsWith('/') ? `${path}index.html` : path));
     if (!(await realpath(place)).startsWith(root + sep)) return undefined;
     const info = await stat(place);
@@ -43,9 +45,8 @@ async function find(path) {
 }
 
 const server = createServer(async (request, response) => {
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   if (request.method !== 'GET' && request.method !== 'HEAD') return response.writeHead(405, headers).end();
-  const file = await find(pathname);
+  const file = await find(request.url ?? '/');
   if (!file) return response.writeHead(404, { ...headers, 'Content-Type': 'text/plain' }).end('not found\n');
   response.writeHead(200, {
     ...headers,
