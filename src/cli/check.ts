@@ -23,7 +23,7 @@ export async function checkCommand(dir: string, flags: CheckFlags, session: Sess
     return result.ok ? 0 : 1;
   }
   for (const { message, file } of result.findings)
-    talk.out(`${talk.style.red('✘')} ${file ? `${file}: ` : ''}${message}`);
+    talk.out(`${talk.style.red('✘')} ${file && !message.includes(file) ? `${file}: ` : ''}${message}`);
   for (const { provider, how, cases, maxAbs, ok } of result.replays) {
     const mark = ok ? talk.style.green('✔') : talk.style.red('✘');
     talk.out(`${mark} ${provider}, ${how}: ${cases} golden cases, largest difference ${maxAbs.toPrecision(3)}`);
