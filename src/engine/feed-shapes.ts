@@ -65,7 +65,8 @@ function unknownShape(input: Value): Dim[] {
   return dtypeKind(input.dtype ?? 'float32') === 'float' ? [undefined, undefined] : [undefined];
 }
 
-const isBatch = /^(n|b|bs|batch|batch[_ -]?size|num[_ -]?samples|none)$/i;
+/** Names of batch dimensions, which are 1 where nothing is said. */
+export const isBatch = /^(n|b|bs|batch|batch[_ -]?size|num[_ -]?samples|none)$/i;
 const isPast = /past|cache|mem[_ -]?len/i;
 const isTotal = /total|past.*\+|^(kv|key)[_ -]?(seq|len)/i;
 const isSequence = /seq|token|len|^[lst]$|time|words?|chars?|text/i;

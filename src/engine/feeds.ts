@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import { type DType, dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { elementCount, stringTensor, type Tensor } from '../ir/tensor.ts';
+import { bakedExtents } from './baked-extents.ts';
 import type { FeedBatch } from './compare.ts';
 import { comparedConstants, indexedExtents } from './feed-bounds.ts';
 import { firstGuess, fixShapes, requiredInputs, type ShapeOverrides, type SizeGuess } from './feed-shapes.ts';
@@ -52,6 +53,8 @@ export interface Attempt {
   readonly sizes: SizeGuess;
   /** Which of the constants that a scalar is compared with is fed. */
   readonly scalar: number;
+  /** Extents of symbols that the caller leaves open. */
+  readonly dims?: Readonly<Record<string, number>>;
 }
 
 /** Sizes that models commonly want, after the first guess; then other values for scalars. */
@@ -66,6 +69,7 @@ function* attempts(model: Model): Generator<Attempt> {
     }
     yield { sizes: { ...firstGuess, sequence: 1 }, scalar };
   }
+  for (const dims of bakedExtents(model)) yield { sizes: firstGuess, scalar: 0, dims };
 }
 
 /** One set of inputs, from the signature alone. */
@@ -74,7 +78,8 @@ export function randomFeeds(
   options: FeedOptions,
   attempt: Attempt = { sizes: firstGuess, scalar: 0 },
 ): Map<string, Tensor> {
-  const shapes = fixShapes(model, options, attempt.sizes);
+  const overrides = attempt.dims ? { ...options, dims: { ...attempt.dims, ...options.dims } } : options;
+  const shapes = fixShapes(model, overrides, attempt.sizes);
   const feeds = new Map<string, Tensor>();
   for (const [index, input] of requiredInputs(model).entries()) {
     const { dtype } = input;

@@ -7,6 +7,7 @@ import { openSession } from '../../src/engine/session.ts';
 import type { DType } from '../../src/ir/dtype.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
 import { int64Vector, tensorFrom, tensorOf, toNumbers } from '../../src/ir/tensor.ts';
+import { parseModel } from '../../src/ir/text/parse.ts';
 import { type Dim, tensorType } from '../../src/ir/types.ts';
 import { loadModel } from '../../src/onnx/load.ts';
 import { haveSharedModels, sharedModel, sharedModelFiles } from '../support/shared-models.ts';
@@ -26,6 +27,30 @@ function modelOf(
 function shapesOf(model: Model, overrides = {}): Record<string, number[]> {
   return Object.fromEntries(fixShapes(model, overrides, firstGuess));
 }
+
+test('a model traced with one extent of an axis that it declares dynamic gets that extent', async () => {
+  const model = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[b,s,4] x, float[b,t,2] z) => (float[n,7,2] y, float[m,5,2] w)
+<
+  int64[1] seven = {7},
+  int64[1] five = {5},
+  int64[1] two = {2},
+  int64[1] all = {-1}
+>
+{
+  shape = Concat <axis = 0> (all, seven, two)
+  y = Reshape (x, shape)
+  other = Concat <axis = 0> (all, five, two)
+  w = Reshape (z, other)
+}`);
+  const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
+  const [batch] = await syntheticFeeds(model, session, { seed: 1 });
+  expect([...(batch?.feeds.values() ?? [])].map((tensor) => tensor.shape)).toEqual([
+    [1, 7, 4],
+    [1, 5, 2],
+  ]);
+  await session.dispose();
+});
 
 describe('shapes of made-up inputs', () => {
   test('symbols get extents by their names, the same everywhere', () => {
