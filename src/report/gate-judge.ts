@@ -67,7 +67,8 @@ export function judgeAccuracy(rule: AccuracyRule, { variant }: Subject, limits: 
       return undecided(`${figures}; the report has no interval of the drop: optimize again with this mlpack`);
     const [, high] = dropCi;
     const ok = within(high, limit);
-    const said = ok ? `${figures}, ${allowed}` : `${figures}: a larger drop cannot be excluded, ${allowed}${more}`;
+    const unsure = within(drop, limit) && !ok;
+    const said = unsure ? `${figures}: a larger drop cannot be excluded, ${allowed}${more}` : `${figures}, ${allowed}`;
     return { status: ok ? 'ok' : 'failed', said, value: high, limit };
   }
   const ok = within(drop, limit);
@@ -97,8 +98,8 @@ interface Measure {
 }
 
 const measures: Readonly<Record<string, Measure>> = {
-  size: { what: 'the file has', of: (one) => one.bytes, format: formatBytes, byMachine: false },
-  compressed: { what: 'a download has', of: (one) => one.compressedBytes, format: formatBytes, byMachine: false },
+  size: { what: 'the file is', of: (one) => one.bytes, format: formatBytes, byMachine: false },
+  compressed: { what: 'a download is', of: (one) => one.compressedBytes, format: formatBytes, byMachine: false },
   session: { what: 'loading takes', of: (one) => one.sessionMs, format: formatMs, byMachine: true },
   rss: { what: 'memory peaks at', of: (one) => one.peakRssBytes, format: formatBytes, byMachine: true },
   'audit.leftoverQdq': {

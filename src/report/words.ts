@@ -158,7 +158,16 @@ export function judgementSentence(report: Report): string {
   const samples = `${data.samples.toLocaleString('en-US')} samples of ${data.name}`;
   if (data.metric === null)
     return `Judged on ${samples}, without labels: variants had to agree with the original model.`;
-  return `Judged by ${data.metric} on ${samples}; a drop of at most ${formatLimit(data.metric, limits.maxDrop)} was allowed.`;
+  return `Judged by ${data.metric} on ${samples}; a drop of at most ${formatLimit(data.metric, limits.maxDrop)} was allowed.${sampleAdvice(report)}`;
+}
+
+/** Where the samples are too few to tell a drop of the limit from chance in a variant that is recommended: how many would do. */
+function sampleAdvice({ variants, recommendations }: Report): string {
+  const chosen = variants.filter(({ name }) => recommendations.some(({ variant }) => variant === name));
+  const needed = Math.max(0, ...chosen.map(({ accuracy }) => accuracy?.neededSamples ?? 0));
+  return needed > 0
+    ? ` That is few: about ${needed.toLocaleString('en-US')} samples would tell such a drop from chance.`
+    : '';
 }
 
 export function formatLimit(metric: string | null, maxDrop: number): string {

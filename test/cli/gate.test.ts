@@ -40,7 +40,7 @@ describe('mlpack gate', () => {
     expect(stdout.match(/^failed /gm)).toHaveLength(2);
     expect(stdout).toMatch(/^failed +accuracy +int4: top1 93\.1 % .*, where a drop of 1 point is allowed\.$/m);
     expect(stdout).toMatch(
-      /^failed +size +int4: the file has 121 kB, 17\.84 % of base, where at most 10 % is allowed\.$/m,
+      /^failed +size +int4: the file is 121 kB, 17\.84 % of base, where at most 10 % is allowed\.$/m,
     );
     expect(stdout).toMatch(/^ok +agreement +int4/m);
     expect(stdout).toMatch(/The gate fails: 2 rules broken\.\n$/);

@@ -59,6 +59,7 @@ describe('gate', () => {
     expect(bound?.value).toBeCloseTo(0.014, 12);
     expect(bound?.sentence).toMatch(/a larger drop cannot be excluded.*about 785 samples would tell/);
     expect(judge({ accuracy: { maxDrop: 0.0141, on: 'bound' } })[0]?.status).toBe('ok');
+    expect(judge({ accuracy: { maxDrop: 0.001, on: 'bound' } })[0]?.sentence).not.toMatch(/excluded/);
     expect(judge({ accuracy: { maxDrop: 0.001 } })[0]?.sentence).toMatch(/it may be chance; about 785 samples/);
     expect(
       judge({ accuracy: { maxDrop: 0.001 } }, withAccuracy({ dropCi: [0.0015, 0.0025] }))[0]?.sentence,

@@ -34,7 +34,7 @@ describe('summarize', () => {
   it('says the verdict first, then how it was reached', () => {
     expect(summarize(sampleReport).sentences).toEqual([
       'Ship int8 for server and browser: 25 % of the download, 2.15× as fast on cpu, 2.10× as fast on web-wasm, top1 97.2 % (−0.2 points).',
-      'Judged by top1 on 500 samples of digits; a drop of at most 1 point was allowed.',
+      'Judged by top1 on 500 samples of digits; a drop of at most 1 point was allowed. That is few: about 785 samples would tell such a drop from chance.',
       'fp16 varied by 12 % between rounds on web-wasm: another program may have been busy.',
     ]);
   });
