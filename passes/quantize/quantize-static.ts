@@ -6,8 +6,10 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { calibrators } from '../../src/kernels/calibrate.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
+import { walk } from '../../src/rewrite/driver.ts';
 import { cpuProfiles, saturates } from './cpu.ts';
-import { isKept } from './keep.ts';
+import { embeddingRule } from './dynamic/embedding.ts';
+import { isKept, keepRule, reportUnmatched } from './keep.ts';
 import { insertQdq } from './static/insert.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
@@ -35,6 +37,7 @@ const options = {
     'auto',
     '7-bit weights; auto: on processors that would saturate (no VNNI)',
   ),
+  embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
   ops: opt.list(
     [],
@@ -59,7 +62,9 @@ export const quantizeStatic = definePass({
     opset: 'The opset is raised to 13, for scales per channel',
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
+    embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     mover: 'Rearrangements between them move integers',
+    keep: 'Names given with --keep that stand for nothing',
     'quantize-static': 'Why the model is left as it is',
   },
   numerics: () => lossy(10),
@@ -68,6 +73,7 @@ export const quantizeStatic = definePass({
     const before = quantizedNode(model);
     if (before) return leave(ctx, `${before} says that it is quantized already: start from the float model`);
     checkOps(given.ops);
+    reportUnmatched(model, given.keep, ctx);
     sortTopologically(model.graph);
     inferShapes(model);
     const planOptions: PlanOptions = {
@@ -105,9 +111,16 @@ export const quantizeStatic = definePass({
     const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
     for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
     insertQdq(model, plan, params, { type, reduced, perChannel: given.perChannel && model.opset >= 13 });
+    if (given.embeddings) storeTables(model, given, ctx);
     return { changed: true };
   },
 });
+
+/** Tables need no calibration: the form of quantize-dynamic serves here too. */
+function storeTables(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
+  const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
+  walk(model, [keepRule(embeddingRule(given.minElements), given.keep)], trace, { allMisses: ctx.explain ?? false });
+}
 
 /** Where the ranges come from. @throws UserError when there is nothing, and nobody asked for made-up inputs. */
 function source(synthetic: boolean, ctx: PassContext): { activations: Activations; left: string } {
