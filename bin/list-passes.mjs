@@ -1,5 +1,5 @@
 // Last step of the build: writes what `mlpack --help` needs to know of the passes (see src/cli/pass-list.ts).
-import { writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { passes } from '../dist/passes/index.js';
 import { presets } from '../dist/passes/presets.js';
 
@@ -8,3 +8,5 @@ const list = {
   presets: Object.keys(presets),
 };
 writeFileSync(new URL('../dist/passes/list.json', import.meta.url), `${JSON.stringify(list, null, 1)}\n`);
+// The compiler writes plain files; the command is run as it is.
+chmodSync(new URL('../dist/bin/mlpack.js', import.meta.url), 0o755);
