@@ -79,7 +79,8 @@ function countOps(model: Model): Record<string, number> {
   return Object.fromEntries([...counts].sort(([x], [y]) => (x < y ? -1 : 1)));
 }
 
-async function artifactFiles(file: string, model: Model): Promise<Artifact['files']> {
+/** The model file, as `model.onnx`, and the files that its external data are in. */
+export async function artifactFiles(file: string, model: Model): Promise<Artifact['files']> {
   const names = externalFiles(model);
   const files = [];
   for (const [name, source] of [['model.onnx', file], ...names.map((one) => [one, join(dirname(file), one)])] as [

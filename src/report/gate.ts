@@ -123,9 +123,15 @@ function mergeTargets(findings: readonly Finding[]): Finding[] {
  */
 export function checkBaseline(report: Report, baseline: Report, source: string): void {
   const [here, there] = [report.input, baseline.input];
-  if (here.sha256 === there.sha256) return;
+  const hashes = (input: Report['input']): string[] => [
+    input.sha256,
+    ...(input.externalData ?? []).map(({ sha256 }) => sha256),
+  ];
+  if (hashes(here).join() === hashes(there).join()) return;
   const told = (input: Report['input']): string =>
-    `"${input.path}" of ${input.bytes} bytes, SHA-256 ${input.sha256.slice(0, 12)}…`;
+    `"${input.path}" of ${input.bytes} bytes, SHA-256 ${hashes(input)
+      .map((hash) => `${hash.slice(0, 12)}…`)
+      .join(' and ')}`;
   throw new UserError(
     'baseline.model',
     `the baseline ${source} is about another model: ${told(there)}; the report is about ${told(here)}. If the model was meant to change, store the new report with --update-baseline.`,

@@ -61,7 +61,10 @@ export interface IoInfo {
 export interface InputModel {
   readonly path: string;
   readonly sha256: string;
+  /** External data included. */
   readonly bytes: number;
+  /** Files beside the model that its weights are in; absent where there are none. */
+  readonly externalData?: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
   readonly parameters: number;
   readonly nodes: number;
   readonly irVersion: number;

@@ -47,6 +47,16 @@ const input = object('The model as it came.', {
   path: string('As given on the command line.'),
   sha256,
   bytes: count('Size, external data included.'),
+  externalData: optional(
+    array(
+      'Files beside the model that its weights are in.',
+      object('One file.', {
+        name: string('Relative to the model.'),
+        bytes: count('Size of the file.'),
+        sha256,
+      }),
+    ),
+  ),
   parameters: count('Elements in initializers.'),
   nodes: count('Nodes, subgraphs included.'),
   irVersion: count('ONNX IR version.'),

@@ -182,8 +182,12 @@ describe('baseline', () => {
   it('is refused when it is about another model', () => {
     const other = { ...sampleReport, input: { ...sampleReport.input, sha256: 'f'.repeat(64), bytes: 5 } };
     expect(() => checkBaseline(sampleReport, other, '"main.json"')).toThrow(
-      /"main\.json" is about another model: "models\/digits\/model\.onnx" of 5 bytes, SHA-256 ffffffffffff…; .* a3f9a3f9a3f9…/,
+      /"main\.json" is about another model: "models\/digits\/model\.onnx" of 5 bytes, SHA-256 ffffffffffff… and 9e9e9e9e9e9e…; .* a3f9a3f9a3f9…/,
     );
+    // The same graph with other weights in its external data is another model.
+    const [data] = sampleReport.input.externalData!;
+    const tuned = { ...sampleReport.input, externalData: [{ ...data!, sha256: '7'.repeat(64) }] };
+    expect(() => checkBaseline(sampleReport, { ...sampleReport, input: tuned }, 'x')).toThrow(/777777777777…/);
     expect(() => checkBaseline(sampleReport, sampleReport, 'x')).not.toThrow();
   });
 });

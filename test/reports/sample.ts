@@ -297,6 +297,7 @@ export const sampleReport: Report = {
     path: 'models/digits/model.onnx',
     sha256: sha('a3f9'),
     bytes: 678_169,
+    externalData: [{ name: 'model.onnx.data', bytes: 665_448, sha256: sha('9e') }],
     parameters: 166_362,
     nodes: 37,
     irVersion: 8,

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -12,11 +12,11 @@ import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { nearest } from '../../messages.ts';
-import { hashFile } from '../../onnx/hash.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
 import { buildBundle } from '../../target/bundle.ts';
 import { packageVersion } from '../../target/package-root.ts';
+import { artifactFiles } from '../artifact.ts';
 import type { Session } from '../command.ts';
 import { openData } from '../data.ts';
 import { exitCodes } from '../io.ts';
@@ -149,10 +149,13 @@ async function moveInto(staging: string, out: string): Promise<void> {
 
 async function describeInput(source: ModelSource, model: Model): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
   const stats = modelStats(model);
+  const files = await artifactFiles(source.file, model);
+  const [file = bug('a model without a file'), ...external] = files;
   return {
     path: source.shown,
-    sha256: await hashFile(source.file),
-    bytes: (await stat(source.file)).size,
+    sha256: file.sha256,
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+    ...(external.length > 0 && { externalData: external.map(({ source: _, ...facts }) => facts) }),
     parameters: stats.parameters,
     nodes: stats.nodes,
     irVersion: model.irVersion,
