@@ -54,6 +54,11 @@ export const quantizeWeights = definePass({
         'option.conflict',
         '--method hqq has real zero points, which DequantizeLinear cannot hold: use --format matmul-nbits, or --method kquant.',
       );
+    if (given.method === 'hqq' && given.bits === 8)
+      throw new UserError(
+        'option.conflict',
+        '--method hqq has real zero points, with which ONNX Runtime computes 4 and 2 bits only: use --bits 4, or --method kquant.',
+      );
     // 8- and 2-bit weights have a usable kernel only at level 4.
     const options = { ...given, accuracyLevel: given.bits === 4 ? given.accuracyLevel : 4 };
     const layers = await chooseCodes(model, options, given.format, given.keep, ctx);

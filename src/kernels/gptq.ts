@@ -44,6 +44,15 @@ export function gptqFactor(
   return undefined;
 }
 
+/** xᵀx + damping·mean(diagonal)·I */
+export function dampedHessian(gram: Float32Array | Float64Array, k: number, damping: number): Float64Array {
+  const hessian = Float64Array.from(gram);
+  let mean = 0;
+  for (let i = 0; i < k; i++) mean += (gram[i * k + i] as number) / k;
+  for (let i = 0; i < k; i++) hessian[i * k + i] = (hessian[i * k + i] as number) + damping * mean;
+  return hessian;
+}
+
 /** Blocks by falling mean of the diagonal, inputs in a block by falling diagonal: errors of what counts find most room. */
 function blockOrder(gram: Float32Array | Float64Array, k: number, block: number): Int32Array {
   const energy = (i: number): number => gram[i * k + i] as number;

@@ -6,7 +6,8 @@ import {
   type LinearWeights,
   quantizeBlocks,
 } from '../../../src/kernels/blockwise.ts';
-import { gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
+import { dampedHessian, gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
+import { refineBlocks } from '../../../src/kernels/gptq-refine.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Activations, Gram, PassContext } from '../../../src/pass/pass.ts';
 import type { Linear } from '../linear.ts';
@@ -20,6 +21,10 @@ const leastHeldOut = 8;
 
 /** Rows for each input from which the usual damping is right; with fewer, stronger ones are tried too. */
 const plentyOfRows = 16;
+
+/** Coordinate descent after GPTQ: most of its gain comes in two sweeps. In layers above this cost (K²·N) it would take minutes. */
+const sweeps = 2;
+const mostRefined = 2e10;
 
 /** The weights of layers, quantized with a view to what the layers see. */
 export class CalibratedLayers {
@@ -126,23 +131,43 @@ async function fitLayers(
     const attempt = await judge.try(weighed, quantizeBlocks(weights, format, fits[weighed](format), diagonal), format);
     consider(fitting, attempt, options);
   }
-  if (options.method === 'gptq') {
-    for (const damping of gram.rows < plentyOfRows * k ? [0.01, 0.1, 1] : [0.01]) {
-      const factor = fittings.length > 0 ? gptqFactor(gram.sum, k, options.block, damping) : undefined;
-      if (!factor) continue;
-      for (const fitting of fittings) {
-        const { weights, format, judge } = fitting;
-        const stop = (): void => signal.throwIfAborted();
-        consider(fitting, await judge.try('gptq', gptqBlocks(weights, format, factor, stop), format), options);
-      }
-    }
-  }
+  if (options.method === 'gptq' && fittings.length > 0)
+    await fitGptq(fittings, gram, options, () => signal.throwIfAborted());
   for (const { linear, best, asked, plain, judge } of fittings) {
     const at = (attempt: Attempt): string => decibels(judge.signal, attempt.noise);
     const other = best === plain ? asked : plain;
     const against = other ? ` (${other.name} ${at(other)})` : '';
     const quality = `${at(best)} at the output with ${best.name}${against}, on rows it was not fitted to`;
     layers.set(linear, { quantized: best.quantized, quality });
+  }
+}
+
+/** Tries dampings, and refines the best of what came out. */
+async function fitGptq(
+  fittings: readonly Fitting[],
+  gram: Gram,
+  options: WeightOnlyOptions,
+  stop: () => void,
+): Promise<void> {
+  const { k, sum, rows } = gram;
+  const dampings = new Map<Attempt, number>();
+  for (const damping of rows < plentyOfRows * k ? [0.01, 0.1, 1] : [0.01]) {
+    const factor = gptqFactor(sum, k, options.block, damping);
+    if (!factor) continue;
+    for (const fitting of fittings) {
+      const { weights, format, judge } = fitting;
+      const attempt = await judge.try('gptq', gptqBlocks(weights, format, factor, stop), format);
+      dampings.set(attempt, factor.damping);
+      consider(fitting, attempt, options);
+    }
+  }
+  for (const fitting of fittings) {
+    const { weights, format, judge, asked } = fitting;
+    const damping = asked && dampings.get(asked);
+    if (!asked || damping === undefined || k * k * weights.n > mostRefined) continue;
+    const hessian = dampedHessian(sum, k, damping);
+    const refined = refineBlocks(weights, format, hessian, asked.quantized, sweeps, stop);
+    consider(fitting, await judge.try('gptq', refined, format), options);
   }
 }
 

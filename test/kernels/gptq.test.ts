@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import type { BlockFormat } from '../../src/kernels/block-fit.ts';
+import {
+  type BlockQuantized,
+  dequantizeBlocks,
+  type LinearWeights,
+  quantizeBlocks,
+} from '../../src/kernels/blockwise.ts';
+import { dampedHessian, gptqBlocks, gptqFactor } from '../../src/kernels/gptq.ts';
+import { refineBlocks } from '../../src/kernels/gptq-refine.ts';
+import { addGram, inverseFactor } from '../../src/kernels/linear-algebra.ts';
+import { transpose } from '../../src/kernels/quantize.ts';
+import { syntheticLayer } from '../support/synthetic-layer.ts';
+
+const [k, n] = [83, 6];
+const format: BlockFormat = { bits: 4, block: 16, symmetric: false, scaleType: 'float32' };
+const layer = syntheticLayer(k, n);
+const weights: LinearWeights = { data: layer.weights, k, n, rows: 'k' };
+const gram = new Float64Array(k * k);
+addGram(gram, layer.rows(700, 1), 700, k);
+
+/** Σ over outputs of Δᵀ·H·Δ. */
+function cost(q: BlockQuantized, hessian: Float64Array, form = format): number {
+  const back = dequantizeBlocks(q, n, k, form);
+  const delta = Float64Array.from(back, (x, at) => x - (layer.weights[(at % k) * n + Math.floor(at / k)] as number));
+  let sum = 0;
+  for (let row = 0; row < n; row++)
+    for (let i = 0; i < k; i++)
+      for (let j = 0; j < k; j++)
+        sum += (delta[row * k + i] as number) * (hessian[i * k + j] as number) * (delta[row * k + j] as number);
+  return sum;
+}
+
+describe('GPTQ', () => {
+  it('rounds what optimal brain surgery rounds, which takes inputs out of H⁻¹ one by one', () => {
+    const factor = gptqFactor(gram, k, format.block);
+    if (!factor) throw new Error('no factor');
+    const q = gptqBlocks(weights, format, factor);
+    const got = dequantizeBlocks(q, n, k, format);
+    const { order } = factor;
+
+    const u = dampedHessian(gram, k, 0.01);
+    inverseFactor(u, k);
+    const inverse = new Float64Array(k * k);
+    for (let i = 0; i < k; i++)
+      for (let j = 0; j < k; j++)
+        for (let a = 0; a < k; a++)
+          inverse[i * k + j] = (inverse[i * k + j] as number) + (u[a * k + i] as number) * (u[a * k + j] as number);
+    const w = Float64Array.from(transpose(layer.weights, k, n));
+    for (const i of order) {
+      const pivot = inverse[i * k + i] as number;
+      for (let row = 0; row < n; row++) {
+        const value = w[row * k + i] as number;
+        const rounded = got[row * k + i] as number;
+        const scale = Math.abs(q.scales[row * Math.ceil(k / 16) + Math.floor(i / 16)] as number);
+        // Nearest code of the grid, unless the value fell outside of it: the grid is clipped.
+        const codes = Math.abs(value - rounded) / scale;
+        const inside = Math.abs(value) < 5 * scale;
+        if (inside) expect(codes).toBeLessThan(0.501);
+        const error = (value - rounded) / pivot;
+        for (let j = 0; j < k; j++)
+          w[row * k + j] = (w[row * k + j] as number) - error * (inverse[i * k + j] as number);
+      }
+      const column = Float64Array.from({ length: k }, (_, j) => inverse[j * k + i] as number);
+      for (let a = 0; a < k; a++)
+        for (let b = 0; b < k; b++)
+          inverse[a * k + b] = (inverse[a * k + b] as number) - ((column[a] as number) * (column[b] as number)) / pivot;
+    }
+  });
+
+  it('passes errors on: far from plain rounding, and much closer at the output', () => {
+    const factor = gptqFactor(gram, k, format.block);
+    if (!factor) throw new Error('no factor');
+    const q = gptqBlocks(weights, format, factor);
+    const plain = quantizeBlocks(weights, format);
+    expect(Buffer.compare(q.codes, plain.codes)).not.toBe(0);
+    expect(cost(q, gram)).toBeLessThan(0.6 * cost(plain, gram));
+  });
+
+  it('reads [K, N] and [N, K] alike', () => {
+    const factor = gptqFactor(gram, k, format.block);
+    if (!factor) throw new Error('no factor');
+    const turned: LinearWeights = { ...weights, data: transpose(layer.weights, k, n), rows: 'n' };
+    expect(gptqBlocks(turned, format, factor)).toEqual(gptqBlocks(weights, format, factor));
+    const hessian = dampedHessian(gram, k, 0.01);
+    const start = quantizeBlocks(weights, format);
+    expect(refineBlocks(turned, format, hessian, start, 1)).toEqual(refineBlocks(weights, format, hessian, start, 1));
+  });
+
+  it('raises the damping until H can be factored: fewer rows than inputs, twins, and sums that are slightly off', () => {
+    const twins = Float64Array.of(1, 1 + 1e-3, 1 + 1e-3, 1);
+    expect(gptqFactor(twins, 2, 2, 1e-6)?.damping).toBeCloseTo(1e-2, 12);
+    expect(gptqFactor(Float64Array.of(1, 3, 3, 1), 2, 2)?.damping).toBeCloseTo(10, 12);
+    expect(gptqFactor(Float64Array.of(1, 30, 30, 1), 2, 2)).toBeUndefined();
+    expect(gptqFactor(new Float64Array(4), 2, 2)).toBeUndefined();
+    expect(gptqFactor(Float64Array.of(Number.NaN, 0, 0, 1), 2, 2)).toBeUndefined();
+    const few = new Float64Array(k * k);
+    addGram(few, layer.rows(3, 1), 3, k);
+    expect(gptqFactor(few, k, 16)).toBeDefined();
+  });
+
+  it('keeps the weights of inputs that no sample reached', () => {
+    const dead = gram.slice();
+    for (const i of [0, 17, 82]) for (let j = 0; j < k; j++) dead[i * k + j] = dead[j * k + i] = 0;
+    const factor = gptqFactor(dead, k, format.block);
+    if (!factor) throw new Error('no factor');
+    const q = gptqBlocks(weights, format, factor);
+    const back = dequantizeBlocks(q, n, k, format);
+    for (const i of [0, 17, 82]) {
+      for (let row = 0; row < n; row++) {
+        const scale = Math.abs(q.scales[row * Math.ceil(k / 16) + Math.floor(i / 16)] as number);
+        expect(Math.abs((back[row * k + i] as number) - (layer.weights[i * n + row] as number))).toBeLessThan(
+          4 * scale,
+        );
+      }
+    }
+  });
+
+  it('stops when told', () => {
+    const factor = gptqFactor(gram, k, format.block);
+    if (!factor) throw new Error('no factor');
+    const stop = (done: number): void => {
+      if (done === 2) throw new Error('enough');
+    };
+    expect(() => gptqBlocks(weights, format, factor, stop)).toThrow('enough');
+  });
+});
+
+describe('coordinate descent', () => {
+  it.each([
+    format,
+    { ...format, symmetric: true },
+    { ...format, bits: 2 },
+    { ...format, floatZeros: true },
+    { ...format, scaleType: 'float16' },
+  ] as BlockFormat[])('never makes the error larger, sweep by sweep: %o', (form) => {
+    const hessian = dampedHessian(gram, k, 0.01);
+    let q = quantizeBlocks(weights, form);
+    let before = cost(q, hessian, form);
+    for (let sweep = 0; sweep < 4; sweep++) {
+      q = refineBlocks(weights, form, hessian, q, 1);
+      const after = cost(q, hessian, form);
+      expect(after).toBeLessThanOrEqual(before * (1 + 1e-9));
+      if (sweep === 0) expect(after).toBeLessThan(0.8 * before);
+      before = after;
+    }
+    // The noise it reports is that of what it wrote.
+    const back = dequantizeBlocks(q, n, k, form);
+    let noise = 0;
+    for (const [at, x] of back.entries())
+      noise += (x - (layer.weights[(at % k) * n + Math.floor(at / k)] as number)) ** 2;
+    expect(q.noise / noise).toBeCloseTo(1, 5);
+  });
+});

@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import { quantizeWeights } from '../../../passes/quantize/quantize-weights.ts';
+import { gramsOf } from '../../../src/engine/grams.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import type { Model } from '../../../src/ir/graph.ts';
+import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { verify } from '../../../src/ir/verify.ts';
+import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
+import type { Activations } from '../../../src/pass/pass.ts';
+import { TestContext } from '../../support/context.ts';
+import { countOps } from '../../support/count-ops.ts';
+import { edgeFeeds } from '../../support/differential.ts';
+import { type Feeds, runOrt } from '../../support/ort.ts';
+import { syntheticLayer } from '../../support/synthetic-layer.ts';
+
+type Options = NonNullable<Parameters<typeof quantizeWeights>[0]>;
+
+function dataOf(feeds: readonly Feeds[]): Activations {
+  const unused = () => Promise.reject(new Error('quantize-weights asks for sums of squares'));
+  const batches = () => feeds.map((one) => ({ feeds: one as Map<string, never>, size: 1 }));
+  return {
+    source: 'data',
+    samples: feeds.length,
+    ranges: unused,
+    histograms: unused,
+    grams: (model, requests, visit) => gramsOf(model, requests, batches, visit),
+  };
+}
+
+async function quantize(model: Model, options: Options, activations?: Activations, signal?: AbortSignal) {
+  const ctx = Object.assign(new TestContext(), { activations, ...(signal && { signal }) });
+  const { changed } = await quantizeWeights.run(model, quantizeWeights(options).options as never, ctx);
+  return { changed, details: ctx.applications.map(({ detail }) => detail ?? '') };
+}
+
+const head = (body: string, opset = 21): string => `<ir_version: 10, opset_import: ["" : ${opset}]>\n${body}`;
+
+const [k, n] = [128, 48];
+const layer = syntheticLayer(k, n);
+const rowsOf = (count: number, seed: number): Feeds =>
+  new Map([['x', tensorFrom('float32', [count, k], layer.rows(count, seed))]]);
+
+function syntheticModel(): Model {
+  const model = parseModel(
+    head(
+      `g (float[m,${k}] x) => (float[m,${n}] y) <float[${k},${n}] w = random(1)> { h = Identity (x)  y = MatMul (h, w) }`,
+    ),
+  );
+  for (const value of [...model.graph.initializers]) value.tensor = tensorFrom('float32', [k, n], layer.weights);
+  return model;
+}
+
+/** Signal-to-noise ratio of the outputs of rows that nothing was fitted to, in float32 arithmetic. */
+async function outputDb(options: Options, activations?: Activations): Promise<number> {
+  const base = syntheticModel();
+  const model = cloneModel(base);
+  await quantize(model, { accuracyLevel: 1, ...options }, activations);
+  expect(countOps(model)['com.microsoft.MatMulNBits']).toBe(1);
+  const fresh = [rowsOf(512, 999)];
+  const [expected] = await runOrt(base, fresh);
+  const [actual] = await runOrt(model, fresh);
+  const numbers = (result: typeof expected) => typedArray(result?.get('y') as never, 'float32');
+  return sqnrDb(addErrors(emptyErrorSums(), numbers(expected), numbers(actual)));
+}
+
+describe('methods of quantize-weights', () => {
+  it('keep more of a layer with correlated inputs than rounding does, without and with data', async () => {
+    const data = dataOf([rowsOf(1024, 5), rowsOf(1024, 6)]);
+    const plain = await outputDb({ method: 'rtn', symmetric: false });
+    expect(await outputDb({ method: 'clip', symmetric: false })).toBeGreaterThan(plain + 0.1);
+    expect(await outputDb({ method: 'kquant', symmetric: false })).toBeGreaterThan(plain + 0.2);
+    expect(await outputDb({ method: 'hqq' })).toBeGreaterThan(plain + 0.3);
+    expect(await outputDb({ method: 'clip', symmetric: false }, data)).toBeGreaterThan(plain + 0.5);
+    expect(await outputDb({ method: 'gptq', symmetric: false }, data)).toBeGreaterThan(plain + 2);
+  });
+
+  it.each([1, 2, 3, 4])('gptq with fewer rows than inputs is never below rounding (seed %i)', async (seed) => {
+    const data = dataOf([rowsOf(k / 2, seed)]);
+    for (const symmetric of [true, false]) {
+      const plain = await outputDb({ method: 'rtn', symmetric });
+      expect(await outputDb({ method: 'gptq', symmetric }, data)).toBeGreaterThanOrEqual(plain);
+    }
+  });
+
+  it('gptq says what it reached on rows it was not fitted to, and gives way when they are too few', async () => {
+    const enough = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([rowsOf(400, 5)]));
+    expect(enough.details[0]).toMatch(
+      /^128×48 weights in 4 bits, 2\d\.\d dB at the output with gptq \(rtn \d\d\.\d dB\), on rows it was not fitted to$/,
+    );
+    const few = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([rowsOf(30, 5)]));
+    expect(few.details[0]).toMatch(/dB; rtn, since 30 rows of data are too few$/);
+  });
+
+  it('gptq rounds when inputs are all zero, and takes layers of branches as they are', async () => {
+    const zeros = new Map([['x', tensorFrom('float32', [400, k], new Float32Array(400 * k))]]);
+    const { details } = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([zeros]));
+    expect(details[0]).toContain('with rtn');
+    const branch = parseModel(
+      head(`g (float[m,64] x, bool c) => (float[m,64] y) <float[64,64] w = random(1)> {
+        y = If <then_branch = t () => (float[m,64] a) { a = MatMul (x, w) }, else_branch = e () => (float[m,64] b) { b = Neg (x) }> (c)
+      }`),
+    );
+    const feeds = edgeFeeds(branch, 1, { m: 3 }).slice(0, 1);
+    expect((await quantize(branch, { method: 'gptq' }, dataOf(feeds))).changed).toBe(true);
+    expect(verify(branch)).toEqual([]);
+  });
+
+  it('gptq without data, and hqq in a form that cannot hold it, are refused', async () => {
+    const run = (options: Options) => quantize(syntheticModel(), options);
+    await expect(run({ method: 'gptq' })).rejects.toThrow(/--method gptq fits the weights to samples.*--data/);
+    await expect(run({ method: 'hqq', format: 'qdq' })).rejects.toThrow(/DequantizeLinear cannot hold/);
+    await expect(run({ method: 'hqq', bits: 8 })).rejects.toThrow(/4 and 2 bits only/);
+  });
+
+  it('gptq stops when told', async () => {
+    const signal = AbortSignal.abort(new Error('enough'));
+    await expect(quantize(syntheticModel(), { method: 'gptq' }, dataOf([rowsOf(400, 1)]), signal)).rejects.toThrow(
+      'enough',
+    );
+  });
+
+  const forms = (['clip', 'kquant', 'hqq', 'gptq'] as const).flatMap((method) =>
+    ([2, 4, 8] as const).flatMap((bits) =>
+      (['matmul-nbits', 'qdq'] as const).flatMap((format) =>
+        [true, false].map((symmetric) => ({ method, bits, format, symmetric })),
+      ),
+    ),
+  );
+  const possible = forms.filter(
+    ({ method, bits, format, symmetric }) =>
+      !(method === 'hqq' && (bits === 8 || format === 'qdq' || symmetric)) && !(bits === 2 && format === 'qdq'),
+  );
+  it.each(possible)('run in ONNX Runtime and settle: %o', async (options) => {
+    // A tail block, shared activations, a Gemm with alpha and [N, K] weights, a layer of halves.
+    const base = parseModel(
+      head(`g (float[m,83] x) => (float[m,24] y, float[m,40] z, float16[m,24] p) <float[83,24] w = random(1), float[40,83] v = random(2), float16[83,24] u = random(3)> {
+        h = Tanh (x)  y = MatMul (h, w)  z = Gemm <transB = 1, alpha = 0.5> (h, v)
+        q = Cast <to = 10> (h)  p = MatMul (q, u)
+      }`),
+    );
+    const feeds = edgeFeeds(base, 3, { m: 60 });
+    const model = cloneModel(base);
+    const given: Options = { ...options, block: 16, minElements: 0 };
+    expect((await quantize(model, given, dataOf(feeds))).details).toHaveLength(3);
+    expect(verify(model)).toEqual([]);
+    const [expected] = await runOrt(base, feeds.slice(0, 1));
+    for (const level of ['disabled', 'all'] as const) {
+      const [actual] = await runOrt(model, feeds.slice(0, 1), level);
+      for (const name of ['y', 'z']) {
+        const numbers = (result: typeof expected) => typedArray(result?.get(name) as never, 'float32');
+        const db = sqnrDb(addErrors(emptyErrorSums(), numbers(expected), numbers(actual)));
+        expect(db).toBeGreaterThan({ 2: 1, 4: 15, 8: 30 }[options.bits]);
+      }
+    }
+    expect((await quantize(model, given, dataOf(feeds))).changed).toBe(false);
+  });
+});
