@@ -3,6 +3,8 @@ import { symbolsOf } from '../ir/dim.ts';
 import { graphsBelow, type Model, type Node, type Value } from '../ir/graph.ts';
 import { isBatch, requiredInputs } from './feed-shapes.ts';
 
+const wrappers = new Set(['Unsqueeze', 'Cast', 'Identity']);
+
 /** Most attempts that are worth their time. */
 const most = 64;
 
@@ -26,10 +28,17 @@ export function* bakedExtents(model: Model): Generator<Record<string, number>> {
   }
 }
 
+/** What stands before Unsqueeze and the like, in exports without constant folding. */
+function origin(value: Value | undefined): Value | undefined {
+  let at = value;
+  for (let hops = 0; hops < 3 && at?.producer && wrappers.has(at.producer.op); hops++) at = at.producer.input(0);
+  return at;
+}
+
 function targetNumbers(model: Model): number[] {
   const counts = new Map<number, number>();
   const count = (value: Value | undefined): void => {
-    for (const number of constantNumbers(value, 8) ?? [])
+    for (const number of constantNumbers(origin(value), 8) ?? [])
       if (number > 1 && number <= 65536) counts.set(number, (counts.get(number) ?? 0) + 1);
   };
   const target = (node: Node): Value | undefined =>

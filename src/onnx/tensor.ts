@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { byteSize, type DType, dtypeBits, dtypeFromCode } from '../ir/dtype.ts';
-import type { Tensor } from '../ir/tensor.ts';
+import { type Tensor, typedArray } from '../ir/tensor.ts';
 import type { ExternalFolder, ExternalRange } from './external.ts';
 import { type Limits, limitError } from './limits.ts';
 import type { Message } from './message.ts';
@@ -136,6 +136,19 @@ function externalTensor(
   return new ExternalTensor(dtype, shape, elements, message, load, range);
 }
 
+function wholeNumbers(tensor: Tensor): ArrayLike<number | bigint> {
+  switch (tensor.dtype) {
+    case 'int8':
+      return typedArray(tensor, 'int8');
+    case 'int16':
+      return typedArray(tensor, 'int16');
+    case 'int32':
+      return typedArray(tensor, 'int32');
+    default:
+      return typedArray(tensor, 'int64');
+  }
+}
+
 /** A sparse tensor as the dense constant it stands for (ONNX IR specification, SparseTensorProto); made dense on demand. */
 export function decodeSparse(message: Message<'SparseTensorProto'>, label: string, context: TensorContext): Tensor {
   if (!message.values) throw bad(label, 'is sparse and has no values');
@@ -147,7 +160,9 @@ export function decodeSparse(message: Message<'SparseTensorProto'>, label: strin
   const linear = indices?.shape.length === 1;
   if (count > 0) {
     const width = indices?.shape[1] ?? 1;
-    const fits = indices?.dtype === 'int64' && indices.shape[0] === count && (linear || width === shape.length);
+    // ONNX Runtime writes indices in the smallest type that holds them, where the specification asks for int64.
+    const whole = ['int8', 'int16', 'int32', 'int64'].includes(indices?.dtype ?? '');
+    const fits = whole && indices?.shape[0] === count && (linear || width === shape.length);
     if (!fits) throw bad(label, `is sparse and its indices do not fit ${count} values of rank ${shape.length}`);
   }
   const { dtype } = values;
@@ -162,16 +177,15 @@ export function decodeSparse(message: Message<'SparseTensorProto'>, label: strin
     const dense = new Uint8Array(elements * size);
     if (count === 0 || !indices) return dense;
     const source = values.bytes();
-    const at = indices.bytes();
-    const view = new DataView(at.buffer, at.byteOffset, at.byteLength);
+    const at = wholeNumbers(indices);
     const rank = linear ? 1 : shape.length;
     for (let i = 0; i < count; i++) {
       let index = 0;
       for (let axis = 0; axis < rank; axis++) {
         const extent = linear ? elements : (shape[axis] ?? 0);
-        const step = view.getBigInt64((i * rank + axis) * 8, true);
-        if (step < 0n || step >= BigInt(extent)) throw bad(label, `has the index ${step} where ${extent} elements are`);
-        index = index * extent + Number(step);
+        const step = Number(at[i * rank + axis]);
+        if (step < 0 || step >= extent) throw bad(label, `has the index ${step} where ${extent} elements are`);
+        index = index * extent + step;
       }
       dense.set(source.subarray(i * size, (i + 1) * size), index * size);
     }

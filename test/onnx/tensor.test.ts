@@ -151,6 +151,14 @@ describe('sparse tensors stand for dense ones', () => {
     expect([tensor.dtype, tensor.shape, elementCount(tensor.shape)]).toEqual(['float32', [2, 3], 6]);
     expect(tensor.bytes()).toEqual(raw(Float32Array.of(0, 5, 0, 0, 0, 7)));
   });
+  test('with indices in a smaller type, as ONNX Runtime writes them', () => {
+    const narrow = { dims: [2], dataType: 3, rawData: Uint8Array.of(1, 5) };
+    const wide = { dims: [2], dataType: 7, int64Data: [1, 5] };
+    expect(decode(sparse(narrow, [2, 3])).bytes()).toEqual(decode(sparse(wide, [2, 3])).bytes());
+    const floats = { dims: [2], dataType: 1, floatData: [1, 5] };
+    expect(() => decode(sparse(floats, [2, 3]))).toThrow(/its indices do not fit 2 values/);
+  });
+
   test('with one index per axis', () => {
     const tensor = decode(sparse({ dims: [2, 2], dataType: 7, int64Data: [0, 2, 1, 0] }, [2, 3]));
     expect(tensor.bytes()).toEqual(raw(Float32Array.of(0, 0, 5, 7, 0, 0)));
