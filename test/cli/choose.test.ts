@@ -44,6 +44,11 @@ const int4 = (over: Partial<Measured> = {}): Measured =>
   variant('int4', { bytes: 100, compressedBytes: 90, latency: onBoth(0.5, 11.2), ...over });
 
 describe('choose', () => {
+  it('keeps base when what could be gained is not worth a change', () => {
+    const hardly = variant('hardly', { bytes: 995, compressedBytes: 896 });
+    expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');
+  });
+
   it('recommends the smallest times fastest that keeps the floor', () => {
     const small = variant('small', { bytes: 300, compressedBytes: 250 });
     const fast = variant('fast', { bytes: 400, compressedBytes: 350, latency: { cpu: latency(0.5, 0.48, 0.52) } });

@@ -81,6 +81,18 @@ describe.each([
     }
   });
 
+  it('pairs every variant with base, sample by sample', () => {
+    for (const { name, accuracy } of report.variants) {
+      if (!accuracy) throw new Error(`${name} was not judged`);
+      expect('dropCi' in accuracy, name).toBe(name !== 'base');
+      if (!accuracy.dropCi || !accuracy.discordant) continue;
+      const { lost, gained } = accuracy.discordant;
+      expect(accuracy.drop).toBeCloseTo((lost - gained) / accuracy.samples, 12);
+      expect(accuracy.dropCi[0]).toBeLessThan(accuracy.drop!);
+      expect(accuracy.dropCi[1]).toBeGreaterThan(accuracy.drop!);
+    }
+  });
+
   it('gives every rejection a reason, and every variant its steps', () => {
     expect(report.variants.map((one) => one.name)).toEqual(expect.arrayContaining(['base', 'fp32', 'fp16', 'int8']));
     for (const variant of report.variants) {

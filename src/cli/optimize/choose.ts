@@ -35,6 +35,9 @@ export interface Choice {
  */
 const smallestEffect = 0.02;
 
+/** A variant is only worth shipping instead of base when size × latency is at least this much smaller. */
+const smallestGain = 0.01;
+
 /** What a variant comes to on one target. */
 interface Standing {
   readonly target: string;
@@ -66,10 +69,12 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
       return standing && rejected.length === 0 && standing.out.length === 0 ? [{ variant, standing }] : [];
     });
     const timed = candidates.filter(({ standing }) => standing.timedOn !== undefined);
-    const [best] = (timed.length > 0 ? timed : candidates)
+    const ranked = (timed.length > 0 ? timed : candidates)
       .map((one) => ({ ...one, score: score(one.variant, base, one.standing.timedOn) }))
       .sort((a, b) => a.score - b.score);
-    if (!best) continue;
+    const [first] = ranked;
+    if (!first) continue;
+    const best = first.score > 1 - smallestGain ? (ranked.find((one) => one.variant === base) ?? first) : first;
     const { variant, standing } = best;
     const ofBase = base && targets[at]?.providers(base);
     recommendations.push({

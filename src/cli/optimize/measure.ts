@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { brotliCompressSync, constants } from 'node:zlib';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
@@ -114,13 +115,27 @@ async function measureOne(
     const fidelity = toFidelity(await compare(base, candidate, feedBatches(options), session.io.signal));
     const accuracy = await judge(candidate, base, judged, context, one.name);
     say('audit');
-    return { ...sized, fidelity, accuracy, audit: await auditModel(one.path) };
+    return { ...sized, fidelity, accuracy, audit: await audit(one.path, one.name, session) };
   } catch (error) {
     session.io.signal.throwIfAborted();
     if (!(error instanceof UserError)) throw error;
     return { ...sized, blockers: [error.message] };
   } finally {
     await candidate.dispose();
+  }
+}
+
+/** The audit explains a variant, it does not judge it: where it cannot be made (no room for a temporary file), the rest stands. */
+async function audit(path: string, name: string, session: Session): Promise<Measured['audit']> {
+  try {
+    return await auditModel(path);
+  } catch (error) {
+    session.io.signal.throwIfAborted();
+    if (!(error instanceof Error)) throw error;
+    session.talk.warn(
+      `variant ${name} has no fusion audit (the folder for temporary files is ${tmpdir()}): ${error.message}`,
+    );
+    return null;
   }
 }
 

@@ -89,6 +89,12 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         talk.warn(`no bundle for ${target.id}: ${noBundleReason(name, answers[at] ?? bug(target.id))}`);
         continue;
       }
+      const chosen = variants.find((one) => one.name === name);
+      if (chosen?.verdict === 'rejected') {
+        talk.warn(
+          `the bundle for ${target.id} holds ${name} because the config asks for it; it was rejected: ${chosen.reasons.join('; ')}`,
+        );
+      }
       talk.progress(`bundle ${target.id}`, name);
       const dir = join(staging, 'bundles', target.id);
       const result = await buildBundle(target, artifact, options, dir, {});
