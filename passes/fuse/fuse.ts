@@ -58,4 +58,3 @@ export const fuse = definePass({
     return { changed };
   },
 });
-

@@ -91,7 +91,6 @@ export const simplify = definePass({
   },
 });
 
-
 async function runRound(
   model: Model,
   skip: ReadonlySet<string>,

@@ -4,6 +4,7 @@ import { formatBytes } from '../messages.ts';
 import { launchChromium } from '../target/chromium.ts';
 import { packageVersion } from '../target/package-root.ts';
 import type { Session } from './command.ts';
+import { largePackages } from './installed.ts';
 
 /** The work of `mlpack doctor`. */
 export async function doctorCommand(session: Session): Promise<void> {
@@ -14,14 +15,17 @@ export async function doctorCommand(session: Session): Promise<void> {
     signal: session.io.signal,
     launchBrowser: () => launchChromium(),
   });
+  const installed = await largePackages();
   if (session.json) {
-    talk.json({ mlpack: packageVersion(), host, providers });
+    talk.json({ mlpack: packageVersion(), host, providers, installed });
     return;
   }
   talk.out(`mlpack ${packageVersion()} · Node ${host.node} · ONNX Runtime ${host.ort} · ${host.platform}`);
   talk.out(
     `${host.cpu}, ${host.cores} cores, ${formatBytes(host.memoryBytes)} memory · ${host.flags.join(' ') || 'no special instruction sets known'}`,
   );
+  const sizes = installed.map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`);
+  talk.out(`installed: ${sizes.join(', ')}, mostly binaries for other platforms; bundles carry only what they need`);
   talk.out('');
   for (const one of providers) {
     const mark = one.works ? talk.style.green('yes') : talk.style.yellow('no ');

@@ -82,15 +82,15 @@ async function attempt(id: NativeProvider, env: Readonly<Record<string, string>>
 async function enabling(id: NativeProvider, signal: AbortSignal | undefined): Promise<{ enable?: string }> {
   switch (id) {
     case 'cpu':
-      return { enable: 'npm rebuild onnxruntime-node' };
+      return { enable: 'node node_modules/onnxruntime-node/script/install.js' };
     case 'cuda':
       return {
         enable:
-          'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node   (needs an NVIDIA GPU with its driver, CUDA 12 and cuDNN 9)',
+          'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js   (needs an NVIDIA GPU with its driver, CUDA 12 and cuDNN 9)',
       };
     case 'tensorrt':
       return {
-        enable: 'ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node   (needs TensorRT 10 beside CUDA 12)',
+        enable: 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js   (needs TensorRT 10 beside CUDA 12)',
       };
     case 'webgpu':
       return { enable: await enableWebgpu(signal) };
