@@ -97,9 +97,13 @@ export function pairedDropInterval({ lost, gained }: Discordant, n: number): [lo
 /**
  * Samples that a paired test needs to tell a drop of `drop` from none, at 5 % significance (two-sided) and 80 % power:
  * (1.960 + 0.842)²·σ² / drop² ≈ 7.85·σ² / drop² (Connor 1987), where σ² is the variance of the difference on one sample: for right and
- * wrong, the share of discordant samples. Never fewer than the 95 % interval needs to be that narrow when no sample changes.
+ * wrong, the share of discordant samples.
  */
 export function samplesNeeded(variance: number, drop: number): number {
-  const power = ((z95 + z80) ** 2 * variance) / (drop * drop);
-  return Math.ceil(Math.max(power, (z95 * z95 * (1 - drop)) / drop));
+  return Math.ceil(((z95 + z80) ** 2 * variance) / (drop * drop));
+}
+
+/** Samples of right and wrong from which on no change at all excludes a drop of `drop` (95 %, see `pairedDropInterval`): z²·(1 − drop) / drop. */
+export function samplesWithoutChange(drop: number): number {
+  return Math.ceil((z95 * z95 * (1 - drop)) / drop);
 }

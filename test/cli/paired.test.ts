@@ -61,6 +61,11 @@ describe('pairAccuracy', () => {
     expect(dropCi![1] - dropCi![0]).toBeCloseTo((2 * 1.96 * 0.02) / Math.sqrt(12 * 400), 4);
     expect(dropCi![0]).toBeGreaterThan(0.098);
     expect(discordant).toBeUndefined();
+    // 7.849 · 0.02²/12 / 0.001² = 261.6; the 400 there are suffice, and would not for a tenth of it.
+    const needed = (maxDrop: number): number | undefined =>
+      pairAccuracy(scored('mae', errors), scored('mae', worse), { seed: 1, maxDrop }).neededSamples;
+    expect(needed(0.001)).toBeUndefined();
+    expect(needed(0.0001)! / 26_163).toBeCloseTo(1, 0.7);
     // mae of exactly 0 and 1 is no right and wrong: a score that falls is better there.
     const zeros = scored('mae', [0, 0, 0, 0]);
     const ones = scored('mae', [1, 1, 1, 1]);

@@ -7,6 +7,7 @@ import {
   mcNemar,
   pairedDropInterval,
   samplesNeeded,
+  samplesWithoutChange,
   wilsonInterval,
 } from '../../kernels/proportions.ts';
 import type { Accuracy } from '../../report/report.ts';
@@ -37,17 +38,19 @@ export function pairAccuracy(base: Scored, candidate: Scored, { seed, maxDrop }:
   const isBase = base === candidate;
   if (isBase || samples === 0 || ![base, candidate].every(({ scores }) => scores.every(Number.isFinite)))
     return accuracy;
-  const { variance, ...spread } =
+  const { variance, least, ...spread } =
     isRightOrWrong(base) && isRightOrWrong(candidate)
       ? countedSpread(base, candidate)
       : drawnSpread(base, candidate, seed);
-  const needed = maxDrop > 0 ? samplesNeeded(variance, maxDrop) : 0;
+  const needed = maxDrop > 0 ? Math.max(samplesNeeded(variance, maxDrop), least(maxDrop)) : 0;
   return { ...accuracy, ...spread, ...(needed > samples && { neededSamples: needed }) };
 }
 
 interface Spread extends Pick<Accuracy, 'dropCi' | 'discordant'> {
   /** Of the difference on one sample. */
   readonly variance: number;
+  /** Samples that it takes in any case. */
+  readonly least: (drop: number) => number;
 }
 
 function countedSpread(base: Scored, candidate: Scored): Spread {
@@ -58,6 +61,7 @@ function countedSpread(base: Scored, candidate: Scored): Spread {
     dropCi: pairedDropInterval(discordant, n),
     discordant: { ...discordant, p: worse },
     variance: (discordant.lost + discordant.gained) / n,
+    least: samplesWithoutChange,
   };
 }
 
@@ -69,7 +73,7 @@ function drawnSpread(base: Scored, candidate: Scored, seed: number): Spread {
   const { interval, standardError } = bootstrap([base.scores, candidate.scores], figure, {
     random: randomNumbers(seed),
   });
-  return { dropCi: interval, variance: standardError ** 2 * candidate.scores.length };
+  return { dropCi: interval, variance: standardError ** 2 * candidate.scores.length, least: () => 0 };
 }
 
 /** 95 % interval of a metric on one model: Wilson's for right and wrong, else the bootstrap. Undefined without finite scores. */
