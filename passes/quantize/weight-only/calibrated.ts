@@ -19,8 +19,11 @@ import { type Product, products } from './product.ts';
 const leastRows = 32;
 const leastHeldOut = 8;
 
-/** Rows for each input from which the usual damping is right; with fewer, stronger ones are tried too. */
-const plentyOfRows = 16;
+/** Shares of the mean diagonal to damp with: the fewer rows for each input, the stronger; with few, several are tried. */
+function dampingsFor(rows: number, k: number): readonly number[] {
+  if (rows < 4 * k) return [0.01, 0.1, 1];
+  return rows < 16 * k ? [0.03] : [0.01];
+}
 
 /** Coordinate descent after GPTQ: most of its gain comes in two sweeps. In layers above this cost (K²·N) it would take minutes. */
 const sweeps = 2;
@@ -151,7 +154,7 @@ async function fitGptq(
 ): Promise<void> {
   const { k, sum, rows } = gram;
   const dampings = new Map<Attempt, number>();
-  for (const damping of rows < plentyOfRows * k ? [0.01, 0.1, 1] : [0.01]) {
+  for (const damping of dampingsFor(rows, k)) {
     const factor = gptqFactor(sum, k, options.block, damping);
     if (!factor) continue;
     for (const fitting of fittings) {
