@@ -15,7 +15,7 @@ export function quantile(sorted: ArrayLike<number>, p: number): number {
 export interface BootstrapOptions {
   /** Seeded numbers in [0, 1). */
   readonly random: () => number;
-  /** Default 10,000, fewer (not below 1,000) where that would be more than 200 million draws. */
+  /** Default 10,000, fewer (not below 1,000) where that would be more than 100 million draws. */
   readonly resamples?: number;
 }
 
@@ -28,57 +28,47 @@ export interface Bootstrap {
 
 const usualResamples = 10_000;
 const fewestResamples = 1_000;
-const mostDraws = 2e8;
+const mostDraws = 1e8;
 
 /**
- * Bootstrap of a figure that follows from the means of one or more columns: row i of all columns is sample i, and rows are
- * drawn whole, so paired scores stay paired (Efron and Tibshirani 1993, chapter 13).
+ * Bootstrap of a figure that follows from the mean of a column, or of two whose row i is the same sample: rows are drawn whole, so
+ * paired scores stay paired (Efron and Tibshirani 1993, chapter 13).
  *
  * Rows of zeros add nothing to a sum, so they are not drawn one by one: how many of the n draws hit another row is a
- * binomial number, and only that many draws are made. Differences of right and wrong are zero nearly everywhere.
- * @param columns equally long, finite numbers
+ * binomial number, and only that many draws are made.
+ * @param columns one or two, equally long, finite numbers; `figure` gets their means (the same twice for one column)
  * @throws RangeError when the columns differ in length, or are empty
  */
 export function bootstrap(
-  columns: readonly ArrayLike<number>[],
-  figure: (means: Float64Array) => number,
+  columns: readonly [ArrayLike<number>, ArrayLike<number>?],
+  figure: (mean: number, otherMean: number) => number,
   options: BootstrapOptions,
 ): Bootstrap {
-  const n = columns[0]?.length ?? 0;
-  if (n === 0 || columns.some((column) => column.length !== n))
+  const [first, second = first] = columns;
+  const n = first.length;
+  if (n === 0 || second.length !== n)
     throw new RangeError('the bootstrap needs columns of one length, with a row at least');
   const rows: number[] = [];
-  for (let row = 0; row < n; row++) if (columns.some((column) => column[row] !== 0)) rows.push(row);
-  const kept = columns.map((column) => Float64Array.from(rows, (row) => column[row] as number));
-  const resamples =
-    options.resamples ??
-    Math.max(fewestResamples, Math.min(usualResamples, Math.floor(mostDraws / Math.max(1, rows.length * kept.length))));
+  for (let row = 0; row < n; row++) if (first[row] !== 0 || second[row] !== 0) rows.push(row);
+  const a = Float64Array.from(rows, (row) => first[row] as number);
+  const b = Float64Array.from(rows, (row) => second[row] as number);
+  const affordable = Math.floor(mostDraws / Math.max(1, rows.length));
+  const resamples = options.resamples ?? Math.max(fewestResamples, Math.min(usualResamples, affordable));
   const { random } = options;
   const drawCount = binomialDraw(n, rows.length);
-  const sums = new Float64Array(kept.length);
   const figures = new Float64Array(resamples);
   for (let resample = 0; resample < resamples; resample++) {
-    const draws = drawCount(random);
-    if (kept.length === 1) {
-      sums[0] = sumOfDraws(kept[0] as Float64Array, draws, random);
-    } else {
-      sums.fill(0);
-      for (let draw = 0; draw < draws; draw++) {
-        const row = Math.floor(random() * rows.length);
-        for (let at = 0; at < kept.length; at++)
-          sums[at] = (sums[at] as number) + ((kept[at] as Float64Array)[row] as number);
-      }
+    let sumA = 0;
+    let sumB = 0;
+    for (let draws = drawCount(random); draws > 0; draws--) {
+      const row = Math.floor(random() * a.length);
+      sumA += a[row] as number;
+      sumB += b[row] as number;
     }
-    figures[resample] = figure(sums.map((sum) => sum / n));
+    figures[resample] = figure(sumA / n, sumB / n);
   }
   figures.sort();
   return { interval: [quantile(figures, 0.025), quantile(figures, 0.975)], standardError: deviation(figures) };
-}
-
-function sumOfDraws(values: Float64Array, draws: number, random: () => number): number {
-  let sum = 0;
-  for (let draw = 0; draw < draws; draw++) sum += values[Math.floor(random() * values.length)] as number;
-  return sum;
 }
 
 /** Numbers distributed as Binomial(n, k/n), by inversion of a table of all counts with a probability worth the name. */

@@ -61,7 +61,7 @@ describe('pairAccuracy', () => {
     expect(dropCi![1] - dropCi![0]).toBeCloseTo((2 * 1.96 * 0.02) / Math.sqrt(12 * 400), 4);
     expect(dropCi![0]).toBeGreaterThan(0.098);
     expect(discordant).toBeUndefined();
-    // 7.849 · 0.02²/12 / 0.001² = 261.6; the 400 there are suffice, and would not for a tenth of it.
+    // 7.849 · 0.02²/12 / 0.001² = 261.6; the 400 at hand suffice, and would not for a tenth of it.
     const needed = (maxDrop: number): number | undefined =>
       pairAccuracy(scored('mae', errors), scored('mae', worse), { seed: 1, maxDrop }).neededSamples;
     expect(needed(0.001)).toBeUndefined();

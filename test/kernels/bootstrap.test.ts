@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { randomNumbers } from '../../src/data/shuffle.ts';
 import { bootstrap } from '../../src/kernels/bootstrap.ts';
 
-const first = (means: Float64Array): number => means[0] as number;
+const first = (mean: number): number => mean;
 
 /** Standard normal numbers (Box and Muller). */
 function normals(count: number, random: () => number): number[] {
@@ -13,8 +13,7 @@ describe('bootstrap', () => {
   it('gives all resamples of two values their share: quarters and a half', () => {
     // Means of two draws from {0, 1}: 0, ½, ½, 1. The row of zero is the one that is not drawn.
     const counts = new Map<number, number>();
-    const count = (means: Float64Array): number => {
-      const mean = first(means);
+    const count = (mean: number): number => {
       counts.set(mean, (counts.get(mean) ?? 0) + 1);
       return mean;
     };
@@ -51,7 +50,7 @@ describe('bootstrap', () => {
 
   it('draws pairs whole: equal columns never differ', () => {
     const values = normals(50, randomNumbers(4));
-    const difference = (means: Float64Array): number => (means[0] as number) - (means[1] as number);
+    const difference = (a: number, b: number): number => a - b;
     const { interval, standardError } = bootstrap([values, values], difference, { random: randomNumbers(5) });
     expect(interval).toEqual([0, 0]);
     expect(standardError).toBe(0);
@@ -80,7 +79,6 @@ describe('bootstrap', () => {
   it('refuses columns of different length, and no rows', () => {
     const options = { random: randomNumbers(1) };
     expect(() => bootstrap([[1, 2], [1]], first, options)).toThrow(RangeError);
-    expect(() => bootstrap([], first, options)).toThrow(RangeError);
     expect(() => bootstrap([[]], first, options)).toThrow(RangeError);
   });
 });

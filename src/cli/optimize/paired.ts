@@ -68,8 +68,7 @@ function countedSpread(base: Scored, candidate: Scored): Spread {
 function drawnSpread(base: Scored, candidate: Scored, seed: number): Spread {
   const metric = metricById(candidate.metric);
   const sign = candidate.higherIsBetter ? 1 : -1;
-  const figure = (means: Float64Array): number =>
-    sign * (ofMean(metric, means[0] as number) - ofMean(metric, means[1] as number));
+  const figure = (before: number, after: number): number => sign * (ofMean(metric, before) - ofMean(metric, after));
   const { interval, standardError } = bootstrap([base.scores, candidate.scores], figure, {
     random: randomNumbers(seed),
   });
@@ -82,7 +81,7 @@ export function metricInterval(result: Scored, seed: number): readonly [low: num
   if (scores.length === 0 || !scores.every(Number.isFinite)) return undefined;
   if (isRightOrWrong(result)) return wilsonInterval(scores.filter((score) => score === 1).length, scores.length);
   const metric = metricById(result.metric);
-  const figure = (means: Float64Array): number => ofMean(metric, means[0] as number);
+  const figure = (mean: number): number => ofMean(metric, mean);
   return bootstrap([scores], figure, { random: randomNumbers(seed) }).interval;
 }
 
