@@ -1,6 +1,6 @@
 import type { Attr } from '../../src/ir/attr.ts';
 import type { Graph, Node, Value } from '../../src/ir/graph.ts';
-import { tensorDigest } from './tensor-digest.ts';
+import { tensorDigest } from '../../src/rewrite/tensor-digest.ts';
 
 /** Numbers values as they are met, so that keys stay short. */
 export class ValueIds {

@@ -6,6 +6,7 @@ import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, exact, type PassContext } from '../../src/pass/pass.ts';
 import { toFixedPoint } from '../../src/rewrite/driver.ts';
+import { shareInitializers } from '../../src/rewrite/share-initializers.ts';
 import { constantsToInitializers } from './constant-nodes.ts';
 import { eliminateCommon } from './cse.ts';
 import { removeDead } from './dead.ts';
@@ -20,7 +21,6 @@ import { bindRule } from './local-rule.ts';
 import { simplifyLoops } from './loops.ts';
 import { RoundTrace } from './round-trace.ts';
 import { localRules } from './rule-list.ts';
-import { shareInitializers } from './share-initializers.ts';
 
 const stepRules = {
   'ir-version': 'IR versions before 4: raised, since initializers need not be inputs from then on',

@@ -21,6 +21,8 @@ export interface Tensor {
    * Concatenated, the pieces equal `bytes()`.
    */
   chunks?(): Iterable<Uint8Array>;
+  /** True when `bytes()` has to compute the data anew each time. */
+  readonly computed?: boolean;
   /** The encoded message this tensor was read from, owned by the codec, so that untouched tensors are re-emitted as they were. */
   readonly origin?: unknown;
 }
@@ -127,6 +129,7 @@ export function computedTensor(dtype: DType, shape: readonly number[], compute: 
     dtype,
     shape,
     byteLength,
+    computed: true,
     bytes() {
       const bytes = compute();
       if (bytes.byteLength !== byteLength) {

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
+import { shareInitializers } from '../rewrite/share-initializers.ts';
 import type { PassContext, Step } from './pass.ts';
 import { type AppliedRule, Recorder } from './recorder.ts';
 
@@ -21,6 +22,18 @@ export function countNodes(model: Model): number {
   return count;
 }
 
+/** Below this a second copy costs next to nothing, and finding it would not pay. */
+const worthSharing = 1024;
+
+/**
+ * One copy of each weight, before the first step and after every step that changed something, so that no pass works on or
+ * leaves a weight twice. What a pass computes late is not computed for this: equal weights were one before the pass.
+ */
+function share(model: Model, recorder: Recorder): boolean {
+  const trace = { applied: recorder.applied.bind(recorder), skipped: () => undefined };
+  return shareInitializers(model, trace, (tensor) => !tensor.computed && tensor.byteLength >= worthSharing);
+}
+
 /** Runs steps in order on the model, in place. */
 export async function runSteps(model: Model, steps: readonly Step[], options: PipelineOptions): Promise<StepTrace[]> {
   const results: StepTrace[] = [];
@@ -30,15 +43,17 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
     const recorder = new Recorder();
     const nodesBefore = countNodes(model);
     const start = performance.now();
+    const shared = index === 0 && share(model, recorder);
     const { changed } = await step.pass.run(model, step.options as never, {
       ...options.context,
       applied: recorder.applied.bind(recorder),
       skipped: recorder.skipped.bind(recorder),
     });
+    const sharedAfter = changed && share(model, recorder);
     results.push({
       pass: step.pass.id,
       options: step.options,
-      changed,
+      changed: changed || shared || sharedAfter,
       applied: recorder.counts(),
       applications: recorder.applications,
       skipped: recorder.skips,

@@ -66,6 +66,7 @@ export function halfTensor(source: Tensor): Tensor {
     dtype: 'float16',
     shape,
     byteLength: 2 * count,
+    computed: true,
     bytes: () => asBytes(f32ToF16(typedArray(source, 'float32'), true)),
     *chunks() {
       for (const piece of float32Pieces(source, pieceElements)) yield asBytes(f32ToF16(piece, true));

@@ -27,7 +27,7 @@ function dampingsFor(rows: number, k: number): readonly number[] {
 
 /** Coordinate descent after GPTQ: most of its gain comes in two sweeps. In layers above this cost (K²·N) it would take minutes. */
 const sweeps = 2;
-const mostRefined = 2e10;
+const mostRefined = 2e9;
 
 /** The weights of layers, quantized with a view to what the layers see. */
 export class CalibratedLayers {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { shareInitializers } from '../../../passes/simplify/share-initializers.ts';
 import { Graph, Model } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { printModel } from '../../../src/ir/text/print.ts';
 import { tensorType } from '../../../src/ir/types.ts';
 import { verify } from '../../../src/ir/verify.ts';
+import { shareInitializers } from '../../../src/rewrite/share-initializers.ts';
 
 /** A tensor that is not in memory: counts what is read, in pieces of its own size. */
 function external(values: Float32Array, piece: number): Tensor & { read: number } {

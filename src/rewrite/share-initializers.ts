@@ -1,6 +1,6 @@
-import type { Graph, Model, Value } from '../../src/ir/graph.ts';
-import type { Tensor } from '../../src/ir/tensor.ts';
-import type { Trace } from '../../src/pass/pass.ts';
+import type { Graph, Model, Value } from '../ir/graph.ts';
+import type { Tensor } from '../ir/tensor.ts';
+import type { Trace } from './driver.ts';
 import { tensorDigest, tensorHead } from './tensor-digest.ts';
 
 const silent: Trace = { applied() {}, skipped() {} };
@@ -12,10 +12,15 @@ const worthMoving = 1024;
  * One copy of every constant: initializers of equal type, shape and bits become one, in each graph, from subgraphs to
  * the graphs around them, and across branches. Tied weights come out tied. Tensors are read only where another one has
  * the same type and shape, and read whole only where the first bytes agree.
+ * @param among which constants are looked at; default all.
  * @returns whether anything changed.
  */
-export function shareInitializers(model: Model, trace: Trace = silent): boolean {
-  const run = new Sharing(model, trace);
+export function shareInitializers(
+  model: Model,
+  trace: Trace = silent,
+  among: (tensor: Tensor) => boolean = () => true,
+): boolean {
+  const run = new Sharing(model, trace, among);
   run.visit(model.graph, []);
   return run.changed;
 }
@@ -25,6 +30,7 @@ type Pool = Map<string, Value>;
 class Sharing {
   changed = false;
   readonly #trace: Trace;
+  readonly #among: (tensor: Tensor) => boolean;
   readonly #root: Graph;
   readonly #rootPool: Pool = new Map();
   /** The first of each kind, wherever it stands. */
@@ -32,12 +38,13 @@ class Sharing {
   readonly #forms = new Map<string, number>();
   readonly #heads = new Map<string, number>();
 
-  constructor(model: Model, trace: Trace) {
+  constructor(model: Model, trace: Trace, among: (tensor: Tensor) => boolean) {
     this.#trace = trace;
+    this.#among = among;
     this.#root = model.graph;
     const tensors: Tensor[] = [];
     for (const graph of model.graphs()) {
-      for (const { constant } of graph.initializers) if (constant) tensors.push(constant);
+      for (const { constant } of graph.initializers) if (constant && among(constant)) tensors.push(constant);
     }
     for (const tensor of tensors) count(this.#forms, form(tensor));
     for (const tensor of tensors) if (this.#forms.get(form(tensor)) !== 1) count(this.#heads, tensorHead(tensor));
@@ -48,7 +55,7 @@ class Sharing {
     const visible = [...outer, own];
     for (const value of graph.initializers) {
       const tensor = value.constant;
-      if (!tensor || value.isGraphInput || !this.#mayHaveTwin(tensor)) continue;
+      if (!tensor || value.isGraphInput || !this.#among(tensor) || !this.#mayHaveTwin(tensor)) continue;
       const digest = tensorDigest(tensor);
       const twin = find(visible, digest) ?? this.#moveOut(this.#first.get(digest), digest, tensor);
       if (!twin) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Tensor } from '../../src/ir/tensor.ts';
+import type { Tensor } from '../ir/tensor.ts';
 
 /** How many leading bytes tell most tensors apart without reading them whole. */
 const headBytes = 4096;
