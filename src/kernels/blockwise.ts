@@ -111,8 +111,15 @@ export class BlockWriter {
     const at = row * this.#blocks + block;
     this.#scales[at] = scale;
     this.#zeros[at] = zero;
-    codes.fill(zero, length);
-    this.#codes.set(packCodes(codes, this.#format.bits), (at * codes.length * this.#format.bits) / 8);
+    codes.fill(Math.min(2 ** this.#format.bits - 1, Math.max(0, zero)), length);
+    const from = (at * codes.length * this.#format.bits) / 8;
+    if (this.#format.bits === 4) {
+      // Without a small array for each block.
+      for (let i = 0; i < codes.length; i += 2)
+        this.#codes[from + (i >> 1)] = (codes[i] as number) | ((codes[i + 1] as number) << 4);
+    } else {
+      this.#codes.set(packCodes(codes, this.#format.bits), from);
+    }
   }
 
   finish(): BlockQuantized {
