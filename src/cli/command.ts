@@ -9,6 +9,8 @@ export interface Session {
   readonly talk: Talk;
   readonly json: boolean;
   readonly quiet: boolean;
+  /** What is to be closed when the command ends, however it ends. */
+  readonly atEnd: (() => Promise<void>)[];
 }
 
 export interface CommonFlags {

@@ -28,6 +28,7 @@ export async function compareCommand(
   const b = await resolveModel(bText, session);
   const model = await loadModel(a.file);
   const base = await openSession(a.file, { label: aText });
+  session.atEnd.push(() => base.dispose());
   const candidate = await openSession(b.file, { label: bText });
   try {
     const dataset = await openData(a, flags.data, session, base.inputs);
@@ -59,7 +60,6 @@ export async function compareCommand(
     }
     return ok ? 0 : 1;
   } finally {
-    await base.dispose();
     await candidate.dispose();
   }
 }

@@ -22,6 +22,7 @@ export async function openData(
     throw new UserError('data.missing', `there is no data folder "${named}"; check --data.`);
   }
   const dataset = await openDataset(dir, inputs);
+  session.atEnd.push(() => dataset.close());
   for (const note of dataset.notes) session.talk.note(`data: ${note}`);
   return dataset;
 }

@@ -46,7 +46,7 @@ export async function fetchFromHub(id: string, session: Session): Promise<string
       if (!response.ok) throw new UserError('hub.failed', `${url} answered ${response.status}; try again later.`);
       const place = join(part, file.name);
       await mkdir(dirname(place), { recursive: true });
-      await writeFile(place, response.body ?? new Uint8Array(), { signal: session.io.signal });
+      await download(response, place, url, session.io.signal);
     }
     await mkdir(dirname(cache), { recursive: true });
     await rename(part, cache);
@@ -55,6 +55,19 @@ export async function fetchFromHub(id: string, session: Session): Promise<string
     session.io.scratch.delete(part);
   }
   return cache;
+}
+
+async function download(response: Response, place: string, url: string, signal: AbortSignal): Promise<void> {
+  try {
+    if (!response.body) return await writeFile(place, '');
+    await writeFile(place, response.body, { signal });
+    return;
+  } catch (error) {
+    signal.throwIfAborted();
+    // A full disk names a path and is told as such; what is left is a connection that broke.
+    if (error instanceof Error && 'path' in error) throw error;
+    throw new UserError('hub.broken', `the download of ${url} broke off; try again.`, { cause: error });
+  }
 }
 
 async function get(url: string, token: string | undefined, signal: AbortSignal, id: string): Promise<Response> {

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { constantOf } from '../ir/constant.ts';
 import type { Model, Node, Value } from '../ir/graph.ts';
 import { inferShapes } from '../ir/infer/infer.ts';
@@ -11,6 +10,7 @@ import { runtimeCeilings } from '../onnx/ceilings.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
+import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { parseShapes } from './shapes.ts';
 import { table } from './talk.ts';
@@ -44,7 +44,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
   const { graph } = model;
   const facts = {
     path: source.file,
-    bytes: (await stat(source.file)).size,
+    bytes: await modelBytes(source.file, model),
     ...(flags.hash && { sha256: await hashFile(source.file) }),
     irVersion: model.irVersion,
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),

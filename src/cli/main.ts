@@ -14,9 +14,11 @@ export async function main(io: CliIo): Promise<number> {
   const start: Start = async (flags, work) => {
     const quiet = flags.quiet === true;
     const talk = createTalk(io, { quiet });
+    const atEnd: (() => Promise<void>)[] = [];
     try {
-      exitCode = (await work({ io, talk, json: flags.json === true, quiet })) ?? exitCodes.ok;
+      exitCode = (await work({ io, talk, json: flags.json === true, quiet, atEnd })) ?? exitCodes.ok;
     } finally {
+      for (const close of atEnd) await close();
       talk.done();
     }
   };

@@ -38,6 +38,11 @@ export async function transform(
   const source = await resolveModel(modelText, session);
   talk.progress('read', source.file);
   const model = await loadModel(source.file);
+  const { modelBytes, downloadBytes } = await import('./model-size.ts');
+  const before = await modelBytes(source.file, model);
+  // Zeros do not make a file smaller, only its compressed form: pruning is judged by the download.
+  const prunes = steps.some((step) => step.pass.id === 'prune-weights');
+  const downloadBefore = prunes ? await downloadBytes(source.file, model) : undefined;
   const base = flags.verify ? await loadModel(source.file) : undefined;
   const context = await createContext(source, flags, session);
   const traces = await runSteps(model, steps, {
@@ -47,13 +52,21 @@ export async function transform(
   const check = base ? await verifyResult(base, model, steps, flags.seed, session) : undefined;
   talk.progress('write', flags.out);
   const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
-  const { stat } = await import('node:fs/promises');
-  const before = (await stat(source.file)).size;
+  const download =
+    downloadBefore === undefined
+      ? undefined
+      : { before: downloadBefore, after: await downloadBytes(out, await loadModel(out)) };
   if (session.json) {
     talk.json({
       ok: check?.ok ?? true,
-      input: { path: source.file, bytes: before },
-      output: { path: out, bytes: written.bytes, sha256: written.sha256, files: written.files },
+      input: { path: source.file, bytes: before, ...(download && { downloadBytes: download.before }) },
+      output: {
+        path: out,
+        bytes: written.bytes,
+        ...(download && { downloadBytes: download.after }),
+        sha256: written.sha256,
+        files: written.files,
+      },
       nodes: countNodes(model),
       steps: traces.map(({ applications: _, ...step }) => step),
       ...(check && { verify: check }),
@@ -63,6 +76,7 @@ export async function transform(
     talk.out(
       `${flags.out}  ${formatBytes(before)} → ${formatBytes(written.bytes)}  (${formatCount(countNodes(model))} nodes)`,
     );
+    if (download) talk.out(`download (brotli)  ${formatBytes(download.before)} → ${formatBytes(download.after)}`);
     if (check) talk.out(check.sentence);
   }
   return check && !check.ok ? 1 : 0;

@@ -173,7 +173,7 @@ function rowsOf(output: Tensor, size: number): { values: Numbers; width: number 
 export function competingScores(output: Tensor): number | undefined {
   if (dtypeKind(output.dtype) !== 'float') return undefined;
   const axes = output.shape.slice(1).filter((extent) => extent !== 1);
-  return axes.length === 1 || axes.length === 2 ? axes.at(-1) : undefined;
+  return axes.length === 1 || (axes.length === 2 && output.shape.length === 3) ? axes.at(-1) : undefined;
 }
 
 /** Best class for each position of each sample; −1 where all scores are NaN. */

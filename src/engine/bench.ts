@@ -118,7 +118,7 @@ export async function bench(
   feeds: ReadonlyMap<string, Tensor>,
   options: BenchOptions = {},
 ): Promise<BenchReport> {
-  const { timeMs = 2000, minRounds = 5, maxRounds = 1000, seed = 0, signal } = options;
+  const { timeMs = 2000, minRounds = 9, maxRounds = 1000, seed = 0, signal } = options;
   const runners = subjects.map((subject) => new Runner(subject, feeds));
   const base = runners[0] ?? bug('nothing to time');
   for (const runner of runners) await runner.warm(timeMs / 4, signal);

@@ -90,7 +90,8 @@ async function enabling(id: NativeProvider, signal: AbortSignal | undefined): Pr
       };
     case 'tensorrt':
       return {
-        enable: 'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js   (needs TensorRT 10 beside CUDA 12)',
+        enable:
+          'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js   (needs TensorRT 10 beside CUDA 12)',
       };
     case 'webgpu':
       return { enable: await enableWebgpu(signal) };

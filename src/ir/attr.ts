@@ -23,7 +23,6 @@ export type Attr = (
   | { readonly type: 'opaque'; readonly value: unknown }
 ) & { readonly origin?: unknown };
 
-
 /** Plain JavaScript forms that become attributes: integers → int, use `float()` for floats. */
 export type AttrInput =
   | number

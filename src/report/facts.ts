@@ -25,9 +25,12 @@ export function measuredProviders(report: Report): string[] {
   return [...new Set([...deciding, ...measured])].filter((provider) => measured.has(provider));
 }
 
-/** A ratio whose interval reaches 1 says nothing about which of the two is faster. */
-export function isNoise({ ratioCi: [low, high] }: Latency): boolean {
-  return low <= 1 && high >= 1;
+/** Ratios closer to 1 than this count as equal, as they do where variants are chosen. */
+const smallestEffect = 0.02;
+
+/** A ratio that says nothing about which of the two is faster: its interval reaches 1, or it is hardly off 1. */
+export function isNoise({ ratioToBase, ratioCi: [low, high] }: Latency): boolean {
+  return (low <= 1 && high >= 1) || Math.abs(ratioToBase - 1) <= smallestEffect;
 }
 
 /** Labelled data spoke about this variant. */

@@ -30,7 +30,9 @@ describe('doctor', () => {
       expect(byId.get('dml')).toMatchObject({ works: false, detail: expect.stringContaining('Windows only') });
     const cuda = byId.get('cuda');
     if (process.platform === 'linux' && cuda && !cuda.works) {
-      expect(cuda.enable).toContain('ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js');
+      expect(cuda.enable).toContain(
+        'ONNXRUNTIME_NODE_INSTALL=cuda12 node node_modules/onnxruntime-node/script/install.js',
+      );
     }
     if (findChromium() === undefined) process.stderr.write('(no Chromium here: the web providers were not tried)\n');
     else expect([byId.get('web-wasm')?.works, byId.get('web-webgpu')?.works]).toEqual([true, true]);

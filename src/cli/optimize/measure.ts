@@ -1,6 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { brotliCompressSync, constants } from 'node:zlib';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
 import { compare, toFidelity } from '../../engine/compare.ts';
@@ -14,6 +12,7 @@ import { loadModel } from '../../onnx/load.ts';
 import type { Accuracy } from '../../report/report.ts';
 import type { Session } from '../command.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
+import { downloadBytes } from '../model-size.ts';
 import type { Built } from './build.ts';
 import type { Measured } from './choose.ts';
 import { pairAccuracy } from './paired.ts';
@@ -100,12 +99,11 @@ async function measureOne(
   const probed = await probe(one.path, await firstFeeds(options), { signal: session.io.signal });
   if (!probed.ok) return { ...empty, blockers: [probed.why] };
   say('size');
-  const file = await readFile(one.path);
-  const stats = modelStats(await loadModel(one.path));
+  const model = await loadModel(one.path);
   const sized: Measured = {
     ...empty,
-    compressedBytes: compressedSize(file) + (one.bytes ?? 0) - file.byteLength,
-    parameters: stats.parameters,
+    compressedBytes: await downloadBytes(one.path, model),
+    parameters: modelStats(model).parameters,
     sessionMs: probed.sessionMs,
     peakRssBytes: probed.peakRssBytes,
   };
@@ -157,14 +155,4 @@ async function judge(
   });
   judged.base ??= result;
   return pairAccuracy(judged.base, result, settings);
-}
-
-/** Size of the download: brotli, quality 5 as servers do it on the fly; a sample of 64 MB stands for larger files. */
-function compressedSize(bytes: Uint8Array): number {
-  const limit = 64e6;
-  const sample = bytes.byteLength > limit ? bytes.subarray(0, limit) : bytes;
-  const options = {
-    params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_SIZE_HINT]: sample.byteLength },
-  };
-  return Math.round(brotliCompressSync(sample, options).byteLength * (bytes.byteLength / sample.byteLength));
 }

@@ -125,7 +125,6 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     else printSummary(report, relative(io.cwd, out) || '.', talk);
     return report.verdict.ok ? exitCodes.ok : exitCodes.gate;
   } finally {
-    await dataset?.close();
     await rm(staging, { recursive: true, force: true });
     io.scratch.delete(staging);
   }
@@ -149,7 +148,12 @@ async function moveInto(staging: string, out: string): Promise<void> {
   if (!existsSync(out)) return rename(staging, out);
   const old = `${out}.old-${process.pid}`;
   await rename(out, old);
-  await rename(staging, out);
+  try {
+    await rename(staging, out);
+  } catch (error) {
+    await rename(old, out);
+    throw error;
+  }
   await rm(old, { recursive: true });
 }
 
