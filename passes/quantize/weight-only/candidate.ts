@@ -1,4 +1,4 @@
-import type { Node } from '../../../src/ir/graph.ts';
+import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
 import {
   type BlockFit,
@@ -36,9 +36,27 @@ export function candidate(node: Node, options: WeightOnlyOptions): Linear | stri
   if (elements < options.minElements) {
     return `${name} have ${elements} elements: below ${options.minElements} there is nothing to gain (--min-elements)`;
   }
+  const reader = otherReader(weight);
+  if (reader)
+    return `${name} are read by ${reader} too: the float table would stay beside the codes, and the file would grow`;
   if (options.block > k)
     return `a block of ${options.block} is longer than the ${k} inputs of ${name}: use a smaller --block`;
   return linear;
+}
+
+/** A node that reads the weights as they are, an embedding's Gather for one; directly, or behind a Transpose. */
+function otherReader(weight: Value): Node | undefined {
+  const multiplies = (node: Node, value: Value): boolean =>
+    (node.is('MatMul') || node.is('Gemm')) && node.input(1) === value && node.input(0) !== value;
+  for (const node of weight.consumers) {
+    if (node.is('Transpose')) {
+      const turned = node.output();
+      if (turned.isGraphOutput) return node;
+      const other = turned.consumers.find((reader) => !multiplies(reader, turned));
+      if (other) return other;
+    } else if (!multiplies(node, weight)) return node;
+  }
+  return undefined;
 }
 
 /** The layer's weights; alpha of a Gemm is part of them. A sentence when the numbers cannot be stored. */
