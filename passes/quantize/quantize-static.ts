@@ -179,5 +179,3 @@ function leave(ctx: Trace, why: string): { changed: false } {
   ctx.skipped('quantize-static', 'model', why);
   return { changed: false };
 }
-
-export default quantizeStatic;

@@ -124,7 +124,7 @@ export function definePass<const T extends OptionTable>(
     for (const [name, option] of Object.entries(spec.options)) {
       values[name] = (options as Record<string, unknown>)[name] ?? option.default;
     }
-    return { pass: spec as Pass, options: values };
+    return { pass: spec, options: values };
   };
   return Object.assign(make, spec);
 }

@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
-import type { OptionSpec, OptionTable } from './options.ts';
+import type { OptionSpec } from './options.ts';
 import type { Pass, Step } from './pass.ts';
 
 /**
@@ -17,7 +17,7 @@ export function makeStep(pass: Pass, given: Readonly<Record<string, unknown>>): 
       );
     }
   }
-  for (const [name, spec] of Object.entries(pass.options as OptionTable)) {
+  for (const [name, spec] of Object.entries(pass.options)) {
     const value = given[name];
     options[name] = value === undefined ? spec.default : checkValue(`${pass.id}: ${name}`, spec, value);
   }
