@@ -96,34 +96,50 @@ export class OutputFiles {
   }
 }
 
+/** Pieces are hashed while they are on their way to the disk, and the next one is made meanwhile. */
 async function fill(file: FileHandle, pieces: Iterable<Uint8Array>, signal?: AbortSignal): Promise<WrittenFile> {
   const hash = createHash('sha256');
   const gathered = Buffer.allocUnsafeSlow(gatherBytes);
   let used = 0;
   let bytes = 0;
-  const put = async (data: Uint8Array): Promise<void> => {
-    signal?.throwIfAborted();
-    hash.update(data);
+  let underway: Promise<void> = Promise.resolve();
+  const send = async (data: Uint8Array, position: number): Promise<void> => {
     for (let at = 0; at < data.byteLength; ) {
-      at += (await file.write(data, at, data.byteLength - at)).bytesWritten;
+      at += (await file.write(data, at, data.byteLength - at, position + at)).bytesWritten;
     }
+  };
+  const put = async (data: Uint8Array): Promise<void> => {
+    await underway;
+    signal?.throwIfAborted();
+    underway = send(data, bytes);
+    // A failure is met at the next `await underway`; until then it must not count as unhandled.
+    underway.catch(() => undefined);
+    hash.update(data);
     bytes += data.byteLength;
   };
-  for (const piece of pieces) {
-    if (used + piece.byteLength > gatherBytes) {
-      await put(gathered.subarray(0, used));
-      used = 0;
+  const flush = async (): Promise<void> => {
+    if (used === 0) return;
+    await put(gathered.subarray(0, used));
+    // This memory is filled again.
+    await underway;
+    used = 0;
+  };
+  try {
+    for (const piece of pieces) {
+      if (used + piece.byteLength > gatherBytes) await flush();
+      if (piece.byteLength >= gatherBytes / 4) {
+        await flush();
+        await put(piece);
+      } else {
+        gathered.set(piece, used);
+        used += piece.byteLength;
+      }
     }
-    if (piece.byteLength >= gatherBytes / 4) {
-      await put(gathered.subarray(0, used));
-      used = 0;
-      await put(piece);
-    } else {
-      gathered.set(piece, used);
-      used += piece.byteLength;
-    }
+    await flush();
+  } finally {
+    // Nothing may write into the file after it is closed.
+    await underway;
   }
-  await put(gathered.subarray(0, used));
   return { bytes, sha256: hash.digest('hex') };
 }
 
