@@ -124,6 +124,10 @@ function fits(expected: IoInfo['shape'], actual: readonly number[]): boolean {
 
 function ioInfo(meta: InferenceSession.ValueMetadata): IoInfo {
   if (!meta.isTensor) return { name: meta.name, dtype: 'non-tensor', shape: null };
-  // Nameless dimensions come as ''.
-  return { name: meta.name, dtype: meta.type, shape: meta.shape.map((dim) => (dim === '' ? null : dim)) };
+  return { name: meta.name, dtype: meta.type, shape: meta.shape.map((dim) => (isOpen(dim) ? null : dim)) };
+}
+
+/** Nameless dimensions come as '' from the native runtime, as −1 taken for unsigned from the one for the web. */
+function isOpen(dim: number | string): boolean {
+  return dim === '' || dim === -1 || dim === 0xffffffff;
 }

@@ -52,6 +52,17 @@ describe('a session on web-wasm', () => {
     await session.dispose();
   });
 
+  test('leaves nameless dimensions open', async () => {
+    const graph = new Graph('g');
+    const x = graph.addInput('x', tensorType('float32', [undefined, 'n', 2]));
+    graph.addOutput(graph.append('Relu', { inputs: [x], outputs: ['y'], types: [tensorType('float32')] }).output());
+    const session = await openSession(encodeModel(new Model(graph, 17, 8)), web);
+    expect(session.inputs).toEqual([{ name: 'x', dtype: 'float32', shape: [null, 'n', 2] }]);
+    const y = (await session.run(new Map([['x', tensorOf('float32', [1, 1, 2], [-1, 3])]]))).get('y');
+    expect(y?.shape).toEqual([1, 1, 2]);
+    await session.dispose();
+  });
+
   test('passes 64-bit integers, halves, bools and empty tensors bit by bit', async () => {
     for (const tensor of [
       tensorFrom('int64', [2], BigInt64Array.of(-(2n ** 63n), 2n ** 53n + 1n)),
