@@ -5,7 +5,7 @@ import { f16ToF32, f32ToF16 } from '../../src/kernels/f16.ts';
 import { countZeros, dropBelow, keepNofM, type MagnitudeCut, magnitudeCut } from '../../src/kernels/mask.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
-import { isKept, reportUnmatched } from '../quantize/keep.ts';
+import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { type PruneTarget, pruneTargets } from './targets.ts';
 
 const options = {

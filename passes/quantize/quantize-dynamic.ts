@@ -2,6 +2,7 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
+import { keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { miss } from '../../src/rewrite/match.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { cpuProfiles, saturates } from './cpu.ts';
@@ -9,7 +10,6 @@ import { embeddingRule } from './dynamic/embedding.ts';
 import { ActivationStore, linearRule } from './dynamic/linear.ts';
 import { lstmRule } from './dynamic/lstm.ts';
 import { type WeightFormat, WeightStore } from './dynamic/weights.ts';
-import { keepRule, reportUnmatched } from './keep.ts';
 
 const options = {
   weights: opt.choice(['auto', 's8', 'u8'], 'auto', 'signed or unsigned codes; auto: signed, the faster kernel'),

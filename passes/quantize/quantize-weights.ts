@@ -3,7 +3,7 @@ import type { Model, Node } from '../../src/ir/graph.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
-import { isKept, keepRule, reportUnmatched } from './keep.ts';
+import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Linear } from './linear.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
 import { CalibratedLayers, calibrate } from './weight-only/calibrated.ts';

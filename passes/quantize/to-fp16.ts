@@ -3,12 +3,12 @@ import { graphsBelow, type Model } from '../../src/ir/graph.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
+import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
-import { reportUnmatched } from './keep.ts';
 
 const options = {
   keepIoTypes: opt.boolean(true, 'inputs and outputs of the model stay float32'),

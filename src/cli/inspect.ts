@@ -1,3 +1,4 @@
+import { runtimeCeilings } from '../ir/ceilings.ts';
 import { constantOf } from '../ir/constant.ts';
 import type { Model, Node, Value } from '../ir/graph.ts';
 import { inferShapes } from '../ir/infer/infer.ts';
@@ -6,7 +7,6 @@ import { modelStats } from '../ir/stats.ts';
 import { printModel } from '../ir/text/print.ts';
 import type { ValueType } from '../ir/types.ts';
 import { formatBytes, formatCount } from '../messages.ts';
-import { runtimeCeilings } from '../onnx/ceilings.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';

@@ -1,5 +1,6 @@
 import { constantOf, constantScalar } from '../ir/constant.ts';
 import type { Node, Value } from '../ir/graph.ts';
+import { movers } from '../ir/movers.ts';
 import { toNumbers } from '../ir/tensor.ts';
 
 /**
@@ -36,26 +37,6 @@ const fusions: Readonly<Record<string, Fusion>> = {
 
 /** Float fusions of the runtime that hide the op which could have been an integer one. */
 const fusedFrom: Readonly<Record<string, string>> = { FusedConv: 'Conv', FusedGemm: 'Gemm', FusedMatMul: 'MatMul' };
-
-/** Ops that move integers when input and output share scale and zero point. */
-const movers = new Set([
-  'MaxPool',
-  'Transpose',
-  'Reshape',
-  'Flatten',
-  'Squeeze',
-  'Unsqueeze',
-  'Slice',
-  'Gather',
-  'GatherElements',
-  'Expand',
-  'Tile',
-  'Resize',
-  'ReduceMax',
-  'ReduceMin',
-  'DepthToSpace',
-  'Split',
-]);
 
 /** Ops that stay in float whatever stands around them. */
 const floatOnly = new Set([

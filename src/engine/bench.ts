@@ -1,9 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { Bench } from 'tinybench';
-import { randomNumbers, shuffled } from '../data/shuffle.ts';
+import { shuffled } from '../data/shuffle.ts';
 import { bug } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { quantile } from '../kernels/bootstrap.ts';
+import { randomNumbers } from '../kernels/random.ts';
 import type { Latency } from '../report/report.ts';
 import { adaptFeeds } from './compare.ts';
 import type { Session } from './session.ts';

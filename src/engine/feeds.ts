@@ -1,9 +1,9 @@
 import { tensorOfNumbers } from '../data/cast.ts';
-import { randomNumbers } from '../data/shuffle.ts';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { elementCount, stringTensor, type Tensor } from '../ir/tensor.ts';
+import { randomNumbers } from '../kernels/random.ts';
 import { bakedExtents } from './baked-extents.ts';
 import type { FeedBatch } from './compare.ts';
 import { comparedConstants, indexedExtents } from './feed-bounds.ts';

@@ -1,5 +1,5 @@
-import { randomNumbers } from '../data/shuffle.ts';
 import { quantile } from '../kernels/bootstrap.ts';
+import { randomNumbers } from '../kernels/random.ts';
 
 export function sorted(values: Iterable<number>): Float64Array {
   return Float64Array.from(values).sort();

@@ -25,8 +25,11 @@ export function measuredProviders(report: Report): string[] {
   return [...new Set([...deciding, ...measured])].filter((provider) => measured.has(provider));
 }
 
-/** Ratios closer to 1 than this count as equal, as they do where variants are chosen. */
-const smallestEffect = 0.02;
+/**
+ * Ratios closer to 1 than this count as equal: the same file loaded twice can differ by half a percent, with an interval
+ * that excludes 1.
+ */
+export const smallestEffect = 0.02;
 
 /** A ratio that says nothing about which of the two is faster: its interval reaches 1, or it is hardly off 1. */
 export function isNoise({ ratioToBase, ratioCi: [low, high] }: Latency): boolean {

@@ -80,9 +80,10 @@ function isType(type: keyof typeof names, value: unknown): boolean {
       return Number.isInteger(value);
     case 'null':
       return value === null;
-    default:
-      // oxlint-disable-next-line valid-typeof
-      return typeof value === type;
+    case 'string':
+      return typeof value === 'string';
+    case 'boolean':
+      return typeof value === 'boolean';
   }
 }
 

@@ -1,11 +1,12 @@
+import { runtimeCeilings } from '../ir/ceilings.ts';
 import type { Artifact } from './target.ts';
 
 /** The ONNX Runtime release that bundles ship. */
 export const ortVersion = '1.30.0';
 
-/** What that release loads (found by trying); the codec has the same in `src/onnx/ceilings.ts`, which this room may not see. */
-const maxIrVersion = 13;
-const maxOpset = 26;
+/** What that release loads. */
+const maxIrVersion = runtimeCeilings.irVersion;
+const maxOpset = runtimeCeilings.opsets.get('') ?? 0;
 
 /** Element types that ONNX Runtime's JavaScript API takes and gives as inputs and outputs. */
 const exchangeable: ReadonlySet<string> = new Set([

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { metricInterval, pairAccuracy } from '../../src/cli/optimize/paired.ts';
 import { metricById, metrics } from '../../src/data/metrics.ts';
-import { randomNumbers } from '../../src/data/shuffle.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
 
 const options = { seed: 1, maxDrop: 0.01 };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { randomNumbers } from '../../src/data/shuffle.ts';
 import { bootstrap } from '../../src/kernels/bootstrap.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
 
 const first = (mean: number): number => mean;
 

@@ -96,7 +96,7 @@ describe('GPTQ', () => {
     expect(gptqFactor(Float64Array.of(Number.NaN, 0, 0, 1), 2, 2)).toBeUndefined();
     const few = new Float64Array(k * k);
     addGram(few, layer.rows(3, 1), 3, k);
-    expect(gptqFactor(few, k, 16)).toBeDefined();
+    expect(gptqFactor(few, k, 16)?.damping).toBeGreaterThan(0);
   });
 
   it('keeps the weights of inputs that no sample reached', () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { randomNumbers } from '../../src/data/shuffle.ts';
 import {
   mcNemar,
   pairedDropInterval,
@@ -7,6 +6,7 @@ import {
   samplesWithoutChange,
   wilsonInterval,
 } from '../../src/kernels/proportions.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
 
 describe('mcNemar', () => {
   it('is the tail of fair coin tosses, worked by hand', () => {

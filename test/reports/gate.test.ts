@@ -3,7 +3,7 @@ import { githubAnnotations } from '../../reports/gate/github.ts';
 import { junitXml } from '../../reports/gate/junit.ts';
 import { gateMarkdown } from '../../reports/gate/markdown.ts';
 import { pairAccuracy } from '../../src/cli/optimize/paired.ts';
-import { randomNumbers } from '../../src/data/shuffle.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
 import { checkBaseline, type GateOptions, gate } from '../../src/report/gate.ts';
 import type { Finding } from '../../src/report/gate-judge.ts';
 import { checkGateRules, type GateRules } from '../../src/report/gate-rules.ts';

@@ -1,5 +1,5 @@
 import type { Graph, Model, Node, Value } from '../../../src/ir/graph.ts';
-import { isKept } from '../keep.ts';
+import { isKept } from '../../../src/rewrite/keep.ts';
 import { blockedOperators, movers, operatorKey } from './blocked.ts';
 import { constantProblem } from './constants.ts';
 import { controlSlots } from './control-flow.ts';

@@ -1,5 +1,6 @@
 import { constantOf, constantScalar } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { movers } from '../../../src/ir/movers.ts';
 import { typedArray } from '../../../src/ir/tensor.ts';
 import type { RealRange } from '../../../src/kernels/calibrate.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
@@ -40,26 +41,6 @@ const computeInputs: Readonly<Record<string, (node: Node) => number[]>> = {
   AveragePool: () => [0],
   GlobalAveragePool: () => [0],
 };
-
-/** Their outputs hold nothing but values of their first input. */
-const movers = new Set([
-  'MaxPool',
-  'Transpose',
-  'Reshape',
-  'Flatten',
-  'Squeeze',
-  'Unsqueeze',
-  'Slice',
-  'Gather',
-  'GatherElements',
-  'Expand',
-  'Tile',
-  'Resize',
-  'ReduceMax',
-  'ReduceMin',
-  'DepthToSpace',
-  'Split',
-]);
 
 const weightedOps = new Set(['Conv', 'MatMul', 'Gemm']);
 

@@ -1,3 +1,4 @@
+import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
 
 /** A variant with everything measured, before its verdict. */
@@ -28,12 +29,6 @@ export interface Choice {
   readonly variants: readonly VariantResult[];
   readonly recommendations: readonly Recommendation[];
 }
-
-/**
- * Latencies closer than this count as equal: the same file loaded twice can differ by half a percent, with an interval
- * that excludes 1.
- */
-const smallestEffect = 0.02;
 
 /** A variant is only worth shipping instead of base when size × latency is at least this much smaller. */
 const smallestGain = 0.01;

@@ -1,5 +1,4 @@
 import { type Metric, metricById } from '../../data/metrics.ts';
-import { randomNumbers } from '../../data/shuffle.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
 import { bootstrap } from '../../kernels/bootstrap.ts';
 import {
@@ -10,6 +9,7 @@ import {
   samplesWithoutChange,
   wilsonInterval,
 } from '../../kernels/proportions.ts';
+import { randomNumbers } from '../../kernels/random.ts';
 import type { Accuracy } from '../../report/report.ts';
 
 type Scored = Pick<Evaluation, 'metric' | 'higherIsBetter' | 'value' | 'samples' | 'scores'>;

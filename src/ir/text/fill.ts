@@ -1,3 +1,4 @@
+import { randomNumbers } from '../../kernels/random.ts';
 import { type DType, dtypeBits, dtypeKind } from '../dtype.ts';
 import { elementCount, type Tensor } from '../tensor.ts';
 import { tensorFromElements } from './elements.ts';
@@ -32,7 +33,7 @@ export function filledTensor(
     );
   }
   if (kind === 'random' && (args.length === 1 || args.length === 3)) {
-    const next = generator(args[0] as number);
+    const next = randomNumbers(args[0] as number);
     const [low, high] = args.length === 3 ? [args[1] as number, args[2] as number] : bounds(dtype);
     const whole = dtypeKind(dtype) !== 'float';
     return tensorFromElements(
@@ -56,15 +57,4 @@ function bounds(dtype: DType): [number, number] {
 
 function repeat(count: number, make: (index: number) => number): number[] {
   return Array.from({ length: count }, (_, index) => make(index));
-}
-
-/** mulberry32: uniform in [0, 1), 2^32 states. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

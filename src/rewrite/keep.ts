@@ -1,7 +1,7 @@
-import type { Model, Node } from '../../src/ir/graph.ts';
-import type { Trace } from '../../src/pass/pass.ts';
-import { miss } from '../../src/rewrite/match.ts';
-import type { Rule } from '../../src/rewrite/rule.ts';
+import type { Model, Node } from '../ir/graph.ts';
+import type { Trace } from './driver.ts';
+import { miss } from './match.ts';
+import type { Rule } from './rule.ts';
 
 /** True when the list names the node, its operator (`MatMul`, `com.microsoft.FusedMatMul`) or one of its outputs. */
 export function isKept(node: Node, keep: readonly string[]): boolean {
