@@ -1,0 +1,123 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { bench, benchSessionExtra } from '../../../dist/src/engine/bench.js';
+import { compare } from '../../../dist/src/engine/compare.js';
+import { evaluate } from '../../../dist/src/engine/evaluate.js';
+import { syntheticFeeds } from '../../../dist/src/engine/feeds.js';
+import { probe } from '../../../dist/src/engine/isolated.js';
+import { openSession } from '../../../dist/src/engine/session.js';
+import { externalFiles } from '../../../dist/src/onnx/external-files.js';
+import { loadModel } from '../../../dist/src/onnx/load.js';
+import { makeOurs, makeTheirs } from './processes.mjs';
+
+/** Samples that decibels are taken on. */
+const comparedSamples = 64;
+
+/** Every job on every model. @returns {Promise<import('./job.mjs').Row[]>} */
+export async function runJobs(jobs, subjects, options) {
+  const rows = [];
+  for (const job of jobs) {
+    for (const subject of subjects) {
+      const why = job.skip?.(subject);
+      process.stderr.write(`${job.format} · ${subject.name}${why ? `: left out, ${why}` : ''}\n`);
+      if (!why) rows.push(await runJob(job, subject, options));
+    }
+  }
+  return rows;
+}
+
+async function runJob(job, subject, { python, seconds }) {
+  const dir = await mkdtemp(join(tmpdir(), 'mlpack-bench-'));
+  const base = await openSession(subject.file);
+  try {
+    const judge = await judgeOf(subject, base);
+    const made = [];
+    for (const [side, list] of Object.entries({ ours: job.ours, theirs: python ? job.theirs : [] })) {
+      for (const [at, one] of list.entries()) {
+        const file = join(dir, `${side}-${at}.onnx`);
+        const result =
+          side === 'ours'
+            ? await makeOurs(subject.file, file, one, subject.dataDir)
+            : await makeTheirs(python, subject.file, file, one, subject.feeds);
+        made.push({ side, file, name: one.name, ...result, ...(result.failed ? {} : await judge.file(file)) });
+      }
+    }
+    const best = (side) =>
+      made
+        .filter((one) => one.side === side)
+        .sort((a, b) => (b.rank ?? Number.NEGATIVE_INFINITY) - (a.rank ?? Number.NEGATIVE_INFINITY) || (b.sqnrDb ?? 0) - (a.sqnrDb ?? 0))[0];
+    const [ours, theirs] = [best('ours'), best('theirs')];
+    const ratios = await latencies(subject, judge.feeds, [ours, theirs].filter((one) => one && !one.failed), seconds, job.session);
+    const shown = (one) => one && { ...plain(one), ratio: ratios.get(one.file) };
+    return {
+      model: subject.name,
+      format: job.format,
+      metric: judge.metric,
+      base: judge.base,
+      baseBytes: await bytesOf(subject.file),
+      ours: shown(ours),
+      theirs: shown(theirs),
+      all: made.map((one) => ({ side: one.side, ...plain(one) })),
+    };
+  } finally {
+    await base.dispose();
+    await rm(dir, { recursive: true });
+  }
+}
+
+const plain = ({ name, failed, value, sqnrDb, bytes, wallMs, rssBytes }) => ({ name, failed, value, sqnrDb, bytes, wallMs, rssBytes });
+
+/** How files of one model are judged: by the task metric of its data, else by decibels alone. */
+async function judgeOf({ dataset, file: baseFile }, base) {
+  const synthetic = dataset ? undefined : await syntheticFeeds(await loadModel(baseFile), base, { seed: 0, count: 4 });
+  const batches = () => synthetic ?? dataset.batches({ inputs: base.inputs, samples: comparedSamples });
+  const before = dataset && (await evaluate(base, dataset, { reference: base }));
+  let feeds;
+  for await (const batch of synthetic ?? dataset.batches({ inputs: base.inputs, samples: 1, batch: 1 })) feeds ??= batch.feeds;
+  return {
+    feeds,
+    metric: before?.metric ?? 'SQNR, dB',
+    base: before?.value,
+    async file(path) {
+      const loads = await probe(path, feeds);
+      if (!loads.ok) return { failed: loads.why };
+      const session = await openSession(path);
+      try {
+        const { outputs } = await compare(base, session, batches());
+        const sqnrDb = Math.min(...outputs.map((output) => output.sqnrDb));
+        const after = dataset && (await evaluate(session, dataset, { reference: base }));
+        const rank = after ? (after.higherIsBetter ? after.value : -after.value) : sqnrDb;
+        return { value: after ? after.value : sqnrDb, rank, sqnrDb, bytes: await bytesOf(path) };
+      } catch (error) {
+        return { failed: error.message };
+      } finally {
+        await session.dispose();
+      }
+    },
+  };
+}
+
+/** Median latencies as ratios to the float model's, all interleaved. */
+async function latencies({ file }, feeds, sides, seconds, extra = {}) {
+  const files = [file, ...sides.map((side) => side.file)];
+  const sessions = [];
+  try {
+    for (const path of files) sessions.push(await openSession(path, { extra: { ...benchSessionExtra, ...extra } }));
+    const { results } = await bench(
+      sessions.map((session, at) => ({ name: files[at], session })),
+      feeds,
+      { timeMs: seconds * 1000 },
+    );
+    return new Map(results.map(({ name, latency }) => [name, latency.ratioToBase]));
+  } finally {
+    for (const session of sessions) await session.dispose();
+  }
+}
+
+/** External data included. */
+async function bytesOf(file) {
+  let bytes = (await stat(file)).size;
+  for (const name of externalFiles(await loadModel(file))) bytes += (await stat(join(dirname(file), name))).size;
+  return bytes;
+}
