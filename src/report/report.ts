@@ -1,3 +1,5 @@
+import type { ClassResult, LayerError, Placement, RuntimeAgreement, ScoresText, Sensitivity } from './evidence.ts';
+
 /**
  * The Report: plain JSON, versioned, the one result that reporters, the gate and CI read. Units are in the names;
  * ratios are candidate / base, so below 1 is better for size and latency.
@@ -21,6 +23,8 @@ export interface Report {
   /** Sentences about what makes the figures doubtful: a busy machine, few samples. */
   readonly warnings?: readonly string[];
   readonly targets: readonly string[];
+  /** Which layers of base bear quantization, one entry a scheme. */
+  readonly sensitivity?: readonly Sensitivity[];
   /** `base` first. */
   readonly variants: readonly VariantResult[];
   readonly bundles: readonly BundleResult[];
@@ -82,6 +86,8 @@ export interface DataInfo {
   readonly metric: string | null;
   /** True when inputs were made up (seeded) because there was no data. */
   readonly synthetic: boolean;
+  /** Of the samples that were judged on and their labels, in order; absent where it was not taken. */
+  readonly sha256?: string;
 }
 
 export interface SkippedRule {
@@ -126,6 +132,10 @@ export interface Accuracy {
   readonly discordant?: DiscordantSamples;
   /** Samples that would tell a drop of the limit from none (80 % power, 5 % significance); only where there are fewer. */
   readonly neededSamples?: number;
+  /** By class of the label, for metrics of right and wrong. */
+  readonly classes?: readonly ClassResult[];
+  /** For comparing with a later run sample by sample. */
+  readonly scores?: ScoresText;
 }
 
 export interface DiscordantSamples {
@@ -140,8 +150,11 @@ export interface DiscordantSamples {
 export interface Latency {
   readonly p50: number;
   readonly p90: number;
+  readonly p95?: number;
   readonly p99: number;
   readonly samples: number;
+  /** Quantiles at even steps, from the fastest to the slowest. */
+  readonly distribution?: readonly number[];
   /** Median of (this variant / base) over the rounds in which both were timed next to each other, in one process. */
   readonly ratioToBase: number;
   /** Bootstrap 95 % interval of that ratio. */
@@ -183,8 +196,16 @@ export interface VariantResult {
   /** By provider, milliseconds per inference. */
   readonly latency: Readonly<Record<string, Latency>>;
   readonly sessionMs: number | null;
+  /** The first inference after loading. */
+  readonly firstMs?: number;
   readonly peakRssBytes: number | null;
   readonly audit: Audit | null;
+  /** Layers of this file against those of base. */
+  readonly layers?: readonly LayerError[];
+  /** By provider: the same file there, against its outputs on the CPU. */
+  readonly runtimes?: Readonly<Record<string, RuntimeAgreement>>;
+  /** By provider that was asked for: where the nodes ran. */
+  readonly placement?: Readonly<Record<string, Placement>>;
   readonly verdict: 'recommended' | 'accepted' | 'rejected';
   readonly reasons: readonly string[];
 }

@@ -1,3 +1,12 @@
+import {
+  classShape,
+  distributionShape,
+  layerShape,
+  placementShape,
+  runtimeShape,
+  scoresShape,
+  sensitivityShape,
+} from './evidence.ts';
 import { reportSchema } from './report.ts';
 import {
   anything,
@@ -17,7 +26,7 @@ import {
   string,
 } from './schema.ts';
 
-const sha256 = string('SHA-256 of the file, hexadecimal.', '^[0-9a-f]{64}$');
+const sha256 = string('SHA-256, hexadecimal.', '^[0-9a-f]{64}$');
 const sentences = (description: string) => array(description, string('One sentence.'));
 const counts = (description: string) => record(description, count('How often.'));
 const ms = (description: string) => number(description, { minimum: 0 });
@@ -73,6 +82,7 @@ const data = object('What the variants were judged on.', {
   calibrationSamples: count('Samples that activation ranges came from.'),
   metric: nullable(string('top1, top5, agreement, mae, rmse, psnr; null without labels.')),
   synthetic: boolean('True when inputs were made up (seeded): accuracy was then not measured.'),
+  sha256: optional(sha256),
 });
 
 const step = object('One pass, as it ran.', {
@@ -123,13 +133,17 @@ const accuracy = object('The task metric.', {
     }),
   ),
   neededSamples: optional(count('Samples that would tell a drop of the limit from none, where there are fewer.')),
+  classes: optional(array('By class of the label, for metrics of right and wrong.', classShape)),
+  scores: optional(scoresShape),
 });
 
 const latency = object('Time of one inference on one provider, milliseconds.', {
   p50: ms('Median.'),
   p90: ms('90th percentile.'),
+  p95: optional(ms('95th percentile.')),
   p99: ms('99th percentile.'),
   samples: count('Timed inferences.'),
+  distribution: optional(distributionShape),
   ratioToBase: ms('Median of this variant / median of base, interleaved in one process: below 1 is faster.'),
   ratioCi: pair('Bootstrap 95 % interval of that ratio.', ms('End of the interval.')),
 });
@@ -164,8 +178,12 @@ const variant = object('One version of the model.', {
   accuracy: nullable(accuracy),
   latency: record('By provider: cpu, cuda, webgpu, web-wasm, web-webgpu.', latency),
   sessionMs: nullable(ms('Time to load the file, milliseconds.')),
+  firstMs: optional(ms('Time of the first inference after loading, milliseconds.')),
   peakRssBytes: nullable(count('Highest memory of a process that loads and runs it.')),
   audit: nullable(audit),
+  layers: optional(array('Layers of this file against those of base.', layerShape)),
+  runtimes: optional(record('By provider: the same file there, against its outputs on the CPU.', runtimeShape)),
+  placement: optional(record('By provider that was asked for: where the nodes ran.', placementShape)),
   verdict: oneOf('What became of it.', ['recommended', 'accepted', 'rejected']),
   reasons: sentences('Why.'),
 });
@@ -192,6 +210,7 @@ export const reportShape = object('What mlpack did to a model, what it measured,
   ),
   warnings: optional(sentences('What makes the figures doubtful.')),
   targets: array('Targets asked for.', string('Id of a target.')),
+  sensitivity: optional(array('Which layers of base bear quantization, one entry a scheme.', sensitivityShape)),
   variants: array('Versions of the model, base first.', variant),
   bundles: array(
     'Deployment bundles written.',
