@@ -1,6 +1,7 @@
 /** Made-up reports as real runs give them: good, bad and hostile. */
-import type { Accuracy, Audit, Fidelity, Latency, Report, StepResult, VariantResult } from '../../src/report/report.ts';
+import type { Accuracy, Audit, Fidelity, Report, StepResult, VariantResult } from '../../src/report/report.ts';
 import { reportSchema } from '../../src/report/report.ts';
+import { digitClasses, elsewhere, rightScores, sensitivity, timed } from './sample-evidence.ts';
 
 const sha = (digit: string): string => digit.repeat(64).slice(0, 64);
 
@@ -17,17 +18,6 @@ const top1 = (value: number | null): Accuracy => ({
       neededSamples: 785,
     }),
 });
-
-function timed(p50: number, ratioToBase: number, spread: number): Latency {
-  return {
-    p50,
-    p90: p50 * 1.08,
-    p99: p50 * 1.31,
-    samples: 412,
-    ratioToBase,
-    ratioCi: [ratioToBase * (1 - spread), ratioToBase * (1 + spread)],
-  };
-}
 
 const step = (pass: string, part: Partial<StepResult> = {}): StepResult => ({
   pass,
@@ -206,7 +196,12 @@ const variants: readonly VariantResult[] = [
     bytes: 178_920,
     compressedBytes: 151_300,
     nodes: 33,
-    accuracy: top1(0.972),
+    accuracy: {
+      ...top1(0.972),
+      classes: digitClasses,
+      scores: rightScores(500, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14]),
+    },
+    ...elsewhere,
     latency: { cpu: timed(0.565, 0.465, 0.03), 'web-wasm': timed(2.05, 0.476, 0.04) },
     fidelity: fidelity(34.8, 0.99983, 0.21, 0.994),
     audit: audit({
@@ -317,11 +312,13 @@ export const sampleReport: Report = {
     calibrationSamples: 80,
     metric: 'top1',
     synthetic: false,
+    sha256: sha('51'),
   },
   limits: { maxDrop: 0.01, minSqnrDb: 30 },
   origins: { targets: 'flag', maxDrop: 'flag', seed: 'default', variants: 'config' },
   warnings: ['fp16 varied by 12 % between rounds on web-wasm: another program may have been busy'],
   targets: ['server', 'browser'],
+  sensitivity,
   variants,
   bundles: [
     { target: 'server', dir: 'bundles/server', variant: 'int8', bytes: 214_300, files: 11 },
