@@ -9,6 +9,7 @@ import type { FeedBatches } from './compare.ts';
 import { requiredInputs } from './feed-shapes.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { gramsOf } from './grams.ts';
+import { createLayerStatistics } from './layer-statistics.ts';
 import { observable, observe } from './observe.ts';
 import { openModel } from './open-model.ts';
 
@@ -35,6 +36,7 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
     ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
     histograms: (model, values) => histogramsOf(model, values, () => batches(model), options.signal),
     grams: (model, requests, visit) => gramsOf(model, requests, () => batches(model), visit, options.signal),
+    layers: createLayerStatistics(batches, { ...options, samples }),
   };
 }
 
@@ -64,6 +66,7 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
       const batches = await madeUp(model);
       await gramsOf(model, requests, () => batches, visit, options.signal);
     },
+    layers: createLayerStatistics(madeUp, { ...options, samples }),
   };
 }
 

@@ -62,7 +62,7 @@ async function look(
     model,
     names,
     () => [{ feeds, size: 1 }],
-    (name, { dtype, shape }) => values.set(name, { dtype, shape }),
+    (name, { dtype, shape }) => void values.set(name, { dtype, shape }),
     { signal: options.signal },
   );
   return { bindings, values };

@@ -94,7 +94,7 @@ function* bySize(requests: readonly GramRequest[]): Generator<GramRequest[]> {
 }
 
 /** y = xᵀ·x */
-function squaresModel(): Model {
+export function squaresModel(): Model {
   const graph = new Graph('squares');
   const x = graph.addInput('x', tensorType('float32', ['rows', 'k']));
   const node = graph.append('Gemm', {
@@ -108,11 +108,12 @@ function squaresModel(): Model {
 }
 
 /** Rows that are multiplied at a time: 16 MB, a thousand at the most. */
-function chunkRows(k: number): number {
+export function chunkRows(k: number): number {
   return Math.max(16, Math.min(1024, Math.floor(4e6 / k)));
 }
 
-class RowSums {
+/** Sums of squares of rows [k] and the rows held out, fed tensor by tensor. */
+export class RowSums {
   readonly #k: number;
   readonly #session: Session;
   readonly #chunk: Float32Array;

@@ -63,7 +63,7 @@ export async function observe(
   model: Model,
   names: readonly string[],
   batches: () => FeedBatches,
-  visit: (name: string, tensor: Tensor, size: number) => void,
+  visit: (name: string, tensor: Tensor, size: number) => void | Promise<void>,
   options: ObserveOptions = {},
 ): Promise<void> {
   for (const group of await groupsOf(model, names, batches)) {
@@ -73,7 +73,7 @@ export async function observe(
       for await (const { feeds, size } of batches()) {
         options.signal?.throwIfAborted();
         const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
-        for (const [name, tensor] of outputs) visit(name, tensor, size);
+        for (const [name, tensor] of outputs) await visit(name, tensor, size);
       }
     } finally {
       await session.dispose();

@@ -1,6 +1,7 @@
 import type { Model, Node, Value } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Histogram } from '../kernels/histogram.ts';
+import type { ConvWindow } from '../kernels/patches.ts';
 import type { OptionTable, OptionValues } from './options.ts';
 
 /**
@@ -53,6 +54,49 @@ export interface Gram {
   readonly nonFinite: number;
 }
 
+/** A float value and the axis along which its channels lie; negative axes count from the end. */
+export interface ChannelRequest {
+  readonly value: Value;
+  readonly axis: number;
+}
+
+/** One number per channel. NaN and infinities are counted and left out. */
+export interface ChannelStats {
+  /** Finite elements. */
+  readonly count: Float64Array;
+  readonly mean: Float64Array;
+  /** Mean of the squares. */
+  readonly meanSquare: Float64Array;
+  readonly min: Float64Array;
+  readonly max: Float64Array;
+  readonly nonFinite: number;
+}
+
+/** The input of a Conv, seen through its window: [N, C, spatial…]. `k` is C / groups · elements of the kernel. */
+export interface PatchRequest {
+  readonly value: Value;
+  readonly window: ConvWindow;
+  readonly groups: number;
+  readonly k: number;
+}
+
+/** Finer statistics than ranges: what repairs and roundings are fitted to. Each in one pass over the samples and in bounded memory. */
+export interface LayerStatistics {
+  /** By name; a value is left out where it was not reached, or where its number of channels changed from sample to sample. */
+  channels(model: Model, requests: readonly ChannelRequest[]): Promise<ReadonlyMap<string, ChannelStats>>;
+  /**
+   * Second moments of the patches that convolutions multiply with, one gram per group: as `Activations.grams`, over patches at
+   * random places (a few thousand, eight for each of `k`, are enough for a good estimate).
+   */
+  patches(
+    model: Model,
+    requests: readonly PatchRequest[],
+    visit: (request: PatchRequest, grams: readonly Gram[]) => void | Promise<void>,
+  ): Promise<void>;
+  /** SQNR in dB of each output of `candidate` against that of `base`, on at most `samples` samples, the runtime's optimizer off. */
+  sqnr(base: Model, candidate: Model, samples: number): Promise<ReadonlyMap<string, number>>;
+}
+
 /** Activation statistics of the model as it is now; absent when there is no data to run it on. */
 export interface Activations {
   /** `synthetic` when the samples were made up from the model's own signature. */
@@ -71,6 +115,7 @@ export interface Activations {
     requests: readonly GramRequest[],
     visit: (value: Value, gram: Gram) => void | Promise<void>,
   ): Promise<void>;
+  readonly layers: LayerStatistics;
 }
 
 /** What a rule did, or why it did not. */

@@ -72,7 +72,7 @@ test('many values are seen once for each batch, whatever the groups', async () =
     new Model(graph, 17, 8),
     names,
     () => batches,
-    (name, tensor) => seen.push([name, toNumbers(tensor)?.[0] ?? Number.NaN]),
+    (name, tensor) => void seen.push([name, toNumbers(tensor)?.[0] ?? Number.NaN]),
   );
   expect(seen).toEqual([0, 100].flatMap((start) => names.map((name, at) => [name, start + at + 1])));
 });

@@ -8,6 +8,7 @@ import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
 import type { Activations } from '../../../src/pass/pass.ts';
+import { layersOf } from '../../support/activations.ts';
 import { TestContext } from '../../support/context.ts';
 import { countOps } from '../../support/count-ops.ts';
 import { edgeFeeds } from '../../support/differential.ts';
@@ -25,6 +26,7 @@ function dataOf(feeds: readonly Feeds[]): Activations {
     ranges: unused,
     histograms: unused,
     grams: (model, requests, visit) => gramsOf(model, requests, batches, visit),
+    layers: layersOf(feeds),
   };
 }
 

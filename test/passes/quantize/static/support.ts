@@ -8,6 +8,7 @@ import { parseModel } from '../../../../src/ir/text/parse.ts';
 import { verify } from '../../../../src/ir/verify.ts';
 import { Histogram } from '../../../../src/kernels/histogram.ts';
 import type { Activations } from '../../../../src/pass/pass.ts';
+import { layersOf } from '../../../support/activations.ts';
 import { TestContext } from '../../../support/context.ts';
 import { calmFillings, edgeFeeds } from '../../../support/differential.ts';
 import { type Feeds, runOrt } from '../../../support/ort.ts';
@@ -24,6 +25,7 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
     samples: feeds.length,
     ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
     grams: () => Promise.reject(new Error('quantize-static asks for histograms')),
+    layers: layersOf(feeds),
     async histograms(model, values) {
       const histograms = new Map<string, Histogram>();
       const add = (name: string, tensor: Tensor): void => {
