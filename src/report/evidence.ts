@@ -65,6 +65,11 @@ export const runtimeShape = object('The same file on another provider, against i
   agreement: nullable(share('Share of samples with the same highest class; null where outputs hold no scores.')),
   maxAbs: number('Largest absolute difference.', { minimum: 0 }),
   sqnrDb: nullable(number('Of the worst output, decibels; null: outputs are identical.')),
+  maxSteps: optional(
+    number('Largest difference in steps of the last quantization, where outputs are integers or were dequantized.', {
+      minimum: 0,
+    }),
+  ),
   adapter: optional(string('The device that computed, as the provider names it.')),
   software: optional(boolean('True for a software adapter: its outputs count, its time does not.')),
 });

@@ -1,4 +1,5 @@
 import type { ClassResult, LayerError, Placement, RuntimeAgreement, ScoresText, Sensitivity } from './evidence.ts';
+import type { OpTime, ProviderInfo, Throughput, TimingNoise } from './timing.ts';
 
 /**
  * The Report: plain JSON, versioned, the one result that reporters, the gate and CI read. Units are in the names;
@@ -22,6 +23,10 @@ export interface Report {
   readonly origins?: Readonly<Record<string, 'flag' | 'config' | 'default'>>;
   /** Sentences about what makes the figures doubtful: a busy machine, few samples. */
   readonly warnings?: readonly string[];
+  /** Providers that were measured on, by the name that `latency` has them under. */
+  readonly providers?: Readonly<Record<string, ProviderInfo>>;
+  /** By provider: how far its timings can be believed. */
+  readonly noise?: Readonly<Record<string, TimingNoise>>;
   readonly targets: readonly string[];
   /** Which layers of base bear quantization, one entry a scheme. */
   readonly sensitivity?: readonly Sensitivity[];
@@ -159,6 +164,8 @@ export interface Latency {
   readonly ratioToBase: number;
   /** Bootstrap 95 % interval of that ratio. */
   readonly ratioCi: readonly [number, number];
+  /** `faster`, `slower`, `same` (below what this machine can tell), `undecided`; absent for base. */
+  readonly call?: string;
 }
 
 export interface AuditFinding {
@@ -198,6 +205,11 @@ export interface VariantResult {
   readonly sessionMs: number | null;
   /** The first inference after loading. */
   readonly firstMs?: number;
+  /** By provider: why it does not work there. */
+  readonly failures?: Readonly<Record<string, string>>;
+  readonly throughput?: Readonly<Record<string, readonly Throughput[]>>;
+  /** By provider: operators by time, the most expensive first. */
+  readonly profile?: Readonly<Record<string, readonly OpTime[]>>;
   readonly peakRssBytes: number | null;
   readonly audit: Audit | null;
   /** Layers of this file against those of base. */

@@ -25,6 +25,7 @@ import {
   record,
   string,
 } from './schema.ts';
+import { callShape, noiseShape, opTimeShape, providerShape, throughputShape } from './timing.ts';
 
 const sha256 = string('SHA-256, hexadecimal.', '^[0-9a-f]{64}$');
 const sentences = (description: string) => array(description, string('One sentence.'));
@@ -146,6 +147,7 @@ const latency = object('Time of one inference on one provider, milliseconds.', {
   distribution: optional(distributionShape),
   ratioToBase: ms('Median of this variant / median of base, interleaved in one process: below 1 is faster.'),
   ratioCi: pair('Bootstrap 95 % interval of that ratio.', ms('End of the interval.')),
+  call: optional(callShape),
 });
 
 const audit = object('What ONNX Runtime made of the file at optimization level extended.', {
@@ -179,6 +181,9 @@ const variant = object('One version of the model.', {
   latency: record('By provider: cpu, cuda, webgpu, web-wasm, web-webgpu.', latency),
   sessionMs: nullable(ms('Time to load the file, milliseconds.')),
   firstMs: optional(ms('Time of the first inference after loading, milliseconds.')),
+  failures: optional(record('By provider: why it does not work there.', string('A sentence.'))),
+  throughput: optional(record('By provider.', array('One entry for each setting.', throughputShape))),
+  profile: optional(record('By provider: operators by time.', array('The most expensive first.', opTimeShape))),
   peakRssBytes: nullable(count('Highest memory of a process that loads and runs it.')),
   audit: nullable(audit),
   layers: optional(array('Layers of this file against those of base.', layerShape)),
@@ -209,6 +214,10 @@ export const reportShape = object('What mlpack did to a model, what it measured,
     record('Which of flag, config and default set each option.', oneOf('Origin.', ['flag', 'config', 'default'])),
   ),
   warnings: optional(sentences('What makes the figures doubtful.')),
+  providers: optional(
+    record('Providers that were measured on, by the name that latency has them under.', providerShape),
+  ),
+  noise: optional(record('By provider: how far its timings can be believed.', noiseShape)),
   targets: array('Targets asked for.', string('Id of a target.')),
   sensitivity: optional(array('Which layers of base bear quantization, one entry a scheme.', sensitivityShape)),
   variants: array('Versions of the model, base first.', variant),

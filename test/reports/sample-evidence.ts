@@ -1,6 +1,6 @@
 /** The optional parts of a report, made up as real runs give them. */
 import type { ClassResult, LayerError, ScoresText, Sensitivity } from '../../src/report/evidence.ts';
-import type { Latency, VariantResult } from '../../src/report/report.ts';
+import type { Latency, Report, VariantResult } from '../../src/report/report.ts';
 
 /** 41 quantiles of a skewed distribution with this median. */
 export const distributionOf = (p50: number): number[] =>
@@ -19,6 +19,7 @@ export function timed(p50: number, ratioToBase: number, spread: number): Latency
     distribution: distributionOf(p50),
     ratioToBase,
     ratioCi: [ratioToBase * (1 - spread), ratioToBase * (1 + spread)],
+    ...(spread > 0 && { call: ratioToBase > 1 ? 'slower' : 'faster' }),
   };
 }
 
@@ -70,7 +71,7 @@ export const elsewhere: Pick<VariantResult, 'runtimes' | 'placement' | 'layers' 
   firstMs: 3.8,
   layers: layerErrors,
   runtimes: {
-    'web-wasm': { samples: 64, agreement: 1, maxAbs: 2.1e-5, sqnrDb: 98.4 },
+    'web-wasm': { samples: 64, agreement: 1, maxAbs: 2.1e-5, sqnrDb: 98.4, maxSteps: 1 },
     'web-webgpu': {
       samples: 64,
       agreement: 0.984,
@@ -87,6 +88,45 @@ export const elsewhere: Pick<VariantResult, 'runtimes' | 'placement' | 'layers' 
         { node: '/attn/<script>', op: 'DynamicQuantizeLinear', provider: 'cpu' },
         { node: '/attn/MatMul_quant', op: 'MatMulInteger', provider: 'cpu' },
       ],
+    },
+  },
+};
+
+export const measuredMore: Pick<VariantResult, 'failures' | 'throughput' | 'profile'> = {
+  failures: { webgpu: 'does not work on webgpu: no adapter was found' },
+  throughput: {
+    cpu: [
+      { batch: 8, sequence: 128, concurrency: 1, inferencesPerSecond: 214.5, p50: 4.66 },
+      { batch: 8, sequence: 128, concurrency: 2, inferencesPerSecond: 301.2, p50: 6.64 },
+    ],
+  },
+  profile: {
+    cpu: [
+      { op: 'QLinearConv', provider: 'cpu', nodes: 8, ms: 0.41, share: 0.77 },
+      { op: 'MaxPool', provider: 'cpu', nodes: 3, ms: 0.12, share: 0.23 },
+    ],
+  },
+};
+
+export const providersAndNoise: Pick<Report, 'providers' | 'noise'> = {
+  providers: {
+    cpu: { runtime: 'onnxruntime-node 1.30.0', software: false, threads: 2 },
+    'web-wasm': { runtime: 'onnxruntime-web 1.30.0 in Chromium 140.0', software: false },
+    'web-webgpu': {
+      runtime: 'onnxruntime-web 1.30.0 in Chromium 140.0',
+      adapter: 'google swiftshader',
+      software: true,
+    },
+  },
+  noise: {
+    cpu: {
+      spread: 0.021,
+      control: { ratio: 1.004, ci: [0.998, 1.009] },
+      others: 0.03,
+      drift: 1.002,
+      margin: 0.02,
+      noisy: false,
+      extended: false,
     },
   },
 };

@@ -1,7 +1,15 @@
 /** Made-up reports as real runs give them: good, bad and hostile. */
 import type { Accuracy, Audit, Fidelity, Report, StepResult, VariantResult } from '../../src/report/report.ts';
 import { reportSchema } from '../../src/report/report.ts';
-import { digitClasses, elsewhere, rightScores, sensitivity, timed } from './sample-evidence.ts';
+import {
+  digitClasses,
+  elsewhere,
+  measuredMore,
+  providersAndNoise,
+  rightScores,
+  sensitivity,
+  timed,
+} from './sample-evidence.ts';
 
 const sha = (digit: string): string => digit.repeat(64).slice(0, 64);
 
@@ -202,6 +210,7 @@ const variants: readonly VariantResult[] = [
       scores: rightScores(500, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14]),
     },
     ...elsewhere,
+    ...measuredMore,
     latency: { cpu: timed(0.565, 0.465, 0.03), 'web-wasm': timed(2.05, 0.476, 0.04) },
     fidelity: fidelity(34.8, 0.99983, 0.21, 0.994),
     audit: audit({
@@ -317,6 +326,7 @@ export const sampleReport: Report = {
   limits: { maxDrop: 0.01, minSqnrDb: 30 },
   origins: { targets: 'flag', maxDrop: 'flag', seed: 'default', variants: 'config' },
   warnings: ['fp16 varied by 12 % between rounds on web-wasm: another program may have been busy'],
+  ...providersAndNoise,
   targets: ['server', 'browser'],
   sensitivity,
   variants,
