@@ -1,30 +1,48 @@
 import { UserError } from '../../src/errors.ts';
-import type { Model, Node } from '../../src/ir/graph.ts';
-import { opt } from '../../src/pass/options.ts';
+import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
-import type { Linear } from './linear.ts';
+import type { Rule } from '../../src/rewrite/rule.ts';
+import { embeddingRule } from './dynamic/embedding.ts';
+import { readTable } from './table.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
-import { CalibratedLayers, calibrate } from './weight-only/calibrated.ts';
-import { candidate } from './weight-only/candidate.ts';
-import { methodNames, type WeightOnlyOptions } from './weight-only/format.ts';
+import { bnb4Rule } from './weight-only/bnb4.ts';
+import { LayerBook } from './weight-only/book.ts';
+import { calibrate } from './weight-only/calibrated.ts';
+import { formatNames, methodNames, type WeightOnlyOptions } from './weight-only/format.ts';
+import { canGather, gatherRule } from './weight-only/gather.ts';
 import { matMulNBitsRule } from './weight-only/matmul-nbits.ts';
+import { LayerPlan, recipeNames } from './weight-only/plan.ts';
+import { retieTables } from './weight-only/retie.ts';
+import { BlockStore } from './weight-only/store.ts';
 
 const options = {
-  bits: opt.choice([2, 4, 8], 4, 'bits per weight'),
+  bits: opt.choice([2, 3, 4, 8], 4, 'bits per weight; 3 is stored in 4 and compresses better'),
   block: opt.choice([16, 32, 64, 128, 256], 32, 'weights that share a scale; 128 is faster and smaller, 32 more exact'),
   symmetric: opt.boolean(true, 'no zero points: 1 dB less exact, a little smaller'),
   format: opt.choice(
-    ['matmul-nbits', 'qdq'],
+    formatNames,
     'matmul-nbits',
-    'MatMulNBits of ONNX Runtime, or blocked DequantizeLinear (opset 21)',
+    'MatMulNBits of ONNX Runtime, blocked DequantizeLinear (opset 21), or MatMulBnb4 with the NF4 values',
   ),
   method: opt.choice(
     methodNames,
     'rtn',
-    'how codes are chosen: rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves real zero points (slow kernel), gptq makes up for errors (needs --data); clip and kquant weigh inputs by the data, if any',
+    'how codes are chosen: rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
   ),
+  realZeros: opt.boolean(false, 'hqq: real zero points, a little more exact, in a kernel that is 20 times slower'),
+  recipe: opt.choice(
+    recipeNames,
+    'uniform',
+    'mixed: the output layer, layers that narrow by half or more, and the first and last eighth in 8 bits',
+  ),
+  layer: opt.list(
+    [],
+    'NAME=BITS for single layers (2, 3, 4, 8, float); NAME is a node, output or weight, * any letters',
+  ),
+  embeddings: opt.choice(['float', 2, 4, 8], 8, 'bits of embedding tables; tied ones take those of their layer'),
   accuracyLevel: opt.choice(
     [0, 1, 2, 3, 4],
     4,
@@ -34,65 +52,97 @@ const options = {
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
 } as const;
 
-/** Decibels that plain rounding keeps at the outputs of small networks, the hardest case. */
-const floor = { 2: -10, 4: 8, 8: 25 } as const;
+type Given = OptionValues<typeof options>;
 
-/** Weights in 2, 4 or 8 bits, activations in float. */
+/** Decibels that plain rounding keeps at the outputs of small networks, the hardest case. */
+const floor = { 2: -10, 3: 0, 4: 8, 8: 25 } as const;
+
+/** Weights in 2, 3, 4 or 8 bits, activations in float. */
 export const quantizeWeights = definePass({
   id: 'quantize-weights',
-  summary: 'INT4 (2, 8) weights in blocks with float activations (MatMulNBits); no data needed',
+  summary: 'INT4 (2, 3, 8) weights in blocks with float activations (MatMulNBits); no data needed',
   options,
   rules: {
     'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits',
     'blocked-dq': 'Weights of MatMul and Gemm are stored in blocks behind DequantizeLinear',
+    bnb4: 'MatMul and Gemm with constant weights become MatMulBnb4 (NF4)',
+    embedding:
+      'Embedding tables are looked up in blocks of codes (GatherBlockQuantized), or in 8 bits with one scale per row',
+    layer: 'Names given with --layer that stand for nothing',
     keep: 'Names given with --keep that stand for nothing',
   },
   numerics: ({ bits }) => lossy(floor[bits]),
   async run(model, given, ctx) {
-    if (given.method === 'hqq' && given.format === 'qdq')
-      throw new UserError(
-        'option.conflict',
-        '--method hqq has real zero points, which DequantizeLinear cannot hold: use --format matmul-nbits, or --method kquant.',
-      );
-    if (given.method === 'hqq' && given.bits === 8)
-      throw new UserError(
-        'option.conflict',
-        '--method hqq has real zero points, with which ONNX Runtime computes 4 and 2 bits only: use --bits 4, or --method kquant.',
-      );
-    // 8- and 2-bit weights have a usable kernel only at level 4.
-    const options = { ...given, accuracyLevel: given.bits === 4 ? given.accuracyLevel : 4 };
-    const layers = await chooseCodes(model, options, given.format, given.keep, ctx);
-    const make = given.format === 'qdq' ? blockedDequantizeRule : matMulNBitsRule;
-    const rule = keepRule(make(options, layers), given.keep);
+    checkConflicts(given);
+    const plan = LayerPlan.of(model, given.bits, given.recipe, given.layer);
+    plan.reportUnmatched(model, ctx);
     reportUnmatched(model, given.keep, ctx);
+    const { keep, minElements, format } = given;
+    const blocked = given.embeddings !== 'float' && format !== 'qdq';
+    const gathers = (node: Node): boolean =>
+      blocked && !isKept(node, keep) && typeof plan.bitsOf(node) === 'number' && canGather(node, minElements);
+    const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
+    const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
+    await chooseCodes(model, book, ctx);
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
-    const { changed } = walk(model, [rule], trace, { allMisses: ctx.explain ?? false });
-    return { changed };
+    const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
+    return { changed: changed || retied };
   },
 });
 
-/** Layers quantized ahead, where the method looks at activations; none are otherwise. */
-async function chooseCodes(
-  model: Model,
-  options: WeightOnlyOptions,
-  format: 'matmul-nbits' | 'qdq',
-  keep: readonly string[],
-  ctx: PassContext,
-): Promise<CalibratedLayers> {
-  const { method } = options;
+function rulesOf(given: Given, book: LayerBook, plan: LayerPlan): Rule[] {
+  const { format, embeddings, minElements, keep, block, accuracyLevel } = given;
+  const store = new BlockStore(book);
+  const product = {
+    'matmul-nbits': () => matMulNBitsRule(book, store, accuracyLevel),
+    qdq: () => blockedDequantizeRule(book),
+    bnb4: () => bnb4Rule(book, block),
+  }[format]();
+  if (embeddings === 'float') return [product];
+  if (format === 'qdq') return [keepRule(embeddingRule(minElements), keep), product];
+  // Lookups read one row at a time: nothing to fit to data, and plain rounding in 8 bits loses next to nothing.
+  const tables = new LayerBook(
+    { ...book.options, bits: embeddings, method: 'kquant' },
+    plan.withBits(embeddings),
+    keep,
+    () => true,
+  );
+  return [keepRule(gatherRule(book, new BlockStore(tables), store, minElements), keep), product];
+}
+
+function tablesOf(model: Model, gathers: (node: Node) => boolean): Set<Value> {
+  const tables = new Set<Value>();
+  for (const node of model.graph.nodes) {
+    if (!node.is('Gather') || !gathers(node)) continue;
+    const table = readTable(node, 0);
+    if (!('why' in table) && table.value.tensor) tables.add(table.value);
+  }
+  return tables;
+}
+
+/** @throws UserError for choices that exclude each other. */
+function checkConflicts({ method, format, bits, realZeros }: Given): void {
+  const conflict = (message: string): never => {
+    throw new UserError('option.conflict', message);
+  };
+  if (realZeros && method !== 'hqq') conflict('--real-zeros are what --method hqq finds; the other methods have none.');
+  if (realZeros && format === 'qdq')
+    conflict('--real-zeros cannot be held by DequantizeLinear: leave it out, or use --format matmul-nbits.');
+  if (realZeros && bits === 8)
+    conflict('--real-zeros: ONNX Runtime computes with them in 4 and 2 bits only: leave it out, or use --bits 4.');
+  if (format === 'bnb4' && bits !== 4) conflict('--format bnb4 has the 16 values of NF4: it takes --bits 4 only.');
+  if (format === 'bnb4' && method !== 'rtn')
+    conflict('--format bnb4 scales each block to its largest value: it takes --method rtn only.');
+}
+
+/** Codes that are chosen ahead, where the method looks at activations. */
+async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Promise<void> {
+  const { method }: WeightOnlyOptions = book.options;
   const { activations } = ctx;
-  if (method === 'gptq' && !activations)
+  if ((method === 'gptq' || method === 'awq') && !activations)
     throw new UserError(
       'calibration.none',
-      '--method gptq fits the weights to samples, and there are none: give a folder of them with --data, or use --method kquant, which needs none.',
+      `--method ${method} fits the weights to samples, and there are none: give a folder of them with --data, or use --method kquant, which needs none.`,
     );
-  if (!activations || method === 'rtn' || method === 'hqq') return new CalibratedLayers(options);
-  const read = (node: Node): Linear | string => {
-    if (!node.is('MatMul') && !node.is('Gemm')) return 'it is no linear layer';
-    if (isKept(node, keep)) return 'it stays as it is';
-    const linear = candidate(node, options);
-    // Behind a DequantizeLinear the Gemm stays, and alpha with it.
-    return typeof linear === 'string' || format !== 'qdq' ? linear : { ...linear, alpha: 1 };
-  };
-  return await calibrate(model, activations, read, options, ctx);
+  if (activations && method !== 'rtn' && method !== 'hqq') await calibrate(model, activations, book, ctx);
 }

@@ -2,8 +2,11 @@ import { f16ToF32, f32ToF16 } from './f16.ts';
 import type { CodeBits } from './pack.ts';
 import { roundHalfEven } from './round.ts';
 
+/** Bits of a code. Codes of 3 bits are stored in 4: no operator has less, but what is downloaded compresses. */
+export type QuantBits = CodeBits | 3;
+
 export interface BlockFormat {
-  readonly bits: CodeBits;
+  readonly bits: QuantBits;
   /** Weights along K that share a scale. */
   readonly block: number;
   /** Without zero points: the code 2^(bits−1) stands for zero. */
@@ -12,6 +15,16 @@ export interface BlockFormat {
   readonly floatZeros?: boolean;
   /** Type in which the scales are stored; the codes are chosen for the stored scale. */
   readonly scaleType: 'float32' | 'float16';
+}
+
+/** Bits that a code takes in memory. */
+export function storedBits(bits: QuantBits): CodeBits {
+  return bits === 3 ? 4 : bits;
+}
+
+/** What is added to a code when it is stored: without zero points the middle of the codes must be that of the stored type. */
+export function storedOffset({ bits, symmetric }: Pick<BlockFormat, 'bits' | 'symmetric'>): number {
+  return symmetric ? 2 ** (storedBits(bits) - 1) - 2 ** (bits - 1) : 0;
 }
 
 /** What a block's codes stand for: x̂ = (code − zero) · scale, both as they are stored. A scale of 0 stands for zeros. */
@@ -227,7 +240,8 @@ function refitLine(
 /**
  * Half-quadratic quantization: the scale spans the block's own range, and the real zero point is moved, 20 times at
  * most, to where the error is small but for some outliers: e = shrink(x − x̂), z = mean(q − (x − e)/s), with
- * shrink(t) = sign(t)·max(0, |t| − |t|^(p−1)/β), p = 0.7, β from 10 up by 1 %, in units of the scale. Needs `floatZeros`.
+ * shrink(t) = sign(t)·max(0, |t| − |t|^(p−1)/β), p = 0.7, β from 10 up by 1 %, in units of the scale. Without `floatZeros`
+ * the zero point is rounded to a code in every round, so that the codes fit the zero point that is stored.
  */
 export function hqqFit(format: BlockFormat): BlockFit {
   const levels = 2 ** format.bits;
@@ -244,7 +258,8 @@ export function hqqFit(format: BlockFormat): BlockFit {
     const scale = store((high - low) / (levels - 1));
     if (!(scale > 0)) return plain;
     const grids = [plain];
-    let zero = store(-low / scale);
+    const place = format.floatZeros ? store : (zero: number): number => clampZero(zero, levels);
+    let zero = place(-low / scale);
     let beta = 10;
     let before = Number.POSITIVE_INFINITY;
     for (let round = 0; round < 20; round++) {
@@ -261,7 +276,7 @@ export function hqqFit(format: BlockFormat): BlockFit {
       if (distance >= before) break;
       grids.push({ scale, zero });
       before = distance;
-      zero = store(sum / x.length);
+      zero = place(sum / x.length);
       beta *= 1.01;
     }
     // A far zero point is too coarse in half precision: the plain grid, which is always at hand, wins then.

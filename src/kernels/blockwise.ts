@@ -1,5 +1,6 @@
-import { type BlockFit, type BlockFormat, codeOf, type Grid, rangeFit } from './block-fit.ts';
-import { type CodeBits, packCodes, unpackCodes } from './pack.ts';
+import { type BlockFit, type BlockFormat, codeOf, type Grid, rangeFit, storedBits, storedOffset } from './block-fit.ts';
+import { BlockWriter } from './block-writer.ts';
+import { unpackCodes } from './pack.ts';
 
 /** Weights of a linear layer, K inputs to N outputs: `rows: 'k'` is [K, N] (MatMul), `'n'` is [N, K] (Gemm with transB). */
 export interface LinearWeights {
@@ -13,6 +14,7 @@ export interface LinearWeights {
  * The layout of com.microsoft.MatMulNBits. x̂ = (code − zeroPoint) · scale.
  * codes [N, blocks, block·bits/8] bytes along K, tail padded with the zero point; scales [N, blocks];
  * zeroPoints [N, ceil(blocks·bits/8)] bytes, each row padded, or real numbers [N, blocks]; undefined when symmetric.
+ * Codes of 3 bits are stored in 4.
  */
 export interface BlockQuantized {
   readonly codes: Uint8Array;
@@ -69,104 +71,66 @@ export function quantizeBlocks(
         const base = (row - n0) * pitch + b * block;
         for (let i = 0; i < x.length; i++) x[i] = panel[base + i] as number;
         const grid = fit(x, importance?.subarray(b * block, b * block + x.length));
-        const { scale, zero } = grid;
-        let [signal, noise] = [0, 0];
-        for (let i = 0; i < x.length; i++) {
-          const value = x[i] as number;
-          const code = codeOf(value, grid, levels);
-          rowCodes[i] = code;
-          const error = value - (code - zero) * scale;
-          signal += value * value;
-          noise += error * error;
-        }
+        round(x, grid, levels, rowCodes, result);
         result.write(row, b, grid, rowCodes, x.length);
-        result.signal += signal;
-        result.noise += noise;
       }
     }
   }
   return result.finish();
 }
 
-/** Collects blocks in any order. */
-export class BlockWriter {
-  signal = 0;
-  noise = 0;
-  readonly #format: BlockFormat;
-  readonly #blocks: number;
-  readonly #codes: Uint8Array;
-  readonly #scales: Float32Array;
-  readonly #zeros: Float32Array;
-
-  constructor(n: number, blocks: number, format: BlockFormat) {
-    this.#format = format;
-    this.#blocks = blocks;
-    this.#codes = new Uint8Array((n * blocks * format.block * format.bits) / 8);
-    this.#scales = new Float32Array(n * blocks);
-    this.#zeros = new Float32Array(n * blocks);
+/** The nearest codes of a block, and what they lose. */
+function round(x: Float64Array, grid: Grid, levels: number, codes: Uint8Array, sums: BlockWriter): void {
+  const { scale, zero } = grid;
+  let [signal, noise] = [0, 0];
+  for (let i = 0; i < x.length; i++) {
+    const value = x[i] as number;
+    const code = codeOf(value, grid, levels);
+    codes[i] = code;
+    const error = value - (code - zero) * scale;
+    signal += value * value;
+    noise += error * error;
   }
+  sums.signal += signal;
+  sums.noise += noise;
+}
 
-  /** The first `length` of `codes` (of a whole block's length; the rest is overwritten with padding). */
-  write(row: number, block: number, { scale, zero }: Grid, codes: Uint8Array, length: number): void {
-    const at = row * this.#blocks + block;
-    this.#scales[at] = scale;
-    this.#zeros[at] = zero;
-    codes.fill(Math.min(2 ** this.#format.bits - 1, Math.max(0, zero)), length);
-    const from = (at * codes.length * this.#format.bits) / 8;
-    if (this.#format.bits === 4) {
-      // Without a small array for each block.
-      for (let i = 0; i < codes.length; i += 2)
-        this.#codes[from + (i >> 1)] = (codes[i] as number) | ((codes[i + 1] as number) << 4);
-    } else {
-      this.#codes.set(packCodes(codes, this.#format.bits), from);
-    }
-  }
-
-  finish(): BlockQuantized {
-    const { signal, noise } = this;
-    return { codes: this.#codes, scales: this.#scales, zeroPoints: this.#zeroPoints(), signal, noise };
-  }
-
-  #zeroPoints(): Uint8Array | Float32Array | undefined {
-    const { symmetric, floatZeros, bits } = this.#format;
-    if (symmetric) return undefined;
-    if (floatZeros) return this.#zeros;
-    const rowBytes = Math.ceil((this.#blocks * bits) / 8);
-    const rows = this.#zeros.length / this.#blocks;
-    const packed = new Uint8Array(rows * rowBytes);
-    for (let row = 0; row < rows; row++) {
-      const zeros = Uint8Array.from(this.#zeros.subarray(row * this.#blocks, (row + 1) * this.#blocks));
-      packed.set(packCodes(zeros, bits), row * rowBytes);
-    }
-    return packed;
-  }
+/** The codes [N, blocks·block] as they were chosen, and the zero points [N, blocks] that go with them. */
+export function unpackBlocks(
+  q: BlockQuantized,
+  n: number,
+  blocks: number,
+  format: BlockFormat,
+): { codes: Uint8Array; zeros: Uint8Array | Float32Array } {
+  const bits = storedBits(format.bits);
+  const offset = storedOffset(format);
+  const codes = unpackCodes(q.codes, bits, n * blocks * format.block);
+  if (offset > 0) for (let i = 0; i < codes.length; i++) codes[i] = (codes[i] as number) - offset;
+  const { zeroPoints } = q;
+  if (zeroPoints instanceof Float32Array) return { codes, zeros: zeroPoints };
+  if (!zeroPoints) return { codes, zeros: new Uint8Array(n * blocks).fill(2 ** (format.bits - 1)) };
+  const bytes = Math.ceil((blocks * bits) / 8);
+  const zeros = new Uint8Array(n * blocks);
+  for (let row = 0; row < n; row++)
+    zeros.set(unpackCodes(zeroPoints.subarray(row * bytes, (row + 1) * bytes), bits, blocks), row * blocks);
+  return { codes, zeros };
 }
 
 /** The weights that the codes stand for, as [N, K]. */
 export function dequantizeBlocks(q: BlockQuantized, n: number, k: number, format: BlockFormat): Float32Array {
-  const { bits, block } = format;
+  const { block } = format;
   const blocks = Math.ceil(k / block);
-  const rowBytes = (blocks * block * bits) / 8;
+  const { codes, zeros } = unpackBlocks(q, n, blocks, format);
   const result = new Float32Array(n * k);
   for (let row = 0; row < n; row++) {
-    const codes = unpackCodes(q.codes.subarray(row * rowBytes, (row + 1) * rowBytes), bits, k);
-    const zeros = zerosOf(q, row, blocks, bits);
-    for (let i = 0; i < k; i++) {
-      const b = Math.floor(i / block);
-      const zero = zeros ? (zeros[b] as number) : 2 ** (bits - 1);
-      result[row * k + i] = ((codes[i] as number) - zero) * (q.scales[row * blocks + b] as number);
+    for (let b = 0; b < blocks; b++) {
+      const scale = q.scales[row * blocks + b] as number;
+      const zero = zeros[row * blocks + b] as number;
+      const from = (row * blocks + b) * block;
+      const to = row * k + b * block;
+      const length = Math.min(block, k - b * block);
+      for (let i = 0; i < length; i++) result[to + i] = ((codes[from + i] as number) - zero) * scale;
     }
   }
   return result;
-}
-
-function zerosOf(
-  { zeroPoints }: BlockQuantized,
-  row: number,
-  blocks: number,
-  bits: CodeBits,
-): Uint8Array | Float32Array | undefined {
-  if (zeroPoints instanceof Float32Array) return zeroPoints.subarray(row * blocks, (row + 1) * blocks);
-  const bytes = Math.ceil((blocks * bits) / 8);
-  return zeroPoints && unpackCodes(zeroPoints.subarray(row * bytes, (row + 1) * bytes), bits, blocks);
 }

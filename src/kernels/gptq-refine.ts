@@ -1,6 +1,6 @@
 import { type BlockFormat, codeOf, storing } from './block-fit.ts';
-import { type BlockQuantized, BlockWriter, dequantizeBlocks, type LinearWeights } from './blockwise.ts';
-import { unpackCodes } from './pack.ts';
+import { BlockWriter } from './block-writer.ts';
+import { type BlockQuantized, dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
 
 /** Outputs handled at a time: each row of H is read once for all of them. */
 const PANEL = 16;
@@ -25,9 +25,7 @@ export function refineBlocks(
   const store = storing(format);
   const result = new BlockWriter(n, blocks, format);
   const guess = dequantizeBlocks(start, n, k, format);
-  const codes = unpackCodes(start.codes, bits, n * blocks * block);
-  const zeroBytes = Math.ceil((blocks * bits) / 8);
-  const { zeroPoints } = start;
+  const { codes, zeros: allZeros } = unpackBlocks(start, n, blocks, format);
   const direction = new Float64Array(block);
   const moved = new Float64Array(k);
   const delta = new Float64Array(PANEL * k);
@@ -49,15 +47,12 @@ export function refineBlocks(
       const row = n0 + p;
       const at = p * k;
       const own = codes.subarray(row * blocks * block, (row + 1) * blocks * block);
-      const zeros =
-        zeroPoints instanceof Float32Array
-          ? zeroPoints.subarray(row * blocks, (row + 1) * blocks)
-          : zeroPoints && unpackCodes(zeroPoints.subarray(row * zeroBytes, (row + 1) * zeroBytes), bits, blocks);
+      const zeros = allZeros.subarray(row * blocks, (row + 1) * blocks);
       const scales = start.scales.slice(row * blocks, (row + 1) * blocks);
       for (let sweep = 0; sweep < sweeps; sweep++) {
         let changes = 0;
         for (let b = 0; b < blocks; b++) {
-          const zero = zeros ? (zeros[b] as number) : levels / 2;
+          const zero = zeros[b] as number;
           const from = b * block;
           const end = Math.min(k, from + block);
           const grid = { scale: scales[b] as number, zero };
@@ -98,7 +93,7 @@ export function refineBlocks(
         if (changes === 0) break;
       }
       for (let b = 0; b < blocks; b++) {
-        const zero = zeros ? (zeros[b] as number) : levels / 2;
+        const zero = zeros[b] as number;
         const length = Math.min(block, k - b * block);
         result.write(row, b, { scale: scales[b] as number, zero }, own.slice(b * block, (b + 1) * block), length);
       }

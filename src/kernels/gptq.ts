@@ -1,5 +1,6 @@
 import { type BlockFormat, bestGrid, clipGrids, codeOf, type Grid } from './block-fit.ts';
-import { type BlockQuantized, BlockWriter, type LinearWeights } from './blockwise.ts';
+import { BlockWriter } from './block-writer.ts';
+import type { BlockQuantized, LinearWeights } from './blockwise.ts';
 import { inverseFactor, subtractTransposed } from './linear-algebra.ts';
 
 /** The factor along which GPTQ hands errors on, for one activation. */

@@ -1,7 +1,6 @@
-import { constantOf } from '../../../src/ir/constant.ts';
 import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
+import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
 import {
   affineParams,
@@ -15,6 +14,7 @@ import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, standingIn } from '../linear.ts';
+import { looksUp, readTable } from '../table.ts';
 
 /**
  * Gather of rows from a constant float table → Gather of int8 rows, Cast, Mul by the row's own scale, gathered too.
@@ -28,20 +28,11 @@ export function embeddingRule(minElements: number): Rule {
     ops: ['Gather'],
     apply(match, edit) {
       const { root } = match;
-      const [table, indices] = [root.input(0), root.input(1)];
-      const tensor = constantOf(table);
-      const small = !tensor || elementCount(tensor.shape) < minElements;
-      if (!table || !indices || !tensor || tensor.dtype !== 'float32')
-        return miss(root, 'it looks nothing up in a constant float table', false);
-      if (tensor.shape.length !== 2 || root.int('axis', 0) !== 0) {
-        return miss(root, `its table "${table.name}" is not looked up by the rows of a matrix`, !small);
-      }
-      // Narrow tables would pay more for the gathered scales than they save (and scales are such tables).
-      if ((tensor.shape[1] ?? 1) < 8) return miss(root, `the rows of its table "${table.name}" are too short`, false);
-      if (small) return miss(root, `its table "${table.name}" has fewer than ${minElements} elements (--min-elements)`);
-      const other = table.consumers.find(
-        (node) => !node.is('Gather') || node.input(0) !== table || node.int('axis', 0) !== 0,
-      );
+      const found = readTable(root, minElements);
+      if ('why' in found) return found;
+      const { value: table, indices, tensor } = found;
+      if (tensor.dtype !== 'float32') return miss(root, `its table "${table.name}" is ${tensor.dtype}, not float32`);
+      const other = table.consumers.find((node) => !looksUp(node, table));
       if (other || table.isGraphOutput) {
         return miss(
           root,

@@ -12,7 +12,7 @@ import {
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { inFunction, useMicrosoft } from '../contrib.ts';
+import { useMicrosoft } from '../contrib.ts';
 import { floatWeights, standingIn } from '../linear.ts';
 import { codeRange, type WeightFormat } from './weights.ts';
 
@@ -45,11 +45,6 @@ export function lstmRule(format: WeightFormat, minElements: number): Rule {
         );
       if (root.int('layout', 0) !== 0)
         return miss(root, 'ONNX Runtime has no quantized LSTM with batch-first layout (layout = 1)');
-      if (inFunction(root))
-        return miss(
-          root,
-          'it stands in a function body, where contributed operators cannot be imported: inline the functions first',
-        );
       const problem = unusable(w, wTensor) ?? unusable(r, rTensor);
       if (problem) return miss(root, problem);
 
@@ -73,7 +68,7 @@ export function lstmRule(format: WeightFormat, minElements: number): Rule {
         outputs: root.outputs.map((output) => (output ? '' : undefined)),
         attrs,
       });
-      useMicrosoft(edit.model);
+      useMicrosoft(root);
       replaceOutputs(edit, root, node);
       return { detail: `${elements} weights in 8 bits` };
     },

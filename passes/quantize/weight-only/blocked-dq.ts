@@ -1,6 +1,7 @@
 import { type Node, type Value } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
+import { storedBits } from '../../../src/kernels/block-fit.ts';
 import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import { type CodeBits, packCodes, unpackCodes } from '../../../src/kernels/pack.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
@@ -8,16 +9,14 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { type Linear, standingIn } from '../linear.ts';
-import type { CalibratedLayers } from './calibrated.ts';
-import { candidate } from './candidate.ts';
-import type { WeightOnlyOptions } from './format.ts';
+import type { LayerBook } from './book.ts';
 
 /**
  * Weights of MatMul and Gemm behind a blocked DequantizeLinear (opset 21): codes [K, N] of int4, int8 (symmetric) or uint4,
  * uint8, scales [ceil(K/block), N], axis 0. Standard operators only; ONNX Runtime fuses it into MatMulNBits where it has
  * that, or expands the weights once at load (`session.disable_quant_qdq`).
  */
-export function blockedDequantizeRule(options: WeightOnlyOptions, layers: CalibratedLayers): Rule {
+export function blockedDequantizeRule(book: LayerBook): Rule {
   const made = new Map<Value, Map<string, { readonly value: Value; readonly detail: string }>>();
   return {
     id: 'blocked-dq',
@@ -25,20 +24,18 @@ export function blockedDequantizeRule(options: WeightOnlyOptions, layers: Calibr
     ops: ['MatMul', 'Gemm'],
     apply(match, edit) {
       const { root } = match;
-      const found = candidate(root, options);
-      if (typeof found === 'string') return miss(root, found);
+      const linear = book.candidate(root);
+      if (typeof linear === 'string') return miss(root, linear);
       if (edit.opset < 21)
         return miss(
           root,
           `opset ${edit.opset} has no blocked DequantizeLinear (21 has): use --format matmul-nbits, which needs none`,
         );
-      if (options.bits === 2)
+      if (book.optionsFor(linear).bits === 2)
         return miss(root, 'ONNX Runtime has no 2-bit DequantizeLinear at this opset: use --format matmul-nbits');
-      // The Gemm stays, and alpha with it.
-      const linear: Linear = { ...found, alpha: 1 };
       const byRows = made.get(linear.weight) ?? new Map<string, { value: Value; detail: string }>();
       made.set(linear.weight, byRows);
-      const known = byRows.get(linear.rows) ?? dequantized(edit, linear, options, layers);
+      const known = byRows.get(linear.rows) ?? dequantized(edit, linear, book);
       if (typeof known === 'string') return miss(root, known);
       byRows.set(linear.rows, known);
       const before = root.input(1);
@@ -50,31 +47,27 @@ export function blockedDequantizeRule(options: WeightOnlyOptions, layers: Calibr
   };
 }
 
-function dequantized(
-  edit: Edit,
-  linear: Linear,
-  options: WeightOnlyOptions,
-  layers: CalibratedLayers,
-): { value: Value; detail: string } | string {
-  const layer = layers.quantize(linear);
+function dequantized(edit: Edit, linear: Linear, book: LayerBook): { value: Value; detail: string } | string {
+  const layer = book.quantize(linear);
   if (typeof layer === 'string') return layer;
   const { weight, tensor, k, n, node } = linear;
   const { quantized } = layer;
   const { zeroPoints } = quantized;
   if (zeroPoints instanceof Float32Array) return 'its zero points are real numbers, which DequantizeLinear cannot hold';
-  const blocks = Math.ceil(k / options.block);
+  const { block, symmetric } = layer.format;
+  const bits = storedBits(layer.format.bits);
+  const blocks = Math.ceil(k / block);
   const anchor = standingIn(node, weight.graph);
-  const { bits, symmetric } = options;
   const dtype = symmetric ? (bits === 4 ? 'int4' : 'int8') : bits === 4 ? 'uint4' : 'uint8';
   const pack = (codes: Uint8Array): Uint8Array =>
     packCodes(symmetric ? codes.map((code) => code - 2 ** (bits - 1)) : codes, bits);
   const constant = (suffix: string, data: Tensor): Value => addConstant(anchor, `${weight.name}_${suffix}`, data);
-  const codes = rowsOf(quantized.codes, n, blocks * options.block, k, bits);
+  const codes = rowsOf(quantized.codes, n, blocks * block, k, bits);
   const scales = transpose(quantized.scales, n, blocks);
   const zeros =
     zeroPoints && transpose(rowsOf(zeroPoints, n, (zeroPoints.length / n) * (8 / bits), blocks, bits), n, blocks);
   const inputs = [
-    constant(`q${bits}`, tensorFromBytes(dtype, [k, n], pack(transpose(codes, n, k)))),
+    constant(`q${layer.format.bits}`, tensorFromBytes(dtype, [k, n], pack(transpose(codes, n, k)))),
     constant(
       'scales',
       tensor.dtype === 'float16'
@@ -85,10 +78,13 @@ function dequantized(
   ];
   const dq = edit.insert(
     'DequantizeLinear',
-    { inputs, attrs: { axis: 0, block_size: options.block }, types: [tensorType(tensor.dtype, [k, n])] },
+    { inputs, attrs: { axis: 0, block_size: block }, types: [tensorType(tensor.dtype, [k, n])] },
     anchor,
   );
-  return { value: dq.output(), detail: `${tensor.shape.join('×')} weights in ${bits} bits, ${layer.quality}` };
+  return {
+    value: dq.output(),
+    detail: `${tensor.shape.join('×')} weights in ${layer.format.bits} bits, ${layer.quality}`,
+  };
 }
 
 /** The first `length` codes of each of `n` packed rows that hold `stride` codes. */

@@ -1,4 +1,4 @@
-import type { Model, Node, Value } from '../../../src/ir/graph.ts';
+import type { Model, Value } from '../../../src/ir/graph.ts';
 import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
 import {
   type BlockQuantized,
@@ -11,8 +11,9 @@ import { refineBlocks } from '../../../src/kernels/gptq-refine.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Activations, Gram, PassContext } from '../../../src/pass/pass.ts';
 import type { Linear } from '../linear.ts';
+import type { LayerBook } from './book.ts';
 import { fits, layerWeights, quantizeLayer } from './candidate.ts';
-import { blockFormat, decibels, type QuantizedLayer, type WeightOnlyOptions } from './format.ts';
+import { blockFormat, decibels, type WeightOnlyOptions } from './format.ts';
 import { type Product, products } from './product.ts';
 
 /** With fewer rows of data than these, and as few to judge by, nothing is fitted to them. */
@@ -29,49 +30,21 @@ function dampingsFor(rows: number, k: number): readonly number[] {
 const sweeps = 2;
 const mostRefined = 2e9;
 
-/** The weights of layers, quantized with a view to what the layers see. */
-export class CalibratedLayers {
-  readonly #layers = new Map<Value, Map<string, QuantizedLayer>>();
-  readonly #options: WeightOnlyOptions;
-
-  constructor(options: WeightOnlyOptions) {
-    this.#options = options;
-  }
-
-  /** What was chosen ahead for these weights, else what can be done without data. */
-  quantize(linear: Linear): QuantizedLayer | string {
-    return this.#layers.get(linear.weight)?.get(keyOf(linear)) ?? quantizeLayer(linear, this.#options);
-  }
-
-  has(linear: Linear): boolean {
-    return this.#layers.get(linear.weight)?.has(keyOf(linear)) ?? false;
-  }
-
-  set(linear: Linear, layer: QuantizedLayer): void {
-    const byForm = this.#layers.get(linear.weight) ?? new Map<string, QuantizedLayer>();
-    this.#layers.set(linear.weight, byForm.set(keyOf(linear), layer));
-  }
-}
-
-const keyOf = ({ rows, alpha }: Linear): string => `${rows} ${alpha}`;
-
 /**
  * Quantizes the layers whose inputs can be observed, input by input. Each is judged on rows that it was not fitted to,
  * against plain rounding, and the better one is kept. Weights that several layers share are fitted to what the first of
  * them sees.
- * @param read the layer at a node, or why it is none
  */
 export async function calibrate(
   model: Model,
   activations: Activations,
-  read: (node: Node) => Linear | string,
-  options: WeightOnlyOptions,
+  book: LayerBook,
   ctx: PassContext,
-): Promise<CalibratedLayers> {
-  const layers = new CalibratedLayers(options);
+): Promise<void> {
   const byInput = new Map<Value, Linear[]>();
   for (const node of model.graph.nodes) {
-    const linear = read(node);
+    if (!node.is('MatMul') && !node.is('Gemm')) continue;
+    const linear = book.candidate(node);
     if (typeof linear === 'string' || linear.transA) continue;
     byInput.set(linear.a, [...(byInput.get(linear.a) ?? []), linear]);
   }
@@ -79,10 +52,9 @@ export async function calibrate(
   const requests = [...byInput].map(([value, [first]]) => ({ value, k: first?.k ?? 0 }));
   const product = products(ctx.compute);
   await activations.grams(model, requests, async (value, gram) => {
-    const todo = (byInput.get(value) ?? []).filter((linear) => linear.k === gram.k && !layers.has(linear));
-    await fitLayers(todo, gram, options, product, ctx.signal, layers);
+    const todo = (byInput.get(value) ?? []).filter((linear) => linear.k === gram.k && !book.has(linear));
+    await fitLayers(todo, gram, book, product, ctx.signal);
   });
-  return layers;
 }
 
 interface Attempt {
@@ -105,18 +77,18 @@ interface Fitting {
 async function fitLayers(
   todo: readonly Linear[],
   gram: Gram,
-  options: WeightOnlyOptions,
+  book: LayerBook,
   product: Product,
   signal: AbortSignal,
-  layers: CalibratedLayers,
 ): Promise<void> {
   const { k } = gram;
+  const { options } = book;
   if (gram.rows < leastRows || gram.heldOutRows < leastHeldOut) {
     for (const linear of todo) {
-      const layer = quantizeLayer(linear, { ...options, method: 'rtn' });
+      const layer = quantizeLayer(linear, { ...book.optionsFor(linear), method: 'rtn' });
       if (typeof layer === 'string') continue;
       const rows = gram.rows + gram.heldOutRows;
-      layers.set(linear, { ...layer, quality: `${layer.quality}; rtn, since ${rows} rows of data are too few` });
+      book.set(linear, { ...layer, quality: `${layer.quality}; rtn, since ${rows} rows of data are too few` });
     }
     return;
   }
@@ -125,7 +97,7 @@ async function fitLayers(
   for (const linear of todo) {
     const weights = layerWeights(linear);
     if (typeof weights === 'string') continue;
-    const format = blockFormat(linear, options);
+    const format = blockFormat(linear, book.optionsFor(linear));
     const judge = await Judge.of(weights, gram, product);
     const plain = await judge.try('rtn', quantizeBlocks(weights, format), format);
     const fitting: Fitting = { linear, weights, format, judge, plain, best: plain, asked: undefined };
@@ -136,12 +108,12 @@ async function fitLayers(
   }
   if (options.method === 'gptq' && fittings.length > 0)
     await fitGptq(fittings, gram, options, () => signal.throwIfAborted());
-  for (const { linear, best, asked, plain, judge } of fittings) {
+  for (const { linear, format, best, asked, plain, judge } of fittings) {
     const at = (attempt: Attempt): string => decibels(judge.signal, attempt.noise);
     const other = best === plain ? asked : plain;
     const against = other ? ` (${other.name} ${at(other)})` : '';
     const quality = `${at(best)} at the output with ${best.name}${against}, on rows it was not fitted to`;
-    layers.set(linear, { quantized: best.quantized, quality });
+    book.set(linear, { quantized: best.quantized, format, quality });
   }
 }
 

@@ -1,17 +1,24 @@
-import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
+import type { BlockFormat, QuantBits } from '../../../src/kernels/block-fit.ts';
 import type { BlockQuantized } from '../../../src/kernels/blockwise.ts';
 import type { Linear } from '../linear.ts';
+import { looksUp } from '../table.ts';
 
 /** Ways to choose the codes of a layer. */
-export const methodNames = ['rtn', 'clip', 'kquant', 'hqq', 'gptq'] as const;
+export const methodNames = ['rtn', 'clip', 'kquant', 'hqq', 'awq', 'gptq'] as const;
 export type MethodName = (typeof methodNames)[number];
 
-/** What the user asked for. */
+export const formatNames = ['matmul-nbits', 'qdq', 'bnb4'] as const;
+export type FormatName = (typeof formatNames)[number];
+
+/** What the user asked for; `bits` and `block` may differ from layer to layer, see plan.ts. */
 export interface WeightOnlyOptions {
-  readonly bits: 2 | 4 | 8;
+  readonly bits: QuantBits;
   readonly block: number;
   readonly symmetric: boolean;
+  readonly format: FormatName;
   readonly method: MethodName;
+  /** Real zero points, which HQQ finds: exact, and slow in ONNX Runtime. */
+  readonly realZeros: boolean;
   readonly accuracyLevel: number;
   readonly minElements: number;
 }
@@ -19,13 +26,29 @@ export interface WeightOnlyOptions {
 /** A layer's weights as they are stored, and how well they do. */
 export interface QuantizedLayer {
   readonly quantized: BlockQuantized;
+  readonly format: BlockFormat;
   readonly quality: string;
 }
 
-export function blockFormat(linear: Linear, { bits, block, symmetric, method }: WeightOnlyOptions): BlockFormat {
+export function blockFormat(
+  linear: Linear,
+  { bits, symmetric, method, realZeros, block }: WeightOnlyOptions,
+): BlockFormat {
   const scaleType = linear.tensor.dtype === 'float16' ? 'float16' : 'float32';
-  if (method === 'hqq') return { bits, block, symmetric: false, floatZeros: true, scaleType };
-  return { bits, block, symmetric, scaleType };
+  const own = blockFor(linear, block);
+  if (method === 'hqq') return { bits, block: own, symmetric: false, floatZeros: realZeros, scaleType };
+  return { bits, block: own, symmetric, scaleType };
+}
+
+/** Kernels take blocks of 16 and more. */
+export const smallestBlock = 16;
+
+/** The block asked for, or the largest that is not longer than the inputs; of tied embeddings one that ends with the row. */
+function blockFor({ k, weight }: Linear, block: number): number {
+  const tied = weight.consumers.some((node) => looksUp(node, weight));
+  let own = block;
+  while (own > smallestBlock && (own > k || (tied && k % own !== 0))) own /= 2;
+  return own;
 }
 
 /** Signal-to-noise ratio of the stored weights. */
