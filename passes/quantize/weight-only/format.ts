@@ -46,8 +46,9 @@ export const smallestBlock = 16;
 /** The block asked for, or the largest that is not longer than the inputs; of tied embeddings one that ends with the row. */
 function blockFor({ k, weight }: Linear, block: number): number {
   const tied = weight.consumers.some((node) => looksUp(node, weight));
+  const fits = (own: number): boolean => own <= k && !(tied && k % own !== 0);
   let own = block;
-  while (own > smallestBlock && (own > k || (tied && k % own !== 0))) own /= 2;
+  while (own > smallestBlock && !fits(own)) own /= 2;
   return own;
 }
 

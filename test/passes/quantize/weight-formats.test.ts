@@ -8,7 +8,6 @@ import { verify } from '../../../src/ir/verify.ts';
 import { nf4Values } from '../../../src/kernels/nf4.ts';
 import { unpackCodes } from '../../../src/kernels/pack.ts';
 import { TestContext } from '../../support/context.ts';
-import { countOps } from '../../support/count-ops.ts';
 import { edgeFeeds } from '../../support/differential.ts';
 import { runOrt } from '../../support/ort.ts';
 
