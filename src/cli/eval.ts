@@ -33,7 +33,7 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
       ...(flags.samples !== undefined && { samples: flags.samples }),
       onProgress: (done, total) => talk.progress('evaluate', `${done} of ${total}`),
     });
-    const { scores: _, ...summary } = result;
+    const { scores: _, indices: __, labels: ___, labelNames: ____, classes: _____, ...summary } = result;
     const interval = metricInterval(result, 0);
     if (session.json) {
       talk.json({

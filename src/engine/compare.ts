@@ -1,5 +1,5 @@
 import { castTensor, isCastable, type Numbers, numbersOf } from '../data/cast.ts';
-import { argmaxRows, competingScores } from '../data/metrics.ts';
+import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
 import { bug, UserError } from '../errors.ts';
 import { dtypeKind, isDType } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';

@@ -1,6 +1,7 @@
 import { numbersOf } from '../data/cast.ts';
-import type { Batch, Dataset } from '../data/dataset.ts';
-import { type Metric, metricById } from '../data/metrics.ts';
+import type { Dataset } from '../data/dataset.ts';
+import type { ClassFigures, Metric, Need } from '../data/metrics/metric.ts';
+import { makeMetric } from '../data/metrics/registry.ts';
 import { UserError } from '../errors.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
@@ -24,10 +25,22 @@ export interface Evaluation {
   readonly higherIsBetter: boolean;
   readonly value: number;
   readonly samples: number;
-  /** Score of each sample in order (1 or 0 for top-k): what paired statistics need. */
+  /** What each sample says by itself, in order (1 or 0 for top-k). */
   readonly scores: readonly number[];
-  /** Samples whose output held a NaN or an infinity. */
+  /** Place of each sample in the data set. */
+  readonly indices: readonly number[];
+  /** The metric as a function of the mean of `scores`, where it is one. */
+  readonly ofMean: ((mean: number) => number) | undefined;
+  /** The metric with each sample counted so often, where it does not follow from a mean: what the bootstrap draws. */
+  readonly resampled: ((weights: ArrayLike<number>) => number) | undefined;
+  /** The metric's figures of single classes. */
+  readonly classes: ClassFigures | undefined;
+  /** Class of each sample, where samples are labelled. */
+  readonly labels: readonly number[] | undefined;
+  readonly labelNames: readonly string[] | undefined;
+  /** Samples whose output held a NaN or an infinity, and the places of the first few of them. */
   readonly nonFinite: number;
+  readonly nonFiniteSamples: readonly number[];
   /** Milliseconds in all, and those spent inside the runtime. */
   readonly ms: number;
   readonly runMs: number;
@@ -38,46 +51,74 @@ export interface Evaluation {
  * @throws UserError when data, model and metric do not fit each other.
  */
 export async function evaluate(session: Session, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
-  const metric = chooseMetric(dataset, options);
+  const metric = await chooseMetric(dataset, options);
   const name = options.output ?? dataset.output ?? session.outputs[0]?.name ?? '';
+  const wanted = [...new Set([name, ...(metric.outputs ?? [])])];
   const total = Math.min(options.samples ?? dataset.samples, dataset.samples);
-  const scores: number[] = [];
-  let nonFinite = 0;
+  const records: unknown[] = [];
+  const indices: number[] = [];
+  const labels: number[] = [];
+  const nonFinite: number[] = [];
   let runMs = 0;
   const started = performance.now();
   for await (const batch of dataset.batches({ inputs: session.inputs, ...pick(options) })) {
     options.signal?.throwIfAborted();
     const before = performance.now();
-    const output = await one(session, batch, name);
+    const outputs = await session.run(batch.feeds, wanted);
     runMs += performance.now() - before;
-    const reference = options.reference && (await one(options.reference, batch, name));
-    const { size, labels, targets } = batch;
-    scores.push(...metric.score({ output, size, labels, targets, reference }));
-    nonFinite += countNonFinite(output, size);
-    options.onProgress?.(scores.length, total);
+    const output = outputOf(outputs, name);
+    const reference = options.reference && outputOf(await options.reference.run(batch.feeds, [name]), name);
+    for (const record of metric.score({ ...batch, output, outputs, reference })) records.push(record);
+    indices.push(...batch.indices);
+    labels.push(...(batch.labels ?? []));
+    nonFinite.push(...findNonFinite(output, batch.size).map((row) => batch.indices[row] ?? row));
+    options.onProgress?.(records.length, total);
   }
+  const fold = metric.fold(records);
   return {
     metric: metric.id,
     higherIsBetter: metric.higherIsBetter,
-    value: metric.value(scores),
-    samples: scores.length,
-    scores,
-    nonFinite,
+    value: fold(),
+    samples: records.length,
+    scores: metric.samples?.(records) ?? records.map((record) => metric.sample(record)),
+    indices,
+    ofMean: metric.ofMean && ((mean) => metric.ofMean?.(mean) ?? mean),
+    resampled: metric.ofMean ? undefined : fold,
+    classes: metric.classes?.(records),
+    labels: labels.length === records.length ? labels : undefined,
+    labelNames: dataset.labelNames,
+    nonFinite: nonFinite.length,
+    nonFiniteSamples: nonFinite.slice(0, 5),
     ms: performance.now() - started,
     runMs,
   };
 }
 
-function chooseMetric(dataset: Dataset, options: EvaluateOptions): Metric {
-  const metric = metricById(options.metric ?? dataset.metric ?? (dataset.hasLabels ? 'top1' : 'agreement'));
-  const has = { labels: dataset.hasLabels, targets: dataset.hasTargets, reference: options.reference !== undefined };
+const needed: Readonly<Record<Need, string>> = {
+  labels: 'labels',
+  targets: 'targets',
+  truths: 'texts or boxes',
+  reference: 'a base model to compare with',
+  feeds: 'inputs',
+};
+
+async function chooseMetric(dataset: Dataset, options: EvaluateOptions): Promise<Metric> {
+  const metric = await makeMetric(options.metric ?? dataset.metric ?? (dataset.hasLabels ? 'top1' : 'agreement'));
+  const has: Readonly<Record<Need, boolean>> = {
+    labels: dataset.hasLabels,
+    targets: dataset.hasTargets,
+    truths: false,
+    reference: options.reference !== undefined,
+    feeds: true,
+  };
   if (has[metric.needs]) return metric;
-  const what = { labels: 'labels', targets: 'targets', reference: 'a base model to compare with' }[metric.needs];
-  throw new UserError('metric-data', `The metric ${metric.id} needs ${what}, which ${dataset.dir} does not have.`);
+  throw new UserError(
+    'metric-data',
+    `The metric ${metric.id} needs ${needed[metric.needs]}, which ${dataset.dir} does not have.`,
+  );
 }
 
-async function one(session: Session, batch: Batch, name: string): Promise<Tensor> {
-  const outputs = await session.run(batch.feeds, [name]);
+function outputOf(outputs: ReadonlyMap<string, Tensor>, name: string): Tensor {
   const output = outputs.get(name);
   if (!output) throw new UserError('output-unknown', `The model gave no output "${name}".`);
   return output;
@@ -87,15 +128,16 @@ function pick({ samples, batch }: EvaluateOptions): { samples?: number; batch?: 
   return { ...(samples !== undefined && { samples }), ...(batch !== undefined && { batch }) };
 }
 
-function countNonFinite(output: Tensor, size: number): number {
+/** Rows that hold a NaN or an infinity. */
+function findNonFinite(output: Tensor, size: number): number[] {
   const rows = Math.max(output.shape[0] ?? 1, 1);
-  if (dtypeKind(output.dtype) !== 'float') return 0;
+  if (dtypeKind(output.dtype) !== 'float') return [];
   const values = numbersOf(output);
   const width = rows >= size ? values.length / rows : values.length;
-  let count = 0;
+  const found: number[] = [];
   for (let sample = 0; sample < size; sample++) {
     const row = values.subarray(sample * width, (sample + 1) * width);
-    if (row.some((value) => !Number.isFinite(value))) count++;
+    if (row.some((value) => !Number.isFinite(value))) found.push(sample);
   }
-  return count;
+  return found;
 }

@@ -2,7 +2,19 @@
  * Optional parts of the report that explain its figures: distributions, classes, layers, runtimes. Shapes and types in one;
  * whoever measures them fills them in, renderers show what is there.
  */
-import { array, boolean, count, nullable, number, object, optional, record, string, type TypeOf } from './schema.ts';
+import {
+  array,
+  boolean,
+  count,
+  nullable,
+  number,
+  object,
+  optional,
+  pair,
+  record,
+  string,
+  type TypeOf,
+} from './schema.ts';
 
 const share = (description: string) => number(description, { minimum: 0, maximum: 1 });
 const ms = (description: string) => number(description, { minimum: 0 });
@@ -20,7 +32,12 @@ export const classShape = object('One class of the label.', {
   value: nullable(number('The metric of this variant on them.')),
   lost: optional(count('Right in base, wrong here.')),
   gained: optional(count('Wrong in base, right here.')),
-  p: optional(share('How likely chance alone makes the class that much worse; by McNemar’s exact test, one-sided.')),
+  dropCi: optional(pair('95 % interval of the drop of this class by itself.', number('End of the interval.'))),
+  p: optional(
+    share(
+      'How likely chance alone makes a class that much worse, one-sided and adjusted for the number of classes (Holm): McNemar’s exact test where samples are right or wrong.',
+    ),
+  ),
 });
 export type ClassResult = TypeOf<typeof classShape>;
 

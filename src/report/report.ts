@@ -137,7 +137,7 @@ export interface Accuracy {
   readonly discordant?: DiscordantSamples;
   /** Samples that would tell a drop of the limit from none (80 % power, 5 % significance); only where there are fewer. */
   readonly neededSamples?: number;
-  /** By class of the label, for metrics of right and wrong. */
+  /** By class, where samples have classes, worst first and at most 50; absent for base itself. */
   readonly classes?: readonly ClassResult[];
   /** For comparing with a later run sample by sample. */
   readonly scores?: ScoresText;

@@ -81,7 +81,7 @@ const data = object('What the variants were judged on.', {
   name: string('Name of the data set.'),
   samples: count('Samples judged on.'),
   calibrationSamples: count('Samples that activation ranges came from.'),
-  metric: nullable(string('top1, top5, agreement, mae, rmse, psnr; null without labels.')),
+  metric: nullable(string('Name of the metric (docs/metrics.md); null without labels.')),
   synthetic: boolean('True when inputs were made up (seeded): accuracy was then not measured.'),
   sha256: optional(sha256),
 });
@@ -134,7 +134,7 @@ const accuracy = object('The task metric.', {
     }),
   ),
   neededSamples: optional(count('Samples that would tell a drop of the limit from none, where there are fewer.')),
-  classes: optional(array('By class of the label, for metrics of right and wrong.', classShape)),
+  classes: optional(array('By class, where samples have classes: the largest drop first, at most 50.', classShape)),
   scores: optional(scoresShape),
 });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type BatchOptions, openDataset } from '../../src/data/dataset.ts';
-import { metricById } from '../../src/data/metrics.ts';
+import { makeMetric } from '../../src/data/metrics/registry.ts';
 import { UserError } from '../../src/errors.ts';
 import { stringTensor } from '../../src/ir/tensor.ts';
 import { npyFile } from './npy-file.ts';
@@ -85,9 +85,10 @@ describe('data that makes no sense is the user’s to mend', () => {
     );
   });
 
-  test('an output of strings under a metric', () => {
+  test('an output of strings under a metric', async () => {
     const output = stringTensor([1], [new TextEncoder().encode('cat')]);
     const batch = { output, size: 1, labels: [0], targets: undefined, reference: undefined };
-    expect(() => metricById('top1').score(batch)).toThrow('The output is of type string, which no metric can judge');
+    const metric = await makeMetric('top1');
+    expect(() => metric.score(batch)).toThrow('The output is of type string, which no metric can judge');
   });
 });

@@ -38,7 +38,8 @@ export const digitClasses: readonly ClassResult[] = Array.from({ length: 10 }, (
   value: digit === 8 ? 0.82 : digit === 3 ? 1 : 0.98,
   lost: digit === 8 ? 6 : 0,
   gained: digit === 3 ? 1 : 0,
-  p: digit === 8 ? 0.015625 : 1,
+  dropCi: digit === 8 ? [0.03, 0.24] : [-0.05, 0.06],
+  p: digit === 8 ? 0.15625 : 1,
 }));
 
 export const layerNames = ['/stem/Conv', '/block1/Conv_1', '/block2/Conv_1', '/classifier/fc/Gemm', '<i>odd</i>'];

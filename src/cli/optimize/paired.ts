@@ -1,8 +1,5 @@
-import { type Metric, metricById } from '../../data/metrics.ts';
-import type { Evaluation } from '../../engine/evaluate.ts';
-import { bootstrap } from '../../kernels/bootstrap.ts';
+import { bootstrap, bootstrapWeights } from '../../kernels/bootstrap.ts';
 import {
-  type Discordant,
   mcNemar,
   pairedDropInterval,
   samplesNeeded,
@@ -11,8 +8,8 @@ import {
 } from '../../kernels/proportions.ts';
 import { randomNumbers } from '../../kernels/random.ts';
 import type { Accuracy } from '../../report/report.ts';
-
-type Scored = Pick<Evaluation, 'metric' | 'higherIsBetter' | 'value' | 'samples' | 'scores'>;
+import { perClass } from './per-class.ts';
+import { countDiscordant, isRightOrWrong, type Scored } from './scored.ts';
 
 export interface PairOptions {
   readonly seed: number;
@@ -23,8 +20,8 @@ export interface PairOptions {
 /**
  * The task metric of a candidate beside that of base, with the 95 % interval of the drop: both were judged on the same
  * samples in the same order, so the samples on which they differ decide. Right and wrong: score interval of a paired
- * difference and McNemar's exact test; other scores: paired bootstrap. Without an interval where a score is not finite,
- * and for base beside itself.
+ * difference and McNemar's exact test; other scores: paired bootstrap, which draws samples and folds the metric anew where it does not
+ * follow from a mean. Without an interval where a score is not finite, and for base beside itself.
  * @throws RangeError when the two were not judged on the same samples
  */
 export function pairAccuracy(base: Scored, candidate: Scored, { seed, maxDrop }: PairOptions): Accuracy {
@@ -36,15 +33,27 @@ export function pairAccuracy(base: Scored, candidate: Scored, { seed, maxDrop }:
   const drop = candidate.higherIsBetter ? base.value - value : value - base.value;
   const accuracy: Accuracy = { metric, value: finite(value), base: finite(base.value), drop: finite(drop), samples };
   const isBase = base === candidate;
-  if (isBase || samples === 0 || ![base, candidate].every(({ scores }) => scores.every(Number.isFinite)))
-    return accuracy;
-  const { variance, least, ...spread } =
-    isRightOrWrong(base) && isRightOrWrong(candidate)
-      ? countedSpread(base, candidate)
-      : drawnSpread(base, candidate, seed);
+  if (isBase || samples === 0 || accuracy.drop === null || ![base, candidate].every(isDrawable)) return accuracy;
+  const found = spreadOf(base, candidate, seed);
+  if (!found) return accuracy;
+  const { variance, least, ...spread } = found;
   const needed = maxDrop > 0 ? Math.max(samplesNeeded(variance, maxDrop), least(maxDrop)) : 0;
-  return { ...accuracy, ...spread, ...(needed > samples && { neededSamples: needed }) };
+  const classes = perClass(base, candidate, seed);
+  return {
+    ...accuracy,
+    ...spread,
+    ...(needed > samples && { neededSamples: needed }),
+    ...(classes && { classes }),
+  };
 }
+
+function spreadOf(base: Scored, candidate: Scored, seed: number): Spread | undefined {
+  if (isRightOrWrong(base) && isRightOrWrong(candidate)) return countedSpread(base, candidate);
+  return candidate.resampled ? weighedSpread(base, candidate, seed) : drawnSpread(base, candidate, seed);
+}
+
+/** Folded metrics look at records of their own; the scores of single samples may then be undefined (0 / 0). */
+const isDrawable = ({ scores, resampled }: Scored): boolean => resampled !== undefined || scores.every(Number.isFinite);
 
 interface Spread extends Pick<Accuracy, 'dropCi' | 'discordant'> {
   /** Of the difference on one sample. */
@@ -66,40 +75,35 @@ function countedSpread(base: Scored, candidate: Scored): Spread {
 }
 
 function drawnSpread(base: Scored, candidate: Scored, seed: number): Spread {
-  const metric = metricById(candidate.metric);
   const sign = candidate.higherIsBetter ? 1 : -1;
-  const figure = (before: number, after: number): number => sign * (ofMean(metric, before) - ofMean(metric, after));
+  const of = ofMean(candidate);
+  const figure = (before: number, after: number): number => sign * (of(before) - of(after));
   const { interval, standardError } = bootstrap([base.scores, candidate.scores], figure, {
     random: randomNumbers(seed),
   });
   return { dropCi: interval, variance: standardError ** 2 * candidate.scores.length, least: () => 0 };
 }
 
+function weighedSpread(base: Scored, candidate: Scored, seed: number): Spread | undefined {
+  const sign = candidate.higherIsBetter ? 1 : -1;
+  const n = candidate.scores.length;
+  const drop = (weights: ArrayLike<number>): number[] => [
+    sign * ((base.resampled?.(weights) ?? Number.NaN) - (candidate.resampled?.(weights) ?? Number.NaN)),
+  ];
+  const [drawn] = bootstrapWeights(n, drop, { random: randomNumbers(seed) });
+  return drawn && { dropCi: drawn.interval, variance: drawn.standardError ** 2 * n, least: () => 0 };
+}
+
 /** 95 % interval of a metric on one model: Wilson's for right and wrong, else the bootstrap. Undefined without finite scores. */
 export function metricInterval(result: Scored, seed: number): readonly [low: number, high: number] | undefined {
-  const { scores } = result;
-  if (scores.length === 0 || !scores.every(Number.isFinite)) return undefined;
+  const { scores, resampled } = result;
+  if (scores.length === 0 || !isDrawable(result) || !Number.isFinite(result.value)) return undefined;
   if (isRightOrWrong(result)) return wilsonInterval(scores.filter((score) => score === 1).length, scores.length);
-  const metric = metricById(result.metric);
-  const figure = (mean: number): number => ofMean(metric, mean);
-  return bootstrap([scores], figure, { random: randomNumbers(seed) }).interval;
+  const random = randomNumbers(seed);
+  if (resampled) return bootstrapWeights(scores.length, (weights) => [resampled(weights)], { random })[0]?.interval;
+  return bootstrap([scores], ofMean(result), { random }).interval;
 }
 
-/** Every metric so far follows from the mean of its scores (a test holds them to it), so one score equal to it stands for all. */
-const ofMean = (metric: Metric, mean: number): number => metric.value([mean]);
-
-const isRightOrWrong = ({ higherIsBetter, scores }: Scored): boolean =>
-  higherIsBetter && scores.every((score) => score === 0 || score === 1);
-
-function countDiscordant(base: readonly number[], candidate: readonly number[]): Discordant {
-  let lost = 0;
-  let gained = 0;
-  for (const [sample, score] of candidate.entries()) {
-    const before = base[sample] as number;
-    if (score < before) lost++;
-    else if (score > before) gained++;
-  }
-  return { lost, gained };
-}
+const ofMean = ({ ofMean: of }: Scored): ((mean: number) => number) => of ?? ((mean) => mean);
 
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);
