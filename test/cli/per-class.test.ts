@@ -114,7 +114,7 @@ describe('metrics that fold all samples', () => {
     expect(accuracy.dropCi![0]).toBeLessThan(accuracy.drop!);
     expect(accuracy.dropCi![1]).toBeGreaterThan(accuracy.drop!);
     // mcc of four even classes is (4·accuracy − 1) / 3; the accuracy of the difference varies by √(p_d / n).
-    const spread = (2 * 1.96 * (4 / 3) * Math.sqrt(0.02 / 2000)) as number;
+    const spread = 2 * 1.96 * (4 / 3) * Math.sqrt(0.02 / 2000);
     expect((accuracy.dropCi![1] - accuracy.dropCi![0]) / spread).toBeCloseTo(1, 0);
   });
 });

@@ -1,5 +1,5 @@
 import { UserError } from '../../errors.ts';
-import { type DType, dtypeKind } from '../../ir/dtype.ts';
+import { dtypeKind } from '../../ir/dtype.ts';
 import type { Tensor } from '../../ir/tensor.ts';
 import { type Numbers, numbersOf } from '../cast.ts';
 import type { Fields } from '../json-fields.ts';
@@ -192,7 +192,7 @@ function positionsOf(batch: MetricBatch, id: string, ignore: number): Agreed[] {
 /** Whole numbers as they are; floats by the highest along the last axis. @throws UserError where the positions are not `width` */
 function predictions(output: Tensor, size: number, id: string, width: number): (sample: number, at: number) => number {
   const { values, width: numbers } = rowsOf(output, size);
-  const isWhole = dtypeKind(output.dtype as DType) !== 'float';
+  const isWhole = dtypeKind(output.dtype) !== 'float';
   const classes = isWhole ? 1 : (output.shape.at(-1) ?? 1);
   if (numbers / classes !== width)
     throw new UserError(

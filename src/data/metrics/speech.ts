@@ -53,7 +53,7 @@ function errorRate(id: string, summary: string, unitsOf: (text: string) => strin
 }
 
 export const wordErrors = errorRate('wer', 'word error rate', (text) => (text === '' ? [] : text.split(' ')));
-export const characterErrors = errorRate('cer', 'character error rate', (text) => [...text]);
+export const characterErrors = errorRate('cer', 'character error rate', (text) => Array.from(text));
 
 /** Levenshtein's distance of two lists. */
 export function editDistance(a: readonly string[], b: readonly string[]): number {
