@@ -6,11 +6,13 @@ import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
 import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
+import { equalize } from './repair/equalize.ts';
 import { simplify } from './simplify/simplify.ts';
 
 export const passes: readonly Pass[] = [
   fuse,
   simplify,
+  equalize,
   toFp16,
   quantizeDynamic,
   quantizeStatic,
