@@ -42,8 +42,8 @@ export {
   type Step,
 } from './pass/pass.ts';
 export { runSteps } from './pass/pipeline.ts';
-export { type GateResult, gate } from './report/gate.ts';
-export type { GateRules } from './report/gate-rules.ts';
+export { type GateResult, gate } from './report/gate/gate.ts';
+export type { GateRules } from './report/gate/rules.ts';
 export { parseReport } from './report/parse.ts';
 export type * from './report/report.ts';
 export { buildBundle } from './target/bundle.ts';

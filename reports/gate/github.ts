@@ -1,15 +1,16 @@
-import type { GateResult } from '../../src/report/gate.ts';
-import type { Finding } from '../../src/report/gate-judge.ts';
+import type { Finding } from '../../src/report/gate/finding.ts';
+import type { GateResult } from '../../src/report/gate/gate.ts';
 
 /**
  * Workflow commands: one annotation for each rule that is broken or undecided
  * (https://docs.github.com/actions/reference/workflow-commands-for-github-actions).
  */
-export function githubAnnotations({ findings }: GateResult): string {
+export function githubAnnotations({ findings, model }: GateResult): string {
   return findings
     .filter((finding) => finding.status !== 'ok')
     .map(
-      (finding) => `::${kind(finding)} title=${property(`mlpack gate: ${finding.rule}`)}::${data(finding.sentence)}\n`,
+      (finding) =>
+        `::${kind(finding)} file=${property(model)},title=${property(`mlpack gate: ${finding.rule}`)}::${data(finding.sentence)}\n`,
     )
     .join('');
 }

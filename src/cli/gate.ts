@@ -1,27 +1,42 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { appendFile, mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { githubAnnotations } from '../../reports/gate/github.ts';
 import { junitXml } from '../../reports/gate/junit.ts';
 import { gateMarkdown } from '../../reports/gate/markdown.ts';
+import { gateSarif } from '../../reports/gate/sarif.ts';
 import { loadConfig } from '../config/load.ts';
 import { UserError } from '../errors.ts';
-import { checkBaseline, type GateResult, gate } from '../report/gate.ts';
-import type { Finding } from '../report/gate-judge.ts';
-import { parseReport } from '../report/parse.ts';
+import { nearest } from '../messages.ts';
+import { checkBaseline, isSameModel } from '../report/gate/baseline.ts';
+import { type GateResult, gate } from '../report/gate/gate.ts';
 import type { Report } from '../report/report.ts';
+import { packageVersion } from '../target/package-root.ts';
 import type { Session } from './command.ts';
+import { printFindings } from './gate-table.ts';
 import { exitCodes } from './io.ts';
-import { type Talk, table } from './talk.ts';
+import { readReport } from './read-report.ts';
 import { writeAtomically } from './write.ts';
 
 export interface GateFlags {
   readonly baseline?: string;
+  readonly otherModel?: boolean;
   readonly config?: string;
   readonly variant?: string;
-  readonly format: 'terminal' | 'json' | 'junit' | 'github' | 'md';
+  readonly format: GateFormat | 'terminal';
+  readonly write?: readonly string[];
+  readonly summary?: string;
   readonly strict?: boolean;
   readonly updateBaseline?: boolean;
 }
+
+const forms = {
+  json: (result: GateResult) => `${JSON.stringify(result, null, 2)}\n`,
+  junit: junitXml,
+  github: githubAnnotations,
+  md: gateMarkdown,
+  sarif: (result: GateResult) => gateSarif(result, packageVersion()),
+} as const satisfies Record<string, (result: GateResult) => string>;
+export type GateFormat = keyof typeof forms;
 
 /**
  * The work of `mlpack gate`. With --update-baseline the stored baseline is not read: what is replaced has no say, so that a
@@ -30,11 +45,10 @@ export interface GateFlags {
  */
 export async function gateCommand(file: string, flags: GateFlags, session: Session): Promise<number> {
   const { io, talk } = session;
-  const path = resolve(io.cwd, file);
-  const text = await readFile(path, 'utf8');
-  const report = parseReport(text, `"${file}"`);
+  const written = (flags.write ?? []).map(parseWrite);
+  const { report, text } = await readReport(file, io.cwd);
   const { config } = await loadConfig(flags.config, io.cwd);
-  const baseline = flags.updateBaseline ? undefined : await readBaseline(flags.baseline, report, session);
+  const baseline = flags.updateBaseline ? undefined : await readBaseline(flags, report, session);
   const target = flags.updateBaseline ? baselinePath(flags.baseline, session) : undefined;
   const result = gate(report, config.gate ?? {}, {
     ...(flags.variant !== undefined && { variant: flags.variant }),
@@ -42,17 +56,35 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
     // Where the baseline is being replaced, rules about it cannot be judged, and that is no reason to fail.
     strict: flags.strict === true && target === undefined,
   });
-  print(result, session.json ? 'json' : flags.format, session);
+  for (const one of written) await writeReplacing(resolve(io.cwd, one.file), forms[one.format](result));
+  if (flags.summary !== undefined) await appendFile(resolve(io.cwd, flags.summary), forms.md(result));
+  const format = session.json ? 'json' : flags.format;
+  if (format === 'terminal') printFindings(result, talk, io.stdout);
+  else io.stdout.write(forms[format](result));
   if (!result.ok) {
     if (target !== undefined) talk.warn(`the baseline "${flags.baseline}" stays as it is, for the gate failed.`);
     return exitCodes.gate;
   }
   if (target !== undefined) {
-    await mkdir(dirname(target), { recursive: true });
-    await writeAtomically(target, text, true);
+    await writeReplacing(target, text);
     talk.note(`stored as the baseline: ${flags.baseline}`);
   }
   return exitCodes.ok;
+}
+
+async function writeReplacing(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeAtomically(path, text, true);
+}
+
+/** `junit=build/gate.xml`. */
+function parseWrite(value: string): { format: GateFormat; file: string } {
+  const [, format = '', file = ''] = /^([^=]*)=(.+)$/s.exec(value) ?? [];
+  if (file === '')
+    throw new UserError('gate.write', `--write takes a format and a file, such as junit=gate.xml, not "${value}".`);
+  if (!Object.hasOwn(forms, format))
+    throw new UserError('gate.write', `--write has no format "${format}"${nearest(format, Object.keys(forms))}.`);
+  return { format: format as GateFormat, file };
 }
 
 function baselinePath(named: string | undefined, { io }: Session): string {
@@ -61,43 +93,12 @@ function baselinePath(named: string | undefined, { io }: Session): string {
   return resolve(io.cwd, named);
 }
 
-async function readBaseline(named: string | undefined, report: Report, { io }: Session): Promise<Report | undefined> {
+async function readBaseline(flags: GateFlags, report: Report, { io, talk }: Session): Promise<Report | undefined> {
+  const { baseline: named } = flags;
   if (named === undefined) return undefined;
-  const baseline = parseReport(await readFile(resolve(io.cwd, named), 'utf8'), `the baseline "${named}"`);
-  checkBaseline(report, baseline, `"${named}"`);
+  const { report: baseline } = await readReport(named, io.cwd, `the baseline "${named}"`);
+  if (!flags.otherModel) checkBaseline(report, baseline, `"${named}"`);
+  else if (!isSameModel(report, baseline))
+    talk.note(`the baseline "${named}" is about another model, as --other-model allows.`);
   return baseline;
-}
-
-function print(result: GateResult, format: GateFlags['format'], { io, talk }: Session): void {
-  switch (format) {
-    case 'json':
-      talk.json(result);
-      break;
-    case 'junit':
-      io.stdout.write(junitXml(result));
-      break;
-    case 'github':
-      io.stdout.write(githubAnnotations(result));
-      break;
-    case 'md':
-      io.stdout.write(gateMarkdown(result));
-      break;
-    default:
-      printTerminal(result, talk);
-  }
-}
-
-function printTerminal({ ok, findings }: GateResult, talk: Talk): void {
-  const { style } = talk;
-  const mark = ({ fails, status }: Finding): string => {
-    if (fails) return style.red('failed');
-    return { ok: style.green('ok'), failed: style.yellow('warning'), undecided: style.yellow('undecided') }[status];
-  };
-  talk.out(table(findings.map((finding) => [mark(finding), style.bold(finding.rule), finding.sentence])));
-  talk.out('');
-  const failing = findings.filter(({ fails }) => fails).length;
-  const open = findings.filter(({ fails, status }) => !fails && status === 'undecided').length;
-  const rules = (count: number): string => `${count} ${count === 1 ? 'rule' : 'rules'}`;
-  const more = open > 0 ? `, ${rules(open)} undecided` : '';
-  talk.out(ok ? style.green(`The gate passes${more}.`) : style.red(`The gate fails: ${rules(failing)} broken${more}.`));
 }

@@ -65,11 +65,14 @@ export default {
   // What \`mlpack gate report.json\` asks, for CI (docs/ci.md). A share such as '80%' is one of base, or of a stored baseline.
   // gate: {
   //   accuracy: { maxDrop: 0.01, on: 'bound' },
+  //   'accuracy.classes': { maxDrop: 0.05, minSamples: 20 },
   //   agreement: { min: 0.98 },
+  //   'agreement.web-webgpu': { min: 0.99, level: 'warn' },
   //   size: { max: '60%', of: 'base' },
   //   compressed: { max: '105%', of: 'baseline' },
   //   'latency.p50': { max: '100%', of: 'base', level: 'warn' },
   //   'audit.leftoverQdq': { max: 0, level: 'warn' },
+  //   fused: { minShare: 0.9, level: 'warn' },
   // },
 };
 `;

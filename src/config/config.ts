@@ -1,5 +1,5 @@
 import type { Step } from '../pass/pass.ts';
-import type { GateRules } from '../report/gate-rules.ts';
+import type { GateRules } from '../report/gate/rules.ts';
 
 /** A step in a recipe: `"quantize-weights:bits=4"`, `{ "pass": "quantize-weights", "bits": 4 }`, or a step made by a pass function. */
 export type StepInput = string | ({ readonly pass: string } & Readonly<Record<string, unknown>>) | Step;

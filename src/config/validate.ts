@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
-import { checkGateRules } from '../report/gate-rules.ts';
+import { checkGateRules } from '../report/gate/rules.ts';
 import type { Config } from './config.ts';
 
 type Check = (value: unknown) => boolean;

@@ -45,6 +45,7 @@ export const scoresShape = object(
   'The score of every sample, in the order of the data, so that a later run can be compared sample by sample.',
   {
     form: string('`right`: one bit a sample, 1 for right; `float32`: little-endian floats.', '^(right|float32)$'),
+    higherIsBetter: boolean('Whether a higher score is a better one.'),
     count: count('Samples.'),
     base64: string('The bytes; bits start at the lowest of each byte.'),
   },

@@ -60,7 +60,7 @@ export function ratioWords({ ratioToBase, ratioCi: [low, high] }: Latency): stri
   return `${ratioToBase.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
-export function sqnrWords({ sqnrDb }: Fidelity): string {
+export function sqnrWords({ sqnrDb }: Pick<Fidelity, 'sqnrDb'>): string {
   if (sqnrDb === null) return 'identical';
   return sqnrDb <= -200 ? 'NaN or infinity' : `${sqnrDb.toFixed(1)} dB`;
 }

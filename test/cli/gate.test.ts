@@ -57,9 +57,53 @@ describe('mlpack gate', () => {
     expect((await gate('--format', 'json', '--variant', 'int4')).stdout).toBe(asJson.stdout);
     expect((await gate('--format', 'junit')).stdout).toMatch(/^<\?xml/);
     expect((await gate('--format', 'github', '--variant', 'int4')).stdout).toMatch(
-      /^::error title=mlpack gate%3A verdict::/,
+      /^::error file=models\/digits\/model\.onnx,title=mlpack gate%3A verdict::/,
     );
     expect((await gate('--format', 'md')).stdout).toMatch(/^## mlpack gate: passed/);
+  });
+
+  it('writes several forms at once, and appends the summary', async () => {
+    write('report.json', sampleReport);
+    writeFileSync(join(cwd, 'summary.md'), 'before\n');
+    const run = await gate(
+      '--write',
+      'junit=out/gate.xml',
+      '--write',
+      'sarif=out/gate.sarif',
+      '--summary',
+      'summary.md',
+    );
+    expect(run.code).toBe(0);
+    expect(readFileSync(join(cwd, 'out/gate.xml'), 'utf8')).toMatch(/^<\?xml/);
+    expect(JSON.parse(readFileSync(join(cwd, 'out/gate.sarif'), 'utf8'))).toMatchObject({ version: '2.1.0' });
+    expect(readFileSync(join(cwd, 'summary.md'), 'utf8')).toMatch(/^before\n## mlpack gate: passed/);
+    const odd = await gate('--write', 'junitt=x.xml');
+    expect(odd).toMatchObject({ code: 2, stderr: expect.stringMatching(/did you mean "junit"/) as string });
+    expect(await gate('--write', 'junit')).toMatchObject({ code: 2 });
+  });
+
+  it('wraps sentences on a terminal, and lets no name drive it', async () => {
+    const variants = sampleReport.variants.map((one) =>
+      one.name === 'int8' ? { ...one, name: 'int8\u001b[2J' } : one,
+    );
+    const recommendations = sampleReport.recommendations.map((one) => ({ ...one, variant: 'int8\u001b[2J' }));
+    write('report.json', { ...sampleReport, variants, recommendations, bundles: [] });
+    for (const terminal of [40, 80, 200]) {
+      const { stdout } = await runCli(['gate', 'report.json'], { cwd, terminal });
+      const plain = stdout.replace(/\u001b\[[0-9;]*m/g, '');
+      expect(plain).not.toContain('\u001b');
+      for (const line of plain.split('\n')) expect(line.length).toBeLessThanOrEqual(terminal);
+    }
+    const { stdout } = await gate();
+    expect(stdout).not.toContain('\u001b');
+    expect(stdout).toContain('int8\uFFFD[2J: top1');
+  });
+
+  it('takes the folder of a run for its report', async () => {
+    write('report.json', sampleReport);
+    expect((await runCli(['gate', '.'], { cwd })).code).toBe(0);
+    const none = await runCli(['gate', 'nowhere'], { cwd });
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/no report at "nowhere"/) as string });
   });
 
   it('counts undecided rules as failed with --strict only', async () => {
@@ -83,7 +127,18 @@ describe('mlpack gate', () => {
     const old = await gate('--baseline', 'old.json');
     expect(old.code).toBe(2);
     expect(old.stderr).toMatch(/the baseline "old\.json" has the schema "mlpack\.report\/0"/);
-    expect((await gate('--baseline', 'none.json')).code).toBe(2);
+    const none = await gate('--baseline', 'none.json');
+    expect(none.code).toBe(2);
+    expect(none.stderr).toMatch(/no report at the baseline "none\.json"; store one with .*--update-baseline/);
+    writeFileSync(join(cwd, 'cut.json'), JSON.stringify(sampleReport).slice(0, 5000));
+    const cut = await gate('--baseline', 'cut.json');
+    expect(cut).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/the baseline "cut\.json" is not JSON/) as string,
+    });
+    const allowed = await gate('--baseline', 'other.json', '--other-model');
+    expect(allowed.code).toBe(0);
+    expect(allowed.stderr).toMatch(/is about another model, as --other-model allows/);
   });
 
   it('stores the baseline when the report passes, over another model too, and keeps it when not', async () => {

@@ -27,7 +27,7 @@ export function timed(p50: number, ratioToBase: number, spread: number): Latency
 export function rightScores(count: number, wrong: readonly number[]): ScoresText {
   const bytes = new Uint8Array(Math.ceil(count / 8));
   for (let at = 0; at < count; at++) if (!wrong.includes(at)) bytes[at >> 3] = (bytes[at >> 3] ?? 0) | (1 << (at & 7));
-  return { form: 'right', count, base64: Buffer.from(bytes).toString('base64') };
+  return { form: 'right', higherIsBetter: true, count, base64: Buffer.from(bytes).toString('base64') };
 }
 
 /** Ten digits, of which one gets clearly worse. */

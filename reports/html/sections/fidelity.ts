@@ -23,9 +23,9 @@ export function fidelity(report: Report): Section | undefined {
   };
 }
 
-function row(variant: VariantResult, { sqnrDb, cosine, maxAbs, agreement, samples, ...rest }: Fidelity): Html {
+function row(variant: VariantResult, { sqnrDb, cosine, maxAbs, agreement, samples }: Fidelity): Html {
   const share = sqnrDb === null ? 1 : Math.min(1, Math.max(0, sqnrDb / fullDb));
-  const words = sqnrWords({ sqnrDb, cosine, maxAbs, agreement, samples, ...rest });
+  const words = sqnrWords({ sqnrDb });
   return html`<tr><th scope="row">${variantName(variant.name)}</th><td class="meter"><span>${words}</span><svg width="100%" height="6" aria-hidden="true"><rect class="track" width="100%" height="6" rx="3"/><rect class="fill" width="${(100 * share).toFixed(1)}%" height="6" rx="3"/></svg></td><td class="num">${cosineText(cosine)}</td><td class="num">${maxAbs >= Number.MAX_VALUE ? 'infinite' : formatFigure(maxAbs)}</td><td class="num">${agreement === null ? none : formatPart(agreement)}</td><td class="num">${samples.toLocaleString('en-US')}</td></tr>`;
 }
 

@@ -10,6 +10,7 @@ import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { loadModel } from '../../onnx/load.ts';
 import type { Accuracy } from '../../report/report.ts';
+import { packScores } from '../../report/scores.ts';
 import type { Session } from '../command.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
 import { downloadBytes } from '../model-size.ts';
@@ -154,5 +155,6 @@ async function judge(
     ...(settings.samples !== undefined && { samples: settings.samples }),
   });
   judged.base ??= result;
-  return pairAccuracy(judged.base, result, settings);
+  const scores = packScores(result.scores, result.higherIsBetter);
+  return { ...pairAccuracy(judged.base, result, settings), ...(scores && { scores }) };
 }

@@ -1,20 +1,23 @@
 import type { Report } from '../../report/report.ts';
 import { summarize } from '../../report/summary.ts';
-import { type Talk, table } from '../talk.ts';
+import { columns, printable, widthOf, wrap } from '../columns.ts';
+import type { TextSink } from '../io.ts';
+import type { Talk } from '../talk.ts';
 
 /** The terminal's end of `optimize`: what was measured, the verdict, where things are. */
-export function printSummary(report: Report, out: string, talk: Talk): void {
+export function printSummary(report: Report, out: string, talk: Talk, sink: TextSink): void {
   const { style } = talk;
+  const width = widthOf(sink);
   const summary = summarize(report);
-  const header = ['variant', 'size', 'of base', 'download', 'p50', '× base', 'accuracy', 'verdict', ''].map((text) =>
+  const header = ['variant', 'size', 'of base', 'download', 'p50', '× base', 'accuracy', 'verdict'].map((text) =>
     style.dim(text),
   );
   const rows = summary.rows.map((row) => {
     const colour = { recommended: style.green, accepted: style.reset, rejected: style.red }[row.verdict];
-    const name = row.verdict === 'recommended' ? style.bold(row.variant) : row.variant;
+    const name = printable(row.variant);
     const mark = { recommended: '★ ', accepted: '', rejected: '' }[row.verdict];
     return [
-      name,
+      row.verdict === 'recommended' ? style.bold(name) : name,
       row.size,
       row.ofBase,
       row.download,
@@ -22,12 +25,14 @@ export function printSummary(report: Report, out: string, talk: Talk): void {
       row.ratio,
       row.accuracy,
       colour(mark + row.verdict),
-      style.dim(shorten(row.reason)),
+      shorten(printable(row.reason)),
     ];
   });
-  talk.out(table([header, ...rows], [1, 2, 3, 4, 5, 6]));
+  talk.out(columns([[...header, ''], ...rows], { right: [1, 2, 3, 4, 5, 6], width, paint: style.dim }));
   talk.out('');
-  for (const sentence of summary.sentences) talk.out(sentence);
+  for (const sentence of summary.sentences.map(printable))
+    talk.out(width === undefined ? sentence : wrap(sentence, width).join('\n'));
+  if (out === '') return;
   talk.out('');
   talk.out(`${style.bold('report')}   ${out}/report.html  (report.json for machines)`);
   for (const bundle of report.bundles)

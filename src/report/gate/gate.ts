@@ -1,11 +1,17 @@
 /** The gate: what a Report must keep, for CI. A pure function; renderers are in reports/gate. */
-import { UserError } from '../errors.ts';
-import { nearest } from '../messages.ts';
-import { measuredProviders, variantOf } from './facts.ts';
-import { type Finding, type Judgement, judgeAccuracy, judgeAgreement, judgeMax, type Subject } from './gate-judge.ts';
-import type { GateRules, Level, MaxRule, MinRule } from './gate-rules.ts';
-import type { Report } from './report.ts';
-import { sentence } from './words.ts';
+import { UserError } from '../../errors.ts';
+import { nearest } from '../../messages.ts';
+import { measuredProviders, variantOf } from '../facts.ts';
+import { fingerprint } from '../machine.ts';
+import type { Report } from '../report.ts';
+import { sentence } from '../words.ts';
+import { judgeAccuracy } from './accuracy.ts';
+import { judgeAgreement } from './agreement.ts';
+import { judgeClasses } from './classes.ts';
+import type { Finding, Judgement, Subject } from './finding.ts';
+import { judgeFused } from './fused.ts';
+import { judgeMax } from './measures.ts';
+import type { AgreementRule, ClassRule, FusedRule, GateRules, Level, MaxRule } from './rules.ts';
 
 export interface GateOptions {
   /** This variant instead of the recommended ones. */
@@ -18,10 +24,19 @@ export interface GateOptions {
 
 export interface GateResult {
   readonly ok: boolean;
-  /** The model as the report names it. */
+  /** The model as the report names it, and its SHA-256. */
   readonly model: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  /** When the report was made, ISO 8601. */
+  readonly createdAt: string;
+  /** Fingerprints: times are only compared where the two are equal. */
+  readonly machine: string;
+  readonly baseline: { readonly createdAt: string; readonly machine: string } | null;
   readonly findings: readonly Finding[];
 }
+
+type AnyRule = Exclude<GateRules[keyof GateRules], undefined>;
 
 /**
  * Judges the variants that the report recommends, or the one named, by the rules. `verdict` and `accuracy` are judged unless
@@ -32,8 +47,8 @@ export function gate(report: Report, rules: GateRules, options: GateOptions = {}
   const all: GateRules = { verdict: {}, accuracy: {}, ...rules };
   const subjects = findSubjects(report, options);
   const findings: Finding[] = [];
-  for (const [name, rule] of Object.entries(all) as [string, Exclude<GateRules[keyof GateRules], undefined>][]) {
-    if (rule === undefined || rule === 'off') continue;
+  for (const [name, rule] of Object.entries(all) as [string, AnyRule][]) {
+    if (rule === undefined || rule === 'off' || rule.level === 'off') continue;
     const level = rule.level ?? 'error';
     const add = (subject: Subject | undefined, judgement: Judgement): void => {
       findings.push(toFinding(name, level, subject, judgement, options.strict === true));
@@ -43,17 +58,32 @@ export function gate(report: Report, rules: GateRules, options: GateOptions = {}
     } else if (subjects.length === 0) {
       add(undefined, { status: 'undecided', said: 'no variant is recommended, so there is none to judge' });
     } else {
-      for (const subject of subjects) add(subject, judge(name, rule, subject, report, options.baseline));
+      for (const subject of subjects) add(subject, judge(name, rule, subject));
     }
   }
   const merged = mergeTargets(findings);
-  return { ok: !merged.some((finding) => finding.fails), model: report.input.path, findings: merged };
+  const { input, createdAt } = report;
+  return {
+    ok: !merged.some((finding) => finding.fails),
+    model: input.path,
+    sha256: input.sha256,
+    bytes: input.bytes,
+    createdAt,
+    machine: fingerprint(report.host),
+    baseline: options.baseline
+      ? { createdAt: options.baseline.createdAt, machine: fingerprint(options.baseline.host) }
+      : null,
+    findings: merged,
+  };
 }
 
-function judge(name: string, rule: object, subject: Subject, report: Report, baseline: Report | undefined): Judgement {
-  if (name === 'accuracy') return judgeAccuracy(rule, subject, report.limits);
-  if (name === 'agreement') return judgeAgreement(rule as MinRule, subject);
-  return judgeMax(name, rule as MaxRule, subject, report, baseline);
+function judge(name: string, rule: object, subject: Subject): Judgement {
+  if (name === 'accuracy') return judgeAccuracy(rule, subject);
+  if (name === 'accuracy.classes') return judgeClasses(rule as ClassRule, subject);
+  if (name === 'fused') return judgeFused(rule as FusedRule, subject);
+  const [family, ...provider] = name.split('.');
+  if (family === 'agreement') return judgeAgreement(rule as AgreementRule, subject, provider.join('.') || undefined);
+  return judgeMax(name, rule as MaxRule, subject);
 }
 
 function judgeVerdict(report: Report, name: string | undefined): Judgement {
@@ -65,6 +95,7 @@ function judgeVerdict(report: Report, name: string | undefined): Judgement {
 
 /** What is judged: each recommended variant with its target, or the one asked for. */
 function findSubjects(report: Report, { variant: name, baseline }: GateOptions): Subject[] {
+  const reports = { report, baseline };
   if (name !== undefined) {
     const variant = variantOf(report, name);
     if (!variant) {
@@ -73,13 +104,13 @@ function findSubjects(report: Report, { variant: name, baseline }: GateOptions):
     }
     const own = report.recommendations.find((one) => one.variant === name)?.provider;
     const provider = own ?? measuredProviders(report)[0];
-    return [{ variant, targets: [], provider, before: baseline && variantOf(baseline, name) }];
+    return [{ ...reports, variant, targets: [], provider, before: baseline && variantOf(baseline, name) }];
   }
   return report.recommendations.flatMap(({ target, provider, variant: chosen }) => {
     const variant = variantOf(report, chosen);
     const shipped = baseline?.recommendations.find((one) => one.target === target)?.variant;
     const before = baseline && shipped !== undefined ? variantOf(baseline, shipped) : undefined;
-    return variant ? [{ variant, targets: [target], provider, before }] : [];
+    return variant ? [{ ...reports, variant, targets: [target], provider, before }] : [];
   });
 }
 
@@ -114,26 +145,4 @@ function mergeTargets(findings: readonly Finding[]): Finding[] {
     merged.set(key, same ? { ...same, targets: [...same.targets, ...finding.targets] } : finding);
   }
   return [...merged.values()];
-}
-
-/**
- * A baseline must be about the same model: figures of another one say nothing.
- * @param source how the message names the baseline, a path usually
- * @throws UserError baseline.model, with the difference
- */
-export function checkBaseline(report: Report, baseline: Report, source: string): void {
-  const [here, there] = [report.input, baseline.input];
-  const hashes = (input: Report['input']): string[] => [
-    input.sha256,
-    ...(input.externalData ?? []).map(({ sha256 }) => sha256),
-  ];
-  if (hashes(here).join() === hashes(there).join()) return;
-  const told = (input: Report['input']): string =>
-    `"${input.path}" of ${input.bytes} bytes, SHA-256 ${hashes(input)
-      .map((hash) => `${hash.slice(0, 12)}…`)
-      .join(' and ')}`;
-  throw new UserError(
-    'baseline.model',
-    `the baseline ${source} is about another model: ${told(there)}; the report is about ${told(here)}. If the model was meant to change, store the new report with --update-baseline.`,
-  );
 }
