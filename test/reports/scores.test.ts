@@ -17,8 +17,18 @@ describe('scores of single samples', () => {
 
   it('gives none for what is not finite or too much, and unpacks nothing from text that is cut', () => {
     expect(packScores([1, Number.NaN], true)).toBeUndefined();
-    expect(packScores(new Array<number>(100_001).fill(0.5), true)).toBeUndefined();
-    expect(packScores(new Array<number>(100_001).fill(1), true)?.count).toBe(100_001);
+    expect(
+      packScores(
+        Array.from({ length: 100_001 }, () => 0.5),
+        true,
+      ),
+    ).toBeUndefined();
+    expect(
+      packScores(
+        Array.from({ length: 100_001 }, () => 1),
+        true,
+      )?.count,
+    ).toBe(100_001);
     expect(unpackScores({ form: 'right', higherIsBetter: true, count: 100, base64: 'uQU=' })).toHaveLength(0);
   });
 });

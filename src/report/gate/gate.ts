@@ -11,7 +11,7 @@ import { judgeClasses } from './classes.ts';
 import type { Finding, Judgement, Subject } from './finding.ts';
 import { judgeFused } from './fused.ts';
 import { judgeMax } from './measures.ts';
-import type { AgreementRule, ClassRule, FusedRule, GateRules, Level, MaxRule } from './rules.ts';
+import type { ClassRule, GateRules, Level, MaxRule } from './rules.ts';
 
 export interface GateOptions {
   /** This variant instead of the recommended ones. */
@@ -80,9 +80,9 @@ export function gate(report: Report, rules: GateRules, options: GateOptions = {}
 function judge(name: string, rule: object, subject: Subject): Judgement {
   if (name === 'accuracy') return judgeAccuracy(rule, subject);
   if (name === 'accuracy.classes') return judgeClasses(rule as ClassRule, subject);
-  if (name === 'fused') return judgeFused(rule as FusedRule, subject);
+  if (name === 'fused') return judgeFused(rule, subject);
   const [family, ...provider] = name.split('.');
-  if (family === 'agreement') return judgeAgreement(rule as AgreementRule, subject, provider.join('.') || undefined);
+  if (family === 'agreement') return judgeAgreement(rule, subject, provider.join('.') || undefined);
   return judgeMax(name, rule as MaxRule, subject);
 }
 
