@@ -1,10 +1,14 @@
 import { UserError } from '../../src/errors.ts';
+import type { Model } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, reordered } from '../../src/pass/pass.ts';
 import { toFixedPoint } from '../../src/rewrite/driver.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
+import { activationRules } from './activation/activations.ts';
+import { biasGelu } from './activation/bias-gelu.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
 import { addChain, mulChain } from './constant-chain.ts';
@@ -15,11 +19,14 @@ import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
 import { matmulAdd } from './matmul-add.ts';
+import { layerNorm, rmsNorm } from './norm/norms.ts';
+import { skipNorm } from './norm/skip-norm.ts';
 import { padConv } from './pad-conv.ts';
 import { padPool } from './pad-pool.ts';
+import { FusionTarget, levels, newestRuntime, providers } from './target.ts';
 
-/** In the order in which they are tried at a node. */
-const rules: readonly Rule[] = [
+/** Folding and merging of what stands around linear operators. In the order in which they are tried at a node. */
+const linearRules: readonly Rule[] = [
   convBatchNorm,
   gemmBatchNorm,
   convAdd,
@@ -35,26 +42,79 @@ const rules: readonly Rule[] = [
   mulChain,
 ];
 
+/** What is recognized as one operator of ai.onnx, or of the runtime's own where the target has it. */
+function rulesFor(target: FusionTarget): Rule[] {
+  return [...linearRules, layerNorm(target), rmsNorm(target), ...activationRules(target)];
+}
+
+/** What only the runtime has: tried when all of the above is done. */
+function runtimeRules(target: FusionTarget): Rule[] {
+  return [skipNorm(target), biasGelu(target)];
+}
+
+const everything = new FusionTarget('runtime', 'cpu', newestRuntime);
+const allRules: readonly Rule[] = [...rulesFor(everything), ...runtimeRules(everything)];
+
 export const fuse = definePass({
   id: 'fuse',
-  summary: 'Fold normalization, bias, factors and padding into convolutions and matrix products; merge limits',
+  summary:
+    'Fold normalization, bias, factors and padding into convolutions and matrix products; one operator for norms, activations and attention',
   options: {
+    level: opt.choice(
+      levels,
+      'portable',
+      "portable: operators of ai.onnx only, which every runtime and quantizer knows; runtime: ONNX Runtime's own too",
+    ),
+    provider: opt.choice(providers, 'cpu', 'At level runtime: the provider that must have the kernels'),
+    ort: opt.string(`1.${newestRuntime}`, 'At level runtime: the oldest ONNX Runtime that must load the model'),
+    opset: opt.int(0, 'Raise the opset to this first, which lets more be fused (0: leave it)', {
+      min: 0,
+      max: newestOpset,
+    }),
     skip: opt.list([], 'Rules to leave out, by name'),
   },
-  rules: Object.fromEntries(rules.map((rule) => [rule.id, rule.summary])),
+  rules: Object.fromEntries(allRules.map((rule) => [rule.id, rule.summary])),
   numerics: () => reordered(),
   run(model, options, ctx) {
-    const unknown = options.skip.find((name) => !rules.some((rule) => rule.id === name));
-    if (unknown !== undefined) {
-      const names = rules.map((rule) => rule.id);
-      throw new UserError(
-        'rule-unknown',
-        `fuse has no rule "${unknown}"${nearest(unknown, names)}; it has ${names.join(', ')}.`,
-      );
-    }
-    const used = rules.filter((rule) => !options.skip.includes(rule.id));
-    const { types } = inferShapes(model, { write: false });
-    const { changed } = toFixedPoint(model, used, ctx, { allMisses: ctx.explain ?? false, types });
-    return { changed };
+    checkNames(options.skip);
+    const target = new FusionTarget(options.level, options.provider, runtimeVersion(options.ort));
+    const raised = options.opset > 0 && raise(model, options.opset);
+    const use = (rules: readonly Rule[]): boolean => {
+      const used = rules.filter((rule) => !options.skip.includes(rule.id));
+      const { types } = inferShapes(model, { write: false });
+      return toFixedPoint(model, used, ctx, { allMisses: ctx.explain ?? false, types }).changed;
+    };
+    const changed = use(rulesFor(target));
+    const more = target.isRuntime && use(runtimeRules(target));
+    return { changed: raised || changed || more };
   },
 });
+
+function checkNames(skip: readonly string[]): void {
+  const names = allRules.map((rule) => rule.id);
+  const unknown = skip.find((name) => !names.includes(name));
+  if (unknown === undefined) return;
+  throw new UserError(
+    'rule-unknown',
+    `fuse has no rule "${unknown}"${nearest(unknown, names)}; it has ${names.join(', ')}.`,
+  );
+}
+
+/** Minor version of `1.30` or `1.30.2`. */
+function runtimeVersion(text: string): number {
+  const minor = /^1\.(\d+)(\.\d+)?$/.exec(text)?.[1];
+  if (minor === undefined)
+    throw new UserError(
+      'option.value',
+      `ort takes a version of ONNX Runtime such as 1.${newestRuntime}, not "${text}".`,
+    );
+  return Number(minor);
+}
+
+/** @returns whether the opset changed. @throws UserError when it cannot be raised. */
+function raise(model: Model, opset: number): boolean {
+  const before = model.opset;
+  const why = upgradeOpset(model, opset);
+  if (why) throw new UserError('opset.raise', `the opset stays at ${before}: ${why}.`);
+  return model.opset !== before;
+}

@@ -16,12 +16,13 @@ interface ExplainFlags {
 /** The work of `mlpack explain`: one pass on a copy in memory, its trace, filtered. */
 export async function explain(
   modelText: string,
-  passId: string,
+  stepText: string,
   filter: string | undefined,
   flags: ExplainFlags,
   session: Session,
 ): Promise<number> {
   const { talk } = session;
+  const passId = stepText.split(':')[0] ?? '';
   findPass(passId);
   const { loadModel } = await import('../onnx/load.ts');
   const source = await resolveModel(modelText, session);
@@ -29,7 +30,10 @@ export async function explain(
   const context = { ...(await createContext(source, flags, session)), explain: true };
   await runSteps(model, (flags.after ?? []).flatMap(parseStep), { context });
   const wanted = filter === undefined ? undefined : describeFilter(model, passId, filter);
-  const [trace] = await runSteps(model, parseStep(passId), { context, onStep: (step) => talk.progress(step.pass.id) });
+  const [trace] = await runSteps(model, parseStep(stepText), {
+    context,
+    onStep: (step) => talk.progress(step.pass.id),
+  });
   if (!trace) return 0;
   const matches = (entry: { rule: string; node: string }): boolean =>
     wanted === undefined ||

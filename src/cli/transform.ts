@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
+import { upgradeOpset } from '../ir/opset-upgrade.ts';
 import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
@@ -17,6 +18,8 @@ export interface TransformFlags {
   readonly verify?: boolean;
   readonly seed: number;
   readonly externalData: 'auto' | 'always' | 'never';
+  /** Opset to raise the model to before the steps. */
+  readonly opset?: number;
 }
 
 /** The work of `run` and of every pass command: read, apply, verify when asked, write, say what happened. */
@@ -44,6 +47,8 @@ export async function transform(
   const prunes = steps.some((step) => step.pass.id === 'prune-weights');
   const downloadBefore = prunes ? await downloadBytes(source.file, model) : undefined;
   const base = flags.verify ? await loadModel(source.file) : undefined;
+  const why = flags.opset === undefined ? undefined : upgradeOpset(model, flags.opset);
+  if (why) throw new UserError('opset.raise', `the opset stays at ${model.opset}: ${why}.`);
   const context = await createContext(source, flags, session);
   const traces = await runSteps(model, steps, {
     context,

@@ -14,7 +14,7 @@ export function cloneModel(model: Model): Model {
   copy.doc = model.doc;
   for (const [key, value] of model.meta) copy.meta.set(key, value);
   copy.origin = model.origin;
-  for (const fn of model.functions) copy.addFunction({ ...fn, body: cloneGraph(fn.body) });
+  for (const fn of model.functions) copy.addFunction({ ...fn, body: cloneGraph(fn.body), opsets: new Map(fn.opsets) });
   return copy;
 }
 

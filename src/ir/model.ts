@@ -11,7 +11,7 @@ export interface LocalFunction {
   /** Attribute names without a default. */
   readonly attributes: readonly string[];
   readonly defaults: ReadonlyMap<string, Attr>;
-  readonly opsets: ReadonlyMap<string, number>;
+  readonly opsets: Map<string, number>;
   readonly doc?: string;
   readonly meta?: ReadonlyMap<string, string>;
   readonly origin?: unknown;

@@ -2,11 +2,14 @@ import type { Graph, Model, Node, Value } from './graph.ts';
 import { int64Vector, type Tensor, tensorFrom } from './tensor.ts';
 
 /**
- * Raises the default domain's opset to 13, the first with per-channel QuantizeLinear. What may be raised is written down op by
- * op (the operator changelog of ONNX 1.18): ops whose meaning is the same in both versions pass, a few are put into their
- * new form, everything else is a reason to stay.
+ * Raises the default domain's opset. What may be raised is written down op by op (the operator changelog of ONNX 1.18): ops
+ * whose meaning is the same in both versions pass, a few are put into their new form, everything else is a reason to stay.
  */
-export const upgradedOpset = 13;
+
+/** The first with per-channel QuantizeLinear: what quantization asks for. */
+const quantizableOpset = 13;
+/** The newest that is written down here. */
+export const newestOpset = 23;
 /** Below this the broadcasting of Add and Mul, BatchNormalization and others meant something else. */
 export const oldestOpset = 7;
 
@@ -15,22 +18,26 @@ type Conversion = (node: Node, site: Site) => string | undefined;
 
 interface Site {
   readonly from: number;
+  readonly to: number;
   readonly check: boolean;
   /** A new constant input before the node. */
   readonly constant: (name: string, tensor: Tensor) => Value;
 }
 
-/** Ops that mean the same in every version from 7 to 13 in which they exist (types and ranks they accept only grew). */
+/** Ops that mean the same in every version from 7 to 23 in which they exist (types and ranks they accept only grew). */
 const unchanged = new Set(
-  `Abs Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BitShift Cast Ceil Celu Compress Concat
+  `Abs AffineGrid Attention Bernoulli BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow CastLike CenterCropPad Col2Im DeformConv Gelu
+  HammingWindow HannWindow HardSwish LayerNormalization MaxRoiPool MaxUnpool MelWeightMatrix Mish NegativeLogLikelihoodLoss Optional
+  OptionalGetElement OptionalHasElement RMSNormalization RotaryEmbedding RegexFullMatch STFT SequenceAt SequenceConstruct SequenceEmpty
+  SequenceErase SequenceInsert SequenceLength SequenceMap SoftmaxCrossEntropyLoss SplitToSequence StringConcat StringNormalizer StringSplit
+  TfIdfVectorizer Trilu Acos Acosh Add And ArgMax ArgMin Asin Asinh Atan Atanh AveragePool BitShift Cast Ceil Celu Compress Concat
   ConcatFromSequence Constant ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Det Div
   DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gemm
   GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual HardSigmoid Identity If InstanceNormalization IsInf IsNaN
   LRN LSTM LeakyRelu Less LessOrEqual Log LpNormalization LpPool MatMul MatMulInteger Max MaxPool Mean
   MeanVarianceNormalization Min Mod Mul Multinomial Neg NonMaxSuppression NonZero Not OneHot Or PRelu Pow QLinearConv
-  QLinearMatMul QuantizeLinear RNN RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal ReduceL1
-  ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare Relu Reshape
-  ReverseSequence RoiAlign Round ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Softplus Softsign
+  QLinearMatMul QuantizeLinear RNN RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal   Relu Reshape
+  ReverseSequence Round ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Softplus Softsign
   SpaceToDepth Sqrt Sub Sum Tan Tanh ThresholdedRelu Tile Transpose Unique Where Xor`.split(/\s+/),
 );
 
@@ -38,8 +45,34 @@ const conversions: Readonly<Record<string, Conversion>> = {
   Squeeze: attributeToInput('axes', 13),
   Unsqueeze: attributeToInput('axes', 13),
   ReduceSum: attributeToInput('axes', 13),
-  Split: attributeToInput('split', 13),
-  BatchNormalization(node, { check }) {
+  Split(node, site) {
+    attributeToInput('split', 13)(node, site);
+    const { from, to, check } = site;
+    if (from >= 18 || to < 18 || check || node.input(1)) return undefined;
+    node.setAttr('num_outputs', node.outputs.length);
+    return undefined;
+  },
+  ...Object.fromEntries(
+    'L1 L2 LogSum LogSumExp Max Mean Min Prod SumSquare'
+      .split(' ')
+      .map((name) => [`Reduce${name}`, attributeToInput('axes', 18)]),
+  ),
+  RoiAlign(node, { from, to, check }) {
+    if (from < 16 && to >= 16 && !check) node.setAttr('coordinate_transformation_mode', 'output_half_pixel');
+    return undefined;
+  },
+  GridSample(node, { from, to, check }) {
+    const mode = node.string('mode') ?? 'bilinear';
+    if (from < 20 && to >= 20 && !check) node.setAttr('mode', mode.replace(/^bi(?=linear|cubic)/, ''));
+    return undefined;
+  },
+  GroupNormalization: unlessCrossing(
+    21,
+    'its scale has one number for each group before opset 21, and one for each channel since',
+  ),
+  DFT: unlessCrossing(20, 'its axis became an input in opset 20'),
+  BatchNormalization(node, { from, check }) {
+    if (from >= 14) return undefined;
     if (node.outputs.slice(1).some((output) => output?.isUsed)) return 'it is in training mode';
     if (node.int('spatial', 1) !== 1) return 'it normalizes every activation on its own (spatial = 0)';
     if (!check) node.removeAttr('spatial');
@@ -107,31 +140,49 @@ const conversions: Readonly<Record<string, Conversion>> = {
 };
 
 /**
- * Raises a model's opset in place, subgraphs included; a model at 13 or above stays as it is.
+ * Raises a model's opset to `to` in place, subgraphs included; a model at `to` or above stays as it is.
  * @returns a sentence when it cannot be raised; nothing is changed then.
  */
-export function upgradeOpset(model: Model): string | undefined {
+export function upgradeOpset(model: Model, to = quantizableOpset): string | undefined {
   const from = model.opset;
-  if (from >= upgradedOpset) return undefined;
-  if (from < oldestOpset) return `opset ${from} is too old to be raised: export the model with opset 13 or later`;
+  if (from >= to) return undefined;
+  if (to > newestOpset) return `this version knows opsets up to ${newestOpset}, not ${to}`;
+  if (from < oldestOpset) return `opset ${from} is too old to be raised: export the model with opset ${to} or later`;
   if (model.functions.length > 0) return 'it has functions of its own, which have opsets of their own';
   const nodes: Node[] = [];
   for (const graph of model.graphs()) for (const node of graph.nodes) if (node.domain === '') nodes.push(node);
   for (const node of nodes) {
-    const why = convert(node, from, true);
-    if (why) return `${node} cannot be raised from opset ${from} to ${upgradedOpset}: ${why}`;
+    const why = convert(node, from, to, true);
+    if (why) return `${node} cannot be raised from opset ${from} to ${to}: ${why}`;
   }
-  for (const node of nodes) convert(node, from, false);
-  model.opsets.set('', upgradedOpset);
+  for (const node of nodes) convert(node, from, to, false);
+  model.opsets.set('', to);
+  // Below IR version 4 initializers are constants even where they are inputs too; above they are defaults.
+  if (model.irVersion >= 4) model.irVersion = Math.max(model.irVersion, irVersionOf(to));
   return undefined;
 }
 
-function convert(node: Node, from: number, check: boolean): string | undefined {
+/** The IR version that came with an opset (ONNX docs, Versioning): a file with an older one is not valid. */
+function irVersionOf(opset: number): number {
+  const since: readonly (readonly [opset: number, ir: number])[] = [
+    [23, 11],
+    [21, 10],
+    [19, 9],
+    [15, 8],
+    [12, 7],
+    [11, 6],
+    [10, 5],
+    [9, 4],
+  ];
+  return since.find(([from]) => opset >= from)?.[1] ?? 3;
+}
+
+function convert(node: Node, from: number, to: number, check: boolean): string | undefined {
   if (unchanged.has(node.op)) return undefined;
   const conversion = Object.hasOwn(conversions, node.op) ? conversions[node.op] : undefined;
   if (!conversion) return `it is not known how ${node.op} changed`;
   const constant = (name: string, tensor: Tensor): Value => addConstant(node.graph, `${node.op}_${name}`, tensor);
-  return conversion(node, { from, check, constant });
+  return conversion(node, { from, to, check, constant });
 }
 
 /** Below IR version 4 an initializer of the main graph must be a graph input as well. */
@@ -149,9 +200,9 @@ function addConstant(graph: Graph, name: string, tensor: Tensor): Value {
 
 /** An attribute that became input 1 in version `since`. */
 function attributeToInput(name: string, version: number): Conversion {
-  return (node, { from, check, constant }) => {
+  return (node, { from, to, check, constant }) => {
     const values = node.ints(name);
-    if (from >= version || check || !values) return undefined;
+    if (from >= version || to < version || check || !values) return undefined;
     node.setInput(1, constant(name, int64Vector(values)));
     node.removeAttr(name);
     return undefined;
@@ -162,11 +213,16 @@ function since(version: number, why: string): Conversion {
   return (_, { from }) => (from >= version ? undefined : why);
 }
 
+function unlessCrossing(version: number, why: string): Conversion {
+  return (_, { from, to }) => (from < version && to >= version ? why : undefined);
+}
+
 /**
  * Until opset 12 these flattened their input to a matrix at `axis` (default 1) and worked along its rows; from 13 on they work
  * along `axis` alone (default −1). Both mean the same where `axis` is the last dimension, or only ones follow it.
  */
-function lastAxis(node: Node, { check }: Site): string | undefined {
+function lastAxis(node: Node, { from, check }: Site): string | undefined {
+  if (from >= 13) return undefined;
   const shape = node.input(0)?.shape;
   const given = node.int('axis', 1);
   if (!shape)

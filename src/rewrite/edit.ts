@@ -43,6 +43,14 @@ export class Edit implements Site {
     this.inserted.push(node);
     return node;
   }
+  /** Imports a domain (version 1) where the match stands: the model, or the function whose body it is in. */
+  importDomain(domain: string): void {
+    const { root } = this.graph;
+    const opsets = this.model.functions.find((fn) => fn.body === root)?.opsets;
+    for (const imports of opsets ? [opsets, this.model.opsets] : [this.model.opsets]) {
+      if (!imports.has(domain)) imports.set(domain, 1);
+    }
+  }
   /** Inserts a node like `source` (operator, attributes, documentation, name) with other inputs or attributes. */
   insertLike(source: Node, init: Partial<Pick<NodeInit, 'inputs' | 'attrs'>>, anchor: Node = this.#match.root): Node {
     const node = this.insert(

@@ -12,7 +12,8 @@
  *     },
  *   };
  *
- * `pattern` and `check` are both optional. Without a pattern, `check` sees only `match.root`; its plain sentences are
+ * Where a tree of operators is not enough, `find` looks around itself and gives the match. `pattern` and `check` are both
+ * optional. Without a pattern, `check` sees only `match.root`; its plain sentences are
  * quiet misses then, and `miss(node, why)` makes one that is reported. With a pattern of two or more operators every
  * plain sentence is a near miss. `apply` may still refuse by returning a sentence or `miss(…)`, before it edits anything.
  */
@@ -21,7 +22,7 @@ import type { DType } from '../ir/dtype.ts';
 import type { Graph, Model, Node, Value } from '../ir/graph.ts';
 import type { Shape, ValueType } from '../ir/types.ts';
 import type { Edit } from './edit.ts';
-import { Match, type Miss, matchNode } from './match.ts';
+import { Match, type Miss, matchNode, miss } from './match.ts';
 import { type Answer, type OpPattern, opKey } from './pattern.ts';
 
 /** Where a rule is being tried. */
@@ -35,6 +36,12 @@ export interface Site {
   /** What is known of the values of the model, found by inference and kept up to date by `Edit.replace`. */
   readonly types: ValueTypes;
 }
+
+/**
+ * Newest opset of the default domain whose operators may be inserted at a site: ONNX Runtime inlines a function into the model
+ * and reads its body by the model's opset.
+ */
+export const insertableOpset = (site: Pick<Site, 'opset' | 'model'>): number => Math.min(site.opset, site.model.opset);
 
 /** Types of values: inferred where they were, else declared, else those of the constant. Writes nothing into the model. */
 export class ValueTypes {
@@ -74,6 +81,8 @@ export interface Rule {
   readonly pattern?: OpPattern;
   /** The pattern is so common in parts that its misses are told only when asked for; those of `check` and `apply` are not. */
   readonly quiet?: boolean;
+  /** In place of a pattern: finds what belongs to `node` by any means. Its match may end at another node than `node`. */
+  find?(node: Node, site: Site): Match | Miss;
   check?(match: Match, site: Site): Answer | Miss;
   /** Edits the graph. Returning a Miss says that nothing was changed. */
   apply(match: Match, edit: Edit): Applied;
@@ -94,13 +103,17 @@ export function matchRule(rule: Rule, node: Node, site: Site): { readonly match:
     if ('miss' in result) return rule.quiet ? { miss: { ...result.miss, near: false } } : result;
     match = result.match;
   } else {
-    for (const [name, attr] of node.attrs) {
-      if (attr.type !== 'ref') continue;
-      return {
-        miss: { why: `attribute ${name} of ${node} comes from the function's caller`, at: node, depth: 1, near: false },
-      };
+    const found = rule.find?.(node, site) ?? new Match(node, [node], new Map(), new Map());
+    if (!(found instanceof Match)) return { miss: found };
+    for (const matched of found.nodes) {
+      for (const [name, attr] of matched.attrs) {
+        if (attr.type !== 'ref') continue;
+        return {
+          miss: miss(node, `attribute ${name} of ${matched} comes from the function's caller`, rule.find !== undefined),
+        };
+      }
     }
-    match = new Match(node, [node], new Map(), new Map());
+    match = found;
   }
   const answer = rule.check?.(match, site) ?? true;
   if (answer === true) return { match };

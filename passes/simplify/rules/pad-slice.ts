@@ -1,10 +1,10 @@
 import { constantNumbers } from '../../../src/ir/constant.ts';
 import type { Node } from '../../../src/ir/graph.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
+import { listArgument, normalizeAxes } from '../../../src/rewrite/list-argument.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
 import type { Known } from '../known.ts';
 import { localRule, type Plan } from '../local-rule.ts';
-import { listArgument, normalizeAxes } from '../shapes.ts';
 
 /** Pad of nothing. `pads` is an attribute before opset 11 (`paddings` in opset 1). */
 export const padNoop = localRule('pad-noop', 'Pad by zero elements: its input', ['Pad'], (node) => {

@@ -19,7 +19,7 @@ export function register(program: Command, start: Start, { passes }: PassList): 
           `Passes: ${passes.map((pass) => pass.id).join(', ')}.`,
       )
       .argument('<model>', '.onnx file, model folder or hub id')
-      .argument('<pass>', 'the pass to explain')
+      .argument('<pass>', 'the pass to explain, with options as in `run`: fuse:level=runtime')
       .argument('[node]', 'only this node: its name, one of its outputs, its operator, or a rule')
       .option('--after <steps...>', 'passes to apply first, as in `run`')
       .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')

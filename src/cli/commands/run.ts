@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
+import { integer } from '../numbers.ts';
 import { addTransformFlags } from '../pass-commands.ts';
 import type { PassList } from '../pass-list.ts';
 import type { TransformFlags } from '../transform.ts';
@@ -15,6 +16,11 @@ export function register(program: Command, start: Start, { presets }: PassList):
     .argument('<model>', '.onnx file, model folder or hub id')
     .argument('<step...>', 'passes or presets, in order');
   addTransformFlags(command);
+  command.option(
+    '--opset <n>',
+    'raise the opset first, which lets more be fused (LayerNormalization 17, Gelu 20, RMSNormalization 23)',
+    integer,
+  );
   addCommonFlags(command).action(async (model: string, names: string[], flags: TransformFlags & CommonFlags) => {
     await start(flags, async (session) => {
       const { parseStep } = await import('../steps.ts');

@@ -44,7 +44,7 @@ export function parseModel(text: string): Model {
       body: buildGraph(lexer, fn.body),
       attributes: fn.parameters,
       defaults: new Map([...fn.defaults].map(([name, attr]) => [name, buildAttr(lexer, attr, undefined, undefined)])),
-      opsets: fn.header.opsets ?? model.opsets,
+      opsets: new Map(fn.header.opsets ?? model.opsets),
       ...(doc !== undefined && { doc }),
       ...(fn.header.meta.size > 0 && { meta: fn.header.meta }),
     });

@@ -1,0 +1,72 @@
+/**
+ * What the fused model is for. `portable`: operators of ai.onnx only, which every runtime and every quantizer knows.
+ * `runtime`: ONNX Runtime's own as well (com.microsoft), as far as the provider has kernels for them.
+ */
+import type { DType } from '../../src/ir/dtype.ts';
+
+export const levels = ['portable', 'runtime'] as const;
+export const providers = ['cpu', 'web-wasm', 'webgpu', 'cuda'] as const;
+
+/** ONNX Runtime 1.x that the table below describes. */
+export const newestRuntime = 30;
+
+export type Level = (typeof levels)[number];
+export type Provider = (typeof providers)[number];
+
+interface Kernel {
+  /** ONNX Runtime, 1.x: the first with the operator on any of the providers. */
+  readonly since: number;
+  /** Element types by provider; the web's WebAssembly has the CPU's kernels. */
+  readonly cpu?: readonly DType[];
+  readonly webgpu?: readonly DType[];
+  readonly cuda?: readonly DType[];
+}
+
+const f32 = ['float32'] as const;
+const f32f16 = ['float32', 'float16'] as const;
+
+/**
+ * Kernels of com.microsoft operators (and SimplifiedLayerNormalization, which stands in the default domain). CPU: the
+ * registry of ONNX Runtime 1.30; GPU: docs/OperatorKernels.md and the JSEP and WebGPU lists of the same version.
+ */
+const kernels: Readonly<Record<string, Kernel>> = {
+  Gelu: { since: 0, cpu: f32, webgpu: f32f16, cuda: f32f16 },
+  FastGelu: { since: 3, cpu: f32, webgpu: f32f16, cuda: f32f16 },
+  BiasGelu: { since: 3, cpu: f32, cuda: f32f16 },
+  QuickGelu: { since: 12, cpu: f32, webgpu: f32f16, cuda: f32f16 },
+  LayerNormalization: { since: 0, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
+  SimplifiedLayerNormalization: { since: 8, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
+  SkipLayerNormalization: { since: 3, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
+  SkipSimplifiedLayerNormalization: { since: 14, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
+  EmbedLayerNormalization: { since: 3, cpu: f32, cuda: f32f16 },
+  MultiHeadAttention: { since: 14, cpu: f32, webgpu: f32f16, cuda: f32f16 },
+  GroupQueryAttention: { since: 18, cpu: f32f16, webgpu: f32f16, cuda: ['float16'] },
+  RotaryEmbedding: { since: 17, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
+};
+
+export class FusionTarget {
+  readonly level: Level;
+  readonly provider: Provider;
+  /** ONNX Runtime 1.x. */
+  readonly version: number;
+
+  constructor(level: Level, provider: Provider, version: number) {
+    this.level = level;
+    this.provider = provider;
+    this.version = version;
+  }
+  get isRuntime(): boolean {
+    return this.level === 'runtime';
+  }
+  /** `true`, or why the runtime's own operator may not be used for data of this type. */
+  offers(op: string, dtype: DType | undefined): true | string {
+    if (!this.isRuntime) return `${op} is ONNX Runtime's own, and level portable leaves those out`;
+    const kernel = kernels[op];
+    const provider = this.provider === 'web-wasm' ? 'cpu' : this.provider;
+    const types = kernel?.[provider];
+    if (!kernel || !types) return `${this.provider} has no kernel for ${op}`;
+    if (this.version < kernel.since) return `${op} came with ONNX Runtime 1.${kernel.since}, not 1.${this.version}`;
+    if (!dtype) return `the element type is not known`;
+    return types.includes(dtype) || `${this.provider} has no kernel for ${op} of ${dtype}`;
+  }
+}

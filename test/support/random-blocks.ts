@@ -1,0 +1,195 @@
+import * as fc from 'fast-check';
+import { type AttrInput, float } from '../../src/ir/attr.ts';
+import { Graph, Model, type Value } from '../../src/ir/graph.ts';
+import { elementCount, int64Vector, type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
+import { tensorType } from '../../src/ir/types.ts';
+import { random } from './differential.ts';
+
+/** One block of a made-up transformer, in one of the ways in which it may be written. */
+interface Block {
+  readonly kind: number;
+  /** Which way of writing it. */
+  readonly form: number;
+  /** What is odd about it: 0 to 3 nothing. */
+  readonly odd: number;
+}
+
+export interface BlockProgram {
+  readonly opset: number;
+  readonly batch: number | 'N';
+  readonly seed: number;
+  readonly blocks: readonly Block[];
+}
+
+export const blockPrograms: fc.Arbitrary<BlockProgram> = fc.record({
+  opset: fc.constantFrom(17, 13, 18, 20, 23, 14, 21),
+  batch: fc.constantFrom<number | 'N'>(1, 2, 'N'),
+  seed: fc.nat(1_000_000),
+  blocks: fc.array(fc.record({ kind: fc.nat(99), form: fc.nat(999), odd: fc.nat(7) }), { minLength: 1, maxLength: 5 }),
+});
+
+const width = 8;
+const length = 3;
+
+/** A network of norms, activations and residuals as exporters spell them out, and as nobody should. */
+export function buildBlocks(program: BlockProgram): Model {
+  return new BlockBuilder(program).build();
+}
+
+class BlockBuilder {
+  readonly #program: BlockProgram;
+  readonly #graph = new Graph('main');
+  readonly #next: () => number;
+  readonly #outputs: Value[] = [];
+  #x: Value;
+  #residual: Value;
+
+  constructor(program: BlockProgram) {
+    this.#program = program;
+    this.#next = random(program.seed);
+    this.#x = this.#graph.addInput('x', tensorType('float32', [program.batch, length, width]));
+    this.#residual = this.#x;
+  }
+
+  build(): Model {
+    const kinds = [
+      (block: Block) => this.#norm(block),
+      (block: Block) => this.#erf(block),
+      (block: Block) => this.#tanh(block),
+      (block: Block) => this.#gate(block),
+      (block: Block) => this.#hard(block),
+      (block: Block) => this.#sum(block),
+      (block: Block) => this.#product(block),
+    ];
+    for (const block of this.#program.blocks) {
+      const before = this.#x;
+      this.#x = (kinds[block.kind % kinds.length] as (block: Block) => Value)(block);
+      if (block.odd === 7 && before.producer) this.#outputs.push(before);
+    }
+    for (const value of new Set([...this.#outputs, this.#op('Identity', [this.#x])])) {
+      value.type ??= tensorType('float32', [this.#program.batch, length, width]);
+      this.#graph.addOutput(value);
+    }
+    const { opset } = this.#program;
+    return new Model(this.#graph, opset, opset >= 23 ? 11 : opset >= 20 ? 10 : 8);
+  }
+
+  #op(op: string, inputs: readonly (Value | undefined)[], attrs: Record<string, AttrInput> = {}): Value {
+    return this.#graph.append(op, { inputs, attrs }).output();
+  }
+  /** Either order of a commutative operator. */
+  #either(op: string, a: Value, b: Value, form: number): Value {
+    return this.#op(op, form % 2 ? [a, b] : [b, a]);
+  }
+  #constant(name: string, tensor: Tensor): Value {
+    return this.#graph.addInitializer(name, tensor);
+  }
+  #number(value: number, form = 0): Value {
+    return this.#constant('k', tensorFrom('float32', form % 3 === 1 ? [1] : [], Float32Array.of(value)));
+  }
+  #weight(shape: readonly number[], low: number, high: number): Value {
+    const data = Float32Array.from({ length: elementCount(shape) }, () => low + this.#next() * (high - low));
+    return this.#constant('w', tensorFrom('float32', shape, data));
+  }
+  /** An inner value that is read by others too, once in a while. */
+  #maybeShown(value: Value, odd: number): Value {
+    if (odd === 6) this.#outputs.push(this.#either('Add', value, this.#x, 1));
+    return value;
+  }
+  #mean(x: Value, axis: number): Value {
+    if (this.#program.opset < 18) return this.#op('ReduceMean', [x], { axes: [axis] });
+    return this.#op('ReduceMean', [x, this.#constant('axes', int64Vector([axis]))]);
+  }
+
+  #norm({ form, odd }: Block): Value {
+    const x = this.#x;
+    const axis = odd === 5 ? 1 : form % 2 ? -1 : 2;
+    const isLayer = form % 3 !== 0;
+    const center = (): Value => (isLayer ? this.#op('Sub', [x, this.#mean(x, axis)]) : x);
+    const d = center();
+    const square = form % 4 ? this.#op('Pow', [d, this.#number(2, form)]) : this.#op('Mul', [d, d]);
+    const variance = this.#mean(square, odd === 4 ? 1 : axis);
+    const sum = this.#either('Add', variance, this.#number(form % 5 ? 1e-5 : 1e-3, form), form >> 1);
+    const again = form % 7 === 0 ? center() : d;
+    let y: Value;
+    if (form % 9 === 0) y = this.#either('Mul', again, this.#op('Pow', [sum, this.#number(-0.5)]), form);
+    else {
+      const root = this.#maybeShown(this.#op('Sqrt', [sum]), odd);
+      if (form % 5 < 2) y = this.#op('Div', [again, root]);
+      else if (form % 5 < 4) y = this.#either('Mul', again, this.#op('Reciprocal', [root]), form);
+      else y = this.#either('Mul', again, this.#op('Div', [this.#number(1), root]), form);
+    }
+    if (form % 11 > 1)
+      y = this.#either('Mul', y, this.#weight(form % 13 ? [width] : [1, 1, width], 0.5, 1.5), form >> 2);
+    if (form % 6 > 2) y = this.#either('Add', y, this.#weight([width], -1, 1), form >> 3);
+    return y;
+  }
+
+  #erf({ form, odd }: Block): Value {
+    const x = this.#x;
+    const factor = odd === 4 ? 0.6 : Math.SQRT1_2;
+    const argument =
+      form % 2
+        ? this.#op('Div', [x, this.#number(1 / factor, form)])
+        : this.#either('Mul', x, this.#number(factor, form), form);
+    return this.#halves(x, this.#maybeShown(this.#op('Erf', [argument]), odd), form);
+  }
+  /** ½·x·(1 + t) in one of its orders. */
+  #halves(x: Value, t: Value, form: number): Value {
+    const half = this.#number(0.5, form);
+    const sum = this.#either('Add', t, this.#number(1), form >> 1);
+    switch (form % 5) {
+      case 0:
+        return this.#either('Mul', this.#either('Mul', x, half, form), sum, form >> 2);
+      case 1:
+        return this.#either('Mul', this.#either('Mul', x, sum, form), half, form >> 2);
+      case 2:
+        return this.#either('Mul', x, this.#either('Mul', sum, half, form), form >> 2);
+      case 3:
+        return this.#op('Div', [this.#either('Mul', x, sum, form), this.#number(2)]);
+      default:
+        return this.#either('Mul', x, this.#op('Add', [this.#op('Mul', [t, half]), half]), form);
+    }
+  }
+  #tanh({ form, odd }: Block): Value {
+    const x = this.#x;
+    if (form % 3 === 0) {
+      const t = this.#maybeShown(this.#op('Tanh', [this.#op('Softplus', [x])]), odd);
+      return this.#either('Mul', x, t, form);
+    }
+    const [c, k] = [this.#number(0.7978846), this.#number(odd === 4 ? 0.05 : 0.044715)];
+    const cube = form % 2 ? this.#op('Pow', [x, this.#number(3)]) : this.#op('Mul', [x, this.#op('Mul', [x, x])]);
+    const sum = this.#either('Add', x, this.#either('Mul', cube, k, form), form >> 1);
+    return this.#halves(x, this.#maybeShown(this.#op('Tanh', [this.#either('Mul', sum, c, form)]), odd), form);
+  }
+  #gate({ form, odd }: Block): Value {
+    const x = this.#x;
+    const argument = form % 2 ? this.#either('Mul', x, this.#number(1.702), form >> 1) : x;
+    const t = this.#maybeShown(this.#op('Sigmoid', [argument]), odd);
+    return this.#either('Mul', odd === 5 ? this.#residual : x, t, form >> 2);
+  }
+  #hard({ form, odd }: Block): Value {
+    const x = this.#x;
+    if (form % 3 === 0) {
+      const h = this.#op('HardSigmoid', [x], { alpha: float(odd === 4 ? 0.2 : Math.fround(1 / 6)) });
+      return this.#either('Mul', x, h, form);
+    }
+    const sum = this.#either('Add', x, this.#number(3, form), form);
+    const bounds = [this.#number(0), this.#number(odd === 4 ? 5 : 6)];
+    const clip = this.#maybeShown(this.#op('Clip', [sum, ...bounds]), odd);
+    const scaled = this.#op('Div', [clip, this.#number(6, form)]);
+    if (form % 3 === 1) return scaled;
+    return form % 4
+      ? this.#either('Mul', x, scaled, form)
+      : this.#op('Div', [this.#op('Mul', [x, clip]), this.#number(6)]);
+  }
+  #sum({ form }: Block): Value {
+    const sum = this.#either('Add', this.#x, this.#residual, form);
+    if (form % 3) this.#residual = sum;
+    return sum;
+  }
+  #product({ form }: Block): Value {
+    const product = this.#op('MatMul', [this.#x, this.#weight([width, width], -0.5, 0.5)]);
+    return form % 3 ? this.#either('Add', product, this.#weight([width], -1, 1), form) : product;
+  }
+}
