@@ -35,7 +35,7 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
     samples,
     ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
     histograms: (model, values) => histogramsOf(model, values, () => batches(model), options.signal),
-    grams: (model, requests, visit) => gramsOf(model, requests, () => batches(model), visit, options.signal),
+    grams: (model, requests, visit, how) => gramsOf(model, requests, () => batches(model), visit, options.signal, how),
     layers: createLayerStatistics(batches, { ...options, samples }),
   };
 }
@@ -62,9 +62,9 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
       const batches = await madeUp(model);
       return await histogramsOf(model, values, () => batches, options.signal);
     },
-    grams: async (model, requests, visit) => {
+    grams: async (model, requests, visit, how) => {
       const batches = await madeUp(model);
-      await gramsOf(model, requests, () => batches, visit, options.signal);
+      await gramsOf(model, requests, () => batches, visit, options.signal, how);
     },
     layers: createLayerStatistics(madeUp, { ...options, samples }),
   };

@@ -1,16 +1,21 @@
 import { numbersOf } from '../data/cast.ts';
+import { cloneModel } from '../ir/clone.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import { Graph, Model, type Value } from '../ir/graph.ts';
+import { sortTopologically } from '../ir/sort.ts';
 import { type Tensor, tensorFrom, typedArray } from '../ir/tensor.ts';
 import { tensorType } from '../ir/types.ts';
-import type { Gram, GramRequest } from '../pass/pass.ts';
+import type { Gram, GramOptions, GramRequest, VisitGram } from '../pass/pass.ts';
 import { adaptFeeds, type FeedBatches } from './compare.ts';
-import { fetchable, groupsOf, observable, openObserved } from './observe.ts';
 import { openModel } from './open-model.ts';
+import { canExchange } from './ort-tensor.ts';
+import { Segments } from './segments.ts';
 import type { Session } from './session.ts';
 
 /** Sums of squares are held together up to this size; more values take more runs over the data. */
 const memoryBudget = 512e6;
+/** What is alive at a cut is kept for all samples up to this size; beyond it the model is run from the last cut again. */
+const cutBudget = 768e6;
 /** Every so many-th stretch of rows is kept apart to judge by, thinned out to so many rows. */
 const heldOutShare = 5;
 const mostHeldOut = 1024;
@@ -19,35 +24,44 @@ const mostHeldOut = 1024;
  * Xᵀ·X of the inputs of linear layers, over all rows of all batches. ONNX Runtime multiplies, in float32, some thousand
  * rows at a time. A fifth of the rows is left out of the sums and handed over as it is: the stretch of each batch that is
  * left out moves on from batch to batch, so that neither late tokens nor late samples are missing from either share.
- * Each result is handed to `visit` and then dropped.
+ * Each result is handed to `visit` and then dropped. The model is run stretch by stretch, what is alive between them kept, so
+ * that no more of its weights are in memory than a stretch has, and each stretch can be run with other weights.
  * @throws UserError when the model cannot be run on the batches.
  */
 export async function gramsOf(
   model: Model,
   requests: readonly GramRequest[],
   batches: () => FeedBatches,
-  visit: (value: Value, gram: Gram) => void | Promise<void>,
+  visit: VisitGram,
   signal?: AbortSignal,
+  options: GramOptions = {},
 ): Promise<void> {
+  const wanted = requests.filter(({ value }) => value.graph === model.graph);
+  if (wanted.length === 0) return;
+  const source = cloneModel(model);
+  sortTopologically(source.graph);
+  const copies = valuesByName(source);
+  const segments = new Segments(source);
   const squares = await openModel(squaresModel(), { label: 'the sums of squares' });
+  const run = new StagedRun(segments, batches, signal);
   try {
-    for (const group of bySize(requests.filter(({ value }) => value.graph === model.graph))) {
-      const sums = new Map(group.map(({ value, k }) => [value.name, { value, rows: new RowSums(k, squares) }]));
-      const fed = group.filter(({ value }) => value.isGraphInput).map(({ value }) => value.name);
-      const add = async (name: string, tensor: Tensor): Promise<void> => await sums.get(name)?.rows.add(tensor);
-      if (fed.length > 0) {
-        for await (const { feeds } of batches()) {
-          signal?.throwIfAborted();
-          for (const name of fed) {
-            const tensor = feeds.get(name);
-            if (tensor) await add(name, tensor);
-          }
-        }
-      }
-      const inner = observable(group.map(({ value }) => value)).map(({ name }) => name);
-      for (const names of await groupsOf(model, inner, batches)) await observeInto(model, names, batches, add, signal);
+    const placed = wanted.flatMap(({ value, k }) => {
+      const copy = copies.get(value.name);
+      return copy ? [{ value, copy, k, place: segments.placeOf(copy), reader: segments.firstReader(copy) }] : [];
+    });
+    placed.sort((a, b) => a.place - b.place);
+    for (const wave of waves(placed, options.sequential ?? false)) {
+      const sums = new Map(wave.map(({ value, copy, k }) => [copy.name, { value, rows: new RowSums(k, squares) }]));
+      await run.observe(
+        wave.map(({ copy }) => copy),
+        async (name, tensor) => await sums.get(name)?.rows.add(tensor),
+      );
       for (const [name, { value, rows }] of sums) {
-        await visit(value, await rows.finish());
+        const standIns = await visit(value, await rows.finish());
+        for (const [weight, tensor] of standIns ?? []) {
+          const copy = copies.get(weight.name);
+          if (copy) run.standIns.set(copy, tensor);
+        }
         sums.delete(name);
       }
     }
@@ -56,41 +70,124 @@ export async function gramsOf(
   }
 }
 
-async function observeInto(
-  model: Model,
-  names: readonly string[],
-  batches: () => FeedBatches,
-  add: (name: string, tensor: Tensor) => Promise<void>,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const session = await openObserved(model, names);
-  const wanted = fetchable(session, names);
-  try {
-    for await (const { feeds } of batches()) {
-      signal?.throwIfAborted();
-      const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
-      for (const [name, tensor] of outputs) await add(name, tensor);
+function valuesByName({ graph }: Model): Map<string, Value> {
+  const values = new Map<string, Value>();
+  for (const value of [...graph.inputs, ...graph.initializers]) values.set(value.name, value);
+  for (const node of graph.nodes) for (const value of node.outputs) if (value) values.set(value.name, value);
+  return values;
+}
+
+interface Placed extends GramRequest {
+  readonly copy: Value;
+  readonly place: number;
+  readonly reader: number;
+}
+
+/**
+ * Values that are observed in one run: as many as fit the memory, and, where weights may be replaced in between, only such
+ * as are made before the first layer of any of them.
+ */
+function* waves(placed: readonly Placed[], sequential: boolean): Generator<Placed[]> {
+  let wave: Placed[] = [];
+  let bytes = 0;
+  for (const request of placed) {
+    const { k, place } = request;
+    const size = 4 * k * (k + mostHeldOut + chunkRows(k));
+    const late = sequential && wave.some(({ reader }) => reader < place);
+    if (wave.length > 0 && (late || bytes + size > memoryBudget)) {
+      yield wave;
+      wave = [];
+      bytes = 0;
     }
-  } finally {
-    await session.dispose();
+    wave.push(request);
+    bytes += size;
+  }
+  if (wave.length > 0) yield wave;
+}
+
+/** Runs the model up to one place after the other, from the last place at which everything alive could be kept. */
+class StagedRun {
+  /** Weights that take the place of others, by the value of the copy. */
+  readonly standIns = new Map<Value, Tensor>();
+  readonly #segments: Segments;
+  readonly #batches: () => FeedBatches;
+  readonly #signal: AbortSignal | undefined;
+  #place = 0;
+  /** What is alive at `place`, batch by batch; undefined at the beginning, where the data is read. */
+  #kept: Map<string, Tensor>[] | undefined;
+
+  constructor(segments: Segments, batches: () => FeedBatches, signal: AbortSignal | undefined) {
+    this.#segments = segments;
+    this.#batches = batches;
+    this.#signal = signal;
+  }
+
+  async observe(values: readonly Value[], visit: (name: string, tensor: Tensor) => Promise<void>): Promise<void> {
+    const end = Math.max(...values.map((value) => this.#segments.placeOf(value)));
+    let keep: Map<string, Tensor>[] | undefined = this.#segments.canCut(end) ? [] : undefined;
+    const alive = keep ? this.#segments.alive(end) : [];
+    const outputs = [...new Set([...values, ...alive])];
+    const made = outputs.filter((value) => this.#segments.placeOf(value) > this.#place);
+    let session: Session | undefined;
+    let bytes = 0;
+    try {
+      for await (const feeds of this.#feeds()) {
+        this.#signal?.throwIfAborted();
+        if (made.length > 0) session ??= await this.#open(end, made, feeds);
+        const results = session ? await runOn(session, feeds, outputs) : new Map<string, Tensor>();
+        const find = (name: string): Tensor | undefined => results.get(name) ?? feeds.get(name);
+        for (const { name } of values) {
+          const tensor = find(name);
+          if (tensor) await visit(name, tensor);
+        }
+        if (!keep) continue;
+        const kept = new Map<string, Tensor>();
+        let missing = false;
+        for (const value of alive) {
+          const tensor = find(value.name);
+          if (tensor) kept.set(value.name, tensor);
+          else missing ||= value.initializer === undefined;
+          bytes += tensor?.byteLength ?? 0;
+        }
+        // Something alive that the runtime does not hand out, or too much: the next run begins where this one did.
+        if (missing || bytes > cutBudget) keep = undefined;
+        else keep.push(kept);
+      }
+    } finally {
+      await session?.dispose();
+    }
+    if (keep) {
+      this.#place = end;
+      this.#kept = keep;
+    }
+  }
+
+  async *#feeds(): AsyncGenerator<ReadonlyMap<string, Tensor>> {
+    if (this.#kept) yield* this.#kept;
+    else for await (const { feeds } of this.#batches()) yield feeds;
+  }
+
+  async #open(end: number, made: readonly Value[], feeds: ReadonlyMap<string, Tensor>): Promise<Session> {
+    const model = this.#segments.cut(this.#place, end, made, feeds, this.standIns);
+    return await openModel(model, { graphOptimizationLevel: 'disabled', label: 'a stretch of the model' });
   }
 }
 
-function* bySize(requests: readonly GramRequest[]): Generator<GramRequest[]> {
-  let group: GramRequest[] = [];
-  let bytes = 0;
-  for (const request of requests) {
-    const { k } = request;
-    const size = 4 * k * (k + mostHeldOut + chunkRows(k));
-    if (group.length > 0 && bytes + size > memoryBudget) {
-      yield group;
-      group = [];
-      bytes = 0;
-    }
-    group.push(request);
-    bytes += size;
+/** Those of the values that the session hands out: numbers, and what can be fed again. */
+async function runOn(
+  session: Session,
+  feeds: ReadonlyMap<string, Tensor>,
+  values: readonly Value[],
+): Promise<Map<string, Tensor>> {
+  const types = new Map(session.outputs.map((output) => [output.name, output.dtype]));
+  const asked = values.map(({ name }) => name).filter((name) => canExchange(types.get(name) ?? ''));
+  if (asked.length === 0) return new Map();
+  const own = new Map<string, Tensor>();
+  for (const { name } of session.inputs) {
+    const tensor = feeds.get(name);
+    if (tensor) own.set(name, tensor);
   }
-  if (group.length > 0) yield group;
+  return await session.run(adaptFeeds(own, session.inputs), asked);
 }
 
 /** y = xᵀ·x */

@@ -1,121 +1,205 @@
 import { type BlockFormat, codeOf, storing } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type BlockQuantized, dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
+import type { Product32 } from './gptq.ts';
+import { transpose } from './quantize.ts';
 
-/** Outputs handled at a time: each row of H is read once for all of them. */
+/** Inputs, at least, whose changes reach the gradient of all others at once. */
+const GROUP = 128;
+/** Columns read together: neighbours share cache lines. */
 const PANEL = 16;
 
 /**
  * Coordinate descent on ½·Δᵀ·H·Δ, Δ = w − ŵ, output by output, from codes that are good already: each code in turn moves to
- * where it is best given all others, then each block's scale does. No step makes the error on H larger.
+ * where it is best given all others, then each block's scale does. No step makes the error on H larger. Changes reach the
+ * gradient H·Δ within a group of blocks at once, and beyond it in one product for the group.
  * @param hessian [k, k], symmetric, its diagonal free of zeros
  */
-export function refineBlocks(
+export async function refineBlocks(
   weights: LinearWeights,
   format: BlockFormat,
-  hessian: Float64Array,
+  hessian: Float32Array,
   start: BlockQuantized,
   sweeps: number,
-  onPanel?: () => void,
-): BlockQuantized {
+  product: Product32,
+  onGroup?: () => void,
+): Promise<BlockQuantized> {
   const { k, n, data, rows } = weights;
-  const { block, bits } = format;
+  const { block } = format;
   const blocks = Math.ceil(k / block);
-  const levels = 2 ** bits;
-  const store = storing(format);
+  const { codes, zeros } = unpackBlocks(start, n, blocks, format);
+  const scales = start.scales.slice();
+  const delta = transpose(dequantizeBlocks(start, n, k, format), n, k);
+  for (let i = 0; i < k; i++)
+    for (let column = 0; column < n; column++) {
+      const at = i * n + column;
+      delta[at] = (data[rows === 'k' ? at : column * k + i] as number) - (delta[at] as number);
+    }
+  const gradient = await product(hessian, delta, k, k, n);
+  const descent = new BlockDescent(format, n, blocks, codes, scales, zeros);
+  const perGroup = Math.max(1, Math.ceil(GROUP / block));
+  for (let sweep = 0; sweep < sweeps; sweep++) {
+    let changes = 0;
+    for (let b0 = 0; b0 < blocks; b0 += perGroup) {
+      onGroup?.();
+      const from = b0 * block;
+      const to = Math.min(k, (b0 + perGroup) * block);
+      const moved = new Float32Array((to - from) * n);
+      for (let b = b0; b * block < to; b++) changes += descent.run(b, hessian, k, gradient, moved, from, to);
+      // The group's own rows are up to date.
+      const change = await product(columnsOf(hessian, k, from, to), moved, k, to - from, n);
+      for (let i = 0; i < k; i++) {
+        if (i >= from && i < to) continue;
+        for (let at = i * n; at < (i + 1) * n; at++) gradient[at] = (gradient[at] as number) - (change[at] as number);
+      }
+    }
+    if (changes === 0) break;
+  }
   const result = new BlockWriter(n, blocks, format);
-  const guess = dequantizeBlocks(start, n, k, format);
-  const { codes, zeros: allZeros } = unpackBlocks(start, n, blocks, format);
-  const direction = new Float64Array(block);
-  const moved = new Float64Array(k);
-  const delta = new Float64Array(PANEL * k);
-  const gradient = new Float64Array(PANEL * k);
-  for (let n0 = 0; n0 < n; n0 += PANEL) {
-    onPanel?.();
-    const count = Math.min(PANEL, n - n0);
-    for (let p = 0; p < count; p++) {
-      for (let i = 0; i < k; i++) {
-        const w = data[rows === 'k' ? i * n + n0 + p : (n0 + p) * k + i] as number;
-        delta[p * k + i] = w - (guess[(n0 + p) * k + i] as number);
-      }
-    }
-    gradient.fill(0);
-    for (let i = 0; i < k; i++) {
-      for (let p = 0; p < count; p++) addScaled(gradient, p * k, hessian, i * k, delta[p * k + i] as number, k);
-    }
-    for (let p = 0; p < count; p++) {
-      const row = n0 + p;
-      const at = p * k;
-      const own = codes.subarray(row * blocks * block, (row + 1) * blocks * block);
-      const zeros = allZeros.subarray(row * blocks, (row + 1) * blocks);
-      const scales = start.scales.slice(row * blocks, (row + 1) * blocks);
-      for (let sweep = 0; sweep < sweeps; sweep++) {
-        let changes = 0;
-        for (let b = 0; b < blocks; b++) {
-          const zero = zeros[b] as number;
-          const from = b * block;
-          const end = Math.min(k, from + block);
-          const grid = { scale: scales[b] as number, zero };
-          if (grid.scale === 0) continue;
-          for (let i = from; i < end; i++) {
-            const code = own[i] as number;
-            const diagonal = hessian[i * k + i] as number;
-            const target = (code - zero) * grid.scale + (gradient[at + i] as number) / diagonal;
-            const better = codeOf(target, grid, levels);
-            if (better === code) continue;
-            const step = (better - code) * grid.scale;
-            own[i] = better;
-            delta[at + i] = (delta[at + i] as number) - step;
-            addScaled(gradient, at, hessian, i * k, -step, k);
-            changes++;
-          }
-          // The scale along v = codes − zero: step = vᵀg / vᵀHv.
-          moved.fill(0);
-          let slope = 0;
-          for (let i = from; i < end; i++) {
-            const v = (own[i] as number) - zero;
-            direction[i - from] = v;
-            slope += v * (gradient[at + i] as number);
-            if (v !== 0) addScaled(moved, 0, hessian, i * k, v, k);
-          }
-          let curvature = 0;
-          for (let i = from; i < end; i++) curvature += (direction[i - from] as number) * (moved[i] as number);
-          if (!(curvature > 0)) continue;
-          const scale = store(grid.scale + slope / curvature);
-          const step = scale - grid.scale;
-          // What is gained must survive the rounding of the stored scale, and the sign its meaning.
-          if (scale * grid.scale <= 0 || !(step * slope - 0.5 * step * step * curvature > 0)) continue;
-          scales[b] = scale;
-          for (let i = from; i < end; i++)
-            delta[at + i] = (delta[at + i] as number) - step * (direction[i - from] as number);
-          addScaled(gradient, at, moved, 0, -step, k);
-        }
-        if (changes === 0) break;
-      }
-      for (let b = 0; b < blocks; b++) {
-        const zero = zeros[b] as number;
-        const length = Math.min(block, k - b * block);
-        result.write(row, b, { scale: scales[b] as number, zero }, own.slice(b * block, (b + 1) * block), length);
-      }
-      for (let i = 0; i < k; i++) {
-        const w = data[rows === 'k' ? i * n + row : row * k + i] as number;
-        result.signal += w * w;
-        result.noise += (delta[at + i] as number) ** 2;
-      }
+  for (let row = 0; row < n; row++) {
+    for (let b = 0; b < blocks; b++) {
+      const at = row * blocks + b;
+      const grid = { scale: scales[at] as number, zero: zeros[at] as number };
+      result.write(row, b, grid, codes.slice(at * block, (at + 1) * block), Math.min(block, k - b * block));
     }
   }
   return result.finish();
 }
 
-/** to[at + i] += factor · from[start + i] */
-function addScaled(
-  to: Float64Array,
-  at: number,
-  from: Float64Array,
-  start: number,
-  factor: number,
-  length: number,
-): void {
-  if (factor === 0) return;
-  for (let i = 0; i < length; i++) to[at + i] = (to[at + i] as number) + factor * (from[start + i] as number);
+/** hessian[:, from:to] */
+function columnsOf(hessian: Float32Array, k: number, from: number, to: number): Float32Array {
+  const columns = new Float32Array(k * (to - from));
+  for (let i = 0; i < k; i++) columns.set(hessian.subarray(i * k + from, i * k + to), i * (to - from));
+  return columns;
+}
+
+/** One step of descent for each code of a block, then one for its scale, for all outputs. */
+class BlockDescent {
+  readonly #format: BlockFormat;
+  readonly #n: number;
+  readonly #blocks: number;
+  readonly #codes: Uint8Array;
+  readonly #scales: Float32Array;
+  readonly #zeros: Uint8Array | Float32Array;
+  readonly #store: (x: number) => number;
+
+  constructor(
+    format: BlockFormat,
+    n: number,
+    blocks: number,
+    codes: Uint8Array,
+    scales: Float32Array,
+    zeros: Uint8Array | Float32Array,
+  ) {
+    this.#format = format;
+    this.#n = n;
+    this.#blocks = blocks;
+    this.#codes = codes;
+    this.#scales = scales;
+    this.#zeros = zeros;
+    this.#store = storing(format);
+  }
+
+  /**
+   * @param gradient H·Δ [k, n]; rows from … to − 1 are kept up to date
+   * @param moved receives by how much each weight ŵ of those rows has grown [to − from, n]
+   * @returns how many codes changed
+   */
+  run(
+    b: number,
+    hessian: Float32Array,
+    k: number,
+    gradient: Float32Array,
+    moved: Float32Array,
+    from: number,
+    to: number,
+  ): number {
+    const { block, bits } = this.#format;
+    const levels = 2 ** bits;
+    const n = this.#n;
+    const start = b * block;
+    const length = Math.min(block, k - start);
+    const corner = new Float64Array(length * length);
+    for (let i = 0; i < length; i++)
+      for (let j = 0; j < length; j++) corner[i * length + j] = hessian[(start + i) * k + start + j] as number;
+    const own = new Float64Array(length * PANEL);
+    const change = new Float64Array(length * PANEL);
+    const direction = new Float64Array(length);
+    let changes = 0;
+    for (let n0 = 0; n0 < n; n0 += PANEL) {
+      const count = Math.min(PANEL, n - n0);
+      for (let i = 0; i < length; i++)
+        for (let p = 0; p < count; p++) own[p * length + i] = gradient[(start + i) * n + n0 + p] as number;
+      change.fill(0);
+      for (let p = 0; p < count; p++) {
+        const at = (n0 + p) * this.#blocks + b;
+        const grid = { scale: this.#scales[at] as number, zero: this.#zeros[at] as number };
+        if (grid.scale === 0) continue;
+        const g = own.subarray(p * length, (p + 1) * length);
+        const grown = change.subarray(p * length, (p + 1) * length);
+        const codes = this.#codes.subarray(at * block, at * block + length);
+        for (let i = 0; i < length; i++) {
+          const code = codes[i] as number;
+          const target = (code - grid.zero) * grid.scale + (g[i] as number) / (corner[i * length + i] as number);
+          const better = codeOf(target, grid, levels);
+          if (better === code) continue;
+          const step = (better - code) * grid.scale;
+          codes[i] = better;
+          grown[i] = (grown[i] as number) + step;
+          for (let j = 0; j < length; j++) g[j] = (g[j] as number) - step * (corner[i * length + j] as number);
+          changes++;
+        }
+        // The scale along v = codes − zero: step = vᵀg / vᵀHv.
+        let slope = 0;
+        for (let i = 0; i < length; i++) {
+          const v = (codes[i] as number) - grid.zero;
+          direction[i] = v;
+          slope += v * (g[i] as number);
+        }
+        let curvature = 0;
+        for (let i = 0; i < length; i++) {
+          let sum = 0;
+          for (let j = 0; j < length; j++) sum += (corner[i * length + j] as number) * (direction[j] as number);
+          curvature += (direction[i] as number) * sum;
+        }
+        if (!(curvature > 0)) continue;
+        const scale = this.#store(grid.scale + slope / curvature);
+        const step = scale - grid.scale;
+        // What is gained must survive the rounding of the stored scale, and the sign its meaning.
+        if (scale * grid.scale <= 0 || !(step * slope - 0.5 * step * step * curvature > 0)) continue;
+        this.#scales[at] = scale;
+        for (let i = 0; i < length; i++) grown[i] = (grown[i] as number) + step * (direction[i] as number);
+      }
+      this.#spread(hessian, k, gradient, moved, change, { start, length, from, to, n0, count });
+    }
+    return changes;
+  }
+
+  /** gradient[from:to] −= H[from:to, block]·change, moved += change. */
+  #spread(
+    hessian: Float32Array,
+    k: number,
+    gradient: Float32Array,
+    moved: Float32Array,
+    change: Float64Array,
+    at: { start: number; length: number; from: number; to: number; n0: number; count: number },
+  ): void {
+    const n = this.#n;
+    const { start, length, from, to, n0, count } = at;
+    for (let i = 0; i < length; i++) {
+      const row = (start + i - from) * n + n0;
+      for (let p = 0; p < count; p++) moved[row + p] = (moved[row + p] as number) + (change[p * length + i] as number);
+    }
+    const turned = new Float64Array(length * count);
+    for (let i = 0; i < length; i++)
+      for (let p = 0; p < count; p++) turned[i * count + p] = change[p * length + i] as number;
+    for (let r = from; r < to; r++) {
+      const row = r * n + n0;
+      for (let i = 0; i < length; i++) {
+        const factor = hessian[r * k + start + i] as number;
+        for (let p = 0; p < count; p++)
+          gradient[row + p] = (gradient[row + p] as number) - factor * (turned[i * count + p] as number);
+      }
+    }
+  }
 }

@@ -1,7 +1,12 @@
-import { type BlockFormat, bestGrid, clipGrids, codeOf, type Grid } from './block-fit.ts';
+import type { BlockFormat } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
+import { inverseFactorBlocked, type Product64 } from './blocked-factor.ts';
 import type { BlockQuantized, LinearWeights } from './blockwise.ts';
-import { inverseFactor, subtractTransposed } from './linear-algebra.ts';
+import { BlockSolver } from './gptq-block.ts';
+import { subtractTransposed } from './linear-algebra.ts';
+
+/** a [m, k] · b [k, n] → [m, n], wherever that is fast. */
+export type Product32 = (a: Float32Array, b: Float32Array, m: number, k: number, n: number) => Promise<Float32Array>;
 
 /** The factor along which GPTQ hands errors on, for one activation. */
 export interface GptqFactor {
@@ -23,14 +28,14 @@ const largestDamping = 10;
  * @param gram xᵀx [k, k]
  * @returns undefined when nothing helps: no input was reached, or the sums are not finite.
  */
-export function gptqFactor(
+export async function gptqFactor(
   gram: Float32Array | Float64Array,
   k: number,
   block: number,
-  damping = 0.01,
-): GptqFactor | undefined {
-  let mean = 0;
-  for (let i = 0; i < k; i++) mean += (gram[i * k + i] as number) / k;
+  damping: number,
+  product: Product64,
+): Promise<GptqFactor | undefined> {
+  const mean = meanDiagonal(gram, k);
   if (!(mean > 0) || mean === Number.POSITIVE_INFINITY) return undefined;
   const order = blockOrder(gram, k, block);
   const upper = new Float64Array(k * k);
@@ -40,16 +45,21 @@ export function gptqFactor(
       for (let j = 0; j < k; j++) upper[i * k + j] = gram[from + (order[j] as number)] as number;
       upper[i * k + i] = (upper[i * k + i] as number) + share * mean;
     }
-    if (inverseFactor(upper, k)) return { k, order, upper, damping: share };
+    if (await inverseFactorBlocked(upper, k, product)) return { k, order, upper, damping: share };
   }
   return undefined;
 }
 
-/** xᵀx + damping·mean(diagonal)·I */
-export function dampedHessian(gram: Float32Array | Float64Array, k: number, damping: number): Float64Array {
-  const hessian = Float64Array.from(gram);
+function meanDiagonal(gram: Float32Array | Float64Array, k: number): number {
   let mean = 0;
   for (let i = 0; i < k; i++) mean += (gram[i * k + i] as number) / k;
+  return mean;
+}
+
+/** xᵀx + damping·mean(diagonal)·I */
+export function dampedHessian(gram: Float32Array | Float64Array, k: number, damping: number): Float32Array {
+  const hessian = Float32Array.from(gram);
+  const mean = meanDiagonal(gram, k);
   for (let i = 0; i < k; i++) hessian[i * k + i] = (hessian[i * k + i] as number) + damping * mean;
   return hessian;
 }
@@ -66,69 +76,82 @@ function blockOrder(gram: Float32Array | Float64Array, k: number, block: number)
   return Int32Array.from(blocks.flatMap(({ inputs }) => inputs));
 }
 
+/** Inputs, at least, whose errors are handed on to all behind them at once. */
+const GROUP = 128;
+
 /**
  * GPTQ (Frantar et al. 2022): inputs are quantized one after the other, and what each rounding does to the output is
  * made up for by the inputs still to come: with the error e = (w − ŵ)/U_ii, w_j −= U_ij·e for all j behind i. A block's
  * grid is chosen when its turn comes, from its weights as they are by then, among the clipped ranges, as the one with
- * the smallest Σe² over the block, its own error passing included.
+ * the smallest Σe² over the block, its own error passing included. Errors reach the inputs of a group at once and those
+ * behind it in one product for the group. (`signal` and `noise` of the result stay 0: its weights are not meant to be close.)
  * @param onBlock called before each block of inputs; may throw to stop.
  */
-export function gptqBlocks(
+export async function gptqBlocks(
   weights: LinearWeights,
   format: BlockFormat,
   factor: GptqFactor,
+  product: Product32,
   onBlock?: (done: number, total: number) => void,
-): BlockQuantized {
+): Promise<BlockQuantized> {
   const { k, n } = weights;
   const { order, upper } = factor;
   const { block } = format;
   const blocks = Math.ceil(k / block);
   const current = inOrder(weights, order);
-  const original = current.slice();
   const result = new BlockWriter(n, blocks, format);
-  const errors = new Float32Array(block * n);
-  const gridsFor = clipGrids(format);
-  const levels = 2 ** format.bits;
-  const codes = new Uint8Array(block);
-  const placed = new Uint8Array(block);
+  const solver = new BlockSolver(format, n);
+  const ends = groupEnds(order, k, block);
 
   let done = 0;
-  for (let start = 0; start < k; ) {
-    onBlock?.(done++, blocks);
-    const b = Math.floor((order[start] as number) / block);
-    const length = Math.min(block, k - b * block);
-    const x = new Float64Array(length);
-    const scratch = new Float64Array(length);
-    const error = new Float64Array(length);
-    const corner = cornerOf(upper, k, start, length);
-    for (let column = 0; column < n; column++) {
-      for (let i = 0; i < length; i++) x[i] = current[(start + i) * n + column] as number;
-      const pass = (grid: Grid, limit: number): number =>
-        passErrors(x, scratch, error, codes, corner, grid, levels, limit);
-      let lowest = Number.POSITIVE_INFINITY;
-      const grid = bestGrid(gridsFor(x), (candidate) => {
-        const cost = pass(candidate, lowest);
-        if (cost < lowest) lowest = cost;
-        return cost;
-      });
-      pass(grid, Number.POSITIVE_INFINITY);
-      for (let i = 0; i < length; i++) {
-        errors[i * n + column] = error[i] as number;
-        const code = codes[i] as number;
-        const value = original[(start + i) * n + column] as number;
-        placed[(order[start + i] as number) - b * block] = code;
-        result.signal += value * value;
-        result.noise += (value - (code - grid.zero) * grid.scale) ** 2;
-      }
-      result.write(column, b, grid, placed, length);
+  let start = 0;
+  for (const end of ends) {
+    const first = start;
+    const errors = new Float32Array((end - first) * n);
+    while (start < end) {
+      onBlock?.(done++, blocks);
+      const b = Math.floor((order[start] as number) / block);
+      const length = Math.min(block, k - b * block);
+      const own = errors.subarray((start - first) * n, (start - first + length) * n);
+      const places = order.slice(start, start + length).map((input) => input - b * block);
+      solver.run(current, start, { index: b, length, places }, cornerOf(upper, k, start, length), own, result);
+      const next = start + length;
+      subtractTransposed(current, next, end - next, n, upper, start, k, own, length);
+      start = next;
     }
-    const next = start + length;
-    subtractTransposed(current, next, k - next, n, upper, start, k, errors, length);
-    start = next;
+    if (end < k) {
+      const handed = await product(columnsOf(upper, k, first, end), errors, k - end, end - first, n);
+      const at = end * n;
+      for (let i = 0; i < handed.length; i++) current[at + i] = (current[at + i] as number) - (handed[i] as number);
+    }
   }
   return result.finish();
 }
 
+/** Where groups of whole blocks end. */
+function groupEnds(order: Int32Array, k: number, block: number): number[] {
+  const ends: number[] = [];
+  let group = 0;
+  for (let start = 0; start < k; ) {
+    const b = Math.floor((order[start] as number) / block);
+    const length = Math.min(block, k - b * block);
+    start += length;
+    group += length;
+    if (group < GROUP && start < k) continue;
+    ends.push(start);
+    group = 0;
+  }
+  return ends;
+}
+
+/** upper[first:end, end:]ᵀ as [k − end, end − first] */
+function columnsOf(upper: Float64Array, k: number, first: number, end: number): Float32Array {
+  const width = end - first;
+  const columns = new Float32Array((k - end) * width);
+  for (let i = first; i < end; i++)
+    for (let j = end; j < k; j++) columns[(j - end) * width + (i - first)] = upper[i * k + j] as number;
+  return columns;
+}
 /** The weights as [K, N], rows in this order. */
 function inOrder({ data, k, n, rows }: LinearWeights, order: Int32Array): Float32Array {
   const result = new Float32Array(k * n);
@@ -148,32 +171,4 @@ function cornerOf(upper: Float64Array, k: number, start: number, length: number)
     corner.set(upper.subarray(from, from + length), i * length);
   }
   return corner;
-}
-
-/** Quantizes the weights of a block on a grid, each error passed on within it. @returns Σe², or more than `limit`. */
-function passErrors(
-  x: Float64Array,
-  scratch: Float64Array,
-  errors: Float64Array,
-  codes: Uint8Array,
-  corner: Float64Array,
-  grid: Grid,
-  levels: number,
-  limit: number,
-): number {
-  const { length } = x;
-  scratch.set(x);
-  let sum = 0;
-  for (let i = 0; i < length; i++) {
-    const value = scratch[i] as number;
-    const code = codeOf(value, grid, levels);
-    const at = i * length;
-    const error = (value - (code - grid.zero) * grid.scale) / (corner[at + i] as number);
-    codes[i] = code;
-    errors[i] = error;
-    sum += error * error;
-    if (sum > limit) return sum;
-    for (let j = i + 1; j < length; j++) scratch[j] = (scratch[j] as number) - (corner[at + j] as number) * error;
-  }
-  return sum;
 }

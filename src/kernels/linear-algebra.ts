@@ -17,9 +17,16 @@ export function addGram(sum: Float32Array | Float64Array, x: ArrayLike<number>, 
   }
 }
 
-/** a [m, k] · b [k, n] → [m, n], summed in float64 and stored in float32. */
-export function multiply(a: Float32Array, b: Float32Array, m: number, k: number, n: number): Float32Array {
-  const product = new Float32Array(m * n);
+/** a [m, k] · b [k, n] → [m, n], summed in float64 and stored as `Type`. */
+export function multiply<T extends Float32Array | Float64Array>(
+  a: T,
+  b: T,
+  m: number,
+  k: number,
+  n: number,
+  Type: new (length: number) => T,
+): T {
+  const product = new Type(m * n);
   const row = new Float64Array(n);
   for (let i = 0; i < m; i++) {
     row.fill(0);

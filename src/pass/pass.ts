@@ -110,12 +110,22 @@ export interface Activations {
    * Second moments of the inputs of linear layers, handed to `visit` one by one in memory that does not grow with the
    * samples. `visit` must leave the model as it is. Values that were not reached come with 0 rows; values of subgraphs never come.
    */
-  grams(
-    model: Model,
-    requests: readonly GramRequest[],
-    visit: (value: Value, gram: Gram) => void | Promise<void>,
-  ): Promise<void>;
+  grams(model: Model, requests: readonly GramRequest[], visit: VisitGram, options?: GramOptions): Promise<void>;
   readonly layers: LayerStatistics;
+}
+
+/** @returns weights that stand in for those of the model from here on, for all values asked for that come later. */
+export type VisitGram = (
+  value: Value,
+  gram: Gram,
+) => Promise<StandIns | undefined | void> | StandIns | undefined | void;
+
+/** Other data, of the same type and shape, for constants. */
+export type StandIns = ReadonlyMap<Value, Tensor>;
+
+export interface GramOptions {
+  /** Values come in the order in which they are made, each observed with the weights that stand in by then. */
+  readonly sequential?: boolean;
 }
 
 /** What a rule did, or why it did not. */

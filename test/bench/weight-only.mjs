@@ -31,7 +31,8 @@ function layerModel() {
 const activationsOf = (rows) => ({
   source: 'data',
   samples: 1,
-  grams: (model, requests, visit) => gramsOf(model, requests, () => [{ feeds: new Map([['x', rows]]), size: 1 }], visit),
+  grams: (model, requests, visit, how) =>
+    gramsOf(model, requests, () => [{ feeds: new Map([['x', rows]]), size: 1 }], visit, undefined, how),
 });
 
 async function outputs(model, x) {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inverseFactorBlocked, type Product64 } from '../../src/kernels/blocked-factor.ts';
 import {
   addGram,
   choleskyUpper,
@@ -25,9 +26,23 @@ describe('linear algebra', () => {
   });
 
   it('multiplies', () => {
-    expect(Array.from(multiply(Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(1, 0, 0, 1, 1, 1), 2, 3, 2))).toEqual(
-      [4, 5, 10, 11],
-    );
+    expect(
+      Array.from(multiply(Float32Array.of(1, 2, 3, 4, 5, 6), Float32Array.of(1, 0, 0, 1, 1, 1), 2, 3, 2, Float32Array)),
+    ).toEqual([4, 5, 10, 11]);
+  });
+
+  it('factors panel by panel what it factors at once', async () => {
+    const size = 600;
+    const sums = randomHessian(size);
+    const [whole, panels] = [sums.slice(), sums.slice()];
+    const product: Product64 = async (a, b, m, k, n) => multiply(a, b, m, k, n, Float64Array);
+    expect(inverseFactor(whole, size)).toBe(true);
+    expect(await inverseFactorBlocked(panels, size, product)).toBe(true);
+    let worst = 0;
+    for (const [at, want] of whole.entries()) worst = Math.max(worst, Math.abs((panels[at] as number) - want));
+    expect(worst).toBeLessThan(1e-10);
+    sums[0] = -1;
+    expect(await inverseFactorBlocked(sums, size, product)).toBe(false);
   });
 
   it('subtracts aᵀ·b from the rows asked for', () => {

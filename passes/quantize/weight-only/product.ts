@@ -1,32 +1,50 @@
 import { Graph, Model } from '../../../src/ir/graph.ts';
 import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
+import type { Product64 } from '../../../src/kernels/blocked-factor.ts';
+import type { Product32 } from '../../../src/kernels/gptq.ts';
 import { multiply } from '../../../src/kernels/linear-algebra.ts';
 import type { Compute } from '../../../src/pass/pass.ts';
 
-/** a [m, k] · b [k, n] → [m, n] */
-export type Product = (a: Float32Array, b: Float32Array, m: number, k: number, n: number) => Promise<Float32Array>;
+/** Matrix products in either precision. */
+export interface Products {
+  readonly float32: Product32;
+  readonly float64: Product64;
+}
 
 /** Multiplications from which opening a session pays. */
 const worthASession = 2e7;
 
 /** Matrix products: a loop for small ones, the runtime for the others. */
-export function products(compute: Compute): Product {
-  return async (a, b, m, k, n) => {
-    if (m * k * n < worthASession) return multiply(a, b, m, k, n);
+export function products(compute: Compute): Products {
+  const run = async (
+    dtype: 'float32' | 'float64',
+    a: Float32Array | Float64Array,
+    b: Float32Array | Float64Array,
+    m: number,
+    k: number,
+    n: number,
+  ) => {
     const graph = new Graph('product');
-    const inputs = [
-      graph.addInput('a', tensorType('float32', [m, k])),
-      graph.addInput('b', tensorType('float32', [k, n])),
-    ];
-    const node = graph.append('MatMul', { inputs, outputs: ['c'], types: [tensorType('float32', [m, n])] });
+    const inputs = [graph.addInput('a', tensorType(dtype, [m, k])), graph.addInput('b', tensorType(dtype, [k, n]))];
+    const node = graph.append('MatMul', { inputs, outputs: ['c'], types: [tensorType(dtype, [m, n])] });
     graph.addOutput(node.output());
     const feeds = new Map([
-      ['a', tensorFrom('float32', [m, k], a)],
-      ['b', tensorFrom('float32', [k, n], b)],
+      ['a', tensorFrom(dtype, [m, k], a)],
+      ['b', tensorFrom(dtype, [k, n], b)],
     ]);
-    const outputs = await compute.run(new Model(graph, 17, 8), feeds);
-    const c = outputs.get('c');
-    return c ? typedArray(c, 'float32') : multiply(a, b, m, k, n);
+    return (await compute.run(new Model(graph, 17, 8), feeds)).get('c');
+  };
+  return {
+    async float32(a, b, m, k, n) {
+      if (m * k * n < worthASession) return multiply(a, b, m, k, n, Float32Array);
+      const c = await run('float32', a, b, m, k, n);
+      return c ? typedArray(c, 'float32') : multiply(a, b, m, k, n, Float32Array);
+    },
+    async float64(a, b, m, k, n) {
+      if (m * k * n < worthASession) return multiply(a, b, m, k, n, Float64Array);
+      const c = await run('float64', a, b, m, k, n);
+      return c ? typedArray(c, 'float64') : multiply(a, b, m, k, n, Float64Array);
+    },
   };
 }

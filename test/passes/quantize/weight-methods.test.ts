@@ -25,7 +25,7 @@ function dataOf(feeds: readonly Feeds[]): Activations {
     samples: feeds.length,
     ranges: unused,
     histograms: unused,
-    grams: (model, requests, visit) => gramsOf(model, requests, batches, visit),
+    grams: (model, requests, visit, how) => gramsOf(model, requests, batches, visit, undefined, how),
     layers: layersOf(feeds),
   };
 }

@@ -1,0 +1,106 @@
+import { type BlockFormat, clipGrids, codeOf, type Grid, gridError } from './block-fit.ts';
+import type { BlockWriter } from './block-writer.ts';
+
+/** Columns read together: neighbours share cache lines. */
+const PANEL = 16;
+/**
+ * Grids that are tried with the errors they would pass on, those with the smallest error of their own first. Of 16 (32) clipped
+ * ranges the best four lose 0.00 to 0.02 dB to trying all, in a fifth of the time.
+ */
+const tried = 4;
+
+/** Quantizes blocks of GPTQ: for each column the grid and the codes, and the errors that they leave. */
+export class BlockSolver {
+  readonly #n: number;
+  readonly #levels: number;
+  readonly #gridsFor: (x: Float64Array) => Grid[];
+  readonly #x: Float64Array;
+  readonly #scratch: Float64Array;
+  readonly #error: Float64Array;
+  readonly #codes: Uint8Array;
+  readonly #placed: Uint8Array;
+
+  constructor(format: BlockFormat, n: number) {
+    const { block, bits } = format;
+    this.#n = n;
+    this.#levels = 2 ** bits;
+    this.#gridsFor = clipGrids(format);
+    this.#x = new Float64Array(block * PANEL);
+    this.#scratch = new Float64Array(block);
+    this.#error = new Float64Array(block);
+    this.#codes = new Uint8Array(block);
+    this.#placed = new Uint8Array(block);
+  }
+
+  /**
+   * @param current weights [k, n] as they are by now, in the order of `order`; the block's rows begin at `start`
+   * @param corner the factor's rows and columns of this block [length, length]
+   * @param errors receives e = (w − ŵ)/U_ii [length, n]
+   */
+  run(
+    current: Float32Array,
+    start: number,
+    block: { readonly index: number; readonly length: number; readonly places: Int32Array },
+    corner: Float64Array,
+    errors: Float32Array,
+    result: BlockWriter,
+  ): void {
+    const n = this.#n;
+    const { index, length, places } = block;
+    const importance = new Float64Array(length);
+    for (let i = 0; i < length; i++) importance[i] = 1 / (corner[i * length + i] as number) ** 2;
+    for (let n0 = 0; n0 < n; n0 += PANEL) {
+      const count = Math.min(PANEL, n - n0);
+      for (let i = 0; i < length; i++) {
+        const from = (start + i) * n + n0;
+        for (let p = 0; p < count; p++) this.#x[p * length + i] = current[from + p] as number;
+      }
+      for (let p = 0; p < count; p++) {
+        const x = this.#x.subarray(p * length, (p + 1) * length);
+        const grid = this.#choose(x, importance, corner);
+        this.#pass(x, corner, grid, Number.POSITIVE_INFINITY);
+        for (let i = 0; i < length; i++) {
+          errors[i * n + n0 + p] = this.#error[i] as number;
+          this.#placed[places[i] as number] = this.#codes[i] as number;
+        }
+        result.write(n0 + p, index, grid, this.#placed, length);
+      }
+    }
+  }
+
+  /** Among the clipped grids the one whose errors, passed on within the block, sum up to least. */
+  #choose(x: Float64Array, importance: Float64Array, corner: Float64Array): Grid {
+    const ranked = this.#gridsFor(x)
+      .map((grid) => ({ grid, own: gridError(x, importance, grid, this.#levels) }))
+      .sort((a, b) => a.own - b.own);
+    let best = ranked[0]?.grid as Grid;
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const { grid } of ranked.slice(0, tried)) {
+      const cost = this.#pass(x, corner, grid, lowest);
+      if (cost >= lowest) continue;
+      lowest = cost;
+      best = grid;
+    }
+    return best;
+  }
+
+  /** Quantizes the weights of a block on a grid, each error passed on within it. @returns Σe², or more than `limit`. */
+  #pass(x: Float64Array, corner: Float64Array, grid: Grid, limit: number): number {
+    const { length } = x;
+    const [scratch, errors, codes] = [this.#scratch, this.#error, this.#codes];
+    scratch.set(x);
+    let sum = 0;
+    for (let i = 0; i < length; i++) {
+      const value = scratch[i] as number;
+      const code = codeOf(value, grid, this.#levels);
+      const at = i * length;
+      const error = (value - (code - grid.zero) * grid.scale) / (corner[at + i] as number);
+      codes[i] = code;
+      errors[i] = error;
+      sum += error * error;
+      if (sum > limit) return sum;
+      for (let j = i + 1; j < length; j++) scratch[j] = (scratch[j] as number) - (corner[at + j] as number) * error;
+    }
+    return sum;
+  }
+}
