@@ -1,7 +1,6 @@
 import type { Model, Value } from '../../../src/ir/graph.ts';
 import { computedTensor, type Tensor } from '../../../src/ir/tensor.ts';
-import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
-import { dequantizeBlocks, type LinearWeights, quantizeBlocks } from '../../../src/kernels/blockwise.ts';
+import { dequantizeBlocks, quantizeBlocks } from '../../../src/kernels/blockwise.ts';
 import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Activations, Gram, PassContext } from '../../../src/pass/pass.ts';
@@ -9,8 +8,8 @@ import type { Linear } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 import { fits, layerWeights, quantizeLayer } from './candidate.ts';
 import { fitGptq, mostInputs } from './fit-gptq.ts';
-import { blockFormat, decibels, type MethodName, type QuantizedLayer } from './format.ts';
-import { type Attempt, Judge } from './judge.ts';
+import { blockFormat, decibels, type QuantizedLayer } from './format.ts';
+import { type Attempt, consider, type Fitting, Judge } from './judge.ts';
 import { type Products, products } from './product.ts';
 import { lostToUnderflow } from './underflow.ts';
 
@@ -83,18 +82,6 @@ function standIn({ tensor, k, n, rows, alpha }: Linear, { quantized, format }: Q
   });
 }
 
-/** One layer on its way. */
-export interface Fitting {
-  readonly linear: Linear;
-  readonly weights: LinearWeights;
-  readonly format: BlockFormat;
-  readonly judge: Judge;
-  readonly plain: Attempt;
-  best: Attempt;
-  /** The best of the method asked for, whether it won or not. */
-  asked: Attempt | undefined;
-}
-
 async function fitLayers(
   todo: readonly Linear[],
   gram: Gram,
@@ -140,10 +127,4 @@ async function fitLayers(
 function withoutData(linear: Linear, book: LayerBook, why: string): void {
   const layer = quantizeLayer(linear, { ...book.optionsFor(linear), method: 'rtn' });
   if (typeof layer !== 'string') book.set(linear, { ...layer, quality: `${layer.quality}; rtn, since ${why}` });
-}
-
-/** Keeps what is better than all before. */
-export function consider(fitting: Fitting, attempt: Attempt, method: MethodName): void {
-  if (attempt.name === method && !(fitting.asked && fitting.asked.noise <= attempt.noise)) fitting.asked = attempt;
-  if (attempt.noise < fitting.best.noise) fitting.best = attempt;
 }

@@ -1,8 +1,7 @@
 import { dampedHessian, gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
 import { refineBlocks } from '../../../src/kernels/gptq-refine.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
-import { consider, type Fitting } from './calibrated.ts';
-import type { Attempt } from './judge.ts';
+import { type Attempt, consider, type Fitting } from './judge.ts';
 import type { Products } from './product.ts';
 
 /** Coordinate descent after GPTQ: most of its gain comes in two sweeps. */

@@ -2,6 +2,8 @@ import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
 import { type BlockQuantized, dequantizeBlocks, type LinearWeights } from '../../../src/kernels/blockwise.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
+import type { Linear } from '../linear.ts';
+import type { MethodName } from './format.ts';
 import type { Products } from './product.ts';
 
 /** One way to quantize a layer, and what it does to the layer's outputs. */
@@ -9,6 +11,24 @@ export interface Attempt {
   readonly name: string;
   readonly quantized: BlockQuantized;
   readonly noise: number;
+}
+
+/** One layer on its way. */
+export interface Fitting {
+  readonly linear: Linear;
+  readonly weights: LinearWeights;
+  readonly format: BlockFormat;
+  readonly judge: Judge;
+  readonly plain: Attempt;
+  best: Attempt;
+  /** The best of the method asked for, whether it won or not. */
+  asked: Attempt | undefined;
+}
+
+/** Keeps what is better than all before. */
+export function consider(fitting: Fitting, attempt: Attempt, method: MethodName): void {
+  if (attempt.name === method && !(fitting.asked && fitting.asked.noise <= attempt.noise)) fitting.asked = attempt;
+  if (attempt.noise < fitting.best.noise) fitting.best = attempt;
 }
 
 /** Measures what quantized weights do to the outputs of held-out rows. */
