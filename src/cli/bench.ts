@@ -1,4 +1,5 @@
-import { type BenchSubject, bench, benchSessionExtra } from '../engine/bench.ts';
+import { bench, benchSessionExtra } from '../engine/bench.ts';
+import type { BenchSubject } from '../engine/bench-runner.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { formatMs } from '../messages.ts';

@@ -1,34 +1,36 @@
-import { setImmediate } from 'node:timers/promises';
-import { Bench } from 'tinybench';
 import { shuffled } from '../data/shuffle.ts';
 import { bug } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { quantile } from '../kernels/bootstrap.ts';
 import { randomNumbers } from '../kernels/random.ts';
 import type { Latency } from '../report/report.ts';
-import { adaptFeeds } from './compare.ts';
+import type { TimingNoise } from '../report/timing.ts';
+import { type BenchSubject, Runner } from './bench-runner.ts';
+import { judgeNoise, LoadMeter, noiseWarnings, paceOf } from './noise.ts';
 import type { Session } from './session.ts';
-import { median, pairedRatio, relativeMad, sorted } from './stats.ts';
+import { callOf, pairedRatio, relativeMad, sorted } from './stats.ts';
 
 /**
- * Sessions that are timed side by side are opened with these: threads of one session must not go on spinning while
- * another one runs.
+ * Native sessions that are timed side by side are opened with these. By default threads go on spinning for about 30 ms after
+ * a run, and would take the processor from the next subject; after 1 ms they wait. In a loop of inferences the pace is the
+ * same as by default (measured: 0.910 ms against 0.916 ms); `session.force_spinning_stop` instead makes small models up to
+ * 70 % slower than they are in use.
  */
-export const benchSessionExtra: Readonly<Record<string, string>> = { 'session.force_spinning_stop': '1' };
-
-/** One model to time. */
-export interface BenchSubject {
-  readonly name: string;
-  readonly session: Session;
-}
+export const benchSessionExtra: Readonly<Record<string, string>> = { 'session.intra_op.spin_duration_us': '1000' };
 
 export interface BenchOptions {
-  /** Wall time for each subject's timed runs, default 2000 ms. Slow models run at least `minRounds` rounds. */
+  /** Wall time for each subject's blocks, default 2000 ms. Slow models run at least `minRounds` rounds. */
   readonly timeMs?: number;
+  /** Measuring goes on up to this multiple of the time while an interval is wider than `wantedHalfWidth`; default 3. */
+  readonly extendTo?: number;
   readonly minRounds?: number;
   readonly maxRounds?: number;
   /** Order of the subjects within rounds, and the bootstrap. */
   readonly seed?: number;
+  /** A second session of the first subject's file: what it differs by is the error of the method here. */
+  readonly control?: Session;
+  /** False where other processes do the work (a browser): their load is then not taken for noise. */
+  readonly ownProcess?: boolean;
   readonly signal?: AbortSignal;
   /** Share of the work done, 0 to 1. */
   readonly onProgress?: (done: number) => void;
@@ -49,68 +51,18 @@ export interface BenchResult {
 export interface BenchReport {
   /** In the order of the subjects; the first is the base of all ratios. */
   readonly results: readonly BenchResult[];
+  readonly noise: TimingNoise;
   /** Sentences about what makes the figures doubtful; empty when the machine was quiet. */
   readonly warnings: readonly string[];
 }
 
-/** A block of inferences of one subject takes about this long, so that caches are warm and rounds are many. */
-const blockMs = 10;
-/** Blocks of at least this many inferences leave their first one out: it pays for the change of subject. */
-const settleFrom = 4;
-/** Above this spread the medians of two runs of the same file differ visibly. */
-const noisySpread = 0.1;
-
-class Runner {
-  readonly subject: BenchSubject;
-  readonly rounds: number[][] = [];
-  warmup = 0;
-  #blockLength = 1;
-  readonly #infer: () => Promise<void>;
-
-  constructor(subject: BenchSubject, feeds: ReadonlyMap<string, Tensor>) {
-    this.subject = subject;
-    this.#infer = subject.session.bind(adaptFeeds(feeds, subject.session.inputs));
-  }
-
-  /** Runs until the pace no longer improves: the median of a window is within 3 % of the one before, or time is up. */
-  async warm(budgetMs: number, signal: AbortSignal | undefined): Promise<void> {
-    const started = performance.now();
-    let before = Number.POSITIVE_INFINITY;
-    let window = 1;
-    for (;;) {
-      signal?.throwIfAborted();
-      const times = await this.#time(window);
-      const pace = median(times);
-      this.warmup += window;
-      // By the fastest: what else the machine does at this moment must not give one subject shorter blocks than another.
-      this.#blockLength = Math.max(1, Math.min(100, Math.round(blockMs / Math.min(...times))));
-      const settled = this.warmup >= 4 && pace > before * 0.97;
-      if (settled || performance.now() - started > budgetMs) return;
-      before = pace;
-      window = Math.max(2, Math.min(20, this.#blockLength));
-    }
-  }
-
-  async round(): Promise<void> {
-    // WebAssembly runs on this thread without ever waiting: a signal needs a turn of the event loop to come through.
-    await setImmediate();
-    if (this.#blockLength >= settleFrom) await this.#infer();
-    this.rounds.push(await this.#time(this.#blockLength));
-  }
-
-  /** Times single inferences, `count` in a row; tinybench holds the clock, rounds and order across subjects are ours. */
-  async #time(count: number): Promise<number[]> {
-    const timer = new Bench({ warmup: false, time: 0, iterations: count, retainSamples: true, throws: true });
-    timer.add(this.subject.name, this.#infer, { async: true });
-    const [task] = await timer.run();
-    if (task?.result.state !== 'completed') return bug(`tinybench ended in state ${task?.result.state}`);
-    return [...(task.result.latency.samples ?? [])];
-  }
-}
+/** Half of an interval of the ratio: with this a slowdown of 10 % is told from none, and one of 5 % mostly. */
+const wantedHalfWidth = 0.03;
 
 /**
  * Times the subjects side by side in this process: rounds in which each runs a short block, in random order, so that
- * what slows the machine for a while slows all alike.
+ * what slows the machine for a while slows all alike. When time is over and intervals are still wide, it goes on within
+ * bounds; the width decides, never the result.
  * @param feeds inputs of the base model; cast where another subject takes other types.
  * @throws UserError when a subject cannot run on the inputs.
  */
@@ -119,53 +71,86 @@ export async function bench(
   feeds: ReadonlyMap<string, Tensor>,
   options: BenchOptions = {},
 ): Promise<BenchReport> {
-  const { timeMs = 2000, minRounds = 9, maxRounds = 1000, seed = 0, signal } = options;
+  const { timeMs = 2000, extendTo = 3, minRounds = 9, maxRounds = 2000, seed = 0, control, signal } = options;
   const runners = subjects.map((subject) => new Runner(subject, feeds));
   const base = runners[0] ?? bug('nothing to time');
-  for (const runner of runners) await runner.warm(timeMs / 4, signal);
+  const twin = control && new Runner({ name: base.name, session: control }, feeds);
+  const all = twin ? [...runners, twin] : runners;
+  for (const runner of all) await runner.warm(timeMs / 4, signal);
   const random = randomNumbers(seed);
-  const budget = timeMs * runners.length;
+  const budget = timeMs * all.length;
+  const meter = new LoadMeter();
   const started = performance.now();
+  let extended = false;
   for (let round = 0; round < maxRounds; round++) {
     const elapsed = performance.now() - started;
-    if (round >= minRounds && elapsed > budget) break;
-    options.onProgress?.(Math.min(1, Math.min(elapsed / budget, round < minRounds ? round / minRounds : 1)));
-    for (const runner of shuffled(runners, Math.floor(random() * 2 ** 32))) {
+    if (round >= minRounds && elapsed > budget) {
+      if (elapsed > budget * extendTo || !tooWide(runners, base, seed)) break;
+      extended = true;
+    }
+    options.onProgress?.(Math.min(1, elapsed / budget, Math.max(round / minRounds, 0)));
+    for (const runner of shuffled(all, Math.floor(random() * 2 ** 32))) {
       signal?.throwIfAborted();
-      await runner.round();
+      await runner.round(all.length === 1);
     }
   }
   options.onProgress?.(1);
-  const results = runners.map((runner) => summarize(runner, base, seed));
-  return { results, warnings: warningsFor(results) };
+  const others = options.ownProcess === false ? undefined : meter.others();
+  const noise = judgeNoise({ runners: all, control: twin && ratioOf(twin, base, all, seed), others, extended });
+  const results = runners.map((runner) => summarize(runner, base, all, noise, seed));
+  return { results, noise, warnings: noiseWarnings(noise) };
 }
 
-function summarize(runner: Runner, base: Runner, seed: number): BenchResult {
+/** Few resamples suffice to see whether more rounds are needed. */
+function tooWide(runners: readonly Runner[], base: Runner, seed: number): boolean {
+  const by = paceOf(runners);
+  return runners.some((runner) => {
+    if (runner === base) return false;
+    const { interval } = pairedRatio(runner.paces(by), base.paces(by), { seed, resamples: 200 });
+    return (interval[1] - interval[0]) / 2 > wantedHalfWidth * Math.max(1, interval[0]);
+  });
+}
+
+/** Paired by round: each round weighs the same, and what slowed one subject slowed the other too. */
+function ratioOf(
+  runner: Runner,
+  base: Runner,
+  all: readonly Runner[],
+  seed: number,
+): NonNullable<TimingNoise['control']> {
+  const by = paceOf(all);
+  const { ratio, interval } = pairedRatio(runner.paces(by), base.paces(by), { seed });
+  return { ratio, ci: interval };
+}
+
+/** Even steps from the fastest to the slowest inference. */
+const quantileSteps = 40;
+
+function summarize(
+  runner: Runner,
+  base: Runner,
+  all: readonly Runner[],
+  noise: TimingNoise,
+  seed: number,
+): BenchResult {
   const samples = sorted(runner.rounds.flat());
-  // Paired by round and reduced to each round's median, so that every moment of the benchmark weighs the same.
-  const { ratio, interval } = pairedRatio(runner.rounds.map(median), base.rounds.map(median), { seed });
+  const { ratio, ci } = ratioOf(runner, base, all, seed);
   return {
-    name: runner.subject.name,
+    name: runner.name,
     latency: {
       p50: quantile(samples, 0.5),
       p90: quantile(samples, 0.9),
+      p95: quantile(samples, 0.95),
       p99: quantile(samples, 0.99),
       samples: samples.length,
+      distribution: Array.from({ length: quantileSteps + 1 }, (_, at) => quantile(samples, at / quantileSteps)),
       ratioToBase: ratio,
-      ratioCi: interval,
+      ratioCi: ci,
+      ...(runner !== base && { call: callOf(ratio, ci, noise.margin) }),
     },
     rounds: runner.rounds,
     warmup: runner.warmup,
     spread: relativeMad([...samples]),
-    sessionMs: runner.subject.session.createMs,
+    sessionMs: runner.session.createMs,
   };
-}
-
-function warningsFor(results: readonly BenchResult[]): string[] {
-  return results
-    .filter((result) => result.spread > noisySpread)
-    .map(
-      (result) =>
-        `Timings of "${result.name}" scatter by ${(result.spread * 100).toFixed(0)} % around their median: the machine is busy; close other programs or give the benchmark more time.`,
-    );
 }

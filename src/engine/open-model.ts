@@ -37,7 +37,7 @@ function disposedWith(session: Session, remove: () => Promise<void>): Session {
     outputs,
     createMs,
     run: (feeds, wanted) => session.run(feeds, wanted),
-    bind: (feeds) => session.bind(feeds),
+    timer: (feeds) => session.timer(feeds),
     async dispose() {
       await session.dispose();
       await remove();

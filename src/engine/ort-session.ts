@@ -5,7 +5,7 @@ import type { IoInfo } from '../report/report.ts';
 import { runtimeSentence } from './failure.ts';
 import { canExchange, fromOrtTensor, toOrtTensor } from './ort-tensor.ts';
 import type { Ort, OrtApi } from './runtime.ts';
-import type { Session } from './session.ts';
+import type { Session, Timer } from './session.ts';
 
 /** A session of ONNX Runtime's JavaScript API, which onnxruntime-node and onnxruntime-web share. */
 export class OrtSession implements Session {
@@ -39,11 +39,25 @@ export class OrtSession implements Session {
     return tensors;
   }
 
-  bind(feeds: ReadonlyMap<string, Tensor>): () => Promise<void> {
+  timer(feeds: ReadonlyMap<string, Tensor>): Timer {
     const converted = this.#convert(feeds);
     const wanted = this.#wanted();
-    return async () => {
-      await this.#call(converted, wanted);
+    const inner = this.#inner;
+    // Nothing of ours stands between the clock and the runtime: one more async function costs 2 % of an inference of 18 µs.
+    return async ({ count, settleMs }) => {
+      const times = Array.from({ length: count }, () => 0);
+      try {
+        for (const until = performance.now() + settleMs; performance.now() < until; )
+          await inner.run(converted, wanted);
+        for (let at = 0; at < count; at++) {
+          const start = performance.now();
+          await inner.run(converted, wanted);
+          times[at] = performance.now() - start;
+        }
+      } catch (error) {
+        throw this.#failed(error);
+      }
+      return times;
     };
   }
 
@@ -60,8 +74,12 @@ export class OrtSession implements Session {
     try {
       return await this.#inner.run(feeds, outputs);
     } catch (error) {
-      throw new UserError('session-run', `Running ${this.#label} failed: ${runtimeSentence(error)}`, { cause: error });
+      throw this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): UserError {
+    return new UserError('session-run', `Running ${this.#label} failed: ${runtimeSentence(error)}`, { cause: error });
   }
 
   /** The outputs asked for; by default those that can be handed out (no sequences, maps or sub-byte types). */

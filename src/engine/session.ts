@@ -37,10 +37,16 @@ export interface Session {
    * @throws UserError when the inputs do not fit the model, or the runtime fails at a node.
    */
   run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
-  /** The bare inference, inputs converted beforehand and outputs left alone: what a benchmark times. */
-  bind(feeds: ReadonlyMap<string, Tensor>): () => Promise<void>;
+  /** A clock around the bare inference, inputs converted beforehand and outputs left alone: what a benchmark needs. */
+  timer(feeds: ReadonlyMap<string, Tensor>): Timer;
   dispose(): Promise<void>;
 }
+
+/**
+ * Runs inferences in a row where the model is (this process, a page), and gives the milliseconds of each.
+ * `settleMs`: first goes on untimed for so long. @throws UserError when the model cannot run on the inputs.
+ */
+export type Timer = (block: { readonly count: number; readonly settleMs: number }) => Promise<number[]>;
 
 /** onnxruntime-web's WebAssembly provider, run in this process. */
 const webWasm = 'web-wasm';

@@ -39,3 +39,20 @@ export function pairedRatio(
   const tail = (1 - (options.confidence ?? 0.95)) / 2;
   return { ratio: median(ratios), interval: [quantile(medians, tail), quantile(medians, 1 - tail)] };
 }
+
+/**
+ * What a ratio and its interval allow to say. No verdict when the interval holds 1, unless all of it is nearer to 1 than
+ * `margin`, which is then as good as the same; a difference below the margin is none, however narrow its interval: two
+ * sessions of one file differ by that much.
+ */
+export function callOf(
+  ratio: number,
+  [low, high]: readonly [number, number],
+  margin: number,
+): 'faster' | 'slower' | 'same' | 'undecided' {
+  const near = (value: number): boolean => Math.abs(value - 1) <= margin;
+  if (near(low) && near(high)) return 'same';
+  if (low <= 1 && high >= 1) return 'undecided';
+  if (near(ratio)) return 'same';
+  return ratio < 1 ? 'faster' : 'slower';
+}

@@ -87,7 +87,7 @@ function breathing(session: Session): Session {
       await setImmediate();
       return session.run(feeds, wanted);
     },
-    bind: (feeds) => session.bind(feeds),
+    timer: (feeds) => session.timer(feeds),
     dispose: () => session.dispose(),
   };
 }

@@ -130,11 +130,13 @@ describe('sessions', () => {
     await session.dispose();
   });
 
-  test('bind runs the bare inference again and again', async () => {
+  test('timer runs the bare inference again and again, and says what fails', async () => {
     const session = await openModel(oneNode({ op: 'Relu' }));
-    const infer = session.bind(new Map([['x', tensorOf('float32', [2], [-1, 1])]]));
-    await infer();
-    await infer();
+    const time = session.timer(new Map([['x', tensorOf('float32', [2], [-1, 1])]]));
+    const times = await time({ count: 5, settleMs: 1 });
+    expect(times).toHaveLength(5);
+    for (const ms of times) expect(ms).toBeGreaterThan(0);
+    expect(() => session.timer(new Map())).toThrow('needs an input "x"');
     await session.dispose();
   });
 

@@ -46,8 +46,7 @@ describe('a session on web-wasm', () => {
     expect(session.outputs).toEqual([{ name: 'y', dtype: 'float32', shape: [1, 4] }]);
     const y = (await session.run(x)).get('y');
     expect([...new Float32Array(y?.bytes().slice().buffer ?? new ArrayBuffer(0))]).toEqual([...expected]);
-    const infer = session.bind(x);
-    await infer();
+    expect(await session.timer(x)({ count: 3, settleMs: 1 })).toHaveLength(3);
     await session.dispose();
     await session.dispose();
   });

@@ -1,4 +1,5 @@
-import { type BenchSubject, bench, benchSessionExtra } from '../../engine/bench.ts';
+import { bench, benchSessionExtra } from '../../engine/bench.ts';
+import type { BenchSubject } from '../../engine/bench-runner.ts';
 import { probe } from '../../engine/isolated.ts';
 import { listProviders, openSession, type Session as RuntimeSession, requireProvider } from '../../engine/session.ts';
 import { bug, UserError } from '../../errors.ts';
