@@ -13,6 +13,9 @@ import { embeddingRule } from './dynamic/embedding.ts';
 import { insertQdq } from './static/insert.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
+import { biasCorrections } from './static/refine/bias.ts';
+import { Refinement, weightRange } from './static/refine/refine.ts';
+import { roundings } from './static/refine/rounding.ts';
 import { isHeavy, quantizableOps } from './static/unit.ts';
 
 const options = {
@@ -36,6 +39,16 @@ const options = {
     ['auto', 'yes', 'no'],
     'auto',
     '7-bit weights; auto: on processors that would saturate (no VNNI)',
+  ),
+  weights: opt.choice(
+    roundings,
+    'minmax',
+    'how codes of weights are chosen: minmax, mse, weighted (by what the inputs are like) or gptq (errors made up for by other weights); kept layer by layer where held-out rows say so',
+  ),
+  correctBias: opt.choice(
+    biasCorrections,
+    'none',
+    'take the mean error of each channel out of the bias: fast (of the weights), or full (behind the quantized layers before it; a run over the samples for each layer)',
   ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
@@ -63,6 +76,8 @@ export const quantizeStatic = definePass({
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
+    rounding: 'Codes of weights were fitted to what the layer sees',
+    bias: 'The mean error of the outputs was taken out of the bias',
     mover: 'Rearrangements between them move integers',
     keep: 'Names given with --keep that stand for nothing',
     'quantize-static': 'Why the model is left as it is',
@@ -110,7 +125,10 @@ export const quantizeStatic = definePass({
     });
     const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
     for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
+    const refinement =
+      given.weights === 'minmax' && given.correctBias === 'none' ? undefined : new Refinement(model, plan);
     insertQdq(model, plan, params, { type, reduced, perChannel: given.perChannel && model.opset >= 13 });
+    await refinement?.run(model, params, activations, { ...given, range: weightRange(reduced) }, ctx);
     if (given.embeddings) storeTables(model, given, ctx);
     return { changed: true };
   },

@@ -29,7 +29,18 @@ const variants = [
   ['per tensor, equalize', ['equalize', tensor]],
   ['per tensor, equalize (inactive)', ['equalize:clip=inactive', tensor]],
   ['per tensor, equalize (drop)', ['equalize:clip=drop', tensor]],
+  ['per tensor, weights mse', [`${tensor},weights=mse`]],
+  ['per tensor, weights weighted', [`${tensor},weights=weighted`]],
+  ['per tensor, weights gptq', [`${tensor},weights=gptq`]],
+  ['per tensor, bias fast', [`${tensor},correctBias=fast`]],
+  ['per tensor, bias full', [`${tensor},correctBias=full`]],
   ['per channel', [channel]],
+  ['per channel, weights mse', [`${channel}:weights=mse`]],
+  ['per channel, weights weighted', [`${channel}:weights=weighted`]],
+  ['per channel, weights gptq', [`${channel}:weights=gptq`]],
+  ['per channel, bias fast', [`${channel}:correctBias=fast`]],
+  ['per channel, bias full', [`${channel}:correctBias=full`]],
+  ['per channel, gptq, bias full', [`${channel}:weights=gptq,correctBias=full`]],
   ['per channel, equalize', ['equalize', channel]],
 ];
 const args = process.argv.slice(2);

@@ -1,0 +1,171 @@
+import type { Model, Value } from '../../../../src/ir/graph.ts';
+import { gptqFactor } from '../../../../src/kernels/gptq.ts';
+import { type IntRange, transpose } from '../../../../src/kernels/quantize.ts';
+import { type CodedRows, gptqRows, roundRows, searchScales } from '../../../../src/kernels/weight-rows.ts';
+import type { Activations, Gram, PassContext, PatchRequest } from '../../../../src/pass/pass.ts';
+import { type Product, products } from '../../weight-only/product.ts';
+import { codedRows, type QdqLayer, storeRows } from './layer.ts';
+import { convWindow } from './window.ts';
+
+/**
+ * minmax: the whole range, rounded to nearest · mse: the range with the least squared error of the weights · weighted: of the outputs,
+ * as far as the mean squares of the inputs tell · gptq: that range, and each rounding error made up for by the weights that follow.
+ */
+export const roundings = ['minmax', 'mse', 'weighted', 'gptq'] as const;
+export type Rounding = (typeof roundings)[number];
+
+export interface RoundingOptions {
+  readonly method: Rounding;
+  /** Codes that weights may have. */
+  readonly range: IntRange;
+  /** Scale of the activation that a layer reads. */
+  readonly inputScale: (layer: QdqLayer) => number;
+  /** Whether these codes are safe on the processor they are meant for. */
+  readonly fits: (layer: QdqLayer, codes: Int8Array) => boolean;
+}
+
+/** From so many inputs of a dot product on, the sums of squares and their factor would take minutes. */
+const mostInputs = 2400;
+/** With fewer rows of data than these, and as few to judge by, nothing is fitted to them. */
+const leastRows = 64;
+const leastHeldOut = 8;
+
+/**
+ * Looks for better codes for the weights of layers whose inputs can be observed in the float model. What is found is judged on
+ * rows that it was not fitted to, and kept where it brings the outputs nearer.
+ */
+export async function refineRounding(
+  float: Model,
+  layers: readonly QdqLayer[],
+  activations: Activations,
+  options: RoundingOptions,
+  ctx: PassContext,
+): Promise<void> {
+  const product = products(ctx.compute);
+  const values = new Map<string, Value>();
+  for (const value of float.graph.inputs) values.set(value.name, value);
+  for (const node of float.graph.nodes) for (const output of node.outputs) if (output) values.set(output.name, output);
+  const convs = new Map<PatchRequest, QdqLayer>();
+  const linears = new Map<string, QdqLayer[]>();
+  for (const [layer, input] of inputsOf(float, layers)) {
+    const value = values.get(input);
+    const why =
+      layer.codes.useCount > 1
+        ? `its weights "${layer.weighted.weight.name}" are shared: codes fitted to one layer would harm the other`
+        : layer.k > mostInputs
+          ? `its dot products have ${layer.k} terms: fitting more than ${mostInputs} would take minutes`
+          : undefined;
+    if (why || !value) {
+      if (why) ctx.skipped('rounding', layer.node, why);
+    } else if (layer.node.op === 'Conv') {
+      const window = convWindow(layer.node, layer.weighted.tensor.shape.slice(2));
+      convs.set({ value, window, groups: layer.groups, k: layer.k }, layer);
+    } else linears.set(input, [...(linears.get(input) ?? []), layer]);
+  }
+  const fit = async (layer: QdqLayer, grams: readonly Gram[]): Promise<void> => {
+    ctx.signal.throwIfAborted();
+    const answer = await fitLayer(layer, grams, options, product);
+    if ('why' in answer) ctx.skipped('rounding', layer.node, answer.why);
+    else {
+      storeRows(layer, answer.coded, options.inputScale(layer));
+      ctx.applied('rounding', layer.node, answer.detail);
+    }
+  };
+  await activations.layers.patches(float, [...convs.keys()], async (request, grams) => {
+    const layer = convs.get(request);
+    if (layer) await fit(layer, grams);
+  });
+  const requests = [...linears].flatMap(([name, [first]]) => {
+    const value = values.get(name);
+    return value && first ? [{ value, k: first.k }] : [];
+  });
+  await activations.grams(float, requests, async (value, gram) => {
+    for (const layer of linears.get(value.name) ?? []) if (layer.k === gram.k) await fit(layer, [gram]);
+  });
+}
+
+/** What each layer reads in the float model, by the name of what it gives out there. */
+function inputsOf(float: Model, layers: readonly QdqLayer[]): Map<QdqLayer, string> {
+  const byOutput = new Map<string, string>();
+  for (const node of float.graph.nodes) {
+    const input = node.input(0);
+    if (input) byOutput.set(node.output().name, input.name);
+  }
+  const inputs = new Map<QdqLayer, string>();
+  for (const layer of layers) {
+    const input = byOutput.get(layer.floatOutput);
+    if (input !== undefined) inputs.set(layer, input);
+  }
+  return inputs;
+}
+
+type Answer = { readonly coded: CodedRows; readonly detail: string } | { readonly why: string };
+
+async function fitLayer(
+  layer: QdqLayer,
+  grams: readonly Gram[],
+  { method, range, fits }: RoundingOptions,
+  product: Product,
+): Promise<Answer> {
+  const { rows, k, n, groups } = layer;
+  const perGroup = n / groups;
+  const short = grams.find((gram) => gram.rows < leastRows || gram.heldOutRows < leastHeldOut);
+  if (short || grams.length !== groups)
+    return { why: `${(short?.rows ?? 0) + (short?.heldOutRows ?? 0)} rows of data are too few to fit its weights to` };
+  const energies = grams.map(({ sum }) => Float64Array.from({ length: k }, (_, i) => sum[i * k + i] as number));
+  const energyOf = (row: number): Float64Array => energies[Math.floor(row / perGroup)] as Float64Array;
+  const now = codedRows(layer);
+  const scales = searchScales(rows, k, now.scales, range, method === 'mse' ? undefined : energyOf);
+  const candidates: [string, CodedRows][] = [[method, roundRows(rows, k, scales, range)]];
+  if (method === 'gptq') {
+    candidates[0] = ['weighted', candidates[0]?.[1] as CodedRows];
+    for (const [name, own] of [
+      ['gptq', scales],
+      ['gptq over the whole range', now.scales],
+    ] as const) {
+      const coded: CodedRows = { codes: roundRows(rows, k, own, range).codes, scales: own };
+      for (const [group, { sum }] of grams.entries()) {
+        const factor = gptqFactor(sum, k, k);
+        if (factor) gptqRows(rows, group * perGroup, perGroup, factor, coded, range);
+      }
+      candidates.push([name, coded]);
+    }
+  }
+  const before = await noiseOf(layer, now, grams, product);
+  let best: { name: string; coded: CodedRows; noise: number } | undefined;
+  let unsafe = false;
+  for (const [name, coded] of candidates) {
+    const noise = await noiseOf(layer, coded, grams, product);
+    if (!(noise < (best?.noise ?? before))) continue;
+    if (fits(layer, coded.codes)) best = { name, coded, noise };
+    else unsafe = true;
+  }
+  if (!best)
+    return {
+      why: unsafe
+        ? 'better codes would saturate on processors without VNNI'
+        : `rounding to nearest over the whole range is best on rows that nothing was fitted to (${method})`,
+    };
+  return {
+    coded: best.coded,
+    detail: `${best.name}, ${(10 * Math.log10(before / best.noise)).toFixed(1)} dB less noise from its weights`,
+  };
+}
+
+/** Σ (x · (w − ŵ))² over the rows held out. */
+async function noiseOf(layer: QdqLayer, coded: CodedRows, grams: readonly Gram[], product: Product): Promise<number> {
+  const { rows, k, n, groups } = layer;
+  const perGroup = n / groups;
+  let noise = 0;
+  for (const [group, { heldOut, heldOutRows }] of grams.entries()) {
+    const from = group * perGroup * k;
+    const errors = new Float32Array(perGroup * k);
+    for (let at = 0; at < errors.length; at++) {
+      const scale = coded.scales[coded.scales.length === 1 ? 0 : Math.floor((from + at) / k)] as number;
+      errors[at] = (rows[from + at] as number) - (coded.codes[from + at] as number) * scale;
+    }
+    const outputs = await product(heldOut, transpose(errors, perGroup, k), heldOutRows, k, perGroup);
+    for (let at = 0; at < outputs.length; at++) noise += (outputs[at] as number) ** 2;
+  }
+  return noise / (grams[0]?.heldOutRows ?? 1);
+}
