@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gptqFactor } from '../../src/kernels/gptq.ts';
+import { multiply } from '../../src/kernels/linear-algebra.ts';
 import { intRanges, quantizeChannels } from '../../src/kernels/quantize.ts';
 import { gptqRows, roundRows, searchScales } from '../../src/kernels/weight-rows.ts';
 import { random } from '../support/differential.ts';
@@ -67,9 +68,11 @@ describe('weight rows', () => {
     expect(total(single)).toBeLessThanOrEqual(total(widest));
   });
 
-  it('gptqRows follows the formula column by column, across its panels, and beats rounding on xᵀx', () => {
+  it('gptqRows follows the formula column by column, across its panels, and beats rounding on xᵀx', async () => {
     const gram = correlated(900);
-    const factor = gptqFactor(gram, k, k);
+    const factor = await gptqFactor(gram, k, k, 0.01, async (a, b, m, depth, columns) =>
+      multiply(a, b, m, depth, columns, Float64Array),
+    );
     if (!factor) throw new Error('no factor');
     const coded = roundRows(rows, k, full, range);
     const rounded = coded.codes.slice();

@@ -3,7 +3,7 @@ import { gptqFactor } from '../../../../src/kernels/gptq.ts';
 import { type IntRange, transpose } from '../../../../src/kernels/quantize.ts';
 import { type CodedRows, gptqRows, roundRows, searchScales } from '../../../../src/kernels/weight-rows.ts';
 import type { Activations, Gram, PassContext, PatchRequest } from '../../../../src/pass/pass.ts';
-import { type Product, products } from '../../weight-only/product.ts';
+import { type Products, products } from '../../weight-only/product.ts';
 import { codedRows, type QdqLayer, storeRows } from './layer.ts';
 import { convWindow } from './window.ts';
 
@@ -26,6 +26,8 @@ export interface RoundingOptions {
 
 /** From so many inputs of a dot product on, the sums of squares and their factor would take minutes. */
 const mostInputs = 2400;
+/** Share of the mean diagonal added to it. */
+const damping = 0.01;
 /** With fewer rows of data than these, and as few to judge by, nothing is fitted to them. */
 const leastRows = 64;
 const leastHeldOut = 8;
@@ -105,7 +107,7 @@ async function fitLayer(
   layer: QdqLayer,
   grams: readonly Gram[],
   { method, range, fits }: RoundingOptions,
-  product: Product,
+  product: Products,
 ): Promise<Answer> {
   const { rows, k, n, groups } = layer;
   const perGroup = n / groups;
@@ -125,7 +127,7 @@ async function fitLayer(
     ] as const) {
       const coded: CodedRows = { codes: roundRows(rows, k, own, range).codes, scales: own };
       for (const [group, { sum }] of grams.entries()) {
-        const factor = gptqFactor(sum, k, k);
+        const factor = await gptqFactor(sum, k, k, damping, product.float64);
         if (factor) gptqRows(rows, group * perGroup, perGroup, factor, coded, range);
       }
       candidates.push([name, coded]);
@@ -153,7 +155,7 @@ async function fitLayer(
 }
 
 /** Σ (x · (w − ŵ))² over the rows held out. */
-async function noiseOf(layer: QdqLayer, coded: CodedRows, grams: readonly Gram[], product: Product): Promise<number> {
+async function noiseOf(layer: QdqLayer, coded: CodedRows, grams: readonly Gram[], product: Products): Promise<number> {
   const { rows, k, n, groups } = layer;
   const perGroup = n / groups;
   let noise = 0;
@@ -164,7 +166,7 @@ async function noiseOf(layer: QdqLayer, coded: CodedRows, grams: readonly Gram[]
       const scale = coded.scales[coded.scales.length === 1 ? 0 : Math.floor((from + at) / k)] as number;
       errors[at] = (rows[from + at] as number) - (coded.codes[from + at] as number) * scale;
     }
-    const outputs = await product(heldOut, transpose(errors, perGroup, k), heldOutRows, k, perGroup);
+    const outputs = await product.float32(heldOut, transpose(errors, perGroup, k), heldOutRows, k, perGroup);
     for (let at = 0; at < outputs.length; at++) noise += (outputs[at] as number) ** 2;
   }
   return noise / (grams[0]?.heldOutRows ?? 1);
