@@ -35,9 +35,7 @@ async function quantize(text: string, feeds: readonly Feeds[], options: Options)
       typeof activationsOf
     >['grams'],
   };
-  const ctx = Object.assign(new TestContext(), {
-    activations: activations as Activations | undefined,
-  } as object) as TestContext;
+  const ctx = Object.assign(new TestContext(), { activations: activations as Activations | undefined });
   await quantizeStatic.run(
     model,
     quantizeStatic({ minElements: 0, reduceRange: 'yes', ...options }).options as never,
