@@ -26,6 +26,8 @@ function alike(shape: readonly number[], count: number, seed: number): Feeds[] {
   });
 }
 
+const contextWith = (activations: Activations | undefined) => Object.assign(new TestContext(), { activations });
+
 async function quantize(text: string, feeds: readonly Feeds[], options: Options) {
   const model = parseModel(text);
   const activations = {
@@ -35,7 +37,7 @@ async function quantize(text: string, feeds: readonly Feeds[], options: Options)
       typeof activationsOf
     >['grams'],
   };
-  const ctx = Object.assign(new TestContext(), { activations: activations as Activations | undefined });
+  const ctx = contextWith(activations);
   await quantizeStatic.run(
     model,
     quantizeStatic({ minElements: 0, reduceRange: 'yes', ...options }).options as never,
