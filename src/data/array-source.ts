@@ -2,12 +2,13 @@ import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
 import { affine, castTensor, isCastable, numbersOf } from './cast.ts';
-import type { ArraySpec } from './dataset-format.ts';
-import { type Npy, openNpy } from './npy.ts';
-import type { Source, Split } from './source.ts';
+import { openRows } from './open-rows.ts';
+import type { Rows } from './rows.ts';
+import { digestOf, type Source, type Split } from './source.ts';
+import type { ArraySpec } from './specs.ts';
 
 /**
- * Samples in .npy files, one a row.
+ * Samples in files of numbers, one a row.
  * @param resolve gives a file name of dataset.json its place on disk.
  * @throws UserError when a file is missing, unreadable, or its rows do not have the shape that was declared.
  */
@@ -16,10 +17,13 @@ export async function openArraySource(
   spec: ArraySpec,
   resolve: (file: string) => Promise<string>,
 ): Promise<Source> {
-  const evaluation = await openNpy(await resolve(spec.file));
-  let calibration: Npy | undefined;
+  const { key, columns, stored, shape } = spec;
+  const open = async (file: string): Promise<Rows> =>
+    openRows(await resolve(file), { key, columns, dtype: stored, shape });
+  const evaluation = await open(spec.file);
+  let calibration: Rows | undefined;
   try {
-    if (spec.calibration !== undefined) calibration = await openNpy(await resolve(spec.calibration));
+    if (spec.calibration !== undefined) calibration = await open(spec.calibration);
     return new ArraySource(name, spec, evaluation, calibration);
   } catch (error) {
     await evaluation.close();
@@ -33,11 +37,11 @@ class ArraySource implements Source {
   readonly dtype: DType;
   readonly #name: string;
   readonly #spec: ArraySpec;
-  readonly #files: Readonly<Record<Split, Npy | undefined>>;
+  readonly #files: Readonly<Record<Split, Rows | undefined>>;
   /** One sample as stored, after the declared reshape and before the layout is turned. */
   readonly #stored: readonly number[];
 
-  constructor(name: string, spec: ArraySpec, evaluation: Npy, calibration: Npy | undefined) {
+  constructor(name: string, spec: ArraySpec, evaluation: Rows, calibration: Rows | undefined) {
     this.#name = name;
     this.#spec = spec;
     this.#files = { eval: evaluation, calibration };
@@ -92,6 +96,12 @@ class ArraySource implements Source {
     return dropBatch ? reshape(tensor, tensor.shape.slice(1)) : tensor;
   }
 
+  async digest(split: Split, index: number): Promise<string> {
+    const file = this.#files[split];
+    const row = await file?.rows(index, 1);
+    return digestOf(row?.dtype === 'string' ? Buffer.concat([...(row.strings?.() ?? [])]) : (row?.bytes() ?? ''));
+  }
+
   async close(): Promise<void> {
     await this.#files.eval?.close();
     await this.#files.calibration?.close();
@@ -140,7 +150,7 @@ class ArraySource implements Source {
 }
 
 /** Strings are fed as they are. */
-function checkNumeric(name: string, spec: ArraySpec, file: Npy): void {
+function checkNumeric(name: string, spec: ArraySpec, file: Rows): void {
   if (isCastable(file.dtype)) return;
   const asked = [
     spec.layout === 'NHWC' && 'layout',
@@ -156,7 +166,7 @@ function checkNumeric(name: string, spec: ArraySpec, file: Npy): void {
 }
 
 /** Rows by index; neighbours are read in one go. */
-async function readRows(file: Npy, indices: readonly number[]): Promise<Tensor> {
+async function readRows(file: Rows, indices: readonly number[]): Promise<Tensor> {
   const parts: Tensor[] = [];
   for (let at = 0; at < indices.length; ) {
     const first = indices[at] ?? 0;

@@ -1,7 +1,18 @@
 import { UserError } from '../errors.ts';
-import type { DType } from '../ir/dtype.ts';
 import { nearest } from '../messages.ts';
 import { Fields, invalid } from './json-fields.ts';
+import type { MetricSpec } from './metrics/registry.ts';
+import { parseArray, parseImages, parseInput } from './parse-input.ts';
+import type { ImageDefaults } from './processor.ts';
+import {
+  type DatasetSpec,
+  type InputSpec,
+  type LabelSpec,
+  referenceOf,
+  type SplitSpec,
+  type TargetSpec,
+  type TruthSpec,
+} from './specs.ts';
 
 /**
  * dataset.json, version 1 (`mlpack.dataset/1`): which files feed which model input, how samples are prepared, where
@@ -9,93 +20,11 @@ import { Fields, invalid } from './json-fields.ts';
  */
 export const datasetSchema = 'mlpack.dataset/1';
 
-/** Prepared numbers from a .npy file, one sample a row. Order: rows → shape → layout → trim → cast → x·scale + bias. */
-export interface ArraySpec {
-  readonly kind: 'array';
-  readonly file: string;
-  /** Rows for calibration, disjoint from `file`. */
-  readonly calibration: string | undefined;
-  readonly dtype: DType | undefined;
-  readonly scale: readonly number[] | undefined;
-  readonly bias: readonly number[] | undefined;
-  /** Axis of the fed tensor (batch counts) along which several scales and biases run. */
-  readonly axis: number;
-  /** Shape of one sample, when the file stores it otherwise. */
-  readonly shape: readonly number[] | undefined;
-  /** Layout in the file; `NHWC` samples are transposed to NCHW. */
-  readonly layout: 'NCHW' | 'NHWC';
-  /** Cuts trailing padding to the longest sample of the batch, or to the length that another input was cut to. */
-  readonly trim: { readonly pad: number } | { readonly like: string } | undefined;
-  /** Rows are fed as they are, without a batch axis. */
-  readonly dropBatch: boolean;
-}
-
-/** Computed from another input. */
-export interface DerivedSpec {
-  readonly kind: 'derived';
-  readonly from: string;
-  /** 1 where the source differs from this number, else 0 (attention masks); or positions 0, 1, … along the last axis. */
-  readonly rule: { readonly notEqual: number } | 'positions';
-  readonly dtype: DType | undefined;
-}
-
-/** The same number everywhere. */
-export interface ConstantSpec {
-  readonly kind: 'constant';
-  readonly value: number;
-  /** Shape of another input of the batch, or a fixed shape. */
-  readonly shape: { readonly like: string } | readonly number[];
-  readonly dtype: DType | undefined;
-}
-
-/** Decoded pictures: (pixel − mean) · scale / std, pixels 0…255. */
-export interface ImageSpec {
-  readonly kind: 'images';
-  readonly folder: string;
-  readonly calibration: string | undefined;
-  /** Height, width of the fed picture. */
-  readonly size: readonly [number, number];
-  /** The shorter side is brought to this first; default: straight to `size`. */
-  readonly resize: number | undefined;
-  readonly crop: 'center' | 'none';
-  readonly interpolation: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-  readonly scale: number;
-  readonly layout: 'NCHW' | 'NHWC';
-  readonly channels: 'RGB' | 'BGR' | 'GRAY';
-  readonly dtype: DType | undefined;
-}
-
-export type InputSpec = ArraySpec | DerivedSpec | ConstantSpec | ImageSpec;
-
-export interface LabelSpec {
-  /** .npy of integers, .json array, or .json object from file name to class. */
-  readonly file: string;
-  /** Added to every label (a background class in front: 1). */
-  readonly offset: number;
-  readonly names: readonly string[] | undefined;
-}
-
-export interface DatasetSpec {
-  readonly name: string;
-  readonly description: string | undefined;
-  readonly license: string | undefined;
-  readonly inputs: ReadonlyMap<string, InputSpec>;
-  readonly labels: LabelSpec | undefined;
-  /** What the output should equal, for metrics of regression and restoration. */
-  readonly targets: ArraySpec | undefined;
-  readonly output: string | undefined;
-  readonly metric: string | undefined;
-  readonly batch: number;
-  /** How many samples an evaluation takes; default all. */
-  readonly samples: number | undefined;
-  /** The `inputs` section as written, for bundles that repeat the preprocessing. */
-  readonly preprocessing: unknown;
-}
+/** Share of samples that may be unreadable before the set is refused: one damaged file in twenty is no longer an accident. */
+export const usualMaxBad = 0.05;
 
 /** @throws UserError naming the first thing wrong. */
-export function parseDatasetSpec(text: string, folderName: string): DatasetSpec {
+export function parseDatasetSpec(text: string, folderName: string, defaults: ImageDefaults = {}): DatasetSpec {
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -111,7 +40,8 @@ export function parseDatasetSpec(text: string, folderName: string): DatasetSpec 
   if (typeof section !== 'object' || section === null || Array.isArray(section))
     throw invalid('inputs must be an object');
   const inputs = new Map<string, InputSpec>();
-  for (const [name, value] of Object.entries(section)) inputs.set(name, parseInput(value, `inputs["${name}"]`));
+  for (const [name, value] of Object.entries(section))
+    inputs.set(name, parseInput(value, `inputs["${name}"]`, defaults));
   if (inputs.size === 0) throw invalid('inputs names no model input');
   const spec: DatasetSpec = {
     name: top.text('name') ?? folderName,
@@ -119,11 +49,15 @@ export function parseDatasetSpec(text: string, folderName: string): DatasetSpec 
     license: top.text('license'),
     inputs,
     labels: top.has('labels') ? parseLabels(top.get('labels')) : undefined,
-    targets: top.has('targets') ? parseArray(new Fields(top.get('targets'), 'targets'), 'targets') : undefined,
+    targets: top.has('targets') ? parseTargets(top.get('targets')) : undefined,
+    truths: parseTruths(top),
     output: top.text('output'),
-    metric: top.text('metric'),
+    metric: parseMetric(top.get('metric')),
     batch: top.count('batch') ?? 1,
     samples: top.count('samples'),
+    split: parseSplit(top.get('split')),
+    maxBad: parseShare(top, 'maxBad') ?? usualMaxBad,
+    restart: top.count('restart'),
     preprocessing: section,
   };
   top.done();
@@ -131,106 +65,56 @@ export function parseDatasetSpec(text: string, folderName: string): DatasetSpec 
   return spec;
 }
 
-function parseInput(value: unknown, where: string): InputSpec {
-  const fields = new Fields(value, where);
-  const kinds = ['file', 'images', 'from', 'constant'].filter((key) => fields.has(key));
-  if (kinds.length !== 1) throw invalid(`${where} needs exactly one of "file", "images", "from" and "constant"`);
-  switch (kinds[0]) {
-    case 'file':
-      return parseArray(fields, where);
-    case 'images':
-      return parseImages(fields, where);
-    case 'from':
-      return parseDerived(fields, where);
-    default:
-      return parseConstant(fields, where);
-  }
+function parseTargets(value: unknown): TargetSpec {
+  const fields = new Fields(value, 'targets');
+  return fields.has('images') ? parseImages(fields, 'targets') : parseArray(fields, 'targets');
 }
 
-function parseArray(fields: Fields, where: string): ArraySpec {
-  const spec: ArraySpec = {
-    kind: 'array',
-    file: fields.requiredText('file'),
-    calibration: fields.text('calibration'),
-    dtype: fields.dtype(),
-    scale: fields.numbers('scale'),
-    bias: fields.numbers('bias'),
-    axis: fields.count('axis', 0) ?? 1,
-    shape: fields.dims('shape'),
-    layout: fields.choice('layout', ['NCHW', 'NHWC'], 'NCHW'),
-    trim: parseTrim(fields.get('trim'), `${where}.trim`),
-    dropBatch: fields.flag('dropBatch'),
-  };
+function parseTruths(top: Fields): TruthSpec | undefined {
+  if (top.has('texts') && top.has('boxes'))
+    throw invalid('the file has both "texts" and "boxes"; a metric judges by one of them');
+  if (top.has('boxes')) return { kind: 'boxes', file: top.requiredText('boxes') };
+  if (!top.has('texts')) return undefined;
+  const fields = new Fields(top.get('texts'), 'texts');
+  const spec = { kind: 'texts', file: fields.requiredText('file'), column: fields.text('column') ?? 'text' } as const;
   fields.done();
   return spec;
 }
 
-function parseTrim(value: unknown, where: string): ArraySpec['trim'] {
+/** A name, or an object of `name` and settings. */
+function parseMetric(value: unknown): MetricSpec | undefined {
   if (value === undefined) return undefined;
-  const fields = new Fields(value, where);
-  const like = fields.text('like');
-  const pad = fields.number('pad');
-  fields.done();
-  if (like !== undefined && pad === undefined) return { like };
-  if (pad !== undefined && like === undefined) return { pad };
-  throw invalid(`${where} needs either "pad" or "like"`);
+  if (typeof value === 'string' && value !== '') return { name: value, settings: {} };
+  const fields = new Fields(value, 'metric');
+  const name = fields.requiredText('name');
+  return { name, settings: Object.fromEntries(Object.entries(value as object).filter(([key]) => key !== 'name')) };
 }
 
-function parseDerived(fields: Fields, where: string): DerivedSpec {
-  const from = fields.requiredText('from');
-  const notEqual = fields.number('notEqual');
-  const positions = fields.flag('positions');
-  const dtype = fields.numericType();
+function parseSplit(value: unknown): SplitSpec | undefined {
+  if (value === undefined) return undefined;
+  const fields = new Fields(value, 'split');
+  const calibration = fields.number('calibration') ?? fields.missing('calibration');
+  const seed = fields.count('seed', 0) ?? 0;
   fields.done();
-  if ((notEqual !== undefined) === positions) throw invalid(`${where} needs either "notEqual" or "positions": true`);
-  return { kind: 'derived', from, rule: notEqual === undefined ? 'positions' : { notEqual }, dtype };
+  if (!(calibration > 0) || (calibration >= 1 && !Number.isInteger(calibration)))
+    throw invalid('split.calibration must be a number of samples, or a share between 0 and 1');
+  return { calibration, seed };
 }
 
-function parseConstant(fields: Fields, where: string): ConstantSpec {
-  const value = fields.number('constant') ?? fields.missing('constant');
-  const like = fields.text('like');
-  const dims = fields.dims('shape');
-  const dtype = fields.numericType();
-  fields.done();
-  if ((like === undefined) === (dims === undefined)) throw invalid(`${where} needs either "like" or "shape"`);
-  return { kind: 'constant', value, shape: like === undefined ? (dims ?? []) : { like }, dtype };
-}
-
-function parseImages(fields: Fields, where: string): ImageSpec {
-  const channels = fields.choice('channels', ['RGB', 'BGR', 'GRAY'], 'RGB');
-  const count = channels === 'GRAY' ? 1 : 3;
-  const perChannel = (key: string, fallback: number): number[] => {
-    const values = fields.numbers(key) ?? [fallback];
-    if (values.length === 1) return Array.from({ length: count }, () => values[0] ?? fallback);
-    if (values.length !== count) throw invalid(`${where}.${key} has ${values.length} numbers for ${count} channels`);
-    return values;
-  };
-  const size = fields.dims('size') ?? fields.missing('size');
-  if (size.length !== 2 || size.includes(0)) throw invalid(`${where}.size must be [height, width]`);
-  const spec: ImageSpec = {
-    kind: 'images',
-    folder: fields.requiredText('images'),
-    calibration: fields.text('calibration'),
-    size: [size[0] ?? 0, size[1] ?? 0],
-    resize: fields.count('resize'),
-    crop: fields.choice('crop', ['center', 'none'], 'center'),
-    interpolation: fields.choice('interpolation', ['nearest', 'bilinear', 'bicubic', 'lanczos'], 'bilinear'),
-    mean: perChannel('mean', 0),
-    std: perChannel('std', 1),
-    scale: fields.number('scale') ?? 1,
-    layout: fields.choice('layout', ['NCHW', 'NHWC'], 'NCHW'),
-    channels,
-    dtype: fields.numericType(),
-  };
-  fields.done();
-  if (spec.std.includes(0)) throw invalid(`${where}.std must not be 0`);
-  return spec;
+function parseShare(fields: Fields, key: string): number | undefined {
+  const value = fields.number(key);
+  if (value !== undefined && !(value >= 0 && value <= 1)) throw invalid(`${key} must be a share from 0 to 1`);
+  return value;
 }
 
 function parseLabels(value: unknown): LabelSpec {
   const fields = new Fields(value, 'labels');
+  const isFolders = fields.flag('folders');
   const spec = {
-    file: fields.requiredText('file'),
+    file: isFolders ? undefined : fields.requiredText('file'),
+    key: fields.text('key'),
+    column: fields.text('column'),
+    id: fields.text('id'),
     offset: fields.number('offset') ?? 0,
     names: fields.texts('names'),
   };
@@ -251,12 +135,4 @@ function checkReferences(inputs: ReadonlyMap<string, InputSpec>): void {
     if (referenceOf(target) !== undefined)
       throw invalid(`inputs["${name}"] refers to "${source}", which itself refers to another input`);
   }
-}
-
-/** The input that this one is computed from. */
-export function referenceOf(spec: InputSpec): string | undefined {
-  if (spec.kind === 'derived') return spec.from;
-  if (spec.kind === 'constant') return 'like' in spec.shape ? spec.shape.like : undefined;
-  if (spec.kind === 'array' && spec.trim && 'like' in spec.trim) return spec.trim.like;
-  return undefined;
 }

@@ -1,19 +1,24 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
-import type { DType } from '../ir/dtype.ts';
-import { elementCount, type Tensor } from '../ir/tensor.ts';
+import type { Tensor } from '../ir/tensor.ts';
 import { openArraySource } from './array-source.ts';
-import { isCastable, numbersOf, tensorOfNumbers } from './cast.ts';
-import { type DatasetSpec, type InputSpec, parseDatasetSpec, referenceOf } from './dataset-format.ts';
-import { fitToModel, type ModelFit } from './fit.ts';
+import { openAudioSource } from './audio-source.ts';
+import { isCastable } from './cast.ts';
+import { parseDatasetSpec } from './dataset-format.ts';
+import { FolderDataset, type Parts } from './folder-dataset.ts';
 import { openImageSource } from './image-source.ts';
 import { inferSpec } from './infer.ts';
 import { readLabels } from './labels.ts';
+import type { Geometry, MetricContext } from './metrics/metric.ts';
+import type { MetricSpec } from './metrics/registry.ts';
 import type { ModelInput } from './model-input.ts';
 import { placeInside } from './paths.ts';
-import { shuffled } from './shuffle.ts';
+import { findImageDefaults } from './processor.ts';
 import type { Source, Split } from './source.ts';
+import type { DatasetSpec, InputSpec } from './specs.ts';
+import { openTextSource } from './text-source.ts';
+import { readTruths } from './truths.ts';
 
 export type { Split } from './source.ts';
 
@@ -23,6 +28,16 @@ export interface Batch {
   readonly labels: readonly number[] | undefined;
   /** What the output should equal, one row a sample. */
   readonly targets: Tensor | undefined;
+  /** A text or boxes of each sample. */
+  readonly truths: readonly unknown[] | undefined;
+  /** How each picture was brought to its size, where samples are pictures. */
+  readonly geometry: readonly (Geometry | undefined)[] | undefined;
+  /**
+   * Inputs that should get what the model gave for the batch before, and the outputs that hold it. `feeds` has zeros for them: right for
+   * the first batch, and for each that starts anew.
+   */
+  readonly states: ReadonlyMap<string, string>;
+  readonly startsAnew: boolean;
   /** Number of the first sample, counted over the samples given out. */
   readonly first: number;
   /** Samples that count. The feeds hold more where the model's batch is fixed and samples ran out: ignore those rows. */
@@ -38,10 +53,17 @@ export interface BatchOptions {
   readonly batch?: number;
   /** At most so many samples; default the data set's own limit (evaluation) or all (calibration). */
   readonly samples?: number;
-  /** Shuffles by this seed; default the order of the files. */
+  /** Shuffles by this seed; default the order of the files. Samples that follow each other (states) are never shuffled. */
   readonly seed?: number;
   /** The model's inputs: checked against the data, and its fixed batch and element types are kept. */
   readonly inputs?: readonly ModelInput[];
+}
+
+/** Samples that could not be decoded, and were left out. */
+export interface BadSamples {
+  readonly count: number;
+  /** What is wrong with the first few. */
+  readonly examples: readonly string[];
 }
 
 export interface Dataset {
@@ -49,25 +71,44 @@ export interface Dataset {
   readonly name: string;
   readonly description: string | undefined;
   readonly license: string | undefined;
-  /** Model inputs that the data feeds. */
+  /** Model inputs that the data feeds; a name may hold one `*` for many. */
   readonly inputs: readonly string[];
   /** Samples an evaluation takes, and those there are for calibration (0: none). */
   readonly samples: number;
   readonly calibrationSamples: number;
   readonly hasLabels: boolean;
   readonly hasTargets: boolean;
+  readonly hasTruths: boolean;
   readonly labelNames: readonly string[] | undefined;
   /** Model output that the metric reads; undefined: its first. */
   readonly output: string | undefined;
+  /** Name of the metric. */
   readonly metric: string | undefined;
+  readonly metricSpec: MetricSpec | undefined;
+  /** What a metric may ask for: files of the folder, names of classes. */
+  readonly metricContext: MetricContext;
   readonly batch: number;
   /** The `inputs` section of dataset.json. */
   readonly preprocessing: unknown;
   /** Sentences: what was inferred for want of a dataset.json, and what looks wrong without being an error. */
   readonly notes: readonly string[];
-  /** Streams samples; the next batch is prepared while the current one is used. @throws UserError, see `fitToModel`. */
+  /** What was left out so far. */
+  readonly bad: BadSamples;
+  /** File name of a sample, or its number. */
+  sampleName(split: Split, index: number): string;
+  /** What a sample is made of, over all inputs: equal samples have equal digests. */
+  digest(split: Split, index: number): Promise<string>;
+  /**
+   * Streams samples; the next batches are prepared while the current one is used.
+   * @throws UserError, see `fitToModel`; and when more samples than `maxBad` allows cannot be decoded
+   */
   batches(options?: BatchOptions): AsyncIterable<Batch>;
   close(): Promise<void>;
+}
+
+export interface OpenOptions {
+  /** Folder of the model: where a tokenizer and an image processor are looked for when the data folder has none. */
+  readonly modelDir?: string | undefined;
 }
 
 /**
@@ -75,33 +116,85 @@ export interface Dataset {
  * @param inputs the model's inputs, which inference needs.
  * @throws UserError when the description is wrong, files are missing, or counts and shapes disagree.
  */
-export async function openDataset(dir: string, inputs?: readonly ModelInput[]): Promise<Dataset> {
+export async function openDataset(
+  dir: string,
+  inputs?: readonly ModelInput[],
+  { modelDir }: OpenOptions = {},
+): Promise<Dataset> {
   const notes: string[] = [];
   const text = await readDescription(dir);
+  const processor = await findImageDefaults([dir, modelDir]);
   const spec =
-    text === undefined ? await inferSpec(dir, inputs, notes) : parseDatasetSpec(text, basename(resolve(dir)));
-  const sources = new Map<string, Source>();
-  let targets: Source | undefined;
+    text === undefined
+      ? await inferSpec(dir, inputs, { notes, modelDir, image: processor?.defaults })
+      : parseDatasetSpec(text, basename(resolve(dir)), processor?.defaults);
+  if (processor && [...spec.inputs.values()].some(({ kind }) => kind === 'images'))
+    notes.push(`Pictures are prepared as ${processor.path} says, where dataset.json does not.`);
+  const opened: Source[] = [];
   try {
     const place = (file: string): Promise<string> => placeInside(dir, file);
+    const keep = async (source: Promise<Source>): Promise<Source> => {
+      opened.push(await source);
+      return source;
+    };
+    const sources = new Map<string, Source>();
     for (const [name, input] of spec.inputs) {
-      if (input.kind === 'array') sources.set(name, await openArraySource(name, input, place));
-      if (input.kind === 'images') sources.set(name, await openImageSource(name, input, place));
+      const source = openSource(name, input, place, modelDir);
+      if (source) sources.set(name, await keep(source));
       notes.push(...mixedSplits(name, input));
     }
     if (sources.size === 0) throw new UserError('dataset-format', `dataset.json in ${dir} feeds no input from files.`);
-    checkCompared(spec, sources);
-    if (spec.targets) targets = await openArraySource('targets', spec.targets, place);
-    const counted = sampleCounts(dir, sources, targets);
-    const named = [...sources.values()].find((source) => source.names);
-    const labels =
+    checkComputed(spec, sources);
+    const targets =
+      spec.targets &&
+      (await keep(
+        spec.targets.kind === 'images'
+          ? openImageSource('targets', spec.targets, place)
+          : openArraySource('targets', spec.targets, place),
+      ));
+    const counts = sampleCounts(dir, sources, targets);
+    const names = [...sources.values()].find((source) => source.names)?.names?.('eval');
+    const labelled =
       spec.labels &&
-      (await readLabels(spec.labels, await place(spec.labels.file), counted.eval, named?.names?.('eval')));
-    return new FolderDataset(dir, spec, sources, targets, labels, counted, notes);
+      (await readLabels(spec.labels, spec.labels.file && (await place(spec.labels.file)), {
+        count: counts.eval,
+        names,
+      }));
+    const truths = spec.truths && (await readTruths(spec.truths, await place(spec.truths.file), counts.eval, names));
+    const parts: Parts = {
+      spec,
+      sources,
+      targets,
+      labels: labelled?.labels,
+      labelNames: labelled?.names ?? truths?.names,
+      truths: truths?.values,
+      counts,
+      notes,
+    };
+    return new FolderDataset(dir, parts);
   } catch (error) {
-    for (const source of sources.values()) await source.close();
-    await targets?.close();
+    for (const source of opened) await source.close();
     throw error;
+  }
+}
+
+function openSource(
+  name: string,
+  input: InputSpec,
+  place: (file: string) => Promise<string>,
+  modelDir: string | undefined,
+): Promise<Source> | undefined {
+  switch (input.kind) {
+    case 'array':
+      return openArraySource(name, input, place);
+    case 'images':
+      return openImageSource(name, input, place);
+    case 'text':
+      return openTextSource(name, input, place, modelDir);
+    case 'audio':
+      return openAudioSource(name, input, place);
+    default:
+      return undefined;
   }
 }
 
@@ -117,19 +210,34 @@ async function readDescription(dir: string): Promise<string | undefined> {
 }
 
 function mixedSplits(name: string, spec: InputSpec): string[] {
-  const file = spec.kind === 'array' ? spec.file : spec.kind === 'images' ? spec.folder : undefined;
+  const file =
+    spec.kind === 'images'
+      ? spec.folder
+      : spec.kind === 'array'
+        ? spec.file
+        : spec.kind === 'text'
+          ? spec.file
+          : spec.kind === 'audio'
+            ? spec.source
+            : undefined;
   if (file === undefined || !('calibration' in spec) || spec.calibration !== file) return [];
   return [
-    `Input "${name}" is calibrated on the samples it is evaluated on (${file}): the accuracy measured will flatter the result.`,
+    `Input "${name}" is calibrated on the samples it is evaluated on (${file}): the accuracy measured will flatter the result. "split" in dataset.json parts one set.`,
   ];
 }
 
-/** Only numbers can be compared with the number of `notEqual`. */
-function checkCompared(spec: DatasetSpec, sources: ReadonlyMap<string, Source>): void {
+/** Only numbers can be compared with the number of `notEqual`, and only texts have products to take. */
+function checkComputed(spec: DatasetSpec, sources: ReadonlyMap<string, Source>): void {
   for (const [name, input] of spec.inputs) {
-    const dtype = input.kind === 'derived' && input.rule !== 'positions' ? sources.get(input.from)?.dtype : undefined;
-    if (dtype === undefined || isCastable(dtype)) continue;
-    throw new UserError('dataset-dtype', `Input "${name}" compares elements of type ${dtype} with a number.`);
+    if (input.kind !== 'derived' || input.rule === 'positions') continue;
+    const source = sources.get(input.from);
+    if ('take' in input.rule && source && !source.take)
+      throw new UserError(
+        'dataset-format',
+        `dataset.json: inputs["${name}"] takes "${input.rule.take}" of "${input.from}", which is no text.`,
+      );
+    if ('notEqual' in input.rule && source && !isCastable(source.dtype))
+      throw new UserError('dataset-dtype', `Input "${name}" compares elements of type ${source.dtype} with a number.`);
   }
 }
 
@@ -161,135 +269,4 @@ function sampleCounts(
     throw new UserError('dataset-count', `${dir}: there are ${counts.eval} samples, but ${wanted} targets.`);
   }
   return counts;
-}
-
-class FolderDataset implements Dataset {
-  readonly dir: string;
-  readonly name: string;
-  readonly description: string | undefined;
-  readonly license: string | undefined;
-  readonly inputs: readonly string[];
-  readonly samples: number;
-  readonly calibrationSamples: number;
-  readonly hasLabels: boolean;
-  readonly hasTargets: boolean;
-  readonly labelNames: readonly string[] | undefined;
-  readonly output: string | undefined;
-  readonly metric: string | undefined;
-  readonly batch: number;
-  readonly preprocessing: unknown;
-  readonly notes: readonly string[];
-  readonly #spec: DatasetSpec;
-  readonly #sources: ReadonlyMap<string, Source>;
-  readonly #targets: Source | undefined;
-  readonly #labels: readonly number[] | undefined;
-  readonly #counts: Readonly<Record<Split, number>>;
-
-  constructor(
-    dir: string,
-    spec: DatasetSpec,
-    sources: ReadonlyMap<string, Source>,
-    targets: Source | undefined,
-    labels: readonly number[] | undefined,
-    counts: Readonly<Record<Split, number>>,
-    notes: readonly string[],
-  ) {
-    this.#spec = spec;
-    this.#sources = sources;
-    this.#targets = targets;
-    this.#labels = labels;
-    this.#counts = counts;
-    this.dir = dir;
-    this.name = spec.name;
-    this.description = spec.description;
-    this.license = spec.license;
-    this.inputs = [...spec.inputs.keys()];
-    this.samples = Math.min(counts.eval, spec.samples ?? counts.eval);
-    this.calibrationSamples = counts.calibration;
-    this.hasLabels = labels !== undefined;
-    this.hasTargets = targets !== undefined;
-    this.labelNames = spec.labels?.names;
-    this.output = spec.output;
-    this.metric = spec.metric;
-    this.batch = spec.batch;
-    this.preprocessing = spec.preprocessing;
-    this.notes = notes;
-  }
-
-  async *batches(options: BatchOptions = {}): AsyncGenerator<Batch> {
-    const split = options.split ?? 'eval';
-    const available = this.#counts[split];
-    if (available === 0) {
-      throw new UserError(
-        'dataset-split',
-        `${this.dir} has no calibration samples; name files for them ("calibration") in dataset.json.`,
-      );
-    }
-    const fit = fitToModel(this.dir, this.#spec, this.#sources, options.inputs, options.batch);
-    const limit = Math.min(available, options.samples ?? (split === 'eval' ? this.samples : available));
-    const order = Array.from({ length: available }, (_, index) => index);
-    const chosen = (options.seed === undefined ? order : shuffled(order, options.seed)).slice(0, limit);
-    const start = (first: number): Promise<Batch> | undefined =>
-      first < chosen.length ? this.#read(split, chosen.slice(first, first + fit.batch), first, fit) : undefined;
-    let next = start(0);
-    for (let first = fit.batch; next; first += fit.batch) {
-      const batch = await next;
-      next = start(first);
-      // A failure while the consumer is busy is reported when its turn comes, not as an unhandled rejection.
-      next?.catch(() => undefined);
-      yield batch;
-    }
-  }
-
-  async close(): Promise<void> {
-    for (const source of this.#sources.values()) await source.close();
-    await this.#targets?.close();
-  }
-
-  async #read(split: Split, indices: readonly number[], first: number, fit: ModelFit): Promise<Batch> {
-    const size = indices.length;
-    const rows =
-      fit.fixed && size < fit.batch
-        ? [...indices, ...Array.from({ length: fit.batch - size }, () => indices[size - 1] ?? 0)]
-        : indices;
-    const feeds = new Map<string, Tensor>();
-    const { inputs } = this.#spec;
-    const ordered = [...inputs].sort(
-      ([, a], [, b]) => Number(referenceOf(a) !== undefined) - Number(referenceOf(b) !== undefined),
-    );
-    for (const [name, spec] of ordered) {
-      const source = this.#sources.get(name);
-      const like = referenceOf(spec);
-      // What another input is computed from is read even when the model itself does not take it.
-      const dtype = fit.dtypes.get(name) ?? source?.dtype ?? 'int64';
-      if (source)
-        feeds.set(
-          name,
-          await source.read(split, rows, dtype, like === undefined ? undefined : feeds.get(like)?.shape[1]),
-        );
-      else feeds.set(name, computed(spec, like === undefined ? undefined : feeds.get(like), dtype));
-    }
-    for (const name of feeds.keys()) if (!fit.dtypes.has(name)) feeds.delete(name);
-    const labels = split === 'eval' && this.#labels ? indices.map((index) => this.#labels?.[index] ?? 0) : undefined;
-    const targets =
-      split === 'eval' && this.#targets ? await this.#targets.read('eval', indices, this.#targets.dtype) : undefined;
-    return { feeds, labels, targets, first, size, indices };
-  }
-}
-
-function computed(spec: InputSpec, like: Tensor | undefined, dtype: DType): Tensor {
-  if (spec.kind === 'constant') {
-    const shape = 'like' in spec.shape ? (like?.shape ?? []) : spec.shape;
-    return tensorOfNumbers(dtype, shape, new Float64Array(elementCount(shape)).fill(spec.value));
-  }
-  const shape = like?.shape ?? [];
-  const values = new Float64Array(elementCount(shape));
-  if (spec.kind === 'derived' && spec.rule === 'positions') {
-    const length = shape.at(-1) ?? 1;
-    for (let at = 0; at < values.length; at++) values[at] = at % length;
-  } else if (spec.kind === 'derived' && spec.rule !== 'positions' && like) {
-    const from = numbersOf(like);
-    for (let at = 0; at < values.length; at++) values[at] = from[at] === spec.rule.notEqual ? 0 : 1;
-  }
-  return tensorOfNumbers(dtype, shape, values);
 }

@@ -2,10 +2,9 @@ import { UserError } from '../errors.ts';
 import { type DType, dtypeKind, isDType } from '../ir/dtype.ts';
 import { nearest } from '../messages.ts';
 import { isCastable } from './cast.ts';
-import type { DatasetSpec, InputSpec } from './dataset-format.ts';
-import { referenceOf } from './dataset-format.ts';
 import type { ModelInput } from './model-input.ts';
 import type { Source } from './source.ts';
+import { type DatasetSpec, type InputSpec, inputFor, referenceOf } from './specs.ts';
 
 /** How the data is fed to one model. */
 export interface ModelFit {
@@ -14,6 +13,8 @@ export interface ModelFit {
   readonly fixed: boolean;
   /** Inputs to feed, with the element type to feed. */
   readonly dtypes: ReadonlyMap<string, DType>;
+  /** Inputs that get an output of the run before, and which. */
+  readonly states: ReadonlyMap<string, string>;
 }
 
 /**
@@ -30,11 +31,13 @@ export function fitToModel(
 ): ModelFit {
   const dtypes = new Map<string, DType>();
   if (!inputs) {
-    for (const [name, input] of spec.inputs) dtypes.set(name, sources.get(name)?.dtype ?? declared(input) ?? 'int64');
+    for (const [name, input] of spec.inputs)
+      if (!name.includes('*')) dtypes.set(name, sources.get(name)?.dtype ?? declared(input) ?? 'int64');
   }
+  const states = new Map<string, string>();
   let fixed: { name: string; batch: number } | undefined;
   for (const model of inputs ?? []) {
-    const input = spec.inputs.get(model.name);
+    const input = inputFor(spec.inputs, model.name);
     if (!input) {
       const hint = nearest(model.name, [...spec.inputs.keys()]);
       throw new UserError(
@@ -42,9 +45,10 @@ export function fitToModel(
         `The model has an input "${model.name}" that ${dir} does not feed${hint}; add it to "inputs" in dataset.json.`,
       );
     }
+    if (input.kind === 'state') states.set(model.name, input.output);
     const source = sources.get(model.name);
     dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input), input.kind === 'array'));
-    const shape = source?.shape ?? (input.kind === 'constant' && !('like' in input.shape) ? input.shape : undefined);
+    const shape = source?.shape ?? fixedShape(input);
     if (shape) checkShape(dir, model, shape);
     const rows = model.shape?.[0];
     if (
@@ -62,8 +66,16 @@ export function fitToModel(
       fixed = { name: model.name, batch: rows };
     }
   }
-  if ([...spec.inputs.values()].some(unbatched)) return { batch: 1, fixed: true, dtypes };
-  return { batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, dtypes };
+  if ([...spec.inputs.values()].some(unbatched)) return { batch: 1, fixed: true, dtypes, states };
+  // What comes next depends on what came before: one by one.
+  if (states.size > 0) return { batch: fixed?.batch ?? 1, fixed: true, dtypes, states };
+  return { states, batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, dtypes };
+}
+
+/** Shape of what is not read from files, the batch open. */
+function fixedShape(input: InputSpec): (number | null)[] | undefined {
+  if ((input.kind !== 'constant' && input.kind !== 'state') || 'like' in input.shape) return undefined;
+  return input.shape.map((dim) => (dim === 'batch' ? null : dim));
 }
 
 function unbatched(input: InputSpec): boolean {

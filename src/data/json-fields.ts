@@ -89,10 +89,21 @@ export class Fields {
     if (choices.includes(value as T)) return value as T;
     throw invalid(`${this.#where}.${key} must be one of ${choices.join(', ')}`);
   }
-  dtype(): DType | undefined {
-    const value = this.text('dtype');
+  /** Sizes, among them `"batch"` for the samples of the batch. */
+  batchDims(key: string): (number | 'batch')[] | undefined {
+    const value = this.get(key);
+    if (value === undefined) return undefined;
+    const isSize = (dim: unknown): boolean => dim === 'batch' || (Number.isSafeInteger(dim) && (dim as number) >= 0);
+    if (!Array.isArray(value) || !value.every(isSize))
+      throw invalid(`${this.#where}.${key} must be a list of sizes, or "batch"`);
+    if (elementCount(value.map((dim) => (dim === 'batch' ? 1 : (dim as number)))) > maxElements)
+      throw invalid(`${this.#where}.${key} makes samples of more than ${maxElements} elements`);
+    return value as (number | 'batch')[];
+  }
+  dtype(key = 'dtype'): DType | undefined {
+    const value = this.text(key);
     if (value === undefined || isDType(value)) return value;
-    throw invalid(`${this.#where}.dtype is "${value}", which is no element type${nearest(value, dtypes)}`);
+    throw invalid(`${this.#where}.${key} is "${value}", which is no element type${nearest(value, dtypes)}`);
   }
   /** An element type that numbers can be turned into. */
   numericType(): DType | undefined {

@@ -1,43 +1,120 @@
 import { readFile } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 import { toNumbers } from '../ir/tensor.ts';
-import type { LabelSpec } from './dataset-format.ts';
-import { openNpy } from './npy.ts';
+import { openRows } from './open-rows.ts';
+import { repeatedKey } from './repeated-key.ts';
+import type { LabelSpec } from './specs.ts';
+import { isTable, openTable } from './table.ts';
+
+/** Where the samples of labels are. */
+export interface LabelledSamples {
+  readonly count: number;
+  /** Names of the samples, where they are files: needed for labels given by file name. */
+  readonly names: readonly string[] | undefined;
+}
 
 /**
- * Class of every evaluation sample, offset added.
- * @param fileNames names of the samples, where they are files: needed for labels given by file name.
- * @throws UserError when labels are missing, not whole numbers, out of range, or not as many as samples.
+ * Class of every evaluation sample, offset added, and the names of the classes where they are known.
+ * @throws UserError when labels are missing, not whole numbers, out of range, given twice, or not as many as samples.
  */
 export async function readLabels(
   spec: LabelSpec,
-  path: string,
-  samples: number,
-  fileNames: readonly string[] | undefined,
-): Promise<number[]> {
-  const raw = path.endsWith('.json') ? await readJson(path, fileNames) : await readNpy(path);
-  if (raw.length !== samples) {
+  path: string | undefined,
+  samples: LabelledSamples,
+): Promise<{ labels: number[]; names: readonly string[] | undefined }> {
+  const { values, from } = path === undefined ? foldersOf(samples) : await readValues(spec, path, samples);
+  if (values.length !== samples.count) {
     throw new UserError(
       'dataset-labels',
-      `${path} has ${raw.length} labels for ${samples} samples; each sample needs exactly one.`,
+      `${from} has ${values.length} labels for ${samples.count} samples; each sample needs exactly one.`,
     );
   }
-  const classes = spec.names?.length ?? Number.POSITIVE_INFINITY;
-  return raw.map((label, index) => {
+  const names = spec.names ?? namesAmong(values);
+  const places = new Map(names?.map((name, at) => [name, at]));
+  const classes = names?.length ?? Number.POSITIVE_INFINITY;
+  const labels = values.map((value, index) => {
+    const label = typeof value === 'string' ? (places.get(value) ?? Number.NaN) : value;
     const shifted = label + spec.offset;
-    if (Number.isSafeInteger(shifted) && shifted >= 0 && shifted < classes) return shifted;
+    const isKnown = typeof value === 'string' ? places.has(value) : shifted < classes;
+    if (isKnown && Number.isSafeInteger(shifted) && shifted >= 0) return shifted;
     const range = Number.isFinite(classes)
       ? `0 to ${classes - 1}, the ${classes} names of "labels"`
       : 'whole numbers from 0';
+    const said = typeof value === 'string' ? `"${value}"` : Number.isNaN(shifted) ? 'no number' : shifted;
+    throw new UserError('dataset-labels', `${from}: the label of sample ${index} is ${said}; allowed are ${range}.`);
+  });
+  return { labels, names };
+}
+
+/** Labels that are words name their classes themselves, in the order of the alphabet. */
+function namesAmong(values: readonly (string | number)[]): readonly string[] | undefined {
+  if (!values.every((value) => typeof value === 'string')) return undefined;
+  return [...new Set(values)].sort();
+}
+
+type Values = { readonly values: readonly (string | number)[]; readonly from: string };
+
+/** `cat/1.jpg` is a cat. */
+function foldersOf({ names }: LabelledSamples): Values {
+  const values = (names ?? []).map((name) => name.split('/')[0] ?? '');
+  if (!names || names.some((name) => !name.includes('/')))
     throw new UserError(
       'dataset-labels',
-      `${path}: the label of sample ${index} is ${Number.isNaN(shifted) ? 'no number' : shifted}; allowed are ${range}.`,
+      'Labels from "folders" need samples that are files in one folder for each class.',
     );
+  return { values, from: 'The folder' };
+}
+
+async function readValues(spec: LabelSpec, path: string, { names }: LabelledSamples): Promise<Values> {
+  if (path.endsWith('.json') && spec.column === undefined) return { values: await readJson(path, names), from: path };
+  if (!isTable(path)) return { values: await readArray(path, spec.key), from: path };
+  const column = spec.column ?? 'label';
+  const table = await openTable(path, spec.id === undefined ? [column] : [column, spec.id]);
+  const cells = table.column(column).map((cell): string | number => {
+    if (typeof cell === 'bigint' || typeof cell === 'boolean') return Number(cell);
+    if (typeof cell === 'number') return cell;
+    if (typeof cell !== 'string' || cell.trim() === '') return Number.NaN;
+    return Number.isNaN(Number(cell)) ? cell.trim() : Number(cell);
+  });
+  // One word among numbers makes them all words.
+  const values = cells.some((cell) => typeof cell === 'string')
+    ? cells.map((cell) => (Number.isNaN(cell) ? Number.NaN : String(cell)))
+    : cells;
+  if (spec.id === undefined) return { values, from: path };
+  const byName = new Map<string, string | number>();
+  for (const [row, id] of table.column(spec.id).entries()) {
+    const name = String(id);
+    if (byName.has(name))
+      throw new UserError(
+        'dataset-labels',
+        `${path} names "${name}" twice (row ${row + 1}); each sample needs exactly one label.`,
+      );
+    byName.set(name, values[row] ?? Number.NaN);
+  }
+  return { values: inOrder(byName, names, path), from: path };
+}
+
+/** Labels given by file name, in the order of the files. */
+function inOrder(
+  byName: ReadonlyMap<string, string | number>,
+  names: readonly string[] | undefined,
+  path: string,
+): (string | number)[] {
+  if (!names)
+    throw new UserError(
+      'dataset-labels',
+      `${path} gives labels by file name, but the samples are no files; give an array instead.`,
+    );
+  return names.map((name) => {
+    const label = byName.get(name);
+    if (label === undefined || Number.isNaN(label))
+      throw new UserError('dataset-labels', `${path} has no label for the file ${name}.`);
+    return label;
   });
 }
 
-async function readNpy(path: string): Promise<number[]> {
-  const file = await openNpy(path);
+async function readArray(path: string, key: string | undefined): Promise<number[]> {
+  const file = await openRows(path, { key });
   try {
     const count = file.shape[0] ?? 0;
     if (file.shape.slice(1).some((dim) => dim !== 1)) {
@@ -55,29 +132,25 @@ async function readNpy(path: string): Promise<number[]> {
   }
 }
 
-async function readJson(path: string, fileNames: readonly string[] | undefined): Promise<number[]> {
+async function readJson(path: string, fileNames: readonly string[] | undefined): Promise<(string | number)[]> {
+  let text: string;
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, 'utf8'));
+    text = await readFile(path, 'utf8');
+    json = JSON.parse(text);
   } catch (error) {
     throw new UserError('dataset-labels', `${path} cannot be read as JSON: ${(error as Error).message}.`, {
       cause: error,
     });
   }
-  // What is no number becomes NaN, which is refused with its place: Number() would make a class 0 of null.
-  if (Array.isArray(json)) return json.map((label) => (typeof label === 'number' ? label : Number.NaN));
+  // What is neither number nor word becomes NaN, which is refused with its place: Number() would make a class 0 of null.
+  const valueOf = (label: unknown): string | number =>
+    typeof label === 'number' || typeof label === 'string' ? label : Number.NaN;
+  if (Array.isArray(json)) return json.map(valueOf);
   if (typeof json !== 'object' || json === null)
     throw new UserError('dataset-labels', `${path} must hold an array of labels or an object from file name to label.`);
-  if (!fileNames)
-    throw new UserError(
-      'dataset-labels',
-      `${path} gives labels by file name, but the samples are no files; give an array instead.`,
-    );
-  const byName = json as Readonly<Record<string, unknown>>;
-  return fileNames.map((name) => {
-    const label = byName[name];
-    if (typeof label !== 'number')
-      throw new UserError('dataset-labels', `${path} has no label for the picture ${name}.`);
-    return label;
-  });
+  const twice = repeatedKey(text);
+  if (twice !== undefined)
+    throw new UserError('dataset-labels', `${path} names "${twice}" twice; each sample needs exactly one label.`);
+  return inOrder(new Map(Object.entries(json).map(([name, label]) => [name, valueOf(label)])), fileNames, path);
 }

@@ -1,20 +1,18 @@
-import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
+import type { Rows } from './rows.ts';
 
 /**
  * NumPy array files, format versions 1.0 to 3.0 (numpy.lib.format): read by rows (first axis), so that a file larger
  * than memory can be streamed.
  */
-export interface Npy {
-  readonly path: string;
-  /** `string` for byte (`S`) and unicode (`U`) arrays. */
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Rows `first … first + count − 1` as a tensor of shape `[count, …rest]`, little-endian and row-major. */
-  rows(first: number, count: number): Promise<Tensor>;
+export type Npy = Rows;
+
+/** As much of a file handle as reading takes; a block of memory has it too. */
+interface Handle {
+  read(target: Uint8Array, at: number, length: number, position: number): Promise<{ bytesRead: number }>;
   close(): Promise<void>;
 }
 
@@ -37,23 +35,40 @@ const readAheadBytes = 1 << 20;
 export async function openNpy(path: string): Promise<Npy> {
   const file = await openFile(path);
   try {
-    const header = await readHeader(file, path);
-    const expected = header.offset + elementCount(header.shape) * header.width;
     const { size } = await file.stat();
-    if (size < expected) {
-      throw new UserError(
-        'npy-truncated',
-        `${path} is cut short: its header promises ${expected} bytes, the file has ${size}.`,
-      );
-    }
-    return new NpyFile(path, file, header);
+    return await openHandle(path, file, size);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+/** The same for a file that is in memory, as one out of an archive is. @param path what messages call it */
+export function npyFromBytes(path: string, bytes: Uint8Array): Promise<Npy> {
+  const handle: Handle = {
+    read(target, at, length, position) {
+      const part = bytes.subarray(position, position + length);
+      target.set(part, at);
+      return Promise.resolve({ bytesRead: part.length });
+    },
+    close: () => Promise.resolve(),
+  };
+  return openHandle(path, handle, bytes.length);
+}
+
+async function openHandle(path: string, file: Handle, size: number): Promise<Npy> {
+  const header = await readHeader(file, path);
+  const expected = header.offset + elementCount(header.shape) * header.width;
+  if (size < expected) {
+    throw new UserError(
+      'npy-truncated',
+      `${path} is cut short: its header promises ${expected} bytes, the file has ${size}.`,
+    );
+  }
+  return new NpyFile(path, file, header);
+}
+
+async function openFile(path: string): ReturnType<typeof open> {
   try {
     return await open(path, 'r');
   } catch (error) {
@@ -67,7 +82,7 @@ class NpyFile implements Npy {
   readonly path: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  readonly #file: FileHandle;
+  readonly #file: Handle;
   readonly #header: Header;
   /** The rows read last, and the row behind the last one that was asked for. */
   #block: { readonly first: number; readonly count: number; readonly bytes: Uint8Array } = {
@@ -77,7 +92,7 @@ class NpyFile implements Npy {
   };
   #next = 0;
 
-  constructor(path: string, file: FileHandle, header: Header) {
+  constructor(path: string, file: Handle, header: Header) {
     this.path = path;
     this.dtype = header.dtype;
     this.shape = header.shape;
@@ -169,7 +184,7 @@ class NpyFile implements Npy {
   }
 }
 
-async function readHeader(file: FileHandle, path: string): Promise<Header> {
+async function readHeader(file: Handle, path: string): Promise<Header> {
   const prefix = new Uint8Array(12);
   const { bytesRead } = await file.read(prefix, 0, 12, 0);
   const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];

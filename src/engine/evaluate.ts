@@ -6,6 +6,7 @@ import { UserError } from '../errors.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Session } from './session.ts';
+import { StateRunner } from './states.ts';
 
 export interface EvaluateOptions {
   /** Default: the data set's. */
@@ -61,13 +62,15 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
   const nonFinite: number[] = [];
   let runMs = 0;
   const started = performance.now();
+  const runner = new StateRunner(session, wanted);
+  const base = options.reference && new StateRunner(options.reference, [name]);
   for await (const batch of dataset.batches({ inputs: session.inputs, ...pick(options) })) {
     options.signal?.throwIfAborted();
     const before = performance.now();
-    const outputs = await session.run(batch.feeds, wanted);
+    const outputs = await runner.run(batch);
     runMs += performance.now() - before;
     const output = outputOf(outputs, name);
-    const reference = options.reference && outputOf(await options.reference.run(batch.feeds, [name]), name);
+    const reference = base && outputOf(await base.run(batch), name);
     for (const record of metric.score({ ...batch, output, outputs, reference })) records.push(record);
     indices.push(...batch.indices);
     labels.push(...(batch.labels ?? []));
@@ -103,11 +106,14 @@ const needed: Readonly<Record<Need, string>> = {
 };
 
 async function chooseMetric(dataset: Dataset, options: EvaluateOptions): Promise<Metric> {
-  const metric = await makeMetric(options.metric ?? dataset.metric ?? (dataset.hasLabels ? 'top1' : 'agreement'));
+  const metric = await makeMetric(
+    options.metric ?? dataset.metricSpec ?? (dataset.hasLabels ? 'top1' : 'agreement'),
+    dataset.metricContext,
+  );
   const has: Readonly<Record<Need, boolean>> = {
     labels: dataset.hasLabels,
     targets: dataset.hasTargets,
-    truths: false,
+    truths: dataset.hasTruths,
     reference: options.reference !== undefined,
     feeds: true,
   };

@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises';
+import type { Sharp } from 'sharp';
+import { UserError } from '../errors.ts';
+import type { Geometry } from './metrics/metric.ts';
+import type { ImageSpec } from './specs.ts';
+
+export interface Decoded {
+  /** Interleaved bytes of the picture at its final size. */
+  readonly pixels: Uint8Array;
+  readonly geometry: Geometry;
+}
+
+const kernels = { nearest: 'nearest', bilinear: 'linear', bicubic: 'cubic', lanczos: 'lanczos3' } as const;
+
+/** A picture of more pixels is refused before it is unpacked (sharp's own bound). */
+const mostPixels = 268_402_689;
+
+/** @throws UserError for settings that do not fit the picture, Error of sharp for a file that is none */
+export async function decodeImage(file: string, spec: ImageSpec): Promise<Decoded> {
+  const { default: sharp } = await import('sharp');
+  const bytes = await readFile(file);
+  // A file that is cut short decodes to grey below; that is no sample.
+  const options = { failOn: 'truncated', limitInputPixels: mostPixels } as const;
+  const { autoOrient } = await sharp(bytes, options).metadata();
+  const plan = placement(autoOrient, spec, file);
+  const { scaled, window } = plan;
+  let image: Sharp = sharp(bytes, options)
+    .autoOrient()
+    .flatten()
+    .toColourspace(spec.channels === 'GRAY' ? 'b-w' : 'srgb');
+  if (scaled.width !== autoOrient.width || scaled.height !== autoOrient.height)
+    image = image.resize(scaled.width, scaled.height, { fit: 'fill', kernel: kernels[spec.interpolation] });
+  if (window.width !== scaled.width || window.height !== scaled.height) image = image.extract(window);
+  const [height, width] = spec.size;
+  const { top, left } = plan.border;
+  if (spec.crop === 'letterbox')
+    image = image.extend({
+      top,
+      left,
+      bottom: height - window.height - top,
+      right: width - window.width - left,
+      background: { r: spec.pad, g: spec.pad, b: spec.pad },
+    });
+  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  const geometry: Geometry = {
+    width: autoOrient.width,
+    height: autoOrient.height,
+    scaleX: scaled.width / autoOrient.width,
+    scaleY: scaled.height / autoOrient.height,
+    left: left - window.left,
+    top: top - window.top,
+  };
+  const channels = spec.channels === 'GRAY' ? 1 : 3;
+  if (info.channels === channels) return { pixels: data, geometry };
+  if (info.channels === 1) return { pixels: grayToColour(data, channels), geometry };
+  if (channels === 1 && info.channels === 3) return { pixels: data.filter((_, at) => at % 3 === 0), geometry };
+  throw new UserError('dataset-image', `${file} decodes to ${info.channels} channels; ${channels} are needed.`);
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+interface Placement {
+  /** The whole picture is brought to this. */
+  readonly scaled: Size;
+  /** Of which this part is taken. */
+  readonly window: Size & { readonly left: number; readonly top: number };
+  /** And laid here. */
+  readonly border: { readonly left: number; readonly top: number };
+}
+
+function placement(picture: Size, spec: ImageSpec, file: string): Placement {
+  const [height, width] = spec.size;
+  const whole = { left: 0, top: 0 };
+  const by = (factor: number): Size => ({
+    width: Math.max(1, Math.round(picture.width * factor)),
+    height: Math.max(1, Math.round(picture.height * factor)),
+  });
+  if (spec.crop === 'letterbox') {
+    const scaled = by(Math.min(width / picture.width, height / picture.height));
+    const middle = { left: Math.floor((width - scaled.width) / 2), top: Math.floor((height - scaled.height) / 2) };
+    return { scaled, window: { ...scaled, ...whole }, border: spec.anchor === 'center' ? middle : whole };
+  }
+  if (spec.resize === undefined && spec.crop === 'none') {
+    const scaled = { width, height };
+    return { scaled, window: { ...scaled, ...whole }, border: whole };
+  }
+  const factor =
+    spec.resize === undefined
+      ? Math.max(width / picture.width, height / picture.height)
+      : spec.resize / Math.min(picture.width, picture.height);
+  const scaled = by(factor);
+  if (scaled.width < width || scaled.height < height) {
+    throw new UserError(
+      'dataset-format',
+      `"resize" ${spec.resize} leaves ${scaled.height}×${scaled.width} of ${file}, less than "size" ${height}×${width}.`,
+    );
+  }
+  const window = {
+    width,
+    height,
+    left: Math.floor((scaled.width - width) / 2),
+    top: Math.floor((scaled.height - height) / 2),
+  };
+  return { scaled, window, border: whole };
+}
+
+function grayToColour(gray: Uint8Array, channels: number): Uint8Array {
+  const colour = new Uint8Array(gray.length * channels);
+  for (let at = 0; at < colour.length; at++) colour[at] = gray[Math.floor(at / channels)] as number;
+  return colour;
+}

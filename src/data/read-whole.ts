@@ -1,0 +1,23 @@
+import { readFile, stat } from 'node:fs/promises';
+import { UserError } from '../errors.ts';
+
+/** Whole files are read into memory up to this size; .npy files are streamed whatever theirs. */
+const mostBytes = 2 ** 31;
+
+/** @throws UserError when the file is missing, cannot be read, or is larger than `most` bytes */
+export async function readWhole(path: string, most = mostBytes): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(path);
+    if (size > most)
+      throw new UserError(
+        'data-size',
+        `${path} has ${size} bytes; at most ${most} are read into memory. Split it, or save a .npy file.`,
+      );
+    return await readFile(path);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`;
+    throw new UserError('data-open', `Cannot read ${path}: ${why}.`, { cause: error });
+  }
+}
