@@ -2,6 +2,7 @@ import type { Dataset } from '../data/dataset.ts';
 import type { FeedBatch } from '../engine/compare.ts';
 import { syntheticFeeds } from '../engine/feeds.ts';
 import type { Session as RuntimeSession } from '../engine/session.ts';
+import { withStates } from '../engine/states.ts';
 import { bug } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
 import { parseShapes } from './shapes.ts';
@@ -25,7 +26,8 @@ export async function* feedBatches(options: FeedOptions): AsyncGenerator<FeedBat
   const { dataset, samples, batch, model, runtime, seed } = options;
   if (dataset) {
     const count = Math.min(samples, dataset.samples);
-    yield* dataset.batches({ inputs: runtime.inputs, samples: count, ...(batch !== undefined && { batch }) });
+    const batches = dataset.batches({ inputs: runtime.inputs, samples: count, ...(batch !== undefined && { batch }) });
+    yield* withStates(batches, runtime);
   } else {
     yield* await syntheticFeeds(model, runtime, { ...parseShapes(options.shapes), seed, count: samples });
   }

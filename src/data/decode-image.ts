@@ -49,6 +49,8 @@ export async function decodeImage(file: string, spec: ImageSpec): Promise<Decode
     scaleY: scaled.height / autoOrient.height,
     left: left - window.left,
     top: top - window.top,
+    fedWidth: width,
+    fedHeight: height,
   };
   const channels = spec.channels === 'GRAY' ? 1 : 3;
   if (info.channels === channels) return { pixels: data, geometry };

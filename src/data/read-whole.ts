@@ -13,7 +13,9 @@ export async function readWhole(path: string, most = mostBytes): Promise<Uint8Ar
         'data-size',
         `${path} has ${size} bytes; at most ${most} are read into memory. Split it, or save a .npy file.`,
       );
-    return await readFile(path);
+    const bytes = await readFile(path);
+    // A plain array: `slice` of a Buffer is no copy.
+    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch (error) {
     if (error instanceof UserError) throw error;
     const { code } = error as NodeJS.ErrnoException;

@@ -86,14 +86,7 @@ class FolderTokenizer implements Tokenizer {
     const plain = (one: string): string[] => this.#inner.tokenize(one, { add_special_tokens: false });
     const [a, b] = [plain(text), pair === undefined ? undefined : plain(pair)];
     const special = whole.ids.length - a.length - (b?.length ?? 0);
-    let room = Math.max(0, maxLength - special);
-    let [keepA, keepB] = [a.length, b?.length ?? 0];
-    while (keepA + keepB > room) {
-      if (keepA === 0 && keepB === 0) break;
-      if (keepA >= keepB) keepA--;
-      else keepB--;
-    }
-    room = keepA + keepB;
+    const [keepA, keepB] = longestFirst(a.length, b?.length ?? 0, Math.max(0, maxLength - special));
     const processed = this.#inner.post_processor?.post_process(a.slice(0, keepA), b?.slice(0, keepB) ?? null, true);
     const tokens: readonly string[] = processed?.tokens ?? [...a.slice(0, keepA), ...(b?.slice(0, keepB) ?? [])];
     const unknown = this.#inner.model?.unk_token_id ?? 0;
@@ -112,6 +105,21 @@ class FolderTokenizer implements Tokenizer {
     });
     return { ids, types: types.length === ids.length ? types : ids.map(() => 0) };
   }
+}
+
+/**
+ * How many tokens of two texts stay within `room`: the longer one gives first, and keeps the odd one (as transformers' `longest_first`).
+ */
+function longestFirst(first: number, second: number, room: number): [first: number, second: number] {
+  if (first + second <= room) return [first, second];
+  const isSwapped = first > second;
+  let short = Math.min(first, second);
+  let long = Math.max(short, room - short);
+  if (short + long > room) {
+    short = Math.floor(room / 2);
+    long = room - short;
+  }
+  return isSwapped ? [long, short] : [short, long];
 }
 
 /** Tokens are named by a text, or by an object that holds it. */

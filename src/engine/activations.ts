@@ -12,6 +12,7 @@ import { gramsOf } from './grams.ts';
 import { createLayerStatistics } from './layer-statistics.ts';
 import { observable, observe } from './observe.ts';
 import { openModel } from './open-model.ts';
+import { withStates } from './states.ts';
 
 export interface ActivationOptions {
   readonly seed: number;
@@ -29,7 +30,9 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
   const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
   const samples = Math.min(available, options.samples ?? 128);
   const batches = (model: Model): FeedBatches =>
-    dataset.batches({ split, samples, seed: options.seed, inputs: signatureOf(model) });
+    withStates(dataset.batches({ split, samples, seed: options.seed, inputs: signatureOf(model) }), () =>
+      openModel(model, { graphOptimizationLevel: 'disabled' }),
+    );
   return {
     source: 'data',
     samples,

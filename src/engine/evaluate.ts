@@ -34,6 +34,8 @@ export interface Evaluation {
   readonly ofMean: ((mean: number) => number) | undefined;
   /** The metric with each sample counted so often, where it does not follow from a mean: what the bootstrap draws. */
   readonly resampled: ((weights: ArrayLike<number>) => number) | undefined;
+  /** Steps that `resampled` takes once. */
+  readonly cost: number;
   /** The metric's figures of single classes. */
   readonly classes: ClassFigures | undefined;
   /** Class of each sample, where samples are labelled. */
@@ -87,6 +89,7 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
     indices,
     ofMean: metric.ofMean && ((mean) => metric.ofMean?.(mean) ?? mean),
     resampled: metric.ofMean ? undefined : fold,
+    cost: metric.cost?.(records) ?? records.length,
     classes: metric.classes?.(records),
     labels: labels.length === records.length ? labels : undefined,
     labelNames: dataset.labelNames,

@@ -45,8 +45,12 @@ export class StateRunner {
 /**
  * Batches with true states in them, found by running the model: for whoever looks at inputs one by one (calibration, comparison) and does
  * not run it in order itself. Batches without states pass through, and no session is opened for them.
+ * @param model a session, or how to open one
  */
-export async function* withStates(batches: AsyncIterable<Batch>, open: () => Promise<Session>): AsyncGenerator<FeedBatch> {
+export async function* withStates(
+  batches: AsyncIterable<Batch>,
+  model: Session | (() => Promise<Session>),
+): AsyncGenerator<FeedBatch> {
   let opened: { readonly session: Session; readonly runner: StateRunner } | undefined;
   try {
     for await (const batch of batches) {
@@ -55,7 +59,7 @@ export async function* withStates(batches: AsyncIterable<Batch>, open: () => Pro
         continue;
       }
       if (!opened) {
-        const session = await open();
+        const session = typeof model === 'function' ? await model() : model;
         opened = { session, runner: new StateRunner(session, []) };
       }
       const feeds = opened.runner.feeds(batch);
@@ -63,6 +67,7 @@ export async function* withStates(batches: AsyncIterable<Batch>, open: () => Pro
       yield { ...batch, feeds };
     }
   } finally {
-    await opened?.session.dispose();
+    // A session that was handed in is its owner's to close.
+    if (typeof model === 'function') await opened?.session.dispose();
   }
 }

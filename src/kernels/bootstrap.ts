@@ -17,6 +17,8 @@ export interface BootstrapOptions {
   readonly random: () => number;
   /** Default 10,000, fewer (not below 1,000) where that would be more than 100 million draws. */
   readonly resamples?: number;
+  /** `bootstrapWeights`: steps that one figure takes; default the number of samples. */
+  readonly cost?: number;
 }
 
 export interface Bootstrap {
@@ -88,7 +90,7 @@ export function bootstrapWeights(
   options: BootstrapOptions,
 ): (Bootstrap | undefined)[] {
   if (n === 0) throw new RangeError('the bootstrap needs a sample at least');
-  const affordable = Math.floor(mostVisits / n);
+  const affordable = Math.floor(mostVisits / Math.max(n, options.cost ?? 0));
   const resamples = options.resamples ?? Math.max(fewestWeighings, Math.min(2_000, affordable));
   const { random } = options;
   const weights = new Uint16Array(n);

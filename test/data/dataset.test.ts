@@ -245,7 +245,7 @@ describe('wrong descriptions', () => {
     [
       'two sources',
       { inputs: { x: { file: 'x.npy', constant: 1 } } },
-      'exactly one of "file", "images", "from" and "constant"',
+      'exactly one of "file", "images", "text", "audio", "from", "constant" and "state"',
     ],
     ['a bad type', { inputs: { x: { file: 'x.npy', dtype: 'float23' } } }, 'no element type (did you mean "float'],
     ['a bad number', { ...good, batch: 0 }, 'batch must be a whole number of at least 1'],

@@ -37,7 +37,11 @@ const x = { file: 'x.npy' };
 describe('data that makes no sense is the user’s to mend', () => {
   test.each([
     ['a label of null', { inputs: { x }, labels: { file: 'null.json' } }, 'the label of sample 1 is no number'],
-    ['a label in quotes', { inputs: { x }, labels: { file: 'text.json' } }, 'the label of sample 1 is no number'],
+    [
+      'a label in quotes',
+      { inputs: { x }, labels: { file: 'text.json' } },
+      'the label of sample 1 is "1"; allowed are',
+    ],
     [
       'text beyond Unicode',
       { inputs: { x: { file: 'broken.npy' } } },

@@ -14,6 +14,12 @@ const expected: readonly (readonly [string, string, number, number, number])[] =
   ['wine-mlp', 'top1', 0.7749, 1497, 0],
   ['imagenet-mobilenetv1-050', 'top1', 0.6567, 300, 0.003],
   ['supres', 'psnr', 29.61, 5, 0.005],
+  ['stories260k-llama', 'perplexity', 4.509, 17, 0.0005],
+  ['stories260k-llama', 'next-token', 0.6205, 17, 0.00005],
+  ['gtcrn', 'si-snr', 20.92, 500, 0.005],
+  ['silero-vad', 'accuracy', 1, 600, 0],
+  ['fastestdet', 'cosine', 1, 7, 1e-6],
+  ['yunet-face', 'cosine', 1, 6, 1e-6],
 ];
 
 describe.skipIf(!haveSharedModels)('evaluation gives the known results of the shared models', () => {
@@ -22,7 +28,12 @@ describe.skipIf(!haveSharedModels)('evaluation gives the known results of the sh
     const session = await openSession(sharedModel(slug));
     const dataset = await openDataset(dir);
     try {
-      const result = await evaluate(session, dataset, { metric });
+      const reference = metric === 'cosine' ? session : undefined;
+      const named = metric === dataset.metric ? undefined : metric;
+      const result = await evaluate(session, dataset, {
+        ...(named !== undefined && { metric: named }),
+        ...(reference && { reference }),
+      });
       expect(result.samples).toBe(samples);
       expect(result.scores).toHaveLength(samples);
       expect(result.nonFinite).toBe(0);

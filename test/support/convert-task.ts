@@ -43,8 +43,12 @@ function convert(slug: string, task: SharedTask): Promise<Converted> | Converted
       return images(slug, task);
     case 'superres':
       return restoration(task);
+    case 'lm':
+      return language(task);
+    case 'stream':
+      return stream(task);
     default:
-      throw new Error(`tasks of type ${task.type} have no form as dataset.json yet`);
+      throw new Error(`tasks of type ${task.type} have no form as dataset.json`);
   }
 }
 
@@ -115,4 +119,36 @@ function restoration(task: SharedTask): Converted {
     json: { inputs, targets, output: task.output, metric: 'psnr', batch: 1 },
     files: [task.x as string, task.y as string],
   };
+}
+
+/** Token ids as rows, an empty past, and the tokens themselves as what is to be predicted. */
+function language(task: SharedTask): Converted {
+  const [, ...past] = task.pastShape as number[];
+  const inputs = {
+    input_ids: { file: task.ids, dtype: 'int64', trim: { pad: task.pad } },
+    attention_mask: { from: 'input_ids', notEqual: task.pad },
+    position_ids: { from: 'input_ids', positions: true },
+    'past_key_values.*': { constant: 0, shape: ['batch', ...past], dtype: 'float32' },
+  };
+  return { json: { inputs, output: 'logits', metric: 'perplexity', batch: 4 }, files: [task.ids as string] };
+}
+
+/** Frames one behind the other, each fed with the states that the one before left. */
+function stream(task: SharedTask): Converted {
+  const states = Object.entries(task.state as Record<string, { from: string; shape: number[] }>);
+  const constants = Object.entries(
+    (task.constants ?? {}) as Record<string, { dtype: string; value: number; shape: number[] }>,
+  );
+  const inputs = {
+    [task.input as string]: { file: task.audio, shape: task.inputShape, dropBatch: true },
+    ...Object.fromEntries(states.map(([name, { from, shape }]) => [name, { state: from, shape, dtype: 'float32' }])),
+    ...Object.fromEntries(
+      constants.map(([name, { dtype, value, shape }]) => [name, { constant: value, shape, dtype }]),
+    ),
+  };
+  const judged = task.labels
+    ? { labels: { file: task.labels }, metric: { name: 'accuracy', threshold: task.threshold } }
+    : { targets: { file: task.target }, metric: 'si-snr' };
+  const files = [task.audio, task.labels ?? task.target] as string[];
+  return { json: { inputs, ...judged, output: task.output }, files };
 }

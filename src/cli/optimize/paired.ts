@@ -90,7 +90,7 @@ function weighedSpread(base: Scored, candidate: Scored, seed: number): Spread | 
   const drop = (weights: ArrayLike<number>): number[] => [
     sign * ((base.resampled?.(weights) ?? Number.NaN) - (candidate.resampled?.(weights) ?? Number.NaN)),
   ];
-  const [drawn] = bootstrapWeights(n, drop, { random: randomNumbers(seed) });
+  const [drawn] = bootstrapWeights(n, drop, { random: randomNumbers(seed), cost: 2 * (candidate.cost ?? n) });
   return drawn && { dropCi: drawn.interval, variance: drawn.standardError ** 2 * n, least: () => 0 };
 }
 
@@ -100,7 +100,9 @@ export function metricInterval(result: Scored, seed: number): readonly [low: num
   if (scores.length === 0 || !isDrawable(result) || !Number.isFinite(result.value)) return undefined;
   if (isRightOrWrong(result)) return wilsonInterval(scores.filter((score) => score === 1).length, scores.length);
   const random = randomNumbers(seed);
-  if (resampled) return bootstrapWeights(scores.length, (weights) => [resampled(weights)], { random })[0]?.interval;
+  if (resampled)
+    return bootstrapWeights(scores.length, (weights) => [resampled(weights)], { random, cost: result.cost ?? 0 })[0]
+      ?.interval;
   return bootstrap([scores], ofMean(result), { random }).interval;
 }
 

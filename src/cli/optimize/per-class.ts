@@ -75,7 +75,10 @@ function foldedRows(base: Scored, candidate: Scored, seed: number): Row[] {
     return shared.map(({ place, at }) => sign * ((x[place] as number) - (y[at] as number)));
   };
   const [was, is, drops] = [before.values(), after.values(), dropsOf()];
-  const drawn = bootstrapWeights(candidate.scores.length, dropsOf, { random: randomNumbers(seed) });
+  const drawn = bootstrapWeights(candidate.scores.length, dropsOf, {
+    random: randomNumbers(seed),
+    cost: 2 * (candidate.cost ?? 0),
+  });
   return shared.flatMap(({ id, at, place, samples }, row): Row[] => {
     const [drop, value, first] = [drops[row] as number, is[at] as number, was[place] as number];
     if (![drop, value, first].every(Number.isFinite)) return [];

@@ -3,7 +3,7 @@ import type { Discordant } from '../../kernels/proportions.ts';
 
 /** What of an evaluation is paired. Without `ofMean` and `resampled` the metric is the mean of the scores. */
 export type Scored = Pick<Evaluation, 'metric' | 'higherIsBetter' | 'value' | 'samples' | 'scores'> &
-  Partial<Pick<Evaluation, 'ofMean' | 'resampled' | 'labels' | 'labelNames' | 'classes'>>;
+  Partial<Pick<Evaluation, 'ofMean' | 'resampled' | 'cost' | 'labels' | 'labelNames' | 'classes'>>;
 
 /** The metric is the share of samples that are right. */
 export const isRightOrWrong = ({ higherIsBetter, scores, resampled }: Scored): boolean =>

@@ -10,6 +10,9 @@ export interface Geometry {
   readonly scaleY: number;
   readonly left: number;
   readonly top: number;
+  /** Size of what the model sees. */
+  readonly fedWidth: number;
+  readonly fedHeight: number;
 }
 
 /** What one batch gives a metric. Row i of `output` and of `targets` belongs to sample i. */
@@ -67,6 +70,8 @@ export interface Metric<R = unknown> {
   ofMean?(mean: number): number;
   /** The figure of each class by itself, where it has one (right and wrong by label is told from the labels instead). */
   classes?(records: readonly R[]): ClassFigures;
+  /** Steps that one fold takes, where they are many more than samples: fewer drawings are made then. */
+  cost?(records: readonly R[]): number;
 }
 
 /** What a metric may ask for while it is made. */

@@ -3,6 +3,7 @@ import { nearest } from '../../messages.ts';
 import { Fields } from '../json-fields.ts';
 import { rocAuc } from './auc.ts';
 import { accuracy, agreement, f1, mcc, precision, recall, top1, top5 } from './classify.ts';
+import { meanAveragePrecision } from './detect.ts';
 import { cosine, recallAtK } from './embed.ts';
 import { meanIou, psnr, ssim } from './image.ts';
 import { exactMatch, nextToken, perplexity, tokenAccuracy, tokenAgreement } from './language.ts';
@@ -27,6 +28,7 @@ export const metricKinds: readonly MetricKind[] = [
   psnr,
   ssim,
   meanIou,
+  meanAveragePrecision,
   perplexity,
   nextToken,
   tokenAgreement,
