@@ -7,12 +7,14 @@ import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { equalize } from './repair/equalize.ts';
+import { smoothQuant } from './repair/smooth-quant.ts';
 import { simplify } from './simplify/simplify.ts';
 
 export const passes: readonly Pass[] = [
   fuse,
   simplify,
   equalize,
+  smoothQuant,
   toFp16,
   quantizeDynamic,
   quantizeStatic,

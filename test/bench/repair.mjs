@@ -41,7 +41,12 @@ const variants = [
   ['per channel, bias fast', [`${channel}:correctBias=fast`]],
   ['per channel, bias full', [`${channel}:correctBias=full`]],
   ['per channel, gptq, bias full', [`${channel}:weights=gptq,correctBias=full`]],
+  ['per channel, gptq, bias fast', [`${channel}:weights=gptq,correctBias=fast`]],
   ['per channel, equalize', ['equalize', channel]],
+  ['per channel, equalize, gptq', ['equalize', `${channel}:weights=gptq`]],
+  ['per channel, smooth-quant folded', ['smooth-quant:insert=false', channel]],
+  ['per channel, smooth-quant', ['smooth-quant', channel]],
+  ['per channel, smooth-quant, gptq', ['smooth-quant', `${channel}:weights=gptq`]],
 ];
 const args = process.argv.slice(2);
 const flag = (name, fallback) => (args.includes(name) ? args.splice(args.indexOf(name), 2)[1] : fallback);
