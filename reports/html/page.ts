@@ -7,13 +7,19 @@ import type { Section } from './parts.ts';
 import { script } from './script.ts';
 import { audit } from './sections/audit.ts';
 import { bundles } from './sections/bundles.ts';
+import { classes } from './sections/classes.ts';
 import { dataAndLimits, machine, model, reproduce } from './sections/facts.ts';
 import { fidelity } from './sections/fidelity.ts';
 import { glance } from './sections/glance.ts';
 import { hero } from './sections/hero.ts';
+import { layers } from './sections/layers.ts';
+import { memory } from './sections/memory.ts';
+import { runtimes } from './sections/runtimes.ts';
 import { steps } from './sections/steps.ts';
+import { timing } from './sections/timing.ts';
 import { variants } from './sections/variants.ts';
 import { baseStyle } from './style/base.ts';
+import { chartStyle } from './style/charts.ts';
 import { mediaStyle } from './style/media.ts';
 import { partStyle } from './style/parts.ts';
 
@@ -27,9 +33,14 @@ export function renderPage(report: Report): string {
     glance(report),
     variants(report),
     bundles(report),
+    timing(report),
+    memory(report),
+    classes(report),
+    fidelity(report),
+    layers(report, budget),
+    runtimes(report, budget),
     audit(report, budget),
     steps(report, budget),
-    fidelity(report),
     dataAndLimits(report),
     model(report),
     machine(report),
@@ -39,7 +50,7 @@ export function renderPage(report: Report): string {
 }
 
 function document(report: Report, sections: readonly Section[]): Html {
-  const style = baseStyle + partStyle + mediaStyle;
+  const style = baseStyle + partStyle + chartStyle + mediaStyle;
   const name = shorten(report.input.path, 80);
   return html`<html lang="en">
 <head>

@@ -1,5 +1,5 @@
 /** Small pieces that the sections are made of. */
-import type { VariantResult } from '../../src/report/report.ts';
+import type { Report, VariantResult } from '../../src/report/report.ts';
 import { shorten } from './budget.ts';
 import { type Html, html, type Part } from './escape.ts';
 
@@ -16,6 +16,9 @@ export type Kind = VariantResult['verdict'] | 'base';
 
 /** Base is what all others are compared with, whatever its verdict. */
 export const kindOf = (variant: VariantResult): Kind => (variant.name === 'base' ? 'base' : variant.verdict);
+
+/** Fragment of its row in the table: names are anyone's to choose, places are not. */
+export const variantId = (report: Report, variant: VariantResult): string => `v-${report.variants.indexOf(variant)}`;
 
 export const nameLength = 120;
 
@@ -53,7 +56,7 @@ export const counted = (counts: Readonly<Record<string, number>>, most = 24): Ht
 
 /** Terms and what they are: a definition list; entries without a value are left out. */
 export function facts(entries: readonly (readonly [term: string, value: Part])[]): Html {
-  const shown = entries.filter(([, value]) => value !== undefined && value !== null && value !== '');
+  const shown = entries.filter(([, value]) => value !== undefined && value !== null && value !== '' && value !== false);
   return html`<dl class="facts">${shown.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 

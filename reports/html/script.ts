@@ -3,31 +3,35 @@ export const script = `
 (() => {
   const form = document.querySelector('.search');
   if (form) {
-    const input = form.querySelector('input');
+    const input = form.querySelector('#find');
+    const only = form.querySelector('#only');
+    const changed = form.querySelector('#changed');
     const output = form.querySelector('output');
-    const reasons = [...document.querySelectorAll('#steps .reason')].map((item) => ({ item, text: item.textContent.toLowerCase() }));
+    const reasons = [...document.querySelectorAll('#steps .reason')].map((item) => ({ item, recipe: item.closest('.recipe').dataset.at, text: item.textContent.toLowerCase() }));
     const opened = new Set();
-    form.hidden = false;
-    form.addEventListener('submit', (event) => event.preventDefault());
-    input.addEventListener('input', () => {
+    const filter = () => {
       const words = input.value.toLowerCase().split(/\\s+/).filter(Boolean);
+      const variant = only.value;
       let found = 0;
-      for (const { item, text } of reasons) {
+      for (const { item, recipe, text } of reasons) {
         item.hidden = !words.every((word) => text.includes(word));
-        if (!item.hidden) found++;
+        if (!item.hidden && (variant === '' || recipe === variant)) found++;
       }
       for (const step of document.querySelectorAll('#steps .step')) {
-        step.hidden = words.length > 0 && !step.querySelector('.reason:not([hidden])');
+        step.hidden = (words.length > 0 && !step.querySelector('.reason:not([hidden])')) || (changed.checked && step.classList.contains('idle'));
         const fold = step.querySelector('details.skipped');
         if (!fold) continue;
         if (words.length > 0 && !step.hidden && !fold.open) { fold.open = true; opened.add(fold); }
         if (words.length === 0 && opened.delete(fold)) fold.open = false;
       }
       for (const recipe of document.querySelectorAll('#steps .recipe')) {
-        recipe.hidden = words.length > 0 && !recipe.querySelector('.step:not([hidden])');
+        recipe.hidden = (variant !== '' && recipe.dataset.at !== variant) || ((words.length > 0 || changed.checked) && !recipe.querySelector('.step:not([hidden])'));
       }
       output.textContent = words.length > 0 ? found + ' of ' + reasons.length + ' reasons' : '';
-    });
+    };
+    form.hidden = false;
+    form.addEventListener('submit', (event) => event.preventDefault());
+    form.addEventListener('input', filter);
   }
   if (navigator.clipboard) {
     for (const button of document.querySelectorAll('.copy')) {

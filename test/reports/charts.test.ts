@@ -1,17 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { barList } from '../../reports/html/charts/bars.ts';
+import { distributions } from '../../reports/html/charts/distribution.ts';
 import { type LabelledPoint, placeLabels } from '../../reports/html/charts/labels.ts';
-import { frontOf, type ParetoPoint, paretoChart } from '../../reports/html/charts/pareto.ts';
-import { ratioScale, tickLabel } from '../../reports/html/charts/scale.ts';
+import { frontOf, lossChart, paretoChart } from '../../reports/html/charts/pareto.ts';
+import { lossAxis, ratioScale, tickLabel, timeAxis } from '../../reports/html/charts/scale.ts';
+import type { ScatterPoint } from '../../reports/html/charts/scatter.ts';
+import { layerStrip } from '../../reports/html/charts/strip.ts';
+import { timed } from './sample-evidence.ts';
 
-const point = (name: string, size: number, latency: number, part: Partial<ParetoPoint> = {}): ParetoPoint => ({
+const point = (name: string, x: number, y: number, part: Partial<ScatterPoint> = {}): ScatterPoint => ({
   name,
   kind: 'accepted',
-  size,
-  latency,
-  interval: [latency, latency],
+  x,
+  y,
+  interval: [y, y],
   note: '',
-  tip: name,
+  tip: [name],
+  href: 'v-0',
   ...part,
 });
 
@@ -56,15 +61,93 @@ describe('placeLabels', () => {
   it('does not put one label over another, or over a point', () => {
     const points = [at(100, 100), at(104, 102), at(96, 98)];
     const obstacles = points.map(({ x, y }) => ({ x: x - 6, y: y - 6, width: 12, height: 12 }));
-    const boxes = placeLabels(points, obstacles, frame).map(({ x, y, anchor }) => ({
-      left: x - { start: 0, middle: 30, end: 60 }[anchor],
-      top: y,
-    }));
+    const boxes = placeLabels(points, obstacles, frame).flatMap((place) =>
+      place ? [{ left: place.x - { start: 0, middle: 30, end: 60 }[place.anchor], top: place.y }] : [],
+    );
+    expect(boxes).toHaveLength(3);
     for (const [index, a] of boxes.entries()) {
       for (const b of boxes.slice(index + 1)) {
         expect(Math.abs(a.left - b.left) >= 60 || Math.abs(a.top - b.top) >= 14).toBe(true);
       }
     }
+  });
+
+  it('leaves out a label that would be covered', () => {
+    const crowd = Array.from({ length: 40 }, (_, index) => at(100 + (index % 3), 100 + (index % 5)));
+    const places = placeLabels(crowd, [], frame);
+    expect(places.slice(0, 2).every((place) => place !== undefined)).toBe(true);
+    expect(places.filter((place) => place !== undefined).length).toBeLessThan(14);
+  });
+});
+
+describe('lossAxis', () => {
+  it('is linear up to the limit, and keeps apart what lies near it beside a variant that lost everything', () => {
+    const { at, ticks } = lossAxis([0, 0.005, 0.9, -0.002], 0.01, [300, 0], (loss) => String(loss));
+    expect(at(0) - at(0.01)).toBeGreaterThan(35);
+    expect(at(0.9)).toBeGreaterThan(0);
+    expect(at(0.9)).toBeLessThan(at(0.01));
+    expect(at(-0.002)).toBeGreaterThan(at(0));
+    expect(ticks.map((tick) => tick.at)).toEqual([0, 0.01, 0.03, 0.1, 0.3]);
+    expect(ticks.filter((tick) => tick.strong).map((tick) => tick.at)).toEqual([0.01]);
+  });
+
+  it('stays finite where nothing was lost and nothing is allowed', () => {
+    const { at, ticks } = lossAxis([0], 0, [300, 0], String);
+    expect(Number.isFinite(at(0))).toBe(true);
+    expect(ticks.length).toBeGreaterThan(0);
+    const chart = lossChart([point('a', 0.5, 0), point('b', 0.4, 0.5)], { metric: 'top1', maxDrop: 0, label: String });
+    expect(chart.text).not.toMatch(/NaN|Infinity|undefined/);
+  });
+});
+
+describe('timeAxis', () => {
+  it.each([[[0.1, 0.2]], [[1, 100]], [[5, 5]], [[0.0007, 90_000]], [[3, 3.2, 3.4]]])(
+    'has ticks inside for %j',
+    (times) => {
+      const { at, ticks } = timeAxis(times, String);
+      expect(ticks.length).toBeGreaterThanOrEqual(1);
+      expect(ticks.length).toBeLessThanOrEqual(8);
+      for (const tick of ticks) expect(at(tick.at)).toSatisfy((place: number) => place >= 0 && place <= 100);
+      for (const time of times) expect(at(time)).toSatisfy((place: number) => place >= 0 && place <= 100);
+    },
+  );
+
+  it('has none where no time was measured', () => {
+    expect(timeAxis([0, Number.NaN], String).ticks).toEqual([]);
+  });
+});
+
+describe('distributions', () => {
+  it('draws the density where the quantiles are known, the marks in any case', () => {
+    const { distribution: _, ...plain } = timed(2, 1, 0);
+    const text = distributions('x', [
+      { name: 'full', kind: 'base', latency: timed(1, 1, 0) },
+      { name: 'plain', kind: 'accepted', latency: plain },
+    ]).text;
+    expect(text.match(/class="density"/g)).toHaveLength(1);
+    expect(text.match(/class="mark median"/g)).toHaveLength(2);
+    expect(text).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  it('stays finite for a clock that knows one time only', () => {
+    const flat = { ...timed(1, 1, 0), distribution: Array.from({ length: 41 }, () => 1) };
+    expect(distributions('x', [{ name: 'a', kind: 'base', latency: flat }]).text).not.toMatch(/NaN|Infinity/);
+    const zero = { ...flat, p50: 0, p90: 0, p99: 0, distribution: flat.distribution.map(() => 0) };
+    expect(distributions('x', [{ name: 'a', kind: 'base', latency: zero }]).text).not.toMatch(/NaN|Infinity/);
+  });
+});
+
+describe('layerStrip', () => {
+  it('shows the worst of each group where layers are many', () => {
+    const layers = Array.from({ length: 5000 }, (_, at) => ({
+      node: `n${at}`,
+      op: 'Conv',
+      sqnrDb: at === 2500 ? 3 : 40,
+    }));
+    const text = layerStrip(layers).text;
+    expect(text.length).toBeLessThan(20_000);
+    // 96 pixels for 0 to 40 dB, from below: 3 dB lies at 92 − 3·86/40.
+    expect(text).toContain('85.55');
   });
 });
 
@@ -85,6 +168,7 @@ describe('paretoChart', () => {
   it('draws whiskers only where the interval is open, and stays finite for degenerate figures', () => {
     const open = paretoChart([point('a', 0.5, 0.5, { interval: [0.4, 0.6] })], 'cpu').text;
     expect(open.match(/class="whisker"/g)).toHaveLength(2);
+    expect(open).toContain('aria-label="a"');
     const odd = paretoChart([point('zero', 0, 0), point('huge', 1e9, 1e9), point('base', 1, 1)], 'cpu').text;
     expect(odd).not.toMatch(/NaN|Infinity|undefined/);
     expect(odd).not.toContain('class="whisker"');

@@ -27,18 +27,28 @@ export interface LabelledPoint {
   readonly gap: number;
 }
 
+/** The first labels always stand; a later one that more than this share of would be covered is left out. */
+const always = 2;
+const mostCovered = 0.1;
+
 /**
- * Greedy, in the order given: the first of eight places around the point with the least overlap wins.
+ * Greedy, in the order given: the first of eight places around the point with the least overlap wins. Where there is no room, a
+ * label is left out: of forty variants the names would cover each other.
  * @param obstacles boxes that labels should not cover (points, whiskers)
  */
-export function placeLabels(points: readonly LabelledPoint[], obstacles: readonly Box[], frame: Box): LabelPlace[] {
+export function placeLabels(
+  points: readonly LabelledPoint[],
+  obstacles: readonly Box[],
+  frame: Box,
+): (LabelPlace | undefined)[] {
   const taken = [...obstacles];
-  return points.map((point) => {
+  return points.map((point, index) => {
     const { label } = point;
     const ranked = candidates(point)
       .map((place) => ({ place, cost: cost(boxOf(place, label), taken, frame) }))
       .sort((a, b) => a.cost - b.cost);
-    const { place } = ranked[0] as (typeof ranked)[number];
+    const { place, cost: least } = ranked[0] as (typeof ranked)[number];
+    if (index >= always && least > mostCovered * label.width * label.height) return undefined;
     taken.push(boxOf(place, label));
     return place;
   });

@@ -1,11 +1,12 @@
 /** What the figures rest on: data and limits, the model, the machine, and how to get them again. */
 import { formatCount } from '../../../src/messages.ts';
 import { isSynthetic } from '../../../src/report/facts.ts';
+import { fingerprint } from '../../../src/report/machine.ts';
 import type { IoInfo, Report } from '../../../src/report/report.ts';
 import { formatLimit, formatSize } from '../../../src/report/words.ts';
 import { shorten } from '../budget.ts';
 import { type Html, html } from '../escape.ts';
-import { chips, code, command, counted, facts, type Section, scroll, variantName } from '../parts.ts';
+import { chips, code, command, counted, facts, plural, type Section, scroll, variantName } from '../parts.ts';
 
 const ioShown = 200;
 
@@ -31,6 +32,10 @@ export function dataAndLimits(report: Report): Section {
       ['Metric', metric ?? 'none: without labels there is no accuracy'],
       ['Samples', data && data.samples > 0 ? formatCount(data.samples) : undefined],
       ['Calibration samples', data && data.calibrationSamples > 0 ? formatCount(data.calibrationSamples) : undefined],
+      [
+        'SHA-256 of the samples',
+        data?.sha256 === undefined ? undefined : html`<code class="hash">${data.sha256}</code>`,
+      ],
       ['Largest drop allowed', formatLimit(metric, limits.maxDrop)],
       ['Least SQNR without labels', limits.minSqnrDb === undefined ? undefined : `${limits.minSqnrDb} dB`],
       ['Settings came from', settings.length > 0 && chips(settings)],
@@ -77,12 +82,20 @@ function shapeText(shape: IoInfo['shape']): string {
   return shorten(`[${shape.map((dim) => dim ?? '?').join(', ')}]`, 160);
 }
 
-export function machine({ host }: Report): Section {
+export function machine({ host, providers = {} }: Report): Section {
+  const runtimes = Object.entries(providers).map(
+    ([provider, { runtime, adapter, software, threads }]) =>
+      html`<li><b>${provider}</b> ${shorten(runtime, 120)}${adapter !== undefined && `, ${shorten(adapter, 80)}`}${threads !== undefined && `, ${plural(threads, 'thread')}`}${software && ' (software adapter)'}</li>`,
+  );
   return {
     id: 'machine',
     title: 'The machine',
     lede: 'Speed is a property of a model on a machine: elsewhere the order of the variants may differ.',
     body: facts([
+      [
+        'Fingerprint',
+        html`<code>${fingerprint(host)}</code> <span class="soft">times are compared with a baseline only where it is the same</span>`,
+      ],
       ['Processor', host.cpu],
       ['Logical cores', String(host.cores)],
       ['Instruction sets', host.flags.length > 0 ? chips(host.flags.slice(0, 40)) : 'not known'],
@@ -90,6 +103,7 @@ export function machine({ host }: Report): Section {
       ['Platform', host.platform],
       ['ONNX Runtime', host.ort],
       ['Node.js', host.node],
+      ['Providers', runtimes.length > 0 ? html`<ul>${runtimes}</ul>` : undefined],
     ]),
   };
 }

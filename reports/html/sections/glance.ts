@@ -12,54 +12,80 @@ import {
 } from '../../../src/report/words.ts';
 import { shorten } from '../budget.ts';
 import { type Bar, barList } from '../charts/bars.ts';
-import { frontOf, type ParetoPoint, paretoChart } from '../charts/pareto.ts';
+import { frontOf, lossChart, paretoChart } from '../charts/pareto.ts';
+import type { ScatterPoint } from '../charts/scatter.ts';
 import { type Html, html } from '../escape.ts';
-import { type Kind, kindOf, marks, type Section } from '../parts.ts';
+import { type Kind, kindOf, marks, type Section, variantId } from '../parts.ts';
 
 export function glance(report: Report): Section {
-  const providers = measuredProviders(report);
+  const providers = rankedProviders(report);
   const base = baseOf(report);
-  const clouds = providers.map((provider) => ({ provider, points: paretoPoints(report, base, provider) }));
-  const charts = clouds.map(
-    ({ provider, points }) =>
-      html`<figure><figcaption>Size and speed on ${provider}</figcaption>${paretoChart(points, provider)}${legend(points)}</figure>`,
-  );
+  const charts = providers.map((provider) => {
+    const points = speedPoints(report, base, provider);
+    return html`<figure><figcaption>Size and speed on ${provider}</figcaption>${paretoChart(points, provider)}${legend(points)}</figure>`;
+  });
+  const loss = lossFigure(report, base);
   const size = sizeBars(report, base);
   const latencies = providers.map((provider) => latencyBars(report, provider));
-  const quality = accuracyBars(report) || fidelityBars(report);
+  const quality = loss === false ? fidelityBars(report) : false;
   return {
     id: 'glance',
     title: 'At a glance',
-    lede: 'Size and speed relative to the original model, base. Thin lines are 95 % intervals.',
-    body:
-      providers.length === 1
-        ? html`<div class="charts columns"><div>${charts}${quality}</div><div>${size}${latencies}</div></div>`
-        : html`<div class="charts">${charts}${size}${latencies}${quality}</div>`,
+    lede: 'Relative to the original model, base: down and to the left is better. Thin lines are 95 % intervals. Point at a variant, or move to it with the keyboard, for its figures.',
+    body: html`<div class="charts">${charts}${loss}${size}${latencies}${quality}</div>`,
   };
 }
 
-function paretoPoints(report: Report, base: VariantResult | undefined, provider: string): ParetoPoint[] {
-  return report.variants.flatMap((variant): ParetoPoint[] => {
+/** Times on an adapter made of software say nothing, so nothing is ranked by them. */
+function rankedProviders(report: Report): string[] {
+  return measuredProviders(report).filter((provider) => report.providers?.[provider]?.software !== true);
+}
+
+function pointOf(report: Report, variant: VariantResult, size: number): Omit<ScatterPoint, 'y' | 'interval'> {
+  const kind = kindOf(variant);
+  const note = hasAccuracy(variant) ? formatMetric(variant.accuracy.metric, variant.accuracy.value) : '';
+  const speeds = rankedProviders(report).flatMap((provider) => {
+    const latency = variant.latency[provider];
+    return latency ? [`${provider} ${formatMs(latency.p50)}, ×${ratioWords(latency)}`] : [];
+  });
+  const tip = [
+    `${shorten(variant.name, 30)} (${kind})`,
+    `download ${formatSize(downloadBytes(variant))}, ${formatPart(size)} of base`,
+    ...speeds.slice(0, 4),
+    ...(hasAccuracy(variant) ? [`${variant.accuracy.metric} ${note}, ${formatDrop(variant.accuracy)}`] : []),
+  ];
+  return { name: variant.name, kind, x: size, note, tip, href: variantId(report, variant) };
+}
+
+function speedPoints(report: Report, base: VariantResult | undefined, provider: string): ScatterPoint[] {
+  return report.variants.flatMap((variant): ScatterPoint[] => {
     const latency = variant.latency[provider];
     const size = ratio(downloadBytes(variant), downloadBytes(base));
     if (!latency || size === null) return [];
-    const kind = kindOf(variant);
-    const note = hasAccuracy(variant) ? formatMetric(variant.accuracy.metric, variant.accuracy.value) : '';
-    const tip = [
-      `${shorten(variant.name, 48)} (${kind})`,
-      `download ${formatSize(downloadBytes(variant))}, ${formatPart(size)} of base`,
-      `latency ${formatMs(latency.p50)}, ×${ratioWords(latency)} of base`,
-      ...(hasAccuracy(variant) ? [`${variant.accuracy.metric} ${note}`] : []),
-    ].join(', ');
-    return [{ name: variant.name, kind, size, latency: latency.ratioToBase, interval: latency.ratioCi, note, tip }];
+    return [{ ...pointOf(report, variant, size), y: latency.ratioToBase, interval: latency.ratioCi }];
   });
 }
 
-function legend(points: readonly ParetoPoint[]): Html {
+/** Size against what was lost of the task metric; false where nothing was judged by one. */
+function lossFigure(report: Report, base: VariantResult | undefined): Html | false {
+  const metric = report.variants.find(hasAccuracy)?.accuracy.metric;
+  if (metric === undefined) return false;
+  const points = report.variants.flatMap((variant): ScatterPoint[] => {
+    const size = ratio(downloadBytes(variant), downloadBytes(base));
+    const { drop, dropCi } = variant.accuracy ?? { drop: null };
+    if (size === null || drop === null) return [];
+    return [{ ...pointOf(report, variant, size), y: drop, interval: dropCi ?? [drop, drop] }];
+  });
+  const { maxDrop } = report.limits;
+  const label = (loss: number): string => formatLimit(metric, loss).replace(/ points?$/, ' pt');
+  return html`<figure><figcaption>Size and ${metric} lost; ${formatLimit(metric, maxDrop)} allowed</figcaption>${lossChart(points, { metric, maxDrop, label })}${legend(points, false)}</figure>`;
+}
+
+function legend(points: readonly ScatterPoint[], hasFront = frontOf(points).length > 1): Html {
   const order: readonly Kind[] = ['recommended', 'accepted', 'rejected', 'base'];
   const present = order.filter((kind) => points.some((point) => point.kind === kind));
   return html`<p class="legend" aria-hidden="true">${present.map((kind) => html`<span class="k-${kind}">${marks[kind]}${kind}</span>`)}${
-    frontOf(points).length > 1 && html`<span class="front-key">best trade-offs</span>`
+    hasFront && html`<span class="front-key">best trade-offs</span>`
   }</p>`;
 }
 
@@ -92,26 +118,6 @@ function latencyBars(report: Report, provider: string): Html {
     };
   });
   return html`<figure><figcaption>Latency on ${provider}, of base</figcaption>${barList(`Latency of each variant on ${provider}, relative to base`, bars)}</figure>`;
-}
-
-/** What each variant lost of the task metric, against what it was allowed to lose. */
-function accuracyBars(report: Report): Html | false {
-  const { maxDrop } = report.limits;
-  const judged = report.variants.filter(hasAccuracy);
-  const metric = judged[0]?.accuracy.metric;
-  if (metric === undefined) return false;
-  const bars = judged.map((variant): Bar => {
-    const { value, drop } = variant.accuracy;
-    return {
-      name: variant.name,
-      kind: kindOf(variant),
-      // With nothing allowed any loss is over the limit.
-      ratio: drop === null ? null : drop <= 0 ? 0 : maxDrop > 0 ? drop / maxDrop : Number.POSITIVE_INFINITY,
-      value: formatMetric(metric, value),
-      detail: variant.name === 'base' ? '' : formatDrop(variant.accuracy),
-    };
-  });
-  return html`<figure><figcaption>${metric} lost, of the ${formatLimit(metric, maxDrop)} allowed</figcaption>${barList(`${metric} that each variant lost, relative to the loss allowed`, bars)}</figure>`;
 }
 
 /** Where nothing was labelled: how closely outputs follow those of base, against the floor. */

@@ -1,5 +1,6 @@
 /** The verdict, in plain words, and the three figures behind it. */
 import { formatMs } from '../../../src/messages.ts';
+import { costs } from '../../../src/report/costs.ts';
 import { baseOf, downloadBytes, hasAccuracy, isSynthetic, ratio, variantOf } from '../../../src/report/facts.ts';
 import type { Report, VariantResult } from '../../../src/report/report.ts';
 import {
@@ -33,15 +34,34 @@ ${
     ? html`<div class="notice loud" role="note"><b>No data: accuracy is unknown.</b> ${judgementSentence(report)}</div>`
     : html`<p class="judged">${judgementSentence(report)}</p>`
 }
-${lines.filter((line) => line.kind === 'ship').map((line) => tiles(report, line, lines.length > 1))}
+${lines.filter((line) => line.kind === 'ship').map((line) => html`${tiles(report, line, lines.length > 1)}${price(report, line)}`)}
 ${warnings(report.warnings ?? [])}
 </section>`;
 }
 
-function warnings(texts: readonly string[]): Html | false {
-  const items = texts.slice(0, 12).map((text) => html`<li>${sentence(shorten(text, 400))}</li>`);
-  return texts.length > 0 && html`<div class="notice" role="note"><b>Doubtful figures</b><ul>${items}</ul></div>`;
+/** The other half of the recommendation. */
+function price(report: Report, { variant: name }: Headline): Html {
+  const variant = variantOf(report, name);
+  const items = variant ? costs(report, variant) : [];
+  const unknowns = isSynthetic(report) ? ['accuracy is unknown: there was no data'] : [];
+  const all = [...items, ...unknowns];
+  return html`<div class="price"><h2>What it costs</h2>${
+    all.length === 0
+      ? html`<p>Nothing that was measured got worse.</p>`
+      : html`<ul>${all.slice(0, 10).map((item) => html`<li>${sentence(shorten(item, 300))}</li>`)}</ul>`
+  }</div>`;
 }
+
+function warnings(texts: readonly string[]): Html | false {
+  const items = texts.slice(0, 40).map((text) => html`<li>${sentence(shorten(text, 400))}</li>`);
+  const rest = items.slice(warningsOpen);
+  return (
+    texts.length > 0 &&
+    html`<div class="notice" role="note"><b>Doubtful figures</b><ul>${items.slice(0, warningsOpen)}</ul>${rest.length > 0 && html`<details><summary>${texts.length - warningsOpen} more</summary><ul>${rest}</ul></details>`}</div>`
+  );
+}
+
+const warningsOpen = 3;
 
 function headlineLine(headline: Headline): Html {
   const action = headlineAction(headline, shorten(headline.variant, 48));

@@ -17,13 +17,13 @@ export function steps(report: Report, budget: Budget): Section | undefined {
     lede: 'In order: how often rules fired, and why they left the rest alone.',
     body: html`${
       skipped &&
-      html`<form class="search" role="search" hidden><label for="find">Search rules, nodes and reasons</label><input id="find" type="search" autocomplete="off" spellcheck="false"><output for="find" aria-live="polite"></output></form>`
-    }${built.map((variant) => recipe(variant, told, budget))}`,
+      html`<form class="search" role="search" hidden><label for="find">Search rules, nodes and reasons</label><input id="find" type="search" autocomplete="off" spellcheck="false"><label for="only">Variant</label><select id="only"><option value="">all</option>${built.map((variant, at) => html`<option value="${at}">${shorten(variant.name, 60)}</option>`)}</select><label class="check"><input id="changed" type="checkbox"> only passes that changed something</label><output for="find" aria-live="polite"></output></form>`
+    }${built.map((variant, at) => recipe(variant, at, told, budget))}`,
   };
 }
 
 /** Steps that an earlier variant told in full are only named. */
-function recipe(variant: VariantResult, told: Map<string, string>, budget: Budget): Html {
+function recipe(variant: VariantResult, at: number, told: Map<string, string>, budget: Budget): Html {
   const items = variant.steps.map((step) => {
     const key = digest(step);
     const first = told.get(key);
@@ -32,7 +32,7 @@ function recipe(variant: VariantResult, told: Map<string, string>, budget: Budge
     told.set(key, variant.name);
     return stepItem(step, budget);
   });
-  return html`<article class="recipe"><h3>${variantName(variant.name)} ${badge(variant)}</h3><ol class="steps">${items}</ol></article>`;
+  return html`<article class="recipe" data-at="${at}"><h3>${variantName(variant.name)} ${badge(variant)}</h3><ol class="steps">${items}</ol></article>`;
 }
 
 /** The same for steps that did the same, whatever time they took. */

@@ -12,7 +12,7 @@ import {
 } from '../../../src/report/words.ts';
 import { shorten } from '../budget.ts';
 import { type Html, html, type Part } from '../escape.ts';
-import { badge, code, facts, kindOf, plural, type Section, variantName } from '../parts.ts';
+import { badge, code, facts, kindOf, plural, type Section, variantId, variantName } from '../parts.ts';
 
 /** Roles are spelled out because on a phone the rows become cards, and `display` would take their meaning away. */
 export function variants(report: Report): Section {
@@ -23,7 +23,7 @@ export function variants(report: Report): Section {
   const bodies = report.variants.map(
     (
       variant,
-    ) => html`<tbody role="rowgroup" class="k-${kindOf(variant)}"><tr role="row">${cells(variant, base, columns, providers)}</tr>
+    ) => html`<tbody role="rowgroup" id="${variantId(report, variant)}" class="k-${kindOf(variant)}"><tr role="row">${cells(variant, base, columns, providers)}</tr>
 <tr role="row" class="why"><td role="cell" colspan="${columns.length}">${why(variant)}</td></tr></tbody>`,
   );
   const rejected = report.variants.filter((variant) => variant.verdict === 'rejected').length;

@@ -37,13 +37,13 @@ a{color:inherit;text-underline-offset:.2em}
 .frame{max-width:76rem;margin:0 auto;padding:0 1.5rem 4rem;display:grid;grid-template-columns:minmax(0,1fr)}
 main{min-width:0}
 .toc{font-size:.875rem;color:var(--soft);order:0;margin-bottom:.5rem}
-.toc ol{display:flex;gap:.25rem 1.1rem;flex-wrap:wrap}
-.toc a{text-decoration:none;display:block;padding:.15rem 0}
+.toc ol{display:flex;gap:.25rem 1.1rem;overflow-x:auto;padding:.3rem 0}
+.toc a{text-decoration:none;display:block;padding:.15rem 0;white-space:nowrap}
 .toc a:hover{color:var(--ink);text-decoration:underline}
 @media (min-width:72rem){
 .frame{grid-template-columns:10.5rem minmax(0,1fr);column-gap:3rem}
 .toc{position:sticky;top:1.5rem;align-self:start;padding-top:2.2rem;margin:0}
-.toc ol{flex-direction:column;border-left:2px solid var(--line);padding-left:1rem}}
+.toc ol{flex-direction:column;overflow:visible;border-left:2px solid var(--line);padding:0 0 0 1rem}}
 section{margin-top:4rem;scroll-margin-top:1rem}
 section>h2{font-size:1.5rem;line-height:1.2;letter-spacing:-.018em;font-weight:680}
 .lede{color:var(--soft);max-width:44rem;margin:.4rem 0 1.4rem}

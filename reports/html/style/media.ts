@@ -11,6 +11,8 @@ export const mediaStyle = `
 .variants td[data-label]::before{content:attr(data-label);display:block;font-size:.75rem;color:var(--soft)}
 .variants .why td{padding:.7rem 0 0}}
 @media (max-width:36rem){
+.dists li{grid-template-columns:minmax(0,1fr)}
+.dists .bar-value{text-align:left}
 .top,.frame,.foot{padding-left:1rem;padding-right:1rem}
 .top>span{display:none}
 figure,.card{padding:.9rem}

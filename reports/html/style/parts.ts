@@ -24,49 +24,32 @@ export const partStyle = `
 .chip{display:inline-block;font-size:.8125rem;line-height:1.35;padding:.1em .55em;border-radius:.35rem;background:var(--track);color:var(--ink);max-width:100%;overflow-wrap:anywhere}
 .chip b{font-weight:650}
 .charts{display:grid;gap:1.25rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,25rem),1fr))}
-.charts.columns{grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
-.columns>div{display:grid;gap:1.25rem;align-content:start;min-width:0}
-@media (min-width:60rem){.charts.columns{grid-template-columns:minmax(0,3fr) minmax(0,2fr)}}
+.charts.one{grid-template-columns:minmax(0,1fr)}
+.charts>*{align-self:start}
+.sub{margin:1.8rem 0 .2rem}
+.sub+.cards{margin-top:.9rem}
+.figure-note{font-size:.8125rem;color:var(--soft);margin-top:.7rem;max-width:46rem}
+.loud-note{color:var(--warn)}
+figcaption .soft{font-weight:400;font-size:.8125rem}
+.failure{color:var(--bad)}
+.price{margin-top:1.4rem;max-width:46rem}
+.price+.notice{margin-top:1.4rem}
+.price h2{font-size:1.0625rem;font-weight:650;letter-spacing:-.008em;line-height:1.35}
+.price li{padding-left:1.1rem;position:relative}
+.price li::before{content:"";position:absolute;left:0;top:.72em;width:.5rem;border-top:2px solid var(--faint)}
+.price li,.price p{color:var(--soft);margin-top:.2rem}
 figure,.card{background:var(--panel);border:1px solid var(--line);border-radius:.75rem;padding:1.1rem 1.2rem;min-width:0}
 figcaption{font-size:.9375rem;font-weight:650;margin-bottom:.6rem}
-.chart{display:block;width:100%;height:auto}
-.chart.narrow{display:none}
-@media (max-width:36rem){.chart.wide{display:none}.chart.narrow{display:block}}
-.chart.wide text{font-size:13px}
-.chart text{font:12px var(--sans);fill:var(--soft);font-variant-numeric:tabular-nums}
-.chart .better{fill:var(--good-bg);opacity:.65}
-.chart .better-label{fill:var(--good)}
-.chart .grid{stroke:var(--line);stroke-width:1}
-.chart .grid.one{stroke:var(--base-fill);stroke-dasharray:3 3}
-.chart .front{fill:none;stroke:var(--good-fill);stroke-width:1.5;stroke-dasharray:1 4;stroke-linecap:round}
-.chart .dot{fill:var(--kf);stroke:var(--panel);stroke-width:1.5}
-.chart .halo{fill:none;stroke:var(--kf);stroke-width:1.5;opacity:.7}
-.chart .cross{fill:none;stroke:var(--kf);stroke-width:2.6;stroke-linecap:round}
-.chart .whisker{fill:none;stroke:var(--kf);stroke-width:1.4}
-.chart .point text{paint-order:stroke;stroke:var(--panel);stroke-width:3.5px;stroke-linejoin:round}
-.chart .name{font-weight:650;fill:var(--k)}
-.chart .note{font-size:.92em;fill:var(--soft)}
-.chart .point:hover .name{text-decoration:underline}
 .legend{display:flex;flex-wrap:wrap;gap:.3rem 1.3rem;font-size:.8125rem;color:var(--soft);margin:.8rem .2rem 0}
 .legend span{display:inline-flex;align-items:center;gap:.4em}
 .front-key::before{content:"";width:1.6em;border-top:2px dotted var(--good-fill)}
-.bars li{display:grid;grid-template-columns:1fr auto;gap:.1rem .8rem;margin-top:.75rem;font-size:.8125rem}
-.bars .bar{grid-column:1/-1}
-.bar-name{display:flex;gap:.4em;align-items:center;min-width:0}
-.bar-name .vname{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.bar-value{color:var(--soft);text-align:right}
-.bar-value b{color:var(--ink)}
-.bar,.stack{display:block}
-.track{fill:var(--track)}
-.bar .fill{fill:var(--kf)}
-.bar .one{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:2 2}
-.bar .whisker{stroke:var(--ink);stroke-width:2.5;opacity:.75}
 table{border-collapse:collapse;width:100%;font-size:.875rem}
 th,td{text-align:left;vertical-align:top;padding:.55rem .9rem .55rem 0;border-bottom:1px solid var(--line)}
 thead th{font-size:.8125rem;color:var(--soft);font-weight:600;border-bottom:1px solid var(--faint);white-space:nowrap}
-th.num,td.num{text-align:right}
+th.num,td.num{text-align:right;white-space:nowrap}
 tbody th{font-weight:500}
 .scroll{overflow-x:auto;max-width:100%;margin-top:1rem}
+.scroll .vname{display:inline-block;max-width:14rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;vertical-align:bottom}
 .meter{min-width:8rem}
 .meter .fill{fill:var(--ok-fill)}
 .variants tbody{border-bottom:1px solid var(--line)}
@@ -83,6 +66,7 @@ tbody th{font-weight:500}
 .k-rejected .why-list{color:var(--bad)}
 summary{cursor:pointer;color:var(--soft);font-size:.875rem;width:fit-content;padding:.2rem 0}
 summary:hover{color:var(--ink)}
+.notice summary,.notice summary:hover{color:inherit}
 .facts{display:grid;gap:0 2.5rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr))}
 .facts>div{display:grid;grid-template-columns:9.5rem minmax(0,1fr);gap:.8rem;padding:.45rem 0;border-bottom:1px solid var(--line);font-size:.9375rem}
 .facts dt{color:var(--soft)}
@@ -99,7 +83,10 @@ summary:hover{color:var(--ink)}
 .copy{position:absolute;top:.5rem;right:.5rem;font:600 .75rem var(--sans);padding:.35rem .6rem;border-radius:.35rem;border:1px solid currentColor;background:var(--ink);color:var(--bg);cursor:pointer}
 .search{display:flex;flex-wrap:wrap;gap:.3rem .8rem;align-items:center;margin-bottom:1.2rem;font-size:.875rem;color:var(--soft)}
 .search[hidden]{display:none}
-.search input{flex:1 1 14rem;min-width:0;max-width:26rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--faint);border-radius:.45rem;padding:.5rem .75rem}
+.search select{font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--faint);border-radius:.45rem;padding:.45rem .6rem;max-width:14rem}
+.search .check{display:flex;gap:.4rem;align-items:center}
+.search output{flex-basis:100%}
+.search input[type=search]{flex:1 1 14rem;min-width:0;max-width:26rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--faint);border-radius:.45rem;padding:.5rem .75rem}
 .recipe{border-top:1px solid var(--faint);padding:1rem 0 1.6rem}
 .steps{margin-top:.8rem;counter-reset:step}
 .step{position:relative;padding:0 0 1.1rem 2.2rem;counter-increment:step}
