@@ -5,17 +5,17 @@ import { escapeText } from './escape.ts';
  * left out is counted on the page, and whole in report.json.
  */
 export interface Budget {
-  /** True, and the bytes are spent, when `text` with its markup still fits. */
-  fits(text: string): boolean;
+  /** True, and the bytes are spent, when `text` with its markup, about so many bytes of it, still fits. */
+  fits(text: string, markup?: number): boolean;
 }
 
-/** Bytes of markup around a name or a sentence, about. */
-const markup = 100;
+/** Bytes of markup around a name or a sentence in a list of reasons. */
+const usualMarkup = 100;
 
 export function createBudget(bytes: number): Budget {
   let left = bytes;
   return {
-    fits(text) {
+    fits(text, markup = usualMarkup) {
       const cost = Buffer.byteLength(escapeText(text)) + markup;
       if (cost > left) return false;
       left -= cost;

@@ -23,24 +23,24 @@ import { chartStyle } from './style/charts.ts';
 import { mediaStyle } from './style/media.ts';
 import { partStyle } from './style/parts.ts';
 
-/** Bytes that reasons and node names may take; keeps the page well below 2 MB. */
-const reasonBytes = 900_000;
+/** Bytes that each long part may take, so that none starves another; together they keep the page well below 2 MB. */
+const bytes = { audit: 180_000, steps: 380_000, evidence: 240_000 } as const;
 
 /** One file that needs nothing else: no network, no fonts, opens from disk. */
 export function renderPage(report: Report): string {
-  const budget = createBudget(reasonBytes);
+  const evidence = createBudget(bytes.evidence);
   const sections = [
     glance(report),
     variants(report),
     bundles(report),
     timing(report),
     memory(report),
-    classes(report),
+    classes(report, evidence),
     fidelity(report),
-    layers(report, budget),
-    runtimes(report, budget),
-    audit(report, budget),
-    steps(report, budget),
+    layers(report, evidence),
+    runtimes(report, evidence),
+    audit(report, createBudget(bytes.audit)),
+    steps(report, createBudget(bytes.steps)),
     dataAndLimits(report),
     model(report),
     machine(report),

@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { html } from '../../reports/html.ts';
 import { findChromium, launchChromium } from '../../src/target/chromium.ts';
-import { labelsOutside, openAll, overflow, structure, weakText } from './page-probes.ts';
+import { cutInPrint, labelsOutside, openAll, overflow, structure, weakText } from './page-probes.ts';
 import { hostileName, keepReport, sampleReport, syntheticReport } from './sample.ts';
 
 const chromium = findChromium();
@@ -114,9 +115,53 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
       doubleIds: 0,
       charts: 4,
     });
-    expect(await page.getByRole('img').count()).toBe(2);
+    // Size and speed on two providers, size and loss: six variants that have both, four of them timed on web-wasm too.
+    const points = page.locator('svg.scatter a:visible');
+    expect(await points.count()).toBe(6 + 4 + 6);
     expect(await page.getByRole('table', { name: 'Variants' }).getByRole('row').count()).toBe(1 + 2 * 7);
   });
+
+  it('shows the figures of a point while it is pointed at or focused, and leads to its row', async () => {
+    const { page } = await open('sample');
+    const point = page.locator('svg.pareto.wide a[aria-label^="int8"]').first();
+    const details = page.locator('svg.pareto.wide').first().locator('.tip:visible');
+    expect(await details.count()).toBe(0);
+    await point.hover();
+    expect(await details.count()).toBe(1);
+    expect(await details.locator('text').allTextContents()).toEqual([
+      'int8 (recommended)',
+      'download 151 kB, 25 % of base',
+      'cpu 565 µs, ×0.47 (0.45–0.48)',
+      'web-wasm 2.05 ms, ×0.48 (0.46–0.50)',
+      'top1 97.2 %, −0.2 points',
+    ]);
+    await page.mouse.move(0, 0);
+    await page.keyboard.press('Tab');
+    await point.focus();
+    expect(await details.count()).toBe(1);
+    await page.keyboard.press('Enter');
+    expect(page.url()).toMatch(/#v-3$/);
+    expect(await page.locator('#v-3').textContent()).toMatch(/^int8/);
+  });
+
+  it.each(['light', 'dark'] as const)(
+    'has no serious fault of accessibility by axe-core: %s',
+    async (scheme) => {
+      for (const name of ['sample', 'synthetic', 'keep'] as const) {
+        for (const width of [390, 1280]) {
+          const { page } = await open(name, { scheme, width });
+          await page.evaluate(openAll);
+          // The policy of the page lets no script in; this one comes through the debugger.
+          await page.evaluate(axe.source);
+          const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;
+          const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+          expect(serious.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((one) => one.html)])).toEqual([]);
+          await page.context().close();
+        }
+      }
+    },
+    60_000,
+  );
 
   it('keeps the table a table on a phone', async () => {
     const { page } = await open('sample', { width: 360 });
@@ -147,6 +192,12 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     await page.getByRole('searchbox').fill('');
     expect(await shown()).toBe(0);
     expect(await page.locator('#steps .recipe:visible').count()).toBe(6);
+    await page.getByLabel('Variant', { exact: true }).selectOption('int8');
+    expect(await page.locator('#steps .recipe:visible h3').allTextContents()).toEqual(['int8 recommended']);
+    await page.getByLabel('Variant', { exact: true }).selectOption('all');
+    await page.getByLabel('only passes that changed something').check();
+    expect(await page.locator('#steps .step.idle:visible').count()).toBe(0);
+    expect(await page.locator('#steps .step:visible').count()).toBeGreaterThan(6);
   });
 
   it('works without scripts', async () => {
@@ -164,5 +215,6 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     expect(await page.locator('nav').isVisible()).toBe(false);
     expect(await page.evaluate(weakText)).toEqual([]);
     expect((await page.pdf()).length).toBeGreaterThan(10_000);
+    expect(await page.evaluate(cutInPrint)).toEqual([]);
   });
 });

@@ -168,7 +168,7 @@ describe('paretoChart', () => {
   it('draws whiskers only where the interval is open, and stays finite for degenerate figures', () => {
     const open = paretoChart([point('a', 0.5, 0.5, { interval: [0.4, 0.6] })], 'cpu').text;
     expect(open.match(/class="whisker"/g)).toHaveLength(2);
-    expect(open).toContain('aria-label="a"');
+    expect(open).toContain('aria-label="a (accepted)"');
     const odd = paretoChart([point('zero', 0, 0), point('huge', 1e9, 1e9), point('base', 1, 1)], 'cpu').text;
     expect(odd).not.toMatch(/NaN|Infinity|undefined/);
     expect(odd).not.toContain('class="whisker"');

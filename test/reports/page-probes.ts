@@ -45,20 +45,26 @@ export const structure = `(() => {
     unnamedSections: all('section').filter((one) => missing(one.getAttribute('aria-labelledby'))).length,
     deadLinks: all('a[href^="#"]').filter((one) => missing(one.getAttribute('href').slice(1))).length,
     headlessTables: all('table').filter((one) => !one.querySelector('th[scope=col]') || !one.querySelector('th[scope=row]')).length,
-    silentCharts: all('svg').filter((one) => one.getAttribute('aria-hidden') !== 'true' && !one.getAttribute('aria-label')).length,
+    silentCharts: all('svg').filter((one) => !one.closest('[aria-hidden=true]') && !one.getAttribute('aria-label')).length,
     doubleIds: all('[id]').length - new Set(all('[id]').map((one) => one.id)).size,
     charts: all('svg.pareto').length,
   };
 })()`;
 
 /** Labels that stand out of their chart. */
-export const labelsOutside = `[...document.querySelectorAll('svg.pareto')].flatMap((chart) => {
+export const labelsOutside = `[...document.querySelectorAll('svg.scatter')].flatMap((chart) => {
   const frame = chart.getBoundingClientRect();
   return [...chart.querySelectorAll('text')]
-    .filter((text) => text.getClientRects().length > 0)
+    .filter((text) => text.getClientRects().length > 0 && !text.closest('.tip'))
     .filter((text) => {
       const box = text.getBoundingClientRect();
       return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
     })
     .map((text) => text.textContent);
 })`;
+
+/** What would be cut off at the right edge of the paper: wider than the page, or scrolled away in a box of its own. */
+export const cutInPrint = `[...document.querySelectorAll('main *')]
+  .filter((one) => one.scrollWidth > one.clientWidth + 1 && ['auto', 'scroll', 'hidden'].includes(getComputedStyle(one).overflowX))
+  .filter((one) => one.getClientRects().length > 0 && !one.closest('.bar-name,.vname,.sr') && getComputedStyle(one).display !== 'inline')
+  .map((one) => one.tagName + '.' + one.getAttribute('class') + ' ' + one.scrollWidth + ' > ' + one.clientWidth)`;

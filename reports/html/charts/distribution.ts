@@ -1,6 +1,6 @@
 /** How long single inferences took: a row a variant, all on one axis. Paths stretch with the page, text does not. */
 import { deviation, quantileSorted } from 'd3-array';
-import { area, curveBasis } from 'd3-shape';
+import { area } from 'd3-shape';
 import { formatMs } from '../../../src/messages.ts';
 import type { Latency } from '../../../src/report/report.ts';
 import { type Html, html } from '../escape.ts';
@@ -15,8 +15,8 @@ export interface DistributionRow {
 }
 
 const height = 34;
-/** Steps at which the density is drawn: finer than the eye sees at 700 pixels. */
-const steps = 96;
+/** Steps at which the density is drawn, besides the quantiles themselves: with one digit, about a kilobyte a row. */
+const steps = 64;
 
 /** @param label for those who do not see the drawing */
 export function distributions(label: string, rows: readonly DistributionRow[]): Html {
@@ -73,7 +73,6 @@ function densityPath(quantiles: readonly number[], axis: Axis): string | undefin
     .x(([x]) => x)
     .y0(height - 1)
     .y1(([, share]) => height - 1 - share * (height - 4))
-    .curve(curveBasis)
-    .digits(2);
+    .digits(1);
   return draw(points) ?? undefined;
 }

@@ -123,12 +123,22 @@ function marked(points: readonly ScatterPoint[], x: Axis, y: Axis, plot: Box): H
     const { point } = spot;
     const text =
       place &&
-      html`<text x="${px(place.x)}" y="${px(place.y + 11)}" text-anchor="${place.anchor}"><tspan class="name">${spot.name}</tspan>${point.note !== '' && html`<tspan class="note" x="${px(place.x)}" dy="${line}">${point.note}</tspan>`}</text>`;
-    return html`<a class="point p${index} k-${point.kind}" href="#${point.href}" aria-label="${point.tip.join(', ')}">${whisker(point, spot.x, y)}<circle class="hit" cx="${px(spot.x)}" cy="${px(spot.y)}" r="13"/>${symbol(point.kind, spot.x, spot.y)}${text}</a>`;
+      html`<text x="${px(place.x)}" y="${px(place.y + 11)}" text-anchor="${place.anchor}"><tspan class="name">${spot.name}</tspan> ${point.note !== '' && html`<tspan class="note" x="${px(place.x)}" dy="${line}">${point.note}</tspan>`}</text>`;
+    return html`<a class="point p${index} k-${point.kind}" href="#${point.href}" aria-label="${spokenOf(spot)}">${whisker(point, spot.x, y)}<circle class="hit" cx="${px(spot.x)}" cy="${px(spot.y)}" r="13"/>${symbol(point.kind, spot.x, spot.y)}${text}</a>`;
   });
   const tips = spots.slice(0, mostTips).map((spot, index) => tip(spot, index, plot));
   return html`${drawn.reverse()}${tips}`;
 }
+
+/** What is seen comes first, so that those who speak to the page can name what they see. */
+const spokenOf = ({
+  name,
+  point: {
+    note,
+    tip: [, ...rest],
+    kind,
+  },
+}: Spot): string => [note === '' ? `${name} (${kind})` : `${name} ${note} (${kind})`, ...rest].join(', ');
 
 function whisker({ interval: [low, high] }: ScatterPoint, x: number, y: Axis): Html | false {
   return (

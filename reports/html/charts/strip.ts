@@ -7,8 +7,8 @@ import { linearAxis } from './scale.ts';
 const height = 96;
 /** Beyond this a layer counts as the same: 32-bit floats added up in another order differ by about as much. */
 const fullDb = 100;
-/** Points of the line: more are not seen at 700 pixels. */
-const mostPoints = 700;
+/** Points of the line: it is some 350 pixels wide, and weighs ten bytes a point. */
+const mostPoints = 250;
 
 /** SQNR of each layer as a stepped line; where there are many, of each group of neighbours the worst. */
 export function layerStrip(layers: readonly LayerError[]): Html {

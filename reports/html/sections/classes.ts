@@ -2,7 +2,7 @@
 import type { ClassResult } from '../../../src/report/evidence.ts';
 import type { Report, VariantResult } from '../../../src/report/report.ts';
 import { formatPart } from '../../../src/report/words.ts';
-import { shorten } from '../budget.ts';
+import { type Budget, shorten } from '../budget.ts';
 import { pc } from '../charts/symbols.ts';
 import { type Html, html } from '../escape.ts';
 import { badge, kindOf, plural, type Section, scroll, variantName } from '../parts.ts';
@@ -11,7 +11,7 @@ const classesOpen = 10;
 const classesShown = 300;
 const significance = 0.05;
 
-export function classes(report: Report): Section | undefined {
+export function classes(report: Report, budget: Budget): Section | undefined {
   const judged = report.variants.filter(
     (variant) =>
       variant.name !== 'base' && variant.accuracy?.classes !== undefined && variant.accuracy.classes.length > 0,
@@ -25,7 +25,7 @@ export function classes(report: Report): Section | undefined {
     id: 'classes',
     title: 'Classes',
     lede: 'A mean that stays may hide one class that got worse. The diamond is base, the dot the variant; classes that lost most come first, those that stayed are folded.',
-    body: html`${open.map((variant) => classFigure(variant))}${rest.map((variant) => html`<details class="more"><summary>${variantName(variant.name)}: ${summaryOf(variant.accuracy?.classes ?? [])}</summary>${classFigure(variant)}</details>`)}`,
+    body: html`${open.map((variant) => classFigure(variant, budget))}${rest.map((variant) => html`<details class="more"><summary>${variantName(variant.name)}: ${summaryOf(variant.accuracy?.classes ?? [])}</summary>${classFigure(variant, budget)}</details>`)}`,
   };
 }
 
@@ -38,12 +38,12 @@ function summaryOf(all: readonly ClassResult[]): string {
   return `of ${plural(all.length, 'class', 'classes')} ${worse} got worse, ${better} better`;
 }
 
-function classFigure(variant: VariantResult): Html {
+function classFigure(variant: VariantResult, budget: Budget): Html {
   const all = [...(variant.accuracy?.classes ?? [])].sort((a, b) => dropOf(b) - dropOf(a));
   const changed = all.filter((one) => dropOf(one) !== 0);
-  const rows = changed.slice(0, classesOpen);
+  const rows = changed.slice(0, classesOpen).filter(({ name }) => budget.fits(shorten(name, 60), 900));
   const rest = all.filter((one) => !rows.includes(one));
-  const shown = rest.slice(0, classesShown);
+  const shown = rest.slice(0, classesShown).filter(({ name }) => budget.fits(shorten(name, 80), 140));
   return html`<figure class="k-${kindOf(variant)}"><figcaption>${variantName(variant.name)} ${badge(variant)} <span class="soft">${summaryOf(all)}</span></figcaption>${
     rows.length > 0 &&
     html`<ul class="bars dumbbells" role="list" aria-label="Classes that changed most">${rows.map(dumbbell)}</ul>`

@@ -5,7 +5,7 @@ import { formatFigure, formatSize, sentence, sqnrWords } from '../../../src/repo
 import { type Budget, shorten } from '../budget.ts';
 import { layerStrip } from '../charts/strip.ts';
 import { type Html, html } from '../escape.ts';
-import { badge, chip, code, plural, type Section, variantName } from '../parts.ts';
+import { badge, chip, code, nameLength, plural, type Section, variantName } from '../parts.ts';
 
 const layersOpen = 8;
 const layersShown = 120;
@@ -26,7 +26,7 @@ function sensitivityFigure({ scheme, measure, samples, layers: all }: Sensitivit
   const sorted = [...all].sort((a, b) => (b.loss ?? Number.POSITIVE_INFINITY) - (a.loss ?? Number.POSITIVE_INFINITY));
   const most = Math.max(Number.MIN_VALUE, ...all.map(({ loss }) => loss ?? 0));
   const item = ({ node, op, loss, bytes, kept }: (typeof sorted)[number]): Html | false =>
-    budget.fits(node + op + (kept ?? '')) &&
+    budget.fits(shorten(node, nameLength) + shorten(kept ?? '', 240), 520) &&
     html`<li class="${kept === undefined ? 'k-accepted' : 'k-recommended'}"><span class="bar-name">${code(node)} <span class="soft">${shorten(op, 40)}</span></span><span class="bar-value"><b>${loss === null ? 'no number' : formatFigure(loss)}</b> ${bytes !== undefined && formatSize(bytes)}</span><svg class="bar" width="100%" height="8" aria-hidden="true"><rect class="track" width="100%" height="8" rx="3"/><rect class="fill" width="${(100 * Math.min(1, Math.max(0, (loss ?? most) / most))).toFixed(1)}%" height="8" rx="3"/></svg>${kept !== undefined && html`<p class="bar-why">${chip('kept in higher precision')} ${sentence(shorten(kept, 240))}</p>`}</li>`;
   return html`<figure><figcaption>Sensitivity, ${scheme} <span class="soft">${measure}, ${plural(samples, 'sample')}</span></figcaption>${folded(`Layers by sensitivity to ${scheme}`, sorted.map(item), all.length)}</figure>`;
 }
@@ -37,7 +37,7 @@ function errorFigure(variant: VariantResult, budget: Budget): Html {
     (a, b) => (a.sqnrDb ?? Number.POSITIVE_INFINITY) - (b.sqnrDb ?? Number.POSITIVE_INFINITY),
   );
   const item = ({ node, op, sqnrDb, maxAbs }: LayerError): Html | false =>
-    budget.fits(node + op) &&
+    budget.fits(shorten(node, nameLength), 260) &&
     html`<li><span class="bar-name">${code(node)} <span class="soft">${shorten(op, 40)}</span></span><span class="bar-value"><b>${sqnrWords({ sqnrDb })}</b>${maxAbs !== undefined && maxAbs > 0 && ` off by up to ${formatFigure(maxAbs)}`}</span></li>`;
   return html`<figure class="k-accepted"><figcaption>Error of ${variantName(variant.name)} ${badge(variant)}</figcaption>${layerStrip(all)}<p class="figure-note">Layers in the order of the graph; the lower, the further from base.</p>${folded('Layers by error, the worst first', sorted.map(item), all.length)}</figure>`;
 }
