@@ -153,7 +153,7 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
           await page.evaluate(openAll);
           // The policy of the page lets no script in; this one comes through the debugger.
           await page.evaluate(axe.source);
-          const { violations } = (await page.evaluate('axe.run()')) as axe.AxeResults;
+          const { violations } = await page.evaluate<axe.AxeResults>('axe.run()');
           const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
           expect(serious.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((one) => one.html)])).toEqual([]);
           await page.context().close();

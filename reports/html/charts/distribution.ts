@@ -69,7 +69,7 @@ function densityPath(quantiles: readonly number[], axis: Axis): string | undefin
     const share = (density[at] ?? 0) / most;
     return share > 0.002 ? [[x, share]] : [];
   });
-  const draw = area<[number, number]>()
+  const draw = area()
     .x(([x]) => x)
     .y0(height - 1)
     .y1(([, share]) => height - 1 - share * (height - 4))

@@ -21,7 +21,7 @@ export function layerStrip(layers: readonly LayerError[]): Html {
   const step = 100 / grouped.length;
   const last = grouped.at(-1) ?? 0;
   const points = [...grouped.map((db, at): [number, number] => [at * step, db]), [100, last] as [number, number]];
-  const path = line<[number, number]>()
+  const path = line()
     .x(([x]) => x)
     .y(([, db]) => axis.at(db))
     .curve(curveStepAfter)
