@@ -18,7 +18,7 @@ const memoryBudget = 512e6;
 const cutBudget = 768e6;
 /** Every so many-th stretch of rows is kept apart to judge by, thinned out to so many rows. */
 const heldOutShare = 5;
-const mostHeldOut = 1024;
+const mostHeldOut = 512;
 
 /**
  * Xᵀ·X of the inputs of linear layers, over all rows of all batches. ONNX Runtime multiplies, in float32, some thousand

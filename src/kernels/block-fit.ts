@@ -47,23 +47,33 @@ export function codeOf(x: number, { scale, zero }: Grid, levels: number): number
   return q < 0 ? 0 : q >= levels ? levels - 1 : q;
 }
 
-/** Σ importance·(x − x̂)². */
+/**
+ * Σ importance·(x − x̂)². The codes are looked for with the inverse of the scale, which may differ from `codeOf` where a weight
+ * lies between two.
+ * @param limit the sum need not be exact above this
+ */
 export function gridError(
   x: Float64Array,
   importance: Float64Array | undefined,
   { scale, zero }: Grid,
   levels: number,
+  limit = Number.POSITIVE_INFINITY,
 ): number {
+  const inverse = scale === 0 ? 0 : 1 / scale;
   const whole = Math.floor(zero);
   const part = zero - whole;
+  const [low, high] = [-whole, levels - 1 - whole];
+  const { length } = x;
   let sum = 0;
-  for (let i = 0; i < x.length; i++) {
-    const value = x[i] as number;
-    let q = scale === 0 ? zero : roundHalfEven(value / scale + part) + whole;
-    if (q < 0) q = 0;
-    else if (q >= levels) q = levels - 1;
-    const error = value - (q - zero) * scale;
-    sum += importance ? (importance[i] as number) * error * error : error * error;
+  for (let start = 0; start < length && sum <= limit; start += 16) {
+    const end = start + 16 < length ? start + 16 : length;
+    for (let i = start; i < end; i++) {
+      const value = x[i] as number;
+      let q = roundHalfEven(value * inverse + part);
+      q = q < low ? low : q > high ? high : q;
+      const error = value - (q - part) * scale;
+      sum += (importance === undefined ? 1 : (importance[i] as number)) * error * error;
+    }
   }
   return sum;
 }
@@ -119,13 +129,17 @@ export function rangeFit(format: BlockFormat): BlockFit {
 export const clipRatios: readonly number[] = Array.from({ length: 16 }, (_, i) => 1 - 0.02 * i);
 
 /** The grids that clip search chooses from; the first is that of `rangeFit`. Symmetric ones with either sign of the scale. */
-export function clipGrids(format: BlockFormat): (x: Float64Array) => Grid[] {
+export function clipGrids(format: BlockFormat): (x: Float64Array) => readonly Grid[] {
   const store = storing(format);
   return (x) => {
     const { low, high } = rangeOf(x);
-    const grids = clipRatios.map((ratio) => gridOver(low * ratio, high * ratio, format, store));
-    if (!format.symmetric) return grids;
-    return grids.flatMap((grid) => [grid, { scale: -grid.scale, zero: grid.zero }]);
+    const grids: Grid[] = [];
+    for (const ratio of clipRatios) {
+      const grid = gridOver(low * ratio, high * ratio, format, store);
+      grids.push(grid);
+      if (format.symmetric) grids.push({ scale: -grid.scale, zero: grid.zero });
+    }
+    return grids;
   };
 }
 
@@ -133,15 +147,18 @@ export function clipGrids(format: BlockFormat): (x: Float64Array) => Grid[] {
 export function clipFit(format: BlockFormat): BlockFit {
   const levels = 2 ** format.bits;
   const gridsFor = clipGrids(format);
-  return (x, importance) => bestGrid(gridsFor(x), (grid) => gridError(x, importance, grid, levels));
+  return (x, importance) => bestGrid(gridsFor(x), (grid, limit) => gridError(x, importance, grid, levels, limit));
 }
 
-/** The first of the grids with the smallest cost. */
-export function bestGrid(grids: readonly Grid[], cost: (grid: Grid) => number): Grid {
+/**
+ * The first of the grids with the smallest cost.
+ * @param cost may be any number above `limit` where it is above
+ */
+function bestGrid(grids: readonly Grid[], cost: (grid: Grid, limit: number) => number): Grid {
   let best = grids[0] as Grid;
   let lowest = Number.POSITIVE_INFINITY;
   for (const grid of grids) {
-    const value = cost(grid);
+    const value = cost(grid, lowest);
     if (value < lowest) {
       lowest = value;
       best = grid;
@@ -185,7 +202,7 @@ export function kquantFit(format: BlockFormat): BlockFit {
         if (stored > 0) grids.push({ scale: stored, zero: clampZero(-line.min / stored, levels) });
       }
     }
-    return bestGrid(grids, (grid) => gridError(x, weights, grid, levels));
+    return bestGrid(grids, (grid, limit) => gridError(x, weights, grid, levels, limit));
   };
 }
 
@@ -280,6 +297,6 @@ export function hqqFit(format: BlockFormat): BlockFit {
       beta *= 1.01;
     }
     // A far zero point is too coarse in half precision: the plain grid, which is always at hand, wins then.
-    return bestGrid(grids, (grid) => gridError(x, undefined, grid, levels));
+    return bestGrid(grids, (grid, limit) => gridError(x, undefined, grid, levels, limit));
   };
 }

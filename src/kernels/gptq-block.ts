@@ -1,4 +1,4 @@
-import { type BlockFormat, clipGrids, codeOf, type Grid, gridError } from './block-fit.ts';
+import { type BlockFormat, clipGrids, clipRatios, codeOf, type Grid, gridError } from './block-fit.ts';
 import type { BlockWriter } from './block-writer.ts';
 
 /** Columns read together: neighbours share cache lines. */
@@ -13,7 +13,9 @@ const tried = 4;
 export class BlockSolver {
   readonly #n: number;
   readonly #levels: number;
-  readonly #gridsFor: (x: Float64Array) => Grid[];
+  readonly #gridsFor: (x: Float64Array) => readonly Grid[];
+  /** Of each grid, the error that it makes without handing on. */
+  readonly #own = new Float64Array(2 * clipRatios.length);
   readonly #x: Float64Array;
   readonly #scratch: Float64Array;
   readonly #error: Float64Array;
@@ -70,18 +72,21 @@ export class BlockSolver {
 
   /** Among the clipped grids the one whose errors, passed on within the block, sum up to least. */
   #choose(x: Float64Array, importance: Float64Array, corner: Float64Array): Grid {
-    const ranked = this.#gridsFor(x)
-      .map((grid) => ({ grid, own: gridError(x, importance, grid, this.#levels) }))
-      .sort((a, b) => a.own - b.own);
-    let best = ranked[0]?.grid as Grid;
+    const grids = this.#gridsFor(x);
+    const own = this.#own;
+    for (let g = 0; g < grids.length; g++) own[g] = gridError(x, importance, grids[g] as Grid, this.#levels);
+    let best = 0;
     let lowest = Number.POSITIVE_INFINITY;
-    for (const { grid } of ranked.slice(0, tried)) {
-      const cost = this.#pass(x, corner, grid, lowest);
+    for (let round = 0; round < tried; round++) {
+      let next = 0;
+      for (let g = 1; g < grids.length; g++) if ((own[g] as number) < (own[next] as number)) next = g;
+      own[next] = Number.POSITIVE_INFINITY;
+      const cost = this.#pass(x, corner, grids[next] as Grid, lowest);
       if (cost >= lowest) continue;
       lowest = cost;
-      best = grid;
+      best = next;
     }
-    return best;
+    return grids[best] as Grid;
   }
 
   /** Quantizes the weights of a block on a grid, each error passed on within it. @returns Σe², or more than `limit`. */

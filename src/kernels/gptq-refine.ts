@@ -5,7 +5,7 @@ import type { Product32 } from './gptq.ts';
 import { transpose } from './quantize.ts';
 
 /** Inputs, at least, whose changes reach the gradient of all others at once. */
-const GROUP = 128;
+const GROUP = 64;
 /** Columns read together: neighbours share cache lines. */
 const PANEL = 16;
 

@@ -77,7 +77,7 @@ function blockOrder(gram: Float32Array | Float64Array, k: number, block: number)
 }
 
 /** Inputs, at least, whose errors are handed on to all behind them at once. */
-const GROUP = 128;
+const GROUP = 64;
 
 /**
  * GPTQ (Frantar et al. 2022): inputs are quantized one after the other, and what each rounding does to the output is

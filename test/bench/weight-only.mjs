@@ -58,7 +58,7 @@ for (const [data, activations, methods] of cases) {
       const model = layerModel();
       const context = { compute: createCompute(), activations, signal: new AbortController().signal, seed: 0 };
       const started = performance.now();
-      await runSteps(model, [quantizeWeights({ bits, method, symmetric, accuracyLevel: 1 })], { context });
+      await runSteps(model, [quantizeWeights({ bits, method, symmetric, accuracyLevel: 1, realZeros: method === 'hqq' })], { context });
       const ms = performance.now() - started;
       const db = sqnrDb(addErrors(emptyErrorSums(), expected, await outputs(model, fresh)));
       if (method === 'rtn' && !symmetric) plain = db;

@@ -1,7 +1,8 @@
-import { dampedHessian, gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
+import type { LinearWeights } from '../../../src/kernels/blockwise.ts';
+import { dampedHessian, type GptqFactor, gptqBlocks, gptqFactor } from '../../../src/kernels/gptq.ts';
 import { refineBlocks } from '../../../src/kernels/gptq-refine.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
-import { type Attempt, consider, type Fitting } from './judge.ts';
+import { consider, type Fitting, Judge } from './judge.ts';
 import type { Products } from './product.ts';
 
 /** Coordinate descent after GPTQ: most of its gain comes in two sweeps. */
@@ -37,24 +38,47 @@ async function fitAlike(
   stop: () => void,
 ): Promise<void> {
   const { k, sum, rows } = gram;
-  const dampings = new Map<Attempt, number>();
-  for (const damping of dampingsFor(rows, k)) {
+  const trials: { readonly factor: GptqFactor; noise: number }[] = [];
+  const dampings = dampingsFor(rows, k);
+  for (const damping of dampings) {
     const factor = await gptqFactor(sum, k, block, damping, product.float64);
-    if (!factor) continue;
-    for (const fitting of fittings) {
-      const { weights, format, judge } = fitting;
-      const quantized = await gptqBlocks(weights, format, factor, product.float32, stop);
-      const attempt = await judge.try('gptq', quantized, format);
-      dampings.set(attempt, factor.damping);
-      consider(fitting, attempt, 'gptq');
+    if (!factor || trials.some((trial) => trial.factor.damping === factor.damping)) continue;
+    const trial = { factor, noise: 0 };
+    trials.push(trial);
+    if (dampings.length === 1) break;
+    // Outputs are independent of each other, so some of them tell which damping is best.
+    for (const { weights, format } of fittings) {
+      const sample = someOutputs(weights, sampled);
+      const judge = await Judge.of(sample, gram, product);
+      const quantized = await gptqBlocks(sample, format, factor, product.float32, stop);
+      trial.noise += (await judge.try('gptq', quantized, format)).noise;
     }
   }
+  trials.sort((a, b) => a.noise - b.noise);
+  const factor = trials[0]?.factor;
+  if (!factor) return;
   for (const fitting of fittings) {
-    const { weights, format, judge, asked } = fitting;
-    const damping = asked && dampings.get(asked);
-    if (!asked || damping === undefined) continue;
-    const hessian = dampedHessian(sum, k, damping);
-    const refined = await refineBlocks(weights, format, hessian, asked.quantized, sweeps, product.float32, stop);
+    const { weights, format, judge } = fitting;
+    const quantized = await gptqBlocks(weights, format, factor, product.float32, stop);
+    const attempt = await judge.try('gptq', quantized, format);
+    consider(fitting, attempt, 'gptq');
+    const hessian = dampedHessian(sum, k, factor.damping);
+    const refined = await refineBlocks(weights, format, hessian, quantized, sweeps, product.float32, stop);
     consider(fitting, await judge.try('gptq', refined, format), 'gptq');
   }
+}
+
+/** So many outputs choose the damping. */
+const sampled = 192;
+
+/** Outputs spread evenly over the layer, as [count, K]. */
+function someOutputs({ data, k, n, rows }: LinearWeights, count: number): LinearWeights {
+  const some = Math.min(n, count);
+  const picked = new Float32Array(some * k);
+  for (let s = 0; s < some; s++) {
+    const row = Math.floor((s * n) / some);
+    if (rows === 'n') picked.set(data.subarray(row * k, (row + 1) * k), s * k);
+    else for (let i = 0; i < k; i++) picked[s * k + i] = data[i * n + row] as number;
+  }
+  return { data: picked, k, n: some, rows: 'n' };
 }

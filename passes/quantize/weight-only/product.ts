@@ -13,7 +13,7 @@ export interface Products {
 }
 
 /** Multiplications from which opening a session pays. */
-const worthASession = 2e7;
+const worthASession = 4e6;
 
 /** Matrix products: a loop for small ones, the runtime for the others. */
 export function products(compute: Compute): Products {
