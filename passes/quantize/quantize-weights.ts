@@ -7,11 +7,19 @@ import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { readTable } from './table.ts';
+import { scaleInputs } from './weight-only/awq.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
 import { bnb4Rule } from './weight-only/bnb4.ts';
 import { LayerBook } from './weight-only/book.ts';
 import { calibrate } from './weight-only/calibrated.ts';
-import { formatNames, methodNames, type WeightOnlyOptions } from './weight-only/format.ts';
+import {
+  defaultMethod,
+  type FormatName,
+  formatNames,
+  type MethodName,
+  methodNames,
+  type WeightOnlyOptions,
+} from './weight-only/format.ts';
 import { canGather, gatherRule } from './weight-only/gather.ts';
 import { matMulNBitsRule } from './weight-only/matmul-nbits.ts';
 import { LayerPlan, recipeNames } from './weight-only/plan.ts';
@@ -21,16 +29,16 @@ import { BlockStore } from './weight-only/store.ts';
 const options = {
   bits: opt.choice([2, 3, 4, 8], 4, 'bits per weight; 3 is stored in 4 and compresses better'),
   block: opt.choice([16, 32, 64, 128, 256], 32, 'weights that share a scale; 128 is faster and smaller, 32 more exact'),
-  symmetric: opt.boolean(true, 'no zero points: 1 dB less exact, a little smaller'),
+  symmetric: opt.boolean(false, 'no zero points: up to 1 dB less exact, 2 % smaller, as fast'),
   format: opt.choice(
     formatNames,
     'matmul-nbits',
     'MatMulNBits of ONNX Runtime, blocked DequantizeLinear (opset 21), or MatMulBnb4 with the NF4 values',
   ),
   method: opt.choice(
-    methodNames,
-    'rtn',
-    'how codes are chosen: rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
+    ['auto', ...methodNames],
+    'auto',
+    'how codes are chosen; auto: gptq where there is data, else kquant. rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
   ),
   realZeros: opt.boolean(false, 'hqq: real zero points, a little more exact, in a kernel that is 20 times slower'),
   recipe: opt.choice(
@@ -52,7 +60,7 @@ const options = {
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
 } as const;
 
-type Given = OptionValues<typeof options>;
+type Given = Omit<OptionValues<typeof options>, 'method'> & WeightOnlyOptions;
 
 /** Decibels that plain rounding keeps at the outputs of small networks, the hardest case. */
 const floor = { 2: -10, 3: 0, 4: 8, 8: 25 } as const;
@@ -69,10 +77,13 @@ export const quantizeWeights = definePass({
     embedding:
       'Embedding tables are looked up in blocks of codes (GatherBlockQuantized), or in 8 bits with one scale per row',
     layer: 'Names given with --layer that stand for nothing',
+    awq: 'Inputs that carry more get finer weights; the factor goes into what comes before',
     keep: 'Names given with --keep that stand for nothing',
   },
   numerics: ({ bits }) => lossy(floor[bits]),
-  async run(model, given, ctx) {
+  async run(model, options, ctx) {
+    const method = options.method === 'auto' ? methodFor(options.format, ctx) : options.method;
+    const given = { ...options, method };
     checkConflicts(given);
     const plan = LayerPlan.of(model, given.bits, given.recipe, given.layer);
     plan.reportUnmatched(model, ctx);
@@ -83,10 +94,10 @@ export const quantizeWeights = definePass({
       blocked && !isKept(node, keep) && typeof plan.bitsOf(node) === 'number' && canGather(node, minElements);
     const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
-    await chooseCodes(model, book, ctx);
+    const scaled = await chooseCodes(model, book, ctx);
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
-    return { changed: changed || retied };
+    return { changed: changed || retied || scaled };
   },
 });
 
@@ -120,6 +131,10 @@ function tablesOf(model: Model, gathers: (node: Node) => boolean): Set<Value> {
   return tables;
 }
 
+function methodFor(format: FormatName, ctx: PassContext): MethodName {
+  return format === 'bnb4' ? 'rtn' : defaultMethod(ctx.activations !== undefined);
+}
+
 /** @throws UserError for choices that exclude each other. */
 function checkConflicts({ method, format, bits, realZeros }: Given): void {
   const conflict = (message: string): never => {
@@ -135,8 +150,8 @@ function checkConflicts({ method, format, bits, realZeros }: Given): void {
     conflict('--format bnb4 scales each block to its largest value: it takes --method rtn only.');
 }
 
-/** Codes that are chosen ahead, where the method looks at activations. */
-async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Promise<void> {
+/** Codes that are chosen ahead, where the method looks at activations. @returns whether the model changed for it */
+async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Promise<boolean> {
   const { method }: WeightOnlyOptions = book.options;
   const { activations } = ctx;
   if ((method === 'gptq' || method === 'awq') && !activations)
@@ -144,5 +159,8 @@ async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Pro
       'calibration.none',
       `--method ${method} fits the weights to samples, and there are none: give a folder of them with --data, or use --method kquant, which needs none.`,
     );
-  if (activations && method !== 'rtn' && method !== 'hqq') await calibrate(model, activations, book, ctx);
+  if (!activations || method === 'rtn' || method === 'hqq') return false;
+  const scaled = method === 'awq' && (await scaleInputs(model, activations, book, ctx));
+  await calibrate(model, activations, book, ctx);
+  return scaled;
 }

@@ -7,6 +7,15 @@ import { looksUp } from '../table.ts';
 export const methodNames = ['rtn', 'clip', 'kquant', 'hqq', 'awq', 'gptq'] as const;
 export type MethodName = (typeof methodNames)[number];
 
+/**
+ * What to use where the user names no method. On the shared language model (perplexity over float32's 4.509, asymmetric, 32 to a
+ * block): rtn +0.542, clip +0.501, hqq +0.542, kquant +0.432 without data; clip +0.423, kquant +0.448, awq +0.372, gptq +0.279 with
+ * (test/bench/weight-only-lm.mjs).
+ */
+export function defaultMethod(hasData: boolean): MethodName {
+  return hasData ? 'gptq' : 'kquant';
+}
+
 export const formatNames = ['matmul-nbits', 'qdq', 'bnb4'] as const;
 export type FormatName = (typeof formatNames)[number];
 

@@ -111,11 +111,17 @@ describe('tied embeddings', () => {
       const { applied } = await quantize(model, { bits, minElements: 0 });
       expect(applied).toHaveLength(2);
       expect(verify(model)).toEqual([]);
-      expect(initializers(model)).toEqual([`table_q${bits}`, `table_q${bits}_shape`, 'table_scales']);
+      expect(initializers(model)).toEqual([
+        `table_q${bits}`,
+        `table_q${bits}_shape`,
+        'table_scales',
+        'table_zero_points',
+      ]);
       const gather = nodeOf(model, 'GatherBlockQuantized');
       const layer = nodeOf(model, 'MatMulNBits');
       expect(gather.input(0)?.producer?.input(0)).toBe(layer.input(1));
       expect(gather.input(2)).toBe(layer.input(2));
+      expect(gather.input(3)).toBe(layer.input(3));
       const feeds = new Map([['ids', rows(0, 40)]]);
       // What is looked up is what is multiplied with: y = T̂·T̂ᵀ is symmetric.
       layer.setAttr('accuracy_level', 1);
@@ -147,7 +153,7 @@ describe('tied embeddings', () => {
     const expected = await outputOf(model, feeds);
     const { applied } = await quantize(model, { bits: 8, minElements: 0 });
     expect(applied).toContain('its weights are the table "table" again, transposed');
-    expect(initializers(model)).toEqual(['table_q8', 'table_q8_shape', 'table_scales']);
+    expect(initializers(model)).toEqual(['table_q8', 'table_q8_shape', 'table_scales', 'table_zero_points']);
     const actual = await outputOf(model, feeds);
     for (const [i, want] of expected.entries()) expect(Math.abs((actual[i] as number) - want)).toBeLessThan(0.15);
 

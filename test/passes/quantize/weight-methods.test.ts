@@ -76,7 +76,10 @@ describe('methods of quantize-weights', () => {
     // With zero points rounded to codes little is left of it.
     expect(await outputDb({ method: 'hqq' })).toBeGreaterThan(plain - 0.1);
     expect(await outputDb({ method: 'clip', symmetric: false }, data)).toBeGreaterThan(plain + 0.5);
+    expect(await outputDb({ method: 'awq', symmetric: false }, data)).toBeGreaterThan(plain + 0.5);
     expect(await outputDb({ method: 'gptq', symmetric: false }, data)).toBeGreaterThan(plain + 2);
+    expect(await outputDb({}, data)).toBe(await outputDb({ method: 'gptq' }, data));
+    expect(await outputDb({})).toBe(await outputDb({ method: 'kquant' }));
   });
 
   it.each([1, 2, 3, 4])('gptq with fewer rows than inputs is never below rounding (seed %i)', async (seed) => {
@@ -88,17 +91,17 @@ describe('methods of quantize-weights', () => {
   });
 
   it('gptq says what it reached on rows it was not fitted to, and gives way when they are too few', async () => {
-    const enough = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([rowsOf(400, 5)]));
+    const enough = await quantize(syntheticModel(), { method: 'gptq', symmetric: true }, dataOf([rowsOf(400, 5)]));
     expect(enough.details[0]).toMatch(
       /^128×48 weights in 4 bits, 2\d\.\d dB at the output with gptq \(rtn \d\d\.\d dB\), on rows it was not fitted to$/,
     );
-    const few = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([rowsOf(30, 5)]));
+    const few = await quantize(syntheticModel(), { method: 'gptq', symmetric: true }, dataOf([rowsOf(30, 5)]));
     expect(few.details[0]).toMatch(/dB; rtn, since 30 rows of data are too few$/);
   });
 
   it('gptq rounds when inputs are all zero, and takes layers of branches as they are', async () => {
     const zeros = new Map([['x', tensorFrom('float32', [400, k], new Float32Array(400 * k))]]);
-    const { details } = await quantize(syntheticModel(), { method: 'gptq' }, dataOf([zeros]));
+    const { details } = await quantize(syntheticModel(), { method: 'gptq', symmetric: true }, dataOf([zeros]));
     expect(details[0]).toContain('with rtn');
     const branch = parseModel(
       head(`g (float[m,64] x, bool c) => (float[m,64] y) <float[64,64] w = random(1)> {
@@ -130,7 +133,7 @@ describe('methods of quantize-weights', () => {
     );
   });
 
-  const forms = (['clip', 'kquant', 'hqq', 'gptq'] as const).flatMap((method) =>
+  const forms = (['clip', 'kquant', 'hqq', 'awq', 'gptq'] as const).flatMap((method) =>
     ([2, 3, 4, 8] as const).flatMap((bits) =>
       (['matmul-nbits', 'qdq'] as const).flatMap((format) =>
         [true, false].map((symmetric) => ({ method, bits, format, symmetric })),
@@ -151,7 +154,8 @@ describe('methods of quantize-weights', () => {
     const feeds = edgeFeeds(base, 3, { m: 60 });
     const model = cloneModel(base);
     const given: Options = { ...options, block: 16, minElements: 0 };
-    expect((await quantize(model, given, dataOf(feeds))).details).toHaveLength(3);
+    const { details } = await quantize(model, given, dataOf(feeds));
+    expect(details.filter((detail) => detail.includes('weights in'))).toHaveLength(3);
     expect(verify(model)).toEqual([]);
     const [expected] = await runOrt(base, feeds.slice(0, 1));
     for (const level of ['disabled', 'all'] as const) {
