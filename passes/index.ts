@@ -2,6 +2,7 @@
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
+import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
 import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
@@ -19,5 +20,6 @@ export const passes: readonly Pass[] = [
   quantizeDynamic,
   quantizeStatic,
   quantizeWeights,
+  mixedPrecision,
   pruneWeights,
 ];

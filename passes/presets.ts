@@ -9,7 +9,7 @@ import { toFp16 } from './quantize/to-fp16.ts';
 import { simplify } from './simplify/simplify.ts';
 
 /** The rewrites that keep the numbers: what every variant begins with. */
-const prepare: readonly Step[] = [simplify(), fuse()];
+export const prepare: readonly Step[] = [simplify(), fuse()];
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,

@@ -12,6 +12,7 @@ import * as inspect from './commands/inspect.ts';
 import * as optimize from './commands/optimize.ts';
 import * as report from './commands/report.ts';
 import * as run from './commands/run.ts';
+import * as sensitivity from './commands/sensitivity.ts';
 
 /** In the order of `--help`. The pass commands follow (pass-commands.ts). */
 export const commands: readonly CommandModule[] = [
@@ -19,6 +20,7 @@ export const commands: readonly CommandModule[] = [
   inspect,
   run,
   explain,
+  sensitivity,
   compare,
   evaluate,
   bench,

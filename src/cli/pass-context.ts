@@ -1,3 +1,4 @@
+import type { MakeJudge } from '../pass/judge.ts';
 import type { PassContext } from '../pass/pass.ts';
 import type { Session } from './command.ts';
 import type { ModelSource } from './model-source.ts';
@@ -8,17 +9,23 @@ import type { ModelSource } from './model-source.ts';
  */
 export async function createContext(
   source: ModelSource,
-  flags: { readonly seed: number; readonly data?: string | undefined },
+  flags: { readonly seed: number; readonly data?: string | undefined; readonly provider?: string | undefined },
   session: Session,
-): Promise<Omit<PassContext, 'applied' | 'skipped'>> {
+): Promise<Omit<PassContext, 'applied' | 'skipped'> & { readonly judge: MakeJudge }> {
   const { createCompute } = await import('../engine/compute.ts');
   const { createActivations, createSyntheticActivations } = await import('../engine/activations.ts');
+  const { createJudge } = await import('../engine/judge.ts');
   const { openData } = await import('./data.ts');
   const data = await openData(source, flags.data, session);
   return {
     compute: createCompute(),
     activations: data ? createActivations(data, { seed: flags.seed, signal: session.io.signal }) : undefined,
     madeUpActivations: createSyntheticActivations({ seed: flags.seed, signal: session.io.signal }),
+    judge: createJudge(data, {
+      seed: flags.seed,
+      signal: session.io.signal,
+      ...(flags.provider !== undefined && { provider: flags.provider }),
+    }),
     signal: session.io.signal,
     seed: flags.seed,
   };

@@ -50,9 +50,13 @@ export async function transform(
   const why = flags.opset === undefined ? undefined : upgradeOpset(model, flags.opset);
   if (why) throw new UserError('opset.raise', `the opset stays at ${model.opset}: ${why}.`);
   const context = await createContext(source, flags, session);
+  let pass = '';
   const traces = await runSteps(model, steps, {
-    context,
-    onStep: (step) => talk.progress(step.pass.id),
+    context: { ...context, progress: (what) => talk.progress(pass, what) },
+    onStep: (step) => {
+      pass = step.pass.id;
+      talk.progress(pass);
+    },
   });
   const check = base ? await verifyResult(base, model, steps, flags.seed, session) : undefined;
   talk.progress('write', flags.out);

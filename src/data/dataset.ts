@@ -53,6 +53,8 @@ export interface BatchOptions {
   readonly batch?: number;
   /** At most so many samples; default the data set's own limit (evaluation) or all (calibration). */
   readonly samples?: number;
+  /** Leaves out so many samples at the start (of the shuffled order): parts of one seed do not overlap. */
+  readonly skip?: number;
   /** Shuffles by this seed; default the order of the files. Samples that follow each other (states) are never shuffled. */
   readonly seed?: number;
   /** The model's inputs: checked against the data, and its fixed batch and element types are kept. */

@@ -114,7 +114,8 @@ export class FolderDataset implements Dataset {
     const limit = Math.min(available, options.samples ?? (split === 'eval' ? this.samples : available));
     const order = Array.from({ length: available }, (_, index) => index);
     const isShuffled = options.seed !== undefined && fit.states.size === 0;
-    const chosen = (isShuffled ? shuffled(order, options.seed ?? 0) : order).slice(0, limit);
+    const skip = options.skip ?? 0;
+    const chosen = (isShuffled ? shuffled(order, options.seed ?? 0) : order).slice(skip, skip + limit);
     const most = Math.floor(spec.maxBad * limit);
     const queue: Promise<Batch | undefined>[] = [];
     let started = 0;

@@ -20,6 +20,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Where the runtime writes the graph it made. */
   readonly optimizedModelFilePath?: string;
+  /** Where the runtime writes its profile when the session ends: a path, to which it adds the time. */
+  readonly profileFilePrefix?: string;
   /** Folder of the external data files, for models given as bytes. */
   readonly modelDir?: string;
   /** What messages call the model; default its path, or "the model". */
@@ -115,6 +117,10 @@ function sessionConfig(provider: string, options: SessionOptions): InferenceSess
     logSeverityLevel: 4,
     extra,
     ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
+    ...(options.profileFilePrefix !== undefined && {
+      enableProfiling: true,
+      profileFilePrefix: options.profileFilePrefix,
+    }),
     ...(options.optimizedModelFilePath !== undefined && { optimizedModelFilePath: options.optimizedModelFilePath }),
   };
 }

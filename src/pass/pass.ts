@@ -2,6 +2,7 @@ import type { Model, Node, Value } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Histogram } from '../kernels/histogram.ts';
 import type { ConvWindow } from '../kernels/patches.ts';
+import type { LayerFindings, MakeJudge } from './judge.ts';
 import type { OptionTable, OptionValues } from './options.ts';
 
 /**
@@ -142,6 +143,14 @@ export interface PassContext extends Trace {
   readonly activations: Activations | undefined;
   /** Statistics over made-up samples, for passes whose user asked for them in want of data. */
   readonly madeUpActivations?: Activations | undefined;
+  /** Judges changed versions of a model by the data, or by made-up inputs; for passes that search. */
+  readonly judge?: MakeJudge | undefined;
+  /** What a long pass is at, for the live line. */
+  readonly progress?: ((what: string) => void) | undefined;
+  /** A step of a pass's reasoning, in a sentence: kept in the trace and the report. */
+  readonly note?: ((sentence: string) => void) | undefined;
+  /** What a pass measured of the layers, for the report. */
+  readonly found?: ((findings: LayerFindings) => void) | undefined;
   readonly signal: AbortSignal;
   readonly seed: number;
   /** `mlpack explain`: report every miss to `skipped`, not only the near ones. */

@@ -48,6 +48,7 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
       ...options.context,
       applied: recorder.applied.bind(recorder),
       skipped: recorder.skipped.bind(recorder),
+      note: recorder.note.bind(recorder),
     });
     const sharedAfter = changed && share(model, recorder);
     results.push({
@@ -57,6 +58,7 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
       applied: recorder.counts(),
       applications: recorder.applications,
       skipped: recorder.skips,
+      ...(recorder.notes.length > 0 && { notes: recorder.notes }),
       nodesBefore,
       nodesAfter: countNodes(model),
       ms: performance.now() - start,

@@ -12,6 +12,7 @@ export interface AppliedRule {
 export class Recorder implements Trace {
   readonly applications: AppliedRule[] = [];
   readonly skips: SkippedRule[] = [];
+  readonly notes: string[] = [];
   readonly #seen = new Set<string>();
 
   applied(rule: string, node: Node | string, detail?: string): void {
@@ -23,6 +24,9 @@ export class Recorder implements Trace {
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
     this.skips.push({ rule, node: at, why });
+  }
+  note(sentence: string): void {
+    this.notes.push(sentence);
   }
   /** How often each rule fired, by name. */
   counts(): Record<string, number> {

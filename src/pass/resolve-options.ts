@@ -1,6 +1,6 @@
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
-import type { OptionSpec } from './options.ts';
+import type { OptionSpec, OptionTable, OptionValues } from './options.ts';
 import type { Pass, Step } from './pass.ts';
 
 /**
@@ -22,6 +22,14 @@ export function makeStep(pass: Pass, given: Readonly<Record<string, unknown>>): 
     options[name] = value === undefined ? spec.default : checkValue(`${pass.id}: ${name}`, spec, value);
   }
   return { pass, options };
+}
+
+/** A pass's options, the given ones checked and defaults filled in. Undefined stands for the default. @throws UserError as `makeStep` */
+export function resolveOptions<T extends OptionTable>(
+  pass: Pass<T>,
+  given: { readonly [K in keyof T]?: unknown },
+): OptionValues<T> {
+  return makeStep(pass, given).options as OptionValues<T>;
 }
 
 /** Checks one value against its declaration; numbers and booleans may come as text. */

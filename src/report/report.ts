@@ -108,6 +108,8 @@ export interface StepResult {
   /** How often each rule fired. */
   readonly applied: Readonly<Record<string, number>>;
   readonly skipped: readonly SkippedRule[];
+  /** What the pass reasoned on its way, step by step; only where it searched. */
+  readonly notes?: readonly string[];
   readonly nodesBefore: number;
   readonly nodesAfter: number;
   readonly ms: number;

@@ -99,6 +99,7 @@ const step = object('One pass, as it ran.', {
       why: string('The reason, in a sentence.'),
     }),
   ),
+  notes: optional(sentences('What the pass reasoned on its way, step by step; only where it searched.')),
   nodesBefore: count('Nodes before the pass.'),
   nodesAfter: count('Nodes after it.'),
   ms: ms('Time the pass took, milliseconds.'),

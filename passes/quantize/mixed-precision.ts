@@ -1,0 +1,230 @@
+import { UserError } from '../../src/errors.ts';
+import { cloneModel } from '../../src/ir/clone.ts';
+import type { Model } from '../../src/ir/graph.ts';
+import { type Floor, type Judge, keepsFloor, type Score } from '../../src/pass/judge.ts';
+import { opt } from '../../src/pass/options.ts';
+import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { applyAssignment, countFormats, float, itemsOf, usualFormats } from './mixed/assign.ts';
+import { type FormatName, type FormatOptions, formatNames } from './mixed/formats.ts';
+import { findLayers } from './mixed/layers.ts';
+import { type Assignment, search } from './mixed/search.ts';
+import { type LayerSensitivity, measureSensitivity, withMemory } from './mixed/sensitivity.ts';
+import { quantizeStatic } from './quantize-static.ts';
+import { quantizeWeights } from './quantize-weights.ts';
+
+const options = {
+  formats: opt.list(
+    [],
+    `formats to choose from, of ${formatNames.join(', ')}; default: those that can pay for this model`,
+  ),
+  maxDrop: opt.number(
+    0.01,
+    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels)',
+    { min: 0, max: 1 },
+  ),
+  minSqnr: opt.number(30, 'decibels that outputs must reach where there is no metric'),
+  cost: opt.choice(['both', 'size', 'latency'], 'both', 'what to save: both are shares of the float model, added up'),
+  costFrom: opt.choice(
+    ['table', 'clock'],
+    'table',
+    'where the time of a layer comes from: its multiply-accumulates and known speeds (the same file on every run), or the clock',
+  ),
+  samples: opt.int(64, 'samples for the sensitivity of layers', { min: 1 }),
+  searchSamples: opt.int(512, 'samples that the search judges whole models by; the others are kept for the verdict', {
+    min: 1,
+  }),
+  trials: opt.int(24, 'whole models to try, at most', { min: 1 }),
+  calibrate: quantizeStatic.options.calibrate,
+  cpu: quantizeStatic.options.cpu,
+  block: quantizeWeights.options.block,
+  method: quantizeWeights.options.method,
+  keep: opt.list([], 'names of nodes, or operators, that stay in float'),
+  synthetic: quantizeStatic.options.synthetic,
+} as const;
+
+/** Floors that the search is held to, as shares of the allowed drop: stricter ones where the verdict says no. */
+const floors = [1, 0.5, 0] as const;
+
+/** The cheapest mix of formats that keeps the floor, layer by layer. */
+export const mixedPrecision = definePass({
+  id: 'mixed-precision',
+  summary:
+    'the cheapest format for each layer that keeps the accuracy, found by measuring (needs data; INT8, INT4, FP16, float)',
+  options,
+  rules: {
+    layer: 'The layer is in the format that the search chose',
+    float: 'Layers that stay in float32, and why',
+    keep: 'Names given with --keep that stand for nothing',
+    'mixed-precision': 'Why the model is left as it is',
+  },
+  numerics: () => lossy(10),
+  async run(model, given, ctx) {
+    if (!ctx.judge)
+      throw new UserError('judge.none', 'mixed-precision measures what it tries, and nothing here can run a model.');
+    reportUnmatched(model, given.keep, ctx);
+    const activations = ctx.activations ?? (given.synthetic ? ctx.madeUpActivations : undefined);
+    const formats = chooseFormats(model, given.formats, activations !== undefined);
+    const judge = await ctx.judge(cloneModel(model), { searchSamples: given.searchSamples });
+    try {
+      return await mix(model, judge, { ...given, formats }, { ...ctx, activations });
+    } finally {
+      await judge.dispose();
+    }
+  },
+});
+
+interface Settings extends FormatOptions {
+  readonly formats: readonly FormatName[];
+  readonly maxDrop: number;
+  readonly minSqnr: number;
+  readonly cost: 'both' | 'size' | 'latency';
+  readonly costFrom: 'table' | 'clock';
+  readonly samples: number;
+  readonly trials: number;
+  readonly keep: readonly string[];
+}
+
+/** @throws UserError for a format that does not exist, or that needs samples where there are none. */
+function chooseFormats(model: Model, asked: readonly string[], calibrated: boolean): readonly FormatName[] {
+  const unknown = asked.find((name) => !formatNames.includes(name as FormatName));
+  if (unknown !== undefined)
+    throw new UserError(
+      'option.value',
+      `--formats names "${unknown}"; there are ${formatNames.join(', ')} (float32 is always among them).`,
+    );
+  if (asked.includes('int8') && !calibrated)
+    throw new UserError(
+      'calibration.none',
+      'int8 chooses ranges from samples, and there are none: give a folder of them with --data, name other --formats, or accept made-up inputs with --synthetic.',
+    );
+  if (asked.length > 0) return formatNames.filter((name) => asked.includes(name));
+  const layers = findLayers(model, new Set()).map(({ node, weightBytes }) => ({ op: node.op, bytes: weightBytes }));
+  return usualFormats(layers, calibrated);
+}
+
+async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassContext): Promise<{ changed: boolean }> {
+  const base = cloneModel(model);
+  const silent = withMemory(ctx, base);
+  const say = (sentence: string): void => {
+    ctx.progress?.(sentence);
+    ctx.note?.(sentence);
+  };
+  say(
+    `search on ${judge.samples.search} ${judge.source === 'data' ? 'samples' : 'made-up inputs'}, verdict on ${judge.samples.heldOut} others; formats ${settings.formats.join(', ')}`,
+  );
+  const sensitivity = await measureSensitivity(
+    base,
+    judge,
+    { ...settings, timed: settings.costFrom === 'clock' },
+    silent,
+  );
+  const layers = sensitivity.layers.filter(({ formats }) => formats.length > 0);
+  ctx.found?.({ samples: sensitivity.samples, layers: sensitivity.layers });
+  if (layers.length === 0) {
+    ctx.skipped('mixed-precision', 'model', `no layer of its main graph has a form in ${settings.formats.join(', ')}`);
+    return { changed: false };
+  }
+  say(describeWorst(layers));
+  const items = itemsOf(layers, { ...settings, provider: judge.provider });
+  const build = async (assignment: Assignment): Promise<Model> => {
+    const copy = cloneModel(base);
+    await applyAssignment(copy, assignment, settings.keep, settings, silent);
+    return copy;
+  };
+  const scores = new Map<string, Score>();
+  const scoreOf = async (assignment: Assignment): Promise<Score> => {
+    const key = JSON.stringify([...assignment]);
+    const score = scores.get(key) ?? (await judge.score(await build(assignment), 'search'));
+    scores.set(key, score);
+    return score;
+  };
+  let chosen: Assignment | undefined;
+  for (const [round, share] of floors.entries()) {
+    const floor: Floor = { maxDrop: settings.maxDrop * share, minSqnrDb: settings.minSqnr };
+    const reasons = new Map<string, string>();
+    const found = await search(
+      items,
+      async (assignment) => {
+        ctx.signal.throwIfAborted();
+        const score = await scoreOf(assignment);
+        return { ok: keepsFloor(score, floor), words: describeScore(score, floor) };
+      },
+      { mostTrials: settings.trials },
+      {
+        tried: (what, { ok, words }) => say(`${what}: ${words}, ${ok ? 'kept' : 'missed'}`),
+        moved({ id, label }, from, to, why) {
+          say(`${label}: ${from} → ${to}, ${why}`);
+          reasons.set(id, why);
+        },
+      },
+    );
+    const score = await judge.score(await build(found.assignment), 'heldOut');
+    const asked: Floor = { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnr };
+    const ok = keepsFloor(score, asked);
+    say(
+      `${countFormats(found.assignment)}; on the samples kept apart: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`,
+    );
+    if (ok || [...found.assignment.values()].every((format) => format === float)) {
+      chosen = found.assignment;
+      trace(found.assignment, layers, reasons, ctx);
+      break;
+    }
+    if (round + 1 < floors.length)
+      say(`again, with ${floors[round + 1] === 0 ? 'no drop at all' : 'half the drop'} allowed on the search samples`);
+  }
+  if (!chosen) {
+    ctx.skipped(
+      'mixed-precision',
+      'model',
+      `no mix kept the floor (drop ${settings.maxDrop}) on samples that the search had not seen`,
+    );
+    return { changed: false };
+  }
+  const changed = await applyAssignment(model, chosen, settings.keep, settings, {
+    ...silent,
+    activations: silent.activations,
+  });
+  return { changed };
+}
+
+function trace(
+  assignment: Assignment,
+  layers: readonly LayerSensitivity[],
+  reasons: ReadonlyMap<string, string>,
+  ctx: PassContext,
+): void {
+  for (const { id, op, label, formats } of layers) {
+    const format = assignment.get(id) ?? float;
+    const node = `${op} "${label}"`;
+    if (format !== float) {
+      const own = formats.find((one) => one.format === format);
+      ctx.applied('layer', node, own ? `${format}, ${own.sqnrDb.toFixed(1)} dB when it alone is` : format);
+      continue;
+    }
+    const [first] = formats;
+    ctx.skipped(
+      'float',
+      node,
+      `alone in ${first?.format} it takes the outputs to ${first?.sqnrDb.toFixed(1)} dB; in float32 it ${reasons.get(id) ?? 'costs less than it would in any other format'}`,
+    );
+  }
+}
+
+function describeScore({ metric, value, base, drop, samples, sqnrDb }: Score, floor: Floor): string {
+  if (metric === 'sqnr') return `${sqnrDb.toFixed(1)} dB of ${floor.minSqnrDb} asked for`;
+  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(floor.maxDrop.toPrecision(3))} allowed, ${samples} samples; ${sqnrDb.toFixed(1)} dB)`;
+}
+
+function describeWorst(layers: readonly LayerSensitivity[]): string {
+  const noise = (layer: LayerSensitivity): number => layer.formats[0]?.noise ?? 0;
+  const [worst] = [...layers].sort((a, b) => noise(b) - noise(a));
+  const first = worst?.formats[0];
+  const others = layers.length - 1;
+  return `${layers.length} layers measured one by one; the most sensitive is ${worst?.op} "${worst?.label}" (${first?.format}: ${first?.sqnrDb.toFixed(1)} dB${others > 0 ? `, the median of all ${median(layers.map((layer) => layer.formats[0]?.sqnrDb ?? 0)).toFixed(1)} dB` : ''})`;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

@@ -1,0 +1,73 @@
+import type { Model, Node } from '../../../src/ir/graph.ts';
+import type { OptionTable, OptionValues } from '../../../src/pass/options.ts';
+import type { Pass, PassContext } from '../../../src/pass/pass.ts';
+import { Recorder } from '../../../src/pass/recorder.ts';
+import type { CpuProfile } from '../cpu.ts';
+import { quantizeDynamic } from '../quantize-dynamic.ts';
+import { quantizeStatic } from '../quantize-static.ts';
+import { quantizeWeights } from '../quantize-weights.ts';
+import { toFp16 } from '../to-fp16.ts';
+
+/** What a layer can be stored and computed in, beside float32. In the order in which the passes run. */
+export const formatNames = ['int8', 'int8-dynamic', 'int4', 'fp16'] as const;
+export type FormatName = (typeof formatNames)[number];
+
+export interface FormatOptions {
+  readonly calibrate: OptionValues<(typeof quantizeStatic)['options']>['calibrate'];
+  readonly cpu: CpuProfile;
+  readonly block: OptionValues<(typeof quantizeWeights)['options']>['block'];
+  readonly method: OptionValues<(typeof quantizeWeights)['options']>['method'];
+}
+
+/** What became of a model, or of one layer alone. */
+export interface FormatResult {
+  readonly changed: boolean;
+  /** Nodes that rules fired at, by the rule. */
+  readonly applied: readonly { readonly rule: string; readonly outputs: readonly string[] }[];
+  /** Why nodes stayed as they are. */
+  readonly skipped: readonly string[];
+}
+
+/** Brings a model into one format, all but the layers named. @param keep ids of layers */
+export async function applyFormat(
+  model: Model,
+  format: FormatName,
+  keep: readonly string[],
+  options: FormatOptions,
+  ctx: PassContext,
+): Promise<FormatResult> {
+  const { calibrate, cpu, block, method } = options;
+  switch (format) {
+    case 'int8':
+      return await runPass(quantizeStatic, { calibrate, cpu, keep }, model, ctx);
+    case 'int8-dynamic':
+      return await runPass(quantizeDynamic, { cpu, keep }, model, ctx);
+    case 'int4':
+      return await runPass(quantizeWeights, { bits: 4, symmetric: false, block, method, keep }, model, ctx);
+    case 'fp16':
+      return await runPass(toFp16, { keep }, model, ctx);
+  }
+}
+
+async function runPass<T extends OptionTable>(
+  pass: Pass<T>,
+  given: Partial<OptionValues<T>>,
+  model: Model,
+  ctx: PassContext,
+): Promise<FormatResult> {
+  const recorder = new Recorder();
+  const applied: { rule: string; outputs: readonly string[] }[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, option] of Object.entries(pass.options))
+    values[name] = (given as Record<string, unknown>)[name] ?? option.default;
+  const { changed } = await pass.run(model, values as OptionValues<T>, {
+    ...ctx,
+    applied: (rule: string, node: Node | string) => {
+      // Taken now: a rewrite may remove the node afterwards, but names of outputs stay.
+      const outputs = typeof node === 'string' ? [] : node.outputs.flatMap((output) => output?.name ?? []);
+      applied.push({ rule, outputs });
+    },
+    skipped: recorder.skipped.bind(recorder),
+  });
+  return { changed, applied, skipped: recorder.skips.map(({ why }) => why) };
+}

@@ -1,0 +1,98 @@
+import type { Model } from '../ir/graph.ts';
+import type { Tensor } from '../ir/tensor.ts';
+
+/** Inputs of one inference, with the number of samples in them that count. */
+export interface JudgedBatch {
+  readonly feeds: ReadonlyMap<string, Tensor>;
+  readonly size: number;
+}
+
+/** A model on the runtime. */
+export interface Runner {
+  /** @param outputs names; default all. */
+  run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
+  /** Median of a few inferences after warming up, milliseconds. */
+  time(feeds: ReadonlyMap<string, Tensor>): Promise<number>;
+  dispose(): Promise<void>;
+}
+
+/** What outputs lost against those of base on the same inputs. */
+export interface Loss {
+  /** Mean over the outputs of Σ(x − y)² / Σx²: adds up, roughly, over layers that err independently. */
+  readonly noise: number;
+  /** Of the worst output, decibels; Infinity: identical. */
+  readonly sqnrDb: number;
+  /** Mean Kullback–Leibler divergence of the first output that holds class scores, nats; undefined where none does. */
+  readonly kl: number | undefined;
+  /** Share of samples whose highest class is another one, of the same output. */
+  readonly flips: number | undefined;
+}
+
+/** Adds up losses batch by batch. */
+export interface LossTally {
+  add(base: ReadonlyMap<string, Tensor>, other: ReadonlyMap<string, Tensor>, size: number): void;
+  result(): Loss;
+}
+
+/** A whole model on one part of the samples. */
+export interface Score {
+  /** Id of the task metric, `agreement` without labels, `sqnr` (decibels) where outputs hold no classes either. */
+  readonly metric: string;
+  readonly value: number;
+  readonly base: number;
+  /** Positive is worse than base, whatever the direction; 0 for `sqnr`, which has no base to fall from. */
+  readonly drop: number;
+  readonly samples: number;
+  readonly sqnrDb: number;
+}
+
+/** What a model may lose. */
+export interface Floor {
+  readonly maxDrop: number;
+  /** Decibels asked for where there is no metric. */
+  readonly minSqnrDb: number;
+}
+
+/** Samples that a search may look at, and samples kept apart for the verdict: the parts share none. */
+export type JudgedPart = 'search' | 'heldOut';
+
+/** Judges changed versions of one model, the base, by the data: what a search over formats needs. */
+export interface Judge {
+  readonly source: 'data' | 'synthetic';
+  readonly provider: string;
+  readonly samples: Readonly<Record<JudgedPart, number>>;
+  /** Some samples of the search part, in batches of at most `batch`. */
+  some(count: number, batch: number): Promise<readonly JudgedBatch[]>;
+  open(model: Model): Promise<Runner>;
+  tally(): LossTally;
+  score(model: Model, part: JudgedPart): Promise<Score>;
+  /** Milliseconds of one inference by node of the main graph (by the name of its first output), as the runtime's profile tells. */
+  nodeTimes(model: Model): Promise<ReadonlyMap<string, number>>;
+  /** Medians of whole models, interleaved with base: model / base. */
+  latencyRatios(models: readonly Model[]): Promise<readonly number[]>;
+  dispose(): Promise<void>;
+}
+
+/** Makes the judge of a model; it copies what it needs, so that the model may be changed afterwards. */
+export type MakeJudge = (base: Model, options?: { readonly searchSamples?: number }) => Promise<Judge>;
+
+/** One layer alone in a format, all others in float. */
+export interface LayerFinding {
+  readonly label: string;
+  readonly op: string;
+  /** Of its weights in float. */
+  readonly bytes: number;
+  readonly timeShare: number | undefined;
+  readonly formats: readonly ({ readonly format: string } & Loss)[];
+}
+
+export interface LayerFindings {
+  readonly samples: number;
+  readonly layers: readonly LayerFinding[];
+}
+
+/** Whether a score is good enough. */
+export function keepsFloor(score: Score, { maxDrop, minSqnrDb }: Floor): boolean {
+  if (score.metric === 'sqnr') return score.value >= minSqnrDb;
+  return score.drop <= maxDrop;
+}

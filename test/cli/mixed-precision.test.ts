@@ -1,0 +1,132 @@
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadModel } from '../../src/onnx/load.ts';
+import { plantedLayers, writePlanted } from '../support/planted.ts';
+import { runCli } from './support.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'mlpack-planted-'));
+  await writePlanted(dir, 300);
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const model = (): string => join(dir, 'model.onnx');
+
+async function json<T>(argv: readonly string[]): Promise<T> {
+  const { code, stdout, stderr } = await runCli([...argv, '--json', '-q'], { cwd: dir });
+  expect(code, stdout.slice(0, 500) + stderr).toBe(0);
+  return JSON.parse(stdout) as T;
+}
+
+interface Sensitivity {
+  readonly source: string;
+  readonly samples: number;
+  readonly layers: readonly {
+    readonly label: string;
+    readonly op: string;
+    readonly macs: number;
+    readonly timeShare?: number;
+    readonly formats: readonly {
+      readonly format: string;
+      readonly sqnrDb: number;
+      readonly kl: number;
+      readonly bytes: number;
+    }[];
+    readonly left: readonly { readonly format: string; readonly why: string }[];
+  }[];
+}
+
+interface Run {
+  readonly output: { readonly sha256: string };
+  readonly steps: readonly {
+    readonly skipped: readonly { readonly rule: string; readonly node: string; readonly why: string }[];
+    readonly notes: readonly string[];
+  }[];
+}
+
+describe('mlpack sensitivity', () => {
+  it('ranks the layer that 8 bits ruin first, far ahead of the others', async () => {
+    const { layers, samples, source } = await json<Sensitivity>(['sensitivity', model(), '-d', dir]);
+    expect(source).toBe('data');
+    expect(samples).toBe(64);
+    const heavy = layers.filter(({ op }) => op === 'Conv' || op === 'Gemm');
+    expect(heavy.map(({ label }) => label).toSorted()).toEqual([...plantedLayers, 'head'].toSorted());
+    const int8 = (label: string): number =>
+      heavy.find((layer) => layer.label === label)?.formats.find(({ format }) => format === 'int8')?.sqnrDb ??
+      Number.NaN;
+    expect(layers[0]?.label).toBe('planted');
+    const others = plantedLayers.filter((label) => label !== 'planted').map(int8);
+    expect(Math.min(...others) - int8('planted')).toBeGreaterThan(15);
+    expect(layers[0]?.macs).toBe(8 * 8 * 9 * 64);
+    expect(heavy.some(({ timeShare }) => timeShare !== undefined && timeShare > 0)).toBe(true);
+    // A format that a layer does not have is named with its reason.
+    const dynamic = layers[0]?.left.find(({ format }) => format === 'int8-dynamic');
+    expect(dynamic?.why).toMatch(/convolution/);
+  });
+
+  it('prints a table, and says what the figures rest on without data', async () => {
+    const { code, stdout } = await runCli(['sensitivity', model(), '-d', dir, '--formats', 'int8', '--no-time'], {
+      cwd: dir,
+    });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^layer +op +weights +int8 dB +KL +flips\n(\S+) +Conv/);
+    const alone = await mkdtemp(join(tmpdir(), 'mlpack-nodata-'));
+    try {
+      await copyFile(model(), join(alone, 'm.onnx'));
+      const result = await runCli(['sensitivity', 'm.onnx', '--formats', 'int8', '--no-time', '-q'], { cwd: alone });
+      expect(result.code, result.stderr).toBe(0);
+      expect(result.stdout).toMatch(/on 8 made-up inputs \(no data: expect other ranks on real ones\)/);
+    } finally {
+      await rm(alone, { recursive: true, force: true });
+    }
+  });
+
+  it('refuses a format that does not exist with the nearest name', async () => {
+    const { code, stderr } = await runCli(['sensitivity', model(), '-d', dir, '--formats', 'int88'], { cwd: dir });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/no format "int88".*int8/);
+  });
+});
+
+describe('mlpack mixed-precision', () => {
+  const mixed = (): string[] => ['mixed-precision', model(), '-d', dir, '--formats', 'int8', '--max-drop', '0.1'];
+
+  it('leaves exactly the planted layer in float, with the reason, and keeps the floor on samples it did not search', async () => {
+    const run = await json<Run>([...mixed(), '-o', 'mixed.onnx']);
+    const [step] = run.steps;
+    const left = step?.skipped.filter(({ rule }) => rule === 'float') ?? [];
+    expect(left.map(({ node }) => node)).toEqual(['Conv "planted"']);
+    expect(left[0]?.why).toMatch(
+      /^alone in int8 it takes the outputs to \d+\.\d dB; in float32 it takes away \d+ % of the noise$/,
+    );
+    expect(step?.notes[0]).toBe('search on 150 samples, verdict on 150 others; formats int8');
+    expect(step?.notes.at(-1)).toMatch(/1 fp32; on the samples kept apart: .*150 samples; .*kept$/);
+    const written = await loadModel(join(dir, 'mixed.onnx'));
+    const planted = [...written.graph.nodes].find(({ name }) => name === 'planted');
+    expect(planted?.input(1)?.initializer?.dtype).toBe('float32');
+    const quantized = [...written.graph.nodes].filter(
+      (node) => node.op === 'Conv' && node.input(1)?.producer?.op === 'DequantizeLinear',
+    );
+    expect(quantized).toHaveLength(4);
+  });
+
+  it('gives the same bytes again, and other samples with another seed', async () => {
+    const again = await json<Run>([...mixed(), '-o', 'again.onnx']);
+    const first = await readFile(join(dir, 'mixed.onnx'));
+    expect((await readFile(join(dir, 'again.onnx'))).equals(first)).toBe(true);
+    const other = await json<Run>([...mixed(), '--seed', '3', '-o', 'other.onnx']);
+    expect(other.steps[0]?.notes).not.toEqual(again.steps[0]?.notes);
+  });
+
+  it('says what it needs', async () => {
+    const { code, stderr } = await runCli(
+      ['mixed-precision', model(), '-d', dir, '--formats', 'int9', '-o', 'x.onnx'],
+      { cwd: dir },
+    );
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--formats names "int9"; there are int8, int8-dynamic, int4, fp16/);
+  });
+});

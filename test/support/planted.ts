@@ -1,0 +1,108 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openSession } from '../../src/engine/session.ts';
+import { Graph, Model, type Value } from '../../src/ir/graph.ts';
+import { type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
+import { tensorType } from '../../src/ir/types.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
+import { npyFile } from '../data/npy-file.ts';
+
+const channels = 8;
+const size = 8;
+const classes = 6;
+const features = channels * size * size;
+
+/** Names of the convolutions, in order; `planted` is the one that 8 bits ruin. */
+export const plantedLayers = ['conv0', 'conv1', 'planted', 'conv3', 'conv4'] as const;
+
+/**
+ * A small classifier x [N, 8, 8, 8] → 5 × (Conv, Relu) → Flatten → Gemm → logits [N, 6], in which one convolution gives a channel 3000 times as
+ * large as the others and a Div in float takes it back: 8 bits with one scale for all channels round the others away.
+ */
+export function plantedModel(): Model {
+  const random = randomNumbers(7);
+  const numbers = (count: number, scale: number): Float32Array =>
+    Float32Array.from({ length: count }, () => (random() + random() + random() - 1.5) * scale);
+  const graph = new Graph('planted');
+  const type = tensorType('float32', ['N', channels, size, size]);
+  let value: Value = graph.addInput('x', type);
+  for (const name of plantedLayers) {
+    const weights = numbers(channels * channels * 9, 0.45);
+    const bias = numbers(channels, 0.3);
+    const factors = new Float32Array(channels).fill(1);
+    if (name === 'planted') {
+      factors[0] = 3000;
+      for (let at = 0; at < channels * 9; at++) weights[at] = (weights[at] as number) * 3000;
+      bias[0] = (bias[0] as number) * 3000;
+    }
+    const inputs = [
+      value,
+      graph.addInitializer(`${name}_w`, tensorFrom('float32', [channels, channels, 3, 3], weights)),
+      graph.addInitializer(`${name}_b`, tensorFrom('float32', [channels], bias)),
+    ];
+    const conv = graph.append('Conv', {
+      name,
+      inputs,
+      outputs: [`${name}_out`],
+      types: [type],
+      attrs: { pads: [1, 1, 1, 1] },
+    });
+    value = graph.append('Relu', { inputs: [conv.output()], outputs: [`${name}_relu`], types: [type] }).output();
+    if (name !== 'planted') continue;
+    const scale = graph.addInitializer('factors', tensorFrom('float32', [1, channels, 1, 1], factors));
+    value = graph.append('Div', { inputs: [value, scale], outputs: ['scaled'], types: [type] }).output();
+  }
+  const flat = graph.append('Flatten', {
+    inputs: [value],
+    outputs: ['flat'],
+    types: [tensorType('float32', ['N', features])],
+  });
+  const head = [
+    flat.output(),
+    graph.addInitializer('head_w', tensorFrom('float32', [features, classes], numbers(features * classes, 1))),
+    graph.addInitializer('head_b', tensorFrom('float32', [classes], numbers(classes, 0.1))),
+  ];
+  const logits = graph.append('Gemm', {
+    name: 'head',
+    inputs: head,
+    outputs: ['logits'],
+    types: [tensorType('float32', ['N', classes])],
+  });
+  graph.addOutput(logits.output());
+  return new Model(graph, 17, 8);
+}
+
+/** Writes model.onnx and a data set whose labels are the model's own answers; half the samples are for calibration. */
+export async function writePlanted(dir: string, samples: number): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const bytes = encodeModel(plantedModel());
+  await writeFile(join(dir, 'model.onnx'), bytes);
+  const random = randomNumbers(11);
+  const numbers = (count: number): Float32Array =>
+    Float32Array.from({ length: count * channels * size * size }, () => (random() + random() + random() - 1.5) * 2);
+  const data = numbers(samples);
+  const session = await openSession(bytes);
+  const shape = [samples, channels, size, size];
+  const outputs = await session.run(new Map<string, Tensor>([['x', tensorFrom('float32', shape, data)]]));
+  await session.dispose();
+  const logits = outputs.get('logits');
+  const scores = logits ? typedArray(logits, 'float32') : new Float32Array();
+  const labels = Int32Array.from({ length: samples }, (_, at) => {
+    const row = scores.subarray(at * classes, (at + 1) * classes);
+    return row.indexOf(Math.max(...row));
+  });
+  await writeFile(join(dir, 'x.npy'), npyFile('<f4', shape, data));
+  await writeFile(join(dir, 'calib.npy'), npyFile('<f4', [64, ...shape.slice(1)], numbers(64)));
+  await writeFile(join(dir, 'y.npy'), npyFile('<i4', [samples], labels));
+  const description = {
+    schema: 'mlpack.dataset/1',
+    name: 'planted',
+    inputs: { x: { file: 'x.npy', calibration: 'calib.npy' } },
+    labels: { file: 'y.npy' },
+    output: 'logits',
+    metric: 'top1',
+    batch: 50,
+  };
+  await writeFile(join(dir, 'dataset.json'), JSON.stringify(description));
+}
