@@ -1,6 +1,6 @@
 import { numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
-import { argmaxRows, competingScores } from '../data/metrics.ts';
+import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
 import { datasetPart } from '../data/part.ts';
 import { bug, UserError } from '../errors.ts';
 import { cloneModel } from '../ir/clone.ts';
@@ -10,13 +10,13 @@ import type { Tensor } from '../ir/tensor.ts';
 import { sumOfDivergences } from '../kernels/divergence.ts';
 import { addErrors, type ErrorSums, emptyErrorSums, sqnrDb } from '../kernels/error.ts';
 import type { Judge, JudgedBatch, JudgedPart, Loss, LossTally, MakeJudge, Runner, Score } from '../pass/judge.ts';
-import { bench, benchSessionExtra } from './bench.ts';
 import { adaptFeeds, compare, type FeedBatch } from './compare.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { nodeTimes } from './node-times.ts';
 import { openModel } from './open-model.ts';
-import type { Session } from './session.ts';
+
+import type { Session, Timer } from './session.ts';
 import { withStates } from './states.ts';
 import { median } from './stats.ts';
 
@@ -47,7 +47,7 @@ export function createJudge(dataset: Dataset | undefined, options: JudgeOptions)
       const parts = dataset
         ? partsOf(dataset, session, Math.min(searchSamples, Math.floor(dataset.samples / 2)), options.seed)
         : await madeUpParts(copy, session, options.seed);
-      return new ModelJudge(copy, session, parts, { ...options, provider });
+      return new ModelJudge(session, parts, { ...options, provider });
     } catch (error) {
       await session.dispose();
       throw error;
@@ -99,15 +99,13 @@ class ModelJudge implements Judge {
   readonly source: 'data' | 'synthetic';
   readonly provider: string;
   readonly samples: Readonly<Record<JudgedPart, number>>;
-  readonly #base: Model;
   readonly #session: Session;
   readonly #parts: Parts;
   readonly #options: JudgeOptions & { readonly provider: string };
   /** What base scored; undefined where no metric fits the outputs. */
   readonly #evaluated = new Map<JudgedPart, Evaluation | undefined>();
 
-  constructor(base: Model, session: Session, parts: Parts, options: JudgeOptions & { readonly provider: string }) {
-    this.#base = base;
+  constructor(session: Session, parts: Parts, options: JudgeOptions & { readonly provider: string }) {
     this.#session = session;
     this.#parts = parts;
     this.#options = options;
@@ -124,10 +122,10 @@ class ModelJudge implements Judge {
 
   async open(model: Model): Promise<Runner> {
     const { provider } = this.#options;
-    const session = await openModel(model, { provider, label: 'a part of the model', extra: benchSessionExtra });
+    const session = await openModel(model, { provider, label: 'a part of the model' });
     return {
       run: (feeds, outputs) => session.run(adaptFeeds(feeds, session.inputs), outputs),
-      time: (feeds) => timeRuns(session.bind(adaptFeeds(feeds, session.inputs))),
+      time: (feeds) => timeRuns(session.timer(adaptFeeds(feeds, session.inputs))),
       dispose: () => session.dispose(),
     };
   }
@@ -168,21 +166,6 @@ class ModelJudge implements Judge {
     return await nodeTimes(model, await this.#oneFeed(), this.#options.signal);
   }
 
-  async latencyRatios(models: readonly Model[]): Promise<readonly number[]> {
-    const feeds = await this.#oneFeed();
-    const { provider, signal, seed } = this.#options;
-    const sessions: Session[] = [];
-    try {
-      for (const model of [this.#base, ...models])
-        sessions.push(await openModel(model, { provider, extra: benchSessionExtra, label: 'a version of the model' }));
-      const subjects = sessions.map((session, at) => ({ name: String(at), session }));
-      const { results } = await bench(subjects, feeds, { timeMs: 500, seed, ...(signal && { signal }) });
-      return results.slice(1).map(({ latency }) => latency.ratioToBase);
-    } finally {
-      for (const session of sessions) await session.dispose();
-    }
-  }
-
   async dispose(): Promise<void> {
     await this.#session.dispose();
   }
@@ -219,16 +202,10 @@ class ModelJudge implements Judge {
 }
 
 /** Enough for a median, however fast the model. */
-async function timeRuns(run: () => Promise<void>): Promise<number> {
-  const times: number[] = [];
-  await run();
-  const started = performance.now();
-  while (times.length < 5 || (times.length < 50 && performance.now() - started < 20)) {
-    const before = performance.now();
-    await run();
-    times.push(performance.now() - before);
-  }
-  return median(times);
+async function timeRuns(timer: Timer): Promise<number> {
+  const [first = 0] = await timer({ count: 1, settleMs: 0 });
+  const count = Math.max(5, Math.min(50, Math.ceil(20 / Math.max(first, 0.01))));
+  return median(await timer({ count, settleMs: 0 }));
 }
 
 class Tally implements LossTally {

@@ -30,11 +30,8 @@ export async function nodeTimes(
   try {
     const session = await openModel(copy, { profileFilePrefix: join(dir, 'profile') });
     try {
-      const run = session.bind(feeds);
-      for (let at = 0; at <= runs; at++) {
-        signal?.throwIfAborted();
-        await run();
-      }
+      signal?.throwIfAborted();
+      await session.timer(feeds)({ count: runs + 1, settleMs: 0 });
     } finally {
       // The profile is written when the session ends.
       await session.dispose();

@@ -68,8 +68,6 @@ export interface Judge {
   score(model: Model, part: JudgedPart): Promise<Score>;
   /** Milliseconds of one inference by node of the main graph (by the name of its first output), as the runtime's profile tells. */
   nodeTimes(model: Model): Promise<ReadonlyMap<string, number>>;
-  /** Medians of whole models, interleaved with base: model / base. */
-  latencyRatios(models: readonly Model[]): Promise<readonly number[]>;
   dispose(): Promise<void>;
 }
 
