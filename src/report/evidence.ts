@@ -72,6 +72,7 @@ export const sensitivityShape = object('What the outputs of the model lose when 
       op: string('Its operator.'),
       loss: nullable(number('Larger is more sensitive; null: the outputs had no finite number.')),
       bytes: optional(count('Size of its weights in float, bytes.')),
+      timeShare: optional(share('Of the time of all nodes on the CPU, from the runtime’s profile of the float model.')),
       kept: optional(string('Where the layer was left in higher precision: why, in a sentence.')),
     }),
   ),

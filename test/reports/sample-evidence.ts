@@ -62,6 +62,7 @@ export const sensitivity: readonly Sensitivity[] = [
       op: node.endsWith('Gemm') ? 'Gemm' : 'Conv',
       loss: at === 4 ? null : [12.4, 3.1, 2.2, 27.9][at]!,
       bytes: 4096 * (at + 1),
+      timeShare: 0.1 * (at + 1),
       ...(at === 3 && { kept: 'alone it costs more than the floor allows, so it stays in float' }),
     })),
   },

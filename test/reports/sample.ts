@@ -79,6 +79,7 @@ const fuse = step('fuse', {
 const dynamic = step('quantize-dynamic', {
   options: { weights: 'auto', 'per-channel': true, 'min-elements': 1024 },
   applied: { gemm: 2, matmul: 6 },
+  notes: ['every layer in its cheapest format: top1 0.9010 (float 0.9150, drop 0.0140 of 0.01 allowed), missed'],
   skipped: [
     ...Array.from({ length: 14 }, (_, index) => ({
       rule: 'conv',

@@ -43,7 +43,7 @@ function digest({ skipped, ...step }: StepResult): string {
 }
 
 function stepItem(step: StepResult, budget: Budget): Html {
-  const { pass, changed, applied, skipped, nodesBefore, nodesAfter, ms } = step;
+  const { pass, changed, applied, skipped, notes = [], nodesBefore, nodesAfter, ms } = step;
   const nodes =
     nodesBefore === nodesAfter ? plural(nodesAfter, 'node') : `${nodesBefore} → ${plural(nodesAfter, 'node')}`;
   const options = Object.entries(step.options).map(
@@ -53,6 +53,9 @@ function stepItem(step: StepResult, budget: Budget): Html {
   return html`<li class="step${!changed && ' idle'}"><div class="step-head"><h4><code>${pass}</code></h4><span class="soft">${changed ? nodes : 'found nothing to change'} · ${formatMs(ms)}</span></div>${
     options.length > 0 && html`<p class="row"><span class="row-label">Options</span>${chips(options)}</p>`
   }${Object.keys(applied).length > 0 && html`<p class="row"><span class="row-label">Applied</span>${counted(applied)}</p>`}${
+    notes.length > 0 &&
+    html`<details class="skipped"><summary>Reasoning: ${plural(notes.length, 'step')}</summary><ol>${notes.map((note) => html`<li>${shorten(note, 300)}</li>`)}</ol></details>`
+  }${
     skipped.length > 0 &&
     html`<details class="skipped"><summary>Left alone: ${plural(skipped.length, 'place')}, ${plural(new Set(skipped.map((one) => one.why)).size, 'reason')}</summary>${reasonList(reasons, budget)}</details>`
   }</li>`;
