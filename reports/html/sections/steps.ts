@@ -54,7 +54,7 @@ function stepItem(step: StepResult, budget: Budget): Html {
     options.length > 0 && html`<p class="row"><span class="row-label">Options</span>${chips(options)}</p>`
   }${Object.keys(applied).length > 0 && html`<p class="row"><span class="row-label">Applied</span>${counted(applied)}</p>`}${
     notes.length > 0 &&
-    html`<details class="skipped"><summary>Reasoning: ${plural(notes.length, 'step')}</summary><ol>${notes.map((note) => html`<li>${shorten(note, 300)}</li>`)}</ol></details>`
+    html`<details class="more"><summary>Reasoning: ${plural(notes.length, 'step')}</summary><ol>${notes.map((note) => html`<li>${shorten(note, 300)}</li>`)}</ol></details>`
   }${
     skipped.length > 0 &&
     html`<details class="skipped"><summary>Left alone: ${plural(skipped.length, 'place')}, ${plural(new Set(skipped.map((one) => one.why)).size, 'reason')}</summary>${reasonList(reasons, budget)}</details>`
