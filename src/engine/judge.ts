@@ -15,7 +15,6 @@ import { type Evaluation, evaluate } from './evaluate.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { nodeTimes } from './node-times.ts';
 import { openModel } from './open-model.ts';
-
 import type { Session, Timer } from './session.ts';
 import { withStates } from './states.ts';
 import { median } from './stats.ts';
