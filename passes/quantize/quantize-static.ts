@@ -11,9 +11,13 @@ import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { cpuProfiles, saturates } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { insertQdq } from './static/insert.ts';
+import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
+import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
+import { staysWithin16Bits } from './static/product-layout.ts';
 import { biasCorrections } from './static/refine/bias.ts';
+import type { QdqLayer } from './static/refine/layer.ts';
 import { Refinement, weightRange } from './static/refine/refine.ts';
 import { roundings } from './static/refine/rounding.ts';
 import { isHeavy, quantizableOps } from './static/unit.ts';
@@ -22,7 +26,7 @@ const options = {
   calibrate: opt.choice(
     calibrators,
     'minmax',
-    'how ranges are chosen: minmax, percentile, mse (least squared error) or entropy (Kullback–Leibler)',
+    'how ranges are chosen: minmax, average (of the extremes of each sample), percentile, mse (least squared error) or entropy (Kullback–Leibler)',
   ),
   percentile: opt.number(99.999, 'share of the values that stay in range, for --calibrate percentile', {
     min: 50,
@@ -38,7 +42,7 @@ const options = {
   reduceRange: opt.choice(
     ['auto', 'yes', 'no'],
     'auto',
-    '7-bit weights; auto: on processors that would saturate (no VNNI)',
+    '7-bit weights; auto: only as far as products could saturate, on processors that do (no VNNI)',
   ),
   weights: opt.choice(
     roundings,
@@ -52,6 +56,11 @@ const options = {
   ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
+  place: opt.choice(
+    ['pays', 'all'],
+    'pays',
+    'pays: leave in float what is faster there, by measured costs of each operator; all: whatever can run on integers',
+  ),
   ops: opt.list(
     [],
     `operators to quantize; default all of ${quantizableOps.slice(0, 3).join(', ')} and those around them`,
@@ -73,6 +82,7 @@ export const quantizeStatic = definePass({
   rules: {
     calibration: 'Ranges of activations were measured',
     opset: 'The opset is raised to 13, for scales per channel',
+    saturation: 'Scales are widened where products could saturate on processors without VNNI',
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
@@ -107,13 +117,15 @@ export const quantizeStatic = definePass({
     if (raised) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
 
     const plan = new Plan(model.graph, planOptions);
-    const histograms = await activations.histograms(model, [...plan.quantized]);
+    const histograms = await activations.histograms(model, [...plan.observed], channelAxes([plan]));
     const bad = new Map<Value, string>();
     for (const value of plan.quantized) {
       const why = rangeProblem(value, histograms.get(value.name));
       if (why) bad.set(value, why);
     }
     plan.avoid(bad);
+    const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
+    if (given.place === 'pays') plan.leave(unitsThatDoNotPay(plan, given.cpu, elements));
     reportLeft(plan, model, ctx);
     if (!hasWeighted(plan)) return { changed: raised };
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);
@@ -123,12 +135,24 @@ export const quantizeStatic = definePass({
       method: given.calibrate,
       percentile: given.percentile,
     });
-    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
+    const threatened = given.reduceRange === 'auto' && saturates(given.cpu);
     for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
     const refinement =
       given.weights === 'minmax' && given.correctBias === 'none' ? undefined : new Refinement(model, plan);
-    insertQdq(model, plan, params, { type, reduced, perChannel: given.perChannel && model.opset >= 13 });
-    await refinement?.run(model, params, activations, { ...given, range: weightRange(reduced) }, ctx);
+    const largest = new Map<Node, ArrayLike<number>>();
+    for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
+    insertQdq(model, plan, params, {
+      type,
+      reduce: given.reduceRange === 'yes' ? 'all' : threatened ? 'threatened' : 'none',
+      perChannel: given.perChannel && model.opset >= 13,
+      largestCodes: ({ node }) => largest.get(node) ?? [255],
+      onWidened: ({ node, weighted }, channels) =>
+        ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
+    });
+    const fits = (layer: QdqLayer, codes: Int8Array): boolean =>
+      !threatened || staysWithin16Bits(layer, codes, largest.get(layer.node) ?? [255]);
+    const range = weightRange(given.reduceRange === 'yes');
+    await refinement?.run(model, params, activations, { ...given, range, fits }, ctx);
     if (given.embeddings) storeTables(model, given, ctx);
     return { changed: true };
   },

@@ -1,4 +1,4 @@
-import { numbersOf } from '../data/cast.ts';
+import { type Numbers, numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
@@ -10,7 +10,7 @@ import { requiredInputs } from './feed-shapes.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { gramsOf } from './grams.ts';
 import { createLayerStatistics } from './layer-statistics.ts';
-import { observable, observe } from './observe.ts';
+import { observable, observe, type ReadBatches } from './observe.ts';
 import { openModel } from './open-model.ts';
 import { withStates } from './states.ts';
 
@@ -29,15 +29,23 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
   const split = dataset.calibrationSamples > 0 ? 'calibration' : 'eval';
   const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
   const samples = Math.min(available, options.samples ?? 128);
-  const batches = (model: Model): FeedBatches =>
-    withStates(dataset.batches({ split, samples, seed: options.seed, inputs: signatureOf(model) }), () =>
-      openModel(model, { graphOptimizationLevel: 'disabled' }),
+  const batches = (model: Model, batch?: number): FeedBatches =>
+    withStates(
+      dataset.batches({
+        split,
+        samples,
+        seed: options.seed,
+        inputs: signatureOf(model),
+        ...(batch !== undefined && { batch }),
+      }),
+      () => openModel(model, { graphOptimizationLevel: 'disabled' }),
     );
   return {
     source: 'data',
     samples,
-    ranges: (model, values) => rangesOf(model, values, () => batches(model), options.signal),
-    histograms: (model, values) => histogramsOf(model, values, () => batches(model), options.signal),
+    ranges: (model, values) => rangesOf(model, values, (batch) => batches(model, batch), options.signal),
+    histograms: (model, values, channelAxes) =>
+      histogramsOf(model, values, channelAxes, (batch) => batches(model, batch), options.signal),
     grams: (model, requests, visit, how) => gramsOf(model, requests, () => batches(model), visit, options.signal, how),
     layers: createLayerStatistics(batches, { ...options, samples }),
   };
@@ -61,9 +69,9 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
       const batches = await madeUp(model);
       return await rangesOf(model, values, () => batches, options.signal);
     },
-    histograms: async (model, values) => {
+    histograms: async (model, values, channelAxes) => {
       const batches = await madeUp(model);
-      return await histogramsOf(model, values, () => batches, options.signal);
+      return await histogramsOf(model, values, channelAxes, () => batches, options.signal);
     },
     grams: async (model, requests, visit, how) => {
       const batches = await madeUp(model);
@@ -84,7 +92,7 @@ function signatureOf(model: Model): IoInfo[] {
 async function rangesOf(
   model: Model,
   values: readonly Value[],
-  batches: () => FeedBatches,
+  batches: ReadBatches,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, ActivationRange>> {
   const ranges = new Map<string, ActivationRange>();
@@ -98,46 +106,58 @@ async function rangesOf(
 async function histogramsOf(
   model: Model,
   values: readonly Value[],
-  batches: () => FeedBatches,
+  channelAxes: ReadonlyMap<string, number> | undefined,
+  batches: ReadBatches,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, Histogram>> {
   const histograms = new Map<string, Histogram>();
-  const visit = (name: string, numbers: ArrayLike<number>): void => {
-    const histogram = histograms.get(name) ?? new Histogram();
-    histograms.set(name, histogram);
-    histogram.add(numbers);
+  const visit: Visit = (name, numbers, shape, size) => {
+    let histogram = histograms.get(name);
+    if (!histogram) {
+      histogram = new Histogram();
+      const axis = channelAxes?.get(name);
+      if (axis !== undefined) histogram.channels = { axis, low: new Float32Array(0), high: new Float32Array(0) };
+      histograms.set(name, histogram);
+    }
+    histogram.addSamples(numbers, shape, size);
   };
   await visitFloats(model, values, batches, visit, signal);
   return histograms;
 }
 
+type Visit = (name: string, numbers: Numbers, shape: readonly number[], size: number) => void;
+
 /** Hands every float value among these to `visit`, batch by batch; each batch's tensors are dropped before the next. */
 async function visitFloats(
   model: Model,
   values: readonly Value[],
-  batches: () => FeedBatches,
-  visit: (name: string, numbers: ArrayLike<number>) => void,
+  batches: ReadBatches,
+  visit: Visit,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const inner = observable(values.filter((value) => value.graph === model.graph)).map((value) => value.name);
+  const inner = observable(values).map((value) => value.name);
   await observe(
     model,
     inner,
     batches,
-    (name, tensor) => {
-      if (dtypeKind(tensor.dtype) === 'float') visit(name, numbersOf(tensor));
+    (name, tensor, size) => {
+      if (dtypeKind(tensor.dtype) === 'float') visit(name, numbersOf(tensor), tensor.shape, size);
     },
     { signal },
   );
   const inputs = values.filter(
-    (value) => value.isGraphInput && value.dtype !== undefined && dtypeKind(value.dtype) === 'float',
+    (value) =>
+      value.isGraphInput &&
+      value.graph === model.graph &&
+      value.dtype !== undefined &&
+      dtypeKind(value.dtype) === 'float',
   );
   if (inputs.length === 0) return;
-  for await (const { feeds } of batches()) {
+  for await (const { feeds, size } of batches()) {
     signal?.throwIfAborted();
     for (const { name } of inputs) {
       const tensor = feeds.get(name);
-      if (tensor) visit(name, numbersOf(tensor));
+      if (tensor) visit(name, numbersOf(tensor), tensor.shape, size);
     }
   }
 }

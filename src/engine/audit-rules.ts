@@ -35,6 +35,8 @@ const fusions: Readonly<Record<string, Fusion>> = {
   Where: { into: 'QLinearWhere', output: 'required' },
 };
 
+const weighted = new Set(['Conv', 'FusedConv', 'Gemm', 'FusedGemm', 'MatMul', 'FusedMatMul']);
+
 /** Float fusions of the runtime that hide the op which could have been an integer one. */
 const fusedFrom: Readonly<Record<string, string>> = { FusedConv: 'Conv', FusedGemm: 'Gemm', FusedMatMul: 'MatMul' };
 
@@ -84,6 +86,8 @@ function explainFusion(node: Node, fusion: Fusion): string | undefined {
   const missing = wanted.findIndex(
     (input, index) => input !== undefined && !(node.op === 'Where' && index === 0) && !isDequantized(input),
   );
+  // Weights in plain float: somebody chose to leave it there.
+  if (weighted.has(node.op) && !isDequantized(node.input(1))) return undefined;
   if (missing >= 0) {
     if (weightOnly && (node.op === 'MatMul' || node.op === 'Gemm')) return explainWeightOnly(node);
     if (weightOnly)

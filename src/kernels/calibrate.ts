@@ -3,7 +3,7 @@ import { affineParams, type IntRange } from './quantize.ts';
 import { roundHalfEven } from './round.ts';
 
 /** How a range is chosen from a histogram. */
-export const calibrators = ['minmax', 'percentile', 'mse', 'entropy'] as const;
+export const calibrators = ['minmax', 'average', 'percentile', 'mse', 'entropy'] as const;
 export type Calibrator = (typeof calibrators)[number];
 
 export interface RealRange {
@@ -28,6 +28,8 @@ export function chooseRange(
   switch (method) {
     case 'minmax':
       return { low: histogram.min, high: histogram.max };
+    case 'average':
+      return inside(histogram, Math.min(0, histogram.averageLow), Math.max(0, histogram.averageHigh));
     case 'percentile':
       return percentileRange(histogram, options.percentile);
     case 'mse':

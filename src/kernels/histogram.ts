@@ -7,6 +7,17 @@ export interface Bins {
   readonly masses: Float64Array;
 }
 
+/** Smallest and largest finite value of each channel. */
+export interface ChannelExtremes {
+  /** Axis of the tensor; negative counts from the end. */
+  readonly axis: number;
+  low: Float32Array;
+  high: Float32Array;
+}
+
+/** Weight of a new sample in the moving average of extremes, once so many samples were seen that it is less than 1 / n. */
+const averagingWeight = 0.01;
+
 /**
  * Streaming histogram of one tensor, signed, in constant memory: 2 · 4096 equal bins over [−R, R], R a power of two. A
  * magnitude beyond R doubles R until it fits, and pairs of neighbouring bins merge, so that what was counted before lands in the
@@ -23,7 +34,41 @@ export class Histogram {
   count = 0;
   /** R; 0 until a finite value other than zero is seen. */
   limit = 0;
+  /** Moving averages of the smallest and the largest value of each sample (`addSamples`). */
+  averageLow = 0;
+  averageHigh = 0;
+  /** Set when extremes of single channels are wanted too. */
+  channels: ChannelExtremes | undefined;
   #counts: Float64Array = new Float64Array(0);
+  #samples = 0;
+
+  /**
+   * Counts a tensor that holds `size` samples along its first axis (or one sample, where that does not divide).
+   * @param shape for the extremes of channels
+   */
+  addSamples(values: ArrayLike<number>, shape: readonly number[], size: number): void {
+    this.add(values);
+    const parts = size > 1 && (shape[0] ?? 1) % size === 0 ? size : 1;
+    const each = values.length / parts;
+    for (let part = 0; part < parts; part++) this.#average(values, part * each, (part + 1) * each);
+    if (this.channels) addExtremes(this.channels, values, shape);
+  }
+
+  #average(values: ArrayLike<number>, from: number, to: number): void {
+    let low = Number.POSITIVE_INFINITY;
+    let high = Number.NEGATIVE_INFINITY;
+    for (let at = from; at < to; at++) {
+      const x = values[at] as number;
+      if (x - x !== 0) continue;
+      if (x < low) low = x;
+      if (x > high) high = x;
+    }
+    if (low > high) return;
+    // A plain mean of the first samples, so that the first one does not rule for long.
+    const weight = Math.max(averagingWeight, 1 / ++this.#samples);
+    this.averageLow += weight * (low - this.averageLow);
+    this.averageHigh += weight * (high - this.averageHigh);
+  }
 
   add(values: ArrayLike<number>): void {
     this.#fit(values);
@@ -100,6 +145,39 @@ export class Histogram {
     }
     return folded;
   }
+}
+
+function addExtremes(extremes: ChannelExtremes, values: ArrayLike<number>, shape: readonly number[]): void {
+  const axis = extremes.axis < 0 ? extremes.axis + shape.length : extremes.axis;
+  const count = shape[axis];
+  if (count === undefined || count === 0) return;
+  if (extremes.low.length !== count) {
+    // Another extent than before (a dynamic dimension): positions are no channels then.
+    if (extremes.low.length > 0) return spoil(extremes);
+    extremes.low = new Float32Array(count).fill(Number.POSITIVE_INFINITY);
+    extremes.high = new Float32Array(count).fill(Number.NEGATIVE_INFINITY);
+  }
+  const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const { low, high } = extremes;
+  for (let at = 0; at < values.length; ) {
+    for (let c = 0; c < count; c++) {
+      let min = low[c] as number;
+      let max = high[c] as number;
+      for (const end = at + inner; at < end; at++) {
+        const x = values[at] as number;
+        if (x < min) min = x;
+        if (x > max) max = x;
+      }
+      low[c] = min;
+      high[c] = max;
+    }
+  }
+}
+
+/** One pair of extremes that says nothing. */
+function spoil(extremes: ChannelExtremes): void {
+  extremes.low = Float32Array.of(Number.NEGATIVE_INFINITY);
+  extremes.high = Float32Array.of(Number.POSITIVE_INFINITY);
 }
 
 /** The same counts over twice the range: bins of each side merge in pairs, counted from zero. */

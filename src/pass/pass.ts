@@ -105,8 +105,15 @@ export interface Activations {
   readonly samples: number;
   /** Ranges of float values by name, for the main graph's values asked for. Values that are not there were not reached. */
   ranges(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, ActivationRange>>;
-  /** Histograms of the same values, in one pass over the samples and in memory that does not grow with them. */
-  histograms(model: Model, values: readonly Value[]): Promise<ReadonlyMap<string, Histogram>>;
+  /**
+   * Histograms of the same values, in one pass over the samples and in memory that does not grow with them.
+   * @param channelAxes for values of which the extremes of each channel are wanted too
+   */
+  histograms(
+    model: Model,
+    values: readonly Value[],
+    channelAxes?: ReadonlyMap<string, number>,
+  ): Promise<ReadonlyMap<string, Histogram>>;
   /**
    * Second moments of the inputs of linear layers, handed to `visit` one by one in memory that does not grow with the
    * samples. `visit` must leave the model as it is. Values that were not reached come with 0 rows; values of subgraphs never come.

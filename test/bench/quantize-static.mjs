@@ -6,9 +6,9 @@ import { parseArgs } from 'node:util';
 import '../support/ts-loader.mjs';
 
 const { compareStatic } = await import('./static/compare.mjs');
-const { printTable } = await import('./static/print.mjs');
+const { tableOf } = await import('./static/print.mjs');
 
-export const models = ['cifar10-resnet20', 'imagenet-mobilenetv1-050', 'mnist-cntk', 'supres', 'fastestdet', 'yunet-face', 'wine-mlp'];
+const models = ['cifar10-resnet20', 'imagenet-mobilenetv1-050', 'mnist-cntk', 'supres', 'fastestdet', 'yunet-face', 'wine-mlp'];
 
 const { values } = parseArgs({
   options: {
@@ -31,6 +31,6 @@ for (const slug of values.models?.split(',') ?? models) {
     ...(values.methods && { methods: values.methods.split(',') }),
     ...(values.time && { timeMs: Number(values.time) }),
   });
-  if (!values.json) printTable(slug, all[slug]);
+  if (!values.json) console.log(tableOf(slug, all[slug]).join('\n'));
 }
 if (values.json) console.log(JSON.stringify(all, undefined, 1));

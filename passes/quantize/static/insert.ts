@@ -20,6 +20,10 @@ import { type WeightOptions, WeightStore } from './weight-store.ts';
 
 export interface InsertOptions extends WeightOptions {
   readonly type: ActivationType;
+  /** Highest u8 code of each input channel of a weighted unit, or one for all. */
+  readonly largestCodes: (unit: Unit) => ArrayLike<number>;
+  /** Told of units whose weights got wider scales than 8 bits ask for. */
+  readonly onWidened: (unit: Unit, channels: number) => void;
 }
 
 /** Puts QuantizeLinear and DequantizeLinear where the plan wants them, and weights and biases into integers. */
@@ -37,6 +41,7 @@ class Inserter {
   readonly #params: ReadonlyMap<Value, Affine>;
   readonly #type: ActivationType;
   readonly #weights: WeightStore;
+  readonly #options: InsertOptions;
   readonly #operands = new Map<Value, Value>();
   readonly #irVersion: number;
 
@@ -45,6 +50,7 @@ class Inserter {
     this.#plan = plan;
     this.#params = params;
     this.#type = options.type;
+    this.#options = options;
     this.#weights = new WeightStore(options);
     this.#irVersion = model.irVersion;
   }
@@ -55,7 +61,8 @@ class Inserter {
     if (!weighted) return;
     const before = node.inputs.slice(1);
     const inputScale = (this.#params.get(this.#activation(node)) ?? bug(`no scale for the input of ${node}`)).scale;
-    const weight = this.#weights.get(node, weighted, inputScale);
+    const weight = this.#weights.get(node, weighted, inputScale, this.#options.largestCodes(unit));
+    if (weight.widened > 0) this.#options.onWidened(unit, weight.widened);
     const { codes, scale, zeroPoint, scales } = weight;
     node.setInput(
       1,

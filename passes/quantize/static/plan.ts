@@ -1,5 +1,6 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
+import type { Affine } from '../../../src/kernels/quantize.ts';
 import { isHeavy, neverQuantized, readUnit, type Unit } from './unit.ts';
 
 export interface PlanOptions {
@@ -17,6 +18,8 @@ export class Plan {
   readonly units = new Map<Node, Unit>();
   /** Why nodes stay in float. */
   readonly left = new Map<Node, string>();
+  /** Values that come from a DequantizeLinear already, or go into a QuantizeLinear alone: with their scale and zero point. */
+  readonly given = new Map<Value, Affine>();
   readonly #owners = new Map<Value, Unit>();
 
   constructor(graph: Graph, options: PlanOptions) {
@@ -43,6 +46,20 @@ export class Plan {
     this.#settle();
   }
 
+  /** Takes units out by their own reasons; then those that had only these for neighbours. */
+  leave(units: ReadonlyMap<Node, string>): void {
+    for (const unit of this.units.values()) {
+      const why = units.get(unit.node);
+      if (why) this.#drop(unit, why);
+    }
+    this.#settle();
+  }
+
+  /** Whether a node is the Relu or Clip at the end of a unit. */
+  isClamp(node: Node): boolean {
+    return node.outputs[0] !== undefined && this.#owners.get(node.outputs[0])?.clamp === node;
+  }
+
   /** Values that get a QuantizeLinear and a DequantizeLinear, in graph order: what units read, and what they must give out. */
   get quantized(): Set<Value> {
     const values = new Set<Value>();
@@ -50,6 +67,13 @@ export class Plan {
       for (const value of activationsOf(unit)) values.add(value);
       if (unit.needsOutput) for (const output of unit.outputs) values.add(output);
     }
+    return values;
+  }
+
+  /** The same and what the other units give out: everything whose size decides. */
+  get observed(): Set<Value> {
+    const values = this.quantized;
+    for (const unit of this.units.values()) for (const output of unit.outputs) values.add(output);
     return values;
   }
 

@@ -107,8 +107,9 @@ function moverProblem(node: Node): string | undefined {
 const notFloat32 = (value: Value): string => `"${value.name}" is ${value.dtype ?? 'of unknown type'}, not float32`;
 
 function finish(node: Node, kind: Unit['kind'], inputs: readonly number[], weighted: Weighted | undefined): Unit {
-  const needsOutput = kind !== 'weighted' || node.op === 'Conv';
   const behind = kind === 'mover' ? undefined : clampBehind(node);
+  // A Gemm is fused with its activation first, and then stays in float, unless that is quantized.
+  const needsOutput = kind !== 'weighted' || node.op === 'Conv' || (node.op === 'Gemm' && behind !== undefined);
   return {
     node,
     kind,

@@ -10,14 +10,19 @@ import {
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
+import { pairPeaks, saturationFreeScale } from '../../../src/kernels/saturation.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
+import { productLayout } from './product-layout.ts';
 import type { Weighted } from './weighted.ts';
 
 export interface WeightOptions {
   readonly perChannel: boolean;
-  /** 7 bits, for processors that add u8·s8 products in 16 bits. */
-  readonly reduced: boolean;
+  /** Which weights take 7 bits or a little more, for processors that add u8·s8 products in 16 bits. */
+  readonly reduce: Reduce;
 }
+
+/** all: 7 bits throughout · threatened: only as far as pairs of products could saturate · none: 8 bits. */
+export type Reduce = 'all' | 'threatened' | 'none';
 
 /** Weights as DequantizeLinear takes them, symmetric int8. */
 export interface QuantizedWeight {
@@ -27,6 +32,8 @@ export interface QuantizedWeight {
   /** One scale, or one for each output channel along `axis`; the factor alpha of a Gemm is in them. */
   readonly scales: Float32Array;
   readonly axis: number | undefined;
+  /** Output channels whose scale was widened so that no pair of products saturates. */
+  readonly widened: number;
 }
 
 /** Biases are int32: a little room is left for rounding. */
@@ -44,14 +51,17 @@ export class WeightStore {
   /**
    * @param inputScale of the activation that the weights meet. Together with the bias it sets a floor to the scales: a bias b is
    * stored as b / (inputScale · scale) in int32, which must not overflow.
+   * @param largest highest u8 code of each input channel, or one for all
    */
-  get(node: Node, weighted: Weighted, inputScale: number): QuantizedWeight {
+  get(node: Node, weighted: Weighted, inputScale: number, largest: ArrayLike<number>): QuantizedWeight {
     const { weight, tensor, axis, transposed, alpha } = weighted;
     const channelAxis = this.#options.perChannel ? axis : undefined;
-    const range = this.#options.reduced ? intRanges.int8.reduced : intRanges.int8.symmetric;
+    const { reduce } = this.#options;
+    const range = reduce === 'all' ? intRanges.int8.reduced : intRanges.int8.symmetric;
     const view = viewOf(weighted, channelAxis);
     const { low, high } = channelRanges(typedArray(tensor, 'float32'), view);
     const own = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+    const widened = reduce === 'threatened' ? widenForPairs(own, node, weighted, largest) : 0;
     raiseForBias(own, weighted, inputScale);
     const key = [channelAxis, transposed, alpha, ...own].join();
     const known = this.#made.get(weight)?.get(key);
@@ -74,6 +84,7 @@ export class WeightStore {
       zeroPoint: addConstant(node, name('zero_point'), tensorFromBytes('int8', parameterShape, zeros)),
       scales,
       axis: channelAxis,
+      widened,
     };
     this.#made.set(weight, (this.#made.get(weight) ?? new Map<string, QuantizedWeight>()).set(key, made));
     return made;
@@ -85,6 +96,27 @@ function viewOf({ tensor, transposed }: Weighted, axis: number | undefined): Axi
   const { shape } = tensor;
   if (axis === undefined) return { outer: 1, channels: 1, inner: shape.reduce((a, b) => a * b, 1) };
   return axisView(shape, transposed ? 1 - axis : axis);
+}
+
+/**
+ * Enlarges scales just enough that no sum of two neighbouring products leaves 16 bits: never further than 7 bits would.
+ * @returns how many
+ */
+function widenForPairs(scales: Float32Array, node: Node, weighted: Weighted, largest: ArrayLike<number>): number {
+  const layout = productLayout(node, weighted);
+  if (!layout) return 0;
+  const peaks = pairPeaks(typedArray(weighted.tensor, 'float32'), layout, largest);
+  const needed = scales.length === 1 ? [peaks.reduce((a, b) => Math.max(a, b), 0)] : peaks;
+  const { symmetric, reduced } = intRanges.int8;
+  let widened = 0;
+  for (let c = 0; c < scales.length; c++) {
+    const scale = scales[c] as number;
+    const free = Math.fround(saturationFreeScale(needed[c] as number) * (1 + 2 ** -20));
+    if (!(free > scale)) continue;
+    scales[c] = Math.min(free, (scale * symmetric.max) / reduced.max);
+    widened++;
+  }
+  return widened;
 }
 
 /** Enlarges scales just enough for the bias to fit int32, and for its scale to be a normal float32. */

@@ -8,12 +8,16 @@ import { readLinear } from '../linear.ts';
 export interface Weighted {
   readonly weight: Value;
   readonly tensor: Tensor;
+  /** Other nodes read the weights too. */
+  readonly isShared: boolean;
   /** Stored as [N, K] where the node takes [K, N], or the other way round: the codes are turned. */
   readonly transposed: boolean;
   /** Axis of the output channels, as the node sees the weights; undefined: one scale for all. */
   readonly axis: number | undefined;
   /** Output channels. */
   readonly channels: number;
+  /** Products that are added up for one output. */
+  readonly k: number;
   /** Goes into the scales of the weights (Gemm). */
   readonly alpha: number;
   /** One number per output channel, already times beta. */
@@ -44,7 +48,17 @@ function readConv(node: Node): Weighted | string {
     return `its weights "${weight.name}" have the shape [${tensor.shape.join(', ')}], which is no convolution`;
   const bias = readBias(node.input(2), channels, 1);
   if (typeof bias === 'string') return bias;
-  return { weight, tensor, transposed: false, axis: 0, channels, alpha: 1, ...bias };
+  return {
+    weight,
+    tensor,
+    isShared: weight.useCount > 1,
+    transposed: false,
+    axis: 0,
+    channels,
+    k: elementCount(tensor.shape.slice(1)),
+    alpha: 1,
+    ...bias,
+  };
 }
 
 function readProduct(node: Node, minElements: number): Weighted | string {
@@ -60,7 +74,17 @@ function readProduct(node: Node, minElements: number): Weighted | string {
   if (typeof bias === 'string') return bias;
   // Scales of batched weights would need a matrix of their own; one for all is what the kernel takes.
   const axis = batch.length > 0 ? undefined : wanted === 'n' ? 0 : 1;
-  return { weight, tensor, transposed: rows !== wanted, axis, channels: n, alpha, ...bias };
+  return {
+    weight,
+    tensor,
+    isShared: weight.useCount > 1,
+    transposed: rows !== wanted,
+    axis,
+    channels: n,
+    k: linear.k,
+    alpha,
+    ...bias,
+  };
 }
 
 function readBias(

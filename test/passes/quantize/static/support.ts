@@ -26,11 +26,13 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
     ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
     grams: () => Promise.reject(new Error('quantize-static asks for histograms')),
     layers: layersOf(feeds),
-    async histograms(model, values) {
+    async histograms(model, values, channelAxes) {
       const histograms = new Map<string, Histogram>();
       const add = (name: string, tensor: Tensor): void => {
         const histogram = histograms.get(name) ?? new Histogram();
-        histogram.add(numbers(tensor));
+        const axis = channelAxes?.get(name);
+        if (axis !== undefined) histogram.channels ??= { axis, low: new Float32Array(0), high: new Float32Array(0) };
+        histogram.addSamples(numbers(tensor), tensor.shape, 1);
         histograms.set(name, histogram);
       };
       const batches = feeds.map((one) => ({ feeds: one, size: 1 }));
@@ -55,7 +57,7 @@ export async function quantize(
   activations: Activations | undefined = activationsOf(calmFeeds(model)),
 ) {
   const ctx = new TestContext({ explain: true });
-  const step = quantizeStatic({ minElements: 0, ...options });
+  const step = quantizeStatic({ minElements: 0, place: 'all', ...options });
   const { changed } = await quantizeStatic.run(model, step.options as never, Object.assign(ctx, { activations }));
   return { changed, counts: ctx.counts(), skips: ctx.skips.map(({ rule, node, why }) => `${rule} ${node}: ${why}`) };
 }

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { parseModel } from '../../../../src/ir/text/parse.ts';
+import { head, quantize } from './support.ts';
+
+const image = (body: string, constants: string, channels = 64): string =>
+  head(13, `g (float[1,${channels},28,28] x) => (float[n,c,h,w0] y) <${constants}> { ${body} }`);
+
+describe('what is quantized by default', () => {
+  it('leaves in float what is faster there, and says by how much', async () => {
+    const small = parseModel(image('y = Conv (x, w)', 'float[2,4,1,1] w = random(1)', 4));
+    const { counts, skips } = await quantize(small, { place: 'pays' });
+    expect(counts.weighted).toBeUndefined();
+    expect(skips.join()).toMatch(
+      /slower on integers \(about \d\.\d µs, \d\.\d µs in float\), by measured costs: --place all/,
+    );
+    expect((await quantize(small, { place: 'all' })).counts.weighted).toBe(1);
+  });
+
+  it('quantizes convolutions that are large enough, together with a cheap one between them', async () => {
+    const depthwise = 'float[64,64,1,1] a = random(1), float[64,1,3,3] d = random(2), float[64,64,1,1] b = random(3)';
+    const body = 'p = Conv (x, a)  q = Conv <group = 64, pads = [1,1,1,1]> (p, d)  y = Conv (q, b)';
+    expect((await quantize(parseModel(image(body, depthwise)), { place: 'pays' })).counts.weighted).toBe(3);
+    // Alone it is slower on integers.
+    const alone = 'y = Conv <group = 64, pads = [1,1,1,1]> (x, d)';
+    const { counts } = await quantize(parseModel(image(alone, 'float[64,1,3,3] d = random(2)')), { place: 'pays' });
+    expect(counts.weighted).toBeUndefined();
+  });
+
+  it('keeps an AveragePool in float where integers would be slower, except between integers, where the runtime fuses it', async () => {
+    const constants = 'float[64,64,3,3] a = random(1), float[64,64,3,3] b = random(3)';
+    const pool = 'q = AveragePool <kernel_shape = [3,3], pads = [1,1,1,1]> (p)';
+    const first = 'p = Conv <pads = [1,1,1,1]> (x, a)';
+    const last = parseModel(image(`${first}  ${pool}  y = Sigmoid (q)`, 'float[64,64,3,3] a = random(1)'));
+    const between = parseModel(image(`${first}  ${pool}  y = Conv <pads = [1,1,1,1]> (q, b)`, constants));
+    expect((await quantize(last, { place: 'pays' })).counts).toMatchObject({ weighted: 1 });
+    expect([...last.graph.nodes].find(({ op }) => op === 'AveragePool')?.output().consumers[0]?.op).toBe('Sigmoid');
+    expect((await quantize(between, { place: 'pays' })).counts).toMatchObject({ weighted: 2, compute: 1 });
+  });
+
+  it('counts rows: one row of a small matrix does not pay, a large matrix does', async () => {
+    const product = (rows: number, k: number): string =>
+      head(
+        13,
+        `g (float[${rows},${k}] x) => (float[${rows},64] y) <float[${k},64] w = random(1)> { y = MatMul (x, w) }`,
+      );
+    expect((await quantize(parseModel(product(1, 32)), { place: 'pays' })).counts.weighted).toBeUndefined();
+    expect((await quantize(parseModel(product(1, 4096)), { place: 'pays' })).counts.weighted).toBe(1);
+    expect((await quantize(parseModel(product(128, 256)), { place: 'pays' })).counts.weighted).toBe(1);
+  });
+});
