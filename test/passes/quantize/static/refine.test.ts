@@ -40,7 +40,7 @@ async function quantize(text: string, feeds: readonly Feeds[], options: Options)
   const ctx = contextWith(activations);
   await quantizeStatic.run(
     model,
-    quantizeStatic({ minElements: 0, reduceRange: 'yes', ...options }).options as never,
+    quantizeStatic({ minElements: 0, place: 'all', reduceRange: 'yes', ...options }).options as never,
     ctx,
   );
   expect(verify(model)).toEqual([]);
