@@ -1,94 +1,101 @@
-import { bench, benchSessionExtra } from '../engine/bench.ts';
-import type { BenchSubject } from '../engine/bench-runner.ts';
-import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
+import { resolve } from 'node:path';
+import { mergeTraces } from '../engine/profile.ts';
+import { withThreads } from '../engine/providers.ts';
+import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
-import { formatMs } from '../messages.ts';
 import { loadModel } from '../onnx/load.ts';
+import { measureOn, type ProviderBench, type Subject } from './bench/measure.ts';
+import { printBench } from './bench/print.ts';
+import { makeSettings, type Setting, type SettingFlags } from './bench/settings.ts';
 import type { Session } from './command.ts';
-import { openData } from './data.ts';
-import { firstFeeds } from './feeds.ts';
 import { resolveModel } from './model-source.ts';
-import { table } from './talk.ts';
+import { requireWritable } from './output.ts';
+import { prepareProviders } from './providers.ts';
+import { writeAtomically } from './write.ts';
 
-interface BenchFlags {
+interface BenchFlags extends SettingFlags {
   readonly provider?: readonly string[];
   readonly seconds: number;
-  readonly threads?: number;
-  readonly inputShape?: readonly string[];
-  readonly seed: number;
+  readonly threads?: readonly number[];
+  readonly concurrency?: readonly number[];
+  readonly profile?: boolean;
+  readonly trace?: string;
+  readonly cold: boolean;
 }
 
-/** The work of `mlpack bench`: all models interleaved, once for each provider. */
+/** The work of `mlpack bench`: all models interleaved, once for each provider and setting. */
 export async function benchCommand(modelTexts: readonly string[], flags: BenchFlags, session: Session): Promise<void> {
   const { talk, io } = session;
   if (!(flags.seconds > 0))
     throw new UserError('option.value', `--seconds takes a number above 0, not ${flags.seconds}.`);
+  const trace = flags.trace === undefined ? undefined : resolve(io.cwd, flags.trace);
+  if (trace !== undefined) await requireWritable(trace, flags.trace ?? trace, { makesFolders: false });
   const sources = await Promise.all(modelTexts.map((text) => resolveModel(text, session)));
   const [first] = sources;
   if (!first) throw new UserError('model.none', 'which models? Name at least one.');
-  const results = [];
-  for (const provider of flags.provider ?? ['cpu']) {
-    const opened: RuntimeSession[] = [];
-    try {
-      const subjects: BenchSubject[] = [];
-      for (const [index, source] of sources.entries()) {
-        talk.progress(`open on ${provider}`, modelTexts[index]);
-        const runtime = await openSession(source.file, {
-          provider,
-          extra: benchSessionExtra,
-          ...(flags.threads !== undefined && { threads: flags.threads }),
-        });
-        opened.push(runtime);
-        subjects.push({ name: modelTexts[index] ?? source.name, session: runtime });
-      }
-      const runtime = opened[0] as RuntimeSession;
-      const dataset = await openData(first, undefined, session, runtime.inputs);
-      const shapes = flags.inputShape ?? [];
-      // Explicit dimensions are a wish about made-up inputs: samples of a dataset have their own.
-      const model = await loadModel(first.file);
-      const feeds = await firstFeeds({
-        dataset: shapes.length > 0 ? undefined : dataset,
-        model,
-        runtime,
-        seed: flags.seed,
-        shapes,
-        samples: 1,
-      });
-      const measured = await bench(subjects, feeds, {
-        timeMs: flags.seconds * 1000,
-        seed: flags.seed,
-        signal: io.signal,
-        onProgress: (done) => talk.progress(`measure on ${provider}`, `${(100 * done).toFixed(0)} %`),
-      });
-      results.push({ provider, ...measured });
-    } finally {
-      for (const runtime of opened) await runtime.dispose();
-    }
+  const subjects: Subject[] = sources.map(({ file, name }, at) => ({ name: modelTexts[at] ?? name, file }));
+  const ready = await prepareProviders(withThreads(flags.provider ?? ['cpu'], flags.threads), session);
+  const runtime = await openSession(first.file, { label: subjects[0]?.name ?? first.name });
+  let settings: Setting[];
+  try {
+    settings = await makeSettings({ source: first, model: await loadModel(first.file), runtime }, flags, session);
+  } finally {
+    await runtime.dispose();
   }
-  if (session.json) {
-    talk.json({
-      results: results.map(({ provider, warnings, results: models }) => ({
-        provider,
-        warnings,
-        models: models.map(({ rounds: _, ...model }) => model),
-      })),
-    });
-    return;
+  const results: ProviderBench[] = [];
+  for (const provider of ready.working) {
+    const options = {
+      settings,
+      seconds: flags.seconds,
+      seed: flags.seed,
+      concurrency: flags.concurrency ?? [],
+      profile: flags.profile === true || trace !== undefined,
+      cold: flags.cold,
+    };
+    results.push(await measureOn(provider, subjects, options, { ready, session }));
   }
-  for (const { provider, results: models, warnings } of results) {
-    const header = [provider, 'p50', 'p90', 'p99', 'runs/s', '× base', '95 % interval', 'session', 'runs'];
-    const rows = models.map(({ name, latency, sessionMs }, index) => [
-      name,
-      formatMs(latency.p50),
-      formatMs(latency.p90),
-      formatMs(latency.p99),
-      (1000 / latency.p50).toPrecision(3),
-      latency.ratioToBase.toFixed(2),
-      index === 0 ? '' : `${latency.ratioCi[0].toFixed(2)}–${latency.ratioCi[1].toFixed(2)}`,
-      formatMs(sessionMs),
-      String(latency.samples),
-    ]);
-    talk.out(table([header, ...rows], [1, 2, 3, 4, 5, 6, 7, 8]));
-    for (const warning of warnings) talk.warn(warning);
+  refuseUnusable(subjects, results);
+  if (trace !== undefined) await writeTrace(trace, results, session);
+  if (session.json) talk.json(toJson(results, ready.failures));
+  else printBench(results, session);
+}
+
+/** A model that works on none of the providers is a mistake of the command, not a result. */
+function refuseUnusable(subjects: readonly Subject[], results: readonly ProviderBench[]): void {
+  for (const { name } of subjects) {
+    const whys = results.map(({ failures }) => failures.get(name));
+    const [why] = whys;
+    if (why !== undefined && whys.every((one) => one !== undefined))
+      throw new UserError('bench.model', `${name} cannot be measured: ${why}`);
   }
+}
+
+async function writeTrace(path: string, results: readonly ProviderBench[], { talk }: Session): Promise<void> {
+  const traces = results.flatMap(({ provider, profiles }) =>
+    [...profiles].map(([name, { events }]) => ({ name: `${name} on ${provider}`, events })),
+  );
+  if (traces.length === 0)
+    throw new UserError('trace.none', 'there is no profile to write: --trace needs a provider of onnxruntime-node.');
+  await writeAtomically(path, mergeTraces(traces), true);
+  talk.note(`wrote ${path}; open it at https://ui.perfetto.dev`);
+}
+
+function toJson(results: readonly ProviderBench[], failures: ReadonlyMap<string, string>): unknown {
+  return {
+    results: results.flatMap<unknown>(
+      ({ provider, info, timed, cold, placement, profiles, throughput, agreement, ...rest }) => {
+        const ops = new Map([...profiles].map(([name, one]) => [name, one.ops]));
+        const facts = { provider, info, cold, placement, ops, throughput, agreement, failures: rest.failures };
+        if (timed.length === 0) return [{ ...facts, warnings: [], models: [] }];
+        return timed.map(({ setting: { feeds: _, label: __, ...sizes }, report }) => ({
+          ...facts,
+          ...sizes,
+          noise: report.noise,
+          warnings: report.warnings,
+          models: report.results.map(({ rounds: ___, ...model }) => model),
+        }));
+      },
+    ),
+    failures,
+  };
 }

@@ -22,3 +22,8 @@ export function number(text: string): number {
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Give a number.');
   return value;
 }
+
+/** Whole numbers from 1, comma-separated; the flag may be given again. */
+export function counts(text: string, previous: readonly number[] | undefined): number[] {
+  return [...(previous ?? []), ...text.split(',').map((one) => count(one.trim()))];
+}

@@ -50,12 +50,12 @@ export class Runner {
       const times = await this.#time({ count: window, settleMs: 0 });
       this.warmup += window;
       // By the fastest: what else the machine does at this moment must not give one subject shorter blocks than another.
-      const pace = Math.min(...times);
+      const pace = Math.min(before, ...times);
       this.#blockLength = Math.max(1, Math.min(2000, Math.round(blockMs / pace)));
       this.#settleMs = pace < settleMs ? settleMs : 0;
       steady = pace > before * 0.97 ? steady + 1 : 0;
       if ((this.warmup >= 4 && steady >= 2) || performance.now() - started > budgetMs) return;
-      before = Math.min(before, pace);
+      before = pace;
       window = Math.max(2, Math.min(20, this.#blockLength));
     }
   }
@@ -67,8 +67,16 @@ export class Runner {
     this.rounds.push(await this.#time({ count: this.#blockLength, settleMs: alone ? 0 : this.#settleMs }));
   }
 
-  /** Pace by round: what the middle inference of a block took, or the fastest. */
-  paces(by: 'median' | 'fastest'): number[] {
-    return this.rounds.map((times) => (by === 'median' ? median(times) : Math.min(...times)));
+  /** Inferences in a block. */
+  get blockLength(): number {
+    return this.#blockLength;
+  }
+
+  /**
+   * Pace by round: what the middle inference of a block took, or the fastest.
+   * @param count inferences of each block that count: of many the fastest is faster, so two subjects are compared by as many.
+   */
+  paces(by: 'median' | 'fastest', count = this.#blockLength): number[] {
+    return this.rounds.map((times) => (by === 'median' ? median(times) : Math.min(...times.slice(0, count))));
   }
 }

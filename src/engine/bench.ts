@@ -106,7 +106,7 @@ function tooWide(runners: readonly Runner[], base: Runner, seed: number): boolea
   const by = paceOf(runners);
   return runners.some((runner) => {
     if (runner === base) return false;
-    const { interval } = pairedRatio(runner.paces(by), base.paces(by), { seed, resamples: 200 });
+    const { interval } = pairs(runner, base, by, { seed, resamples: 200 });
     return (interval[1] - interval[0]) / 2 > wantedHalfWidth * Math.max(1, interval[0]);
   });
 }
@@ -118,9 +118,18 @@ function ratioOf(
   all: readonly Runner[],
   seed: number,
 ): NonNullable<TimingNoise['control']> {
-  const by = paceOf(all);
-  const { ratio, interval } = pairedRatio(runner.paces(by), base.paces(by), { seed });
+  const { ratio, interval } = pairs(runner, base, paceOf(all), { seed });
   return { ratio, ci: interval };
+}
+
+function pairs(
+  runner: Runner,
+  base: Runner,
+  by: 'median' | 'fastest',
+  options: { readonly seed: number; readonly resamples?: number },
+): ReturnType<typeof pairedRatio> {
+  const count = Math.min(runner.blockLength, base.blockLength);
+  return pairedRatio(runner.paces(by, count), base.paces(by, count), options);
 }
 
 /** Even steps from the fastest to the slowest inference. */

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
-import { probe } from './isolated.ts';
 import { listBackends, runtimeVersion } from './runtime.ts';
-import { tinyModel } from './tiny-model.ts';
 import { type BrowserLike, tryInBrowser } from './try-browser.ts';
+import { softwareWebgpu, tryProvider, webgpuIsSoftware } from './webgpu.ts';
 
 /** Whether a provider works here, found out by running a small model on it. */
 export interface Diagnosis {
@@ -21,16 +20,8 @@ export interface DoctorOptions {
   readonly launchBrowser?: () => Promise<BrowserLike>;
 }
 
-/** Where Chromium's packages put the software Vulkan driver (and the Vulkan loader) that WebGPU can run on. */
-const swiftShaderFolders = [
-  '/usr/lib/chromium',
-  '/usr/lib/chromium-browser',
-  '/opt/google/chrome',
-  '/snap/chromium/current/usr/lib/chromium-browser',
-];
-
-const nativeProviders = ['cpu', 'webgpu', 'cuda', 'tensorrt', 'coreml', 'dml'] as const;
-type NativeProvider = (typeof nativeProviders)[number];
+export const nativeProviders = ['cpu', 'webgpu', 'cuda', 'tensorrt', 'coreml', 'dml'] as const;
+export type NativeProvider = (typeof nativeProviders)[number];
 
 /** Tries every provider, each in a child process or in the browser, so that none can take this process down. */
 export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis[]> {
@@ -43,7 +34,8 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis[]
   return [...diagnoses, ...(await tryInBrowser(options.launchBrowser))];
 }
 
-async function diagnoseNative(id: NativeProvider, signal: AbortSignal | undefined): Promise<Diagnosis> {
+/** Whether one of the providers of onnxruntime-node works here, and what would help. */
+export async function diagnoseNative(id: NativeProvider, signal: AbortSignal | undefined): Promise<Diagnosis> {
   const backend = (await listBackends()).find((candidate) => candidate.name === id);
   const version = await runtimeVersion();
   if (!backend)
@@ -52,15 +44,19 @@ async function diagnoseNative(id: NativeProvider, signal: AbortSignal | undefine
       works: false,
       detail: `not part of ONNX Runtime for ${process.platform}-${process.arch}; ${whereItIs[id]}`,
     };
-  const result = await attempt(id, {}, signal);
+  const result = await tryProvider(id, {}, signal);
   if (result.ok)
     return {
       id,
       works: true,
       detail: `ONNX Runtime ${version}, session in ${result.sessionMs.toFixed(0)} ms${softwareNote(id)}`,
     };
-  const detail = backend.bundled || result.crashed ? result.why : 'the library it needs is not part of the npm package';
-  return { id, works: false, detail, ...(await enabling(id, signal)) };
+  const library = backend.bundled ? result.why : 'the library it needs is not part of the npm package';
+  const hardware = id === 'cuda' || id === 'tensorrt' ? missingForCuda() : undefined;
+  const detail = result.crashed ? result.why : hardware === undefined ? library : `${hardware}; ${library}`;
+  const enable =
+    hardware === undefined ? await enabling(id, signal) : { enable: onceThereIsAGpu(await enabling(id, signal)) };
+  return { id, works: false, detail, ...enable };
 }
 
 const whereItIs: Readonly<Record<NativeProvider, string>> = {
@@ -71,13 +67,6 @@ const whereItIs: Readonly<Record<NativeProvider, string>> = {
   coreml: 'it exists on macOS only',
   dml: 'it exists on Windows only',
 };
-
-/** The whole model must run on the provider itself: falling back to the CPU does not count. */
-async function attempt(id: NativeProvider, env: Readonly<Record<string, string>>, signal: AbortSignal | undefined) {
-  const { bytes, feeds } = tinyModel();
-  const strict: Readonly<Record<string, string>> = id === 'cpu' ? {} : { 'session.disable_cpu_ep_fallback': '1' };
-  return await probe(bytes, feeds, { provider: id, extra: strict, env, timeoutMs: 60_000, ...(signal && { signal }) });
-}
 
 async function enabling(id: NativeProvider, signal: AbortSignal | undefined): Promise<{ enable?: string }> {
   switch (id) {
@@ -100,24 +89,28 @@ async function enabling(id: NativeProvider, signal: AbortSignal | undefined): Pr
   }
 }
 
+/** A command that cannot help yet says what has to come first. */
+const onceThereIsAGpu = ({ enable = '' }: { enable?: string }): string =>
+  `with an NVIDIA GPU and its driver: ${enable}`;
+
 /** On Linux: a graphics driver with Vulkan, or Chromium's software driver. What is recommended has been tried. */
 async function enableWebgpu(signal: AbortSignal | undefined): Promise<string> {
   if (process.platform !== 'linux') return 'WebGPU needs a GPU with a current driver';
-  for (const dir of swiftShaderFolders) {
-    const driver = `${dir}/vk_swiftshader_icd.json`;
-    if (!existsSync(driver)) continue;
-    const withDriver = { VK_ICD_FILENAMES: driver };
-    // Without the system's libvulkan.so.1, Chromium's own copy serves.
-    for (const env of [withDriver, { ...withDriver, LD_LIBRARY_PATH: dir }]) {
-      const result = await attempt('webgpu', env, signal);
-      const set = Object.entries(env).map(([name, value]) => `${name}=${value}`);
-      if (result.ok) return `${set.join(' ')} mlpack …   (software adapter: right results, meaningless times)`;
-    }
-  }
-  return 'install a Vulkan driver for the GPU (Debian: apt-get install mesa-vulkan-drivers), or Chromium for its software driver (apt-get install chromium)';
+  const env = await softwareWebgpu(signal);
+  if (!env)
+    return 'install a Vulkan driver for the GPU (Debian: apt-get install mesa-vulkan-drivers), or Chromium for its software driver (apt-get install chromium)';
+  const set = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return `${set.join(' ')} mlpack …   (software adapter: correctness only, its times mean nothing; bench and optimize take it by themselves)`;
 }
 
 function softwareNote(id: NativeProvider): string {
-  const software = id === 'webgpu' && /swiftshader|lvp|lavapipe/i.test(process.env.VK_ICD_FILENAMES ?? '');
-  return software ? '; software adapter: right results, meaningless times' : '';
+  return id === 'webgpu' && webgpuIsSoftware() ? '; software adapter: correctness only, its times mean nothing' : '';
+}
+
+/** What cuda and tensorrt lack, in the order in which it has to be mended. Linux tells; elsewhere the runtime's own words serve. */
+function missingForCuda(): string | undefined {
+  if (process.platform !== 'linux') return undefined;
+  if (!existsSync('/proc/driver/nvidia/version') && !existsSync('/dev/nvidia0') && !existsSync('/dev/dxg'))
+    return 'this machine has no NVIDIA driver (/proc/driver/nvidia is not there)';
+  return undefined;
 }

@@ -55,6 +55,47 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
   return shapes;
 }
 
+/**
+ * Symbols that carry the batch and the sequence length, by their names and places, with the extents asked for.
+ * @throws UserError when the model has no such open dimension.
+ */
+export function sizeDims(
+  model: Model,
+  sizes: { readonly batch?: number; readonly sequence?: number },
+): Record<string, number> {
+  const dims: Record<string, number> = {};
+  const inputs = requiredInputs(model);
+  const symbolsAt = (wanted: (symbol: string, axis: number, input: Value) => boolean): string[] =>
+    inputs.flatMap((input) =>
+      (input.shape ?? []).flatMap((dim, axis) =>
+        [...symbolsOf(dim)].filter(
+          (symbol) => !isPast.test(symbol) && !isTotal.test(symbol) && wanted(symbol, axis, input),
+        ),
+      ),
+    );
+  const shapes = inputs.map(({ name, shape }) => `${name} [${(shape ?? ['…']).map((dim) => dim ?? '?').join(', ')}]`);
+  const named = symbolsAt((symbol) => isBatch.test(symbol));
+  const batch = named.length > 0 ? named : symbolsAt((symbol, axis) => axis === 0 && !isSequence.test(symbol));
+  if (sizes.batch !== undefined) {
+    if (batch.length === 0)
+      throw new UserError(
+        'batch-fixed',
+        `the model's batch is fixed (${shapes.join('; ')}), so --batch has nothing to set.`,
+      );
+    for (const symbol of batch) dims[symbol] = sizes.batch;
+  }
+  if (sizes.sequence !== undefined) {
+    const sequence = symbolsAt((symbol) => isSequence.test(symbol) && !batch.includes(symbol));
+    if (sequence.length === 0)
+      throw new UserError(
+        'sequence-fixed',
+        `no input of the model has an open sequence dimension (${shapes.join('; ')}), so --seq has nothing to set; --input-shape sets dimensions by name.`,
+      );
+    for (const symbol of sequence) dims[symbol] = sizes.sequence;
+  }
+  return dims;
+}
+
 function extent(dim: Dim, input: Value, axis: number, symbols: ReadonlyMap<string, number>, guess: SizeGuess): number {
   const fixed = substituteDim(dim, symbols);
   return typeof fixed === 'number' ? Math.max(fixed, 0) : extentOf('', input, axis, guess);

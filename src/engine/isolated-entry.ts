@@ -1,7 +1,6 @@
-import { type DType, dtypeBits } from '../ir/dtype.ts';
-import { stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
 import { adaptFeeds } from './compare.ts';
 import type { Probe } from './isolated.ts';
+import { unpackTask, type WireTensor } from './isolated-wire.ts';
 import { loadRuntime } from './runtime.ts';
 import { openSession, type SessionOptions } from './session.ts';
 
@@ -9,15 +8,7 @@ import { openSession, type SessionOptions } from './session.ts';
 
 export interface WorkerTask {
   readonly model: string | Uint8Array;
-  readonly feeds:
-    | readonly {
-        readonly name: string;
-        readonly dtype: DType;
-        readonly shape: readonly number[];
-        readonly bytes: Uint8Array;
-        readonly strings?: readonly Uint8Array[];
-      }[]
-    | undefined;
+  readonly feeds: readonly WireTensor[] | undefined;
   readonly options: SessionOptions;
 }
 export type WorkerStage = 'starting' | 'loading' | 'running';
@@ -36,10 +27,7 @@ async function work(task: WorkerTask): Promise<Probe> {
   const baselineRssBytes = peakRss();
   say({ kind: 'stage', stage: 'loading' });
   const session = await openSession(task.model, { ...task.options, label: 'the file' });
-  const feeds = new Map<string, Tensor>();
-  for (const { name, dtype, shape, bytes, strings } of task.feeds ?? []) {
-    feeds.set(name, dtypeBits(dtype) === 0 ? stringTensor(shape, strings ?? []) : tensorFromBytes(dtype, shape, bytes));
-  }
+  const feeds = unpackTask(task.feeds ?? []);
   say({ kind: 'stage', stage: 'running' });
   const started = performance.now();
   if (task.feeds) await session.run(adaptFeeds(feeds, session.inputs));

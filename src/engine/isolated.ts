@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Tensor } from '../ir/tensor.ts';
 import type { WorkerAnswer, WorkerStage, WorkerTask } from './isolated-entry.ts';
+import { packTask } from './isolated-wire.ts';
 import type { SessionOptions } from './session.ts';
 
 export interface ProbeOptions extends Pick<SessionOptions, 'provider' | 'extra' | 'threads'> {
@@ -56,7 +57,7 @@ export async function probe(
   const { provider, extra, threads } = options;
   const task: WorkerTask = {
     model,
-    feeds: feeds && [...feeds].map(([name, tensor]) => packTensor(name, tensor)),
+    feeds: feeds && packTask(feeds),
     options: {
       ...(provider !== undefined && { provider }),
       ...(extra && { extra }),
@@ -111,10 +112,4 @@ function crashSentence(stage: WorkerStage, how: string, stderr: string): string 
     .find((line) => line !== '' && !line.startsWith('at '));
   const memory = how === 'SIGKILL' ? ' (perhaps for lack of memory)' : '';
   return `ONNX Runtime crashed while ${stage} it: ${how}${memory}${said ? `, saying "${said.slice(0, 200)}"` : ''}.`;
-}
-
-function packTensor(name: string, tensor: Tensor): NonNullable<WorkerTask['feeds']>[number] {
-  const { dtype, shape } = tensor;
-  const strings = tensor.strings?.();
-  return { name, dtype, shape: [...shape], bytes: tensor.bytes(), ...(strings && { strings: [...strings] }) };
 }

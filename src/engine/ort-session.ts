@@ -3,9 +3,10 @@ import { bug, UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { IoInfo } from '../report/report.ts';
 import { runtimeSentence } from './failure.ts';
-import { canExchange, fromOrtTensor, toOrtTensor } from './ort-tensor.ts';
+import { fromOrtTensor, toOrtTensor } from './ort-tensor.ts';
 import type { Ort, OrtApi } from './runtime.ts';
 import type { Session, Timer } from './session.ts';
+import { checkFeeds, wantedOutputs } from './session-io.ts';
 
 /** A session of ONNX Runtime's JavaScript API, which onnxruntime-node and onnxruntime-web share. */
 export class OrtSession implements Session {
@@ -29,7 +30,7 @@ export class OrtSession implements Session {
   }
 
   async run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>> {
-    const wanted = this.#wanted(outputs);
+    const wanted = wantedOutputs(this.outputs, outputs, this.#label);
     const results = await this.#call(this.#convert(feeds), wanted);
     const tensors = new Map<string, Tensor>();
     for (const name of wanted) {
@@ -41,7 +42,7 @@ export class OrtSession implements Session {
 
   timer(feeds: ReadonlyMap<string, Tensor>): Timer {
     const converted = this.#convert(feeds);
-    const wanted = this.#wanted();
+    const wanted = wantedOutputs(this.outputs, undefined, this.#label);
     const inner = this.#inner;
     // Nothing of ours stands between the clock and the runtime: one more async function costs 2 % of an inference of 18 µs.
     return async ({ count, settleMs }) => {
@@ -59,6 +60,10 @@ export class OrtSession implements Session {
       }
       return times;
     };
+  }
+
+  endProfiling(): void {
+    this.#inner.endProfiling();
   }
 
   async dispose(): Promise<void> {
@@ -82,62 +87,11 @@ export class OrtSession implements Session {
     return new UserError('session-run', `Running ${this.#label} failed: ${runtimeSentence(error)}`, { cause: error });
   }
 
-  /** The outputs asked for; by default those that can be handed out (no sequences, maps or sub-byte types). */
-  #wanted(outputs?: readonly string[]): readonly string[] {
-    const names = outputs ?? this.outputs.filter((output) => canExchange(output.dtype)).map((output) => output.name);
-    const checked = names.length > 0 ? names : this.outputs.map((output) => output.name);
-    for (const name of checked) {
-      const info = this.outputs.find((output) => output.name === name);
-      if (!info) {
-        const has = this.outputs.map((output) => `"${output.name}"`).join(', ');
-        throw new UserError('output-unknown', `${this.#label} has no output "${name}"; it has ${has}.`);
-      }
-      // A sub-byte output makes the Node binding allocate without bound: never ask for one.
-      if (!canExchange(info.dtype)) {
-        throw new UserError(
-          'dtype-not-exchangeable',
-          `Output "${name}" of ${this.#label} is of type ${info.dtype}, which ONNX Runtime cannot hand out.`,
-        );
-      }
-    }
-    return checked;
-  }
-
   #convert(feeds: ReadonlyMap<string, Tensor>): Record<string, Ort.Tensor> {
-    const converted: Record<string, Ort.Tensor> = {};
-    for (const input of this.inputs) {
-      const tensor = feeds.get(input.name);
-      if (!tensor) {
-        throw new UserError(
-          'input-missing',
-          `${this.#label} needs an input "${input.name}" (${describe(input)}); none was given.`,
-        );
-      }
-      if (input.dtype !== tensor.dtype || !fits(input.shape, tensor.shape)) {
-        throw new UserError(
-          'input-mismatch',
-          `Input "${input.name}" of ${this.#label} is ${describe(input)}, but was given ${tensor.dtype}[${tensor.shape.join(', ')}].`,
-        );
-      }
-      converted[input.name] = toOrtTensor(this.#ort, input.name, tensor);
-    }
-    for (const [name, tensor] of feeds) {
-      // Initializers that callers may override are no inputs to the runtime, but can be fed.
-      if (converted[name] === undefined) converted[name] = toOrtTensor(this.#ort, name, tensor);
-    }
-    return converted;
+    checkFeeds(this.inputs, feeds, this.#label);
+    // Initializers that callers may override are no inputs to the runtime, but can be fed.
+    return Object.fromEntries([...feeds].map(([name, tensor]) => [name, toOrtTensor(this.#ort, name, tensor)]));
   }
-}
-
-function describe(info: IoInfo): string {
-  return `${info.dtype}[${(info.shape ?? ['…']).map((dim) => dim ?? '?').join(', ')}]`;
-}
-
-/** An empty shape in the runtime's metadata means a scalar or an unknown rank: nothing to hold against it. */
-function fits(expected: IoInfo['shape'], actual: readonly number[]): boolean {
-  if (!expected || expected.length === 0) return true;
-  if (expected.length !== actual.length) return false;
-  return expected.every((dim, axis) => typeof dim !== 'number' || dim === actual[axis]);
 }
 
 function ioInfo(meta: InferenceSession.ValueMetadata): IoInfo {

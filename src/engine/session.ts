@@ -2,16 +2,23 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { IoInfo } from '../report/report.ts';
+import type { BrowserHost } from './browser/host.ts';
 import { runtimeSentence } from './failure.ts';
 import { OrtSession } from './ort-session.ts';
+import { isWeb, type ProviderSpec, parseProvider } from './providers.ts';
 import { loadRuntime } from './runtime.ts';
 import { openWebSession } from './web-session.ts';
 
 export type OptimizationLevel = 'disabled' | 'basic' | 'extended' | 'layout' | 'all';
 
 export interface SessionOptions {
-  /** `cpu` (default) or another provider of onnxruntime-node, or `web-wasm`: onnxruntime-web as browsers run it. */
+  /**
+   * `cpu` (default) or another provider of onnxruntime-node, `web-wasm` or `web-webgpu`; with options such as
+   * `cpu:threads=2` (providers.ts).
+   */
   readonly provider?: string;
+  /** Where the web providers run; without one `web-wasm` runs in this process, and `web-webgpu` does not. */
+  readonly browser?: BrowserHost | undefined;
   /** Default `all`, as the runtime itself. */
   readonly graphOptimizationLevel?: OptimizationLevel;
   /** Session config entries by their full key: `{ 'session.disable_quant_qdq': '1' }`. */
@@ -22,6 +29,8 @@ export interface SessionOptions {
   readonly optimizedModelFilePath?: string;
   /** Where the runtime writes its profile when the session ends: a path, to which it adds the time. */
   readonly profileFilePrefix?: string;
+  /** In a page: asks the runtime where it puts nodes (`PageSession.placement`). */
+  readonly placement?: boolean;
   /** Folder of the external data files, for models given as bytes. */
   readonly modelDir?: string;
   /** What messages call the model; default its path, or "the model". */
@@ -41,6 +50,8 @@ export interface Session {
   run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
   /** A clock around the bare inference, inputs converted beforehand and outputs left alone: what a benchmark needs. */
   timer(feeds: ReadonlyMap<string, Tensor>): Timer;
+  /** Writes the profile, where `profileFilePrefix` was given to a native provider. */
+  endProfiling?(): void;
   dispose(): Promise<void>;
 }
 
@@ -52,16 +63,22 @@ export type Timer = (block: { readonly count: number; readonly settleMs: number 
 
 /** onnxruntime-web's WebAssembly provider, run in this process. */
 const webWasm = 'web-wasm';
+const webGpu = 'web-webgpu';
 
 /**
  * Opens a model on ONNX Runtime. Models over 2 GB and models with external data are given as a path.
  * @throws UserError when the provider is not there or the runtime refuses the model (with its reason).
  */
 export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
-  const provider = options.provider ?? 'cpu';
-  await requireProvider(provider);
+  const spec = parseProvider(options.provider ?? 'cpu');
+  const own = { ...options, ...(spec.threads !== undefined && { threads: spec.threads }) };
+  if (options.browser && isWeb(spec.id)) {
+    const { openPageSession } = await import('./browser/session.ts');
+    return openPageSession(options.browser, model, { id: spec.id, threads: own.threads ?? 1 }, own);
+  }
+  await requireProvider(spec.id);
   const label = options.label ?? (typeof model === 'string' ? model : 'the model');
-  return provider === webWasm ? openWebSession(model, options, label) : openNative(model, provider, options, label);
+  return spec.id === webWasm ? openWebSession(model, own, label) : openNative(model, spec, own, label);
 }
 
 /** Providers that `openSession` takes on this machine; whether they work, only trying tells. */
@@ -70,14 +87,18 @@ export async function listProviders(): Promise<string[]> {
   return [...ort.listSupportedBackends().map((backend) => backend.name), webWasm];
 }
 
-/** @throws UserError when `openSession` has no such provider. */
-export async function requireProvider(provider: string): Promise<void> {
+/**
+ * @param browser there is one, which has the web providers.
+ * @throws UserError when `openSession` has no such provider.
+ */
+export async function requireProvider(text: string, browser = false): Promise<void> {
+  const { id: provider } = parseProvider(text);
   const known = await listProviders();
-  if (known.includes(provider)) return;
-  if (provider === 'web-webgpu') {
+  if (known.includes(provider) || (browser && provider === webGpu)) return;
+  if (provider === webGpu) {
     throw new UserError(
       'provider-unknown',
-      'web-webgpu runs in a browser on a graphics adapter, so it cannot be measured here; web-wasm can.',
+      'web-webgpu runs in Chromium or Chrome, and none was found; install one (Debian: apt-get install chromium), or measure web-wasm, which runs without.',
     );
   }
   throw new UserError(
@@ -88,12 +109,12 @@ export async function requireProvider(provider: string): Promise<void> {
 
 async function openNative(
   model: Uint8Array | string,
-  provider: string,
+  { id: provider, device }: ProviderSpec,
   options: SessionOptions,
   label: string,
 ): Promise<Session> {
   const ort = await loadRuntime();
-  const config = sessionConfig(provider, options);
+  const config = sessionConfig(device === undefined ? provider : onDevice(provider, device), options);
   const started = performance.now();
   let inner: InferenceSession;
   try {
@@ -107,7 +128,15 @@ async function openNative(
   return new OrtSession(ort, inner, provider, label, performance.now() - started);
 }
 
-function sessionConfig(provider: string, options: SessionOptions): InferenceSession.SessionOptions {
+/** The numbered card of cuda, tensorrt and dml; the binding's types know the option by these names only. */
+function onDevice(provider: string, deviceId: number): InferenceSession.ExecutionProviderConfig {
+  return { name: provider, deviceId } as InferenceSession.CudaExecutionProviderOption;
+}
+
+function sessionConfig(
+  provider: InferenceSession.ExecutionProviderConfig,
+  options: SessionOptions,
+): InferenceSession.SessionOptions {
   const extra: Record<string, string> = { ...options.extra };
   if (options.modelDir !== undefined) extra['session.model_external_initializers_file_folder_path'] = options.modelDir;
   return {

@@ -50,9 +50,9 @@ export function callOf(
   [low, high]: readonly [number, number],
   margin: number,
 ): 'faster' | 'slower' | 'same' | 'undecided' {
-  const near = (value: number): boolean => Math.abs(value - 1) <= margin;
+  const near = (value: number, within = margin): boolean => Math.abs(value - 1) <= within;
   if (near(low) && near(high)) return 'same';
   if (low <= 1 && high >= 1) return 'undecided';
-  if (near(ratio)) return 'same';
+  if (near(ratio)) return near(low, 2 * margin) && near(high, 2 * margin) ? 'same' : 'undecided';
   return ratio < 1 ? 'faster' : 'slower';
 }

@@ -1,8 +1,5 @@
-import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { isSoftware } from './browser/host.ts';
+import { PageServer, webRuntimeFolder } from './browser/server.ts';
 import type { Diagnosis } from './doctor.ts';
 import { tinyModel } from './tiny-model.ts';
 
@@ -12,18 +9,18 @@ export interface BrowserLike {
   newPage(): Promise<{
     goto(url: string): Promise<unknown>;
     evaluate(script: string): Promise<unknown>;
+    on(event: 'console', listener: (message: { text(): string }) => void): unknown;
+    on(event: 'crash', listener: () => void): unknown;
     close(): Promise<unknown>;
   }>;
   close(): Promise<unknown>;
 }
 
-const types: Readonly<Record<string, string>> = { mjs: 'text/javascript', wasm: 'application/wasm' };
-
 /** Runs the tiny model in the browser on WASM and on WebGPU. */
 export async function tryInBrowser(launch: (() => Promise<BrowserLike>) | undefined): Promise<Diagnosis[]> {
   const ids = ['web-wasm', 'web-webgpu'] as const;
   if (!launch) return ids.map((id) => ({ id, works: false, detail: 'not tried: no browser was asked for' }));
-  const dist = runtimeFolder();
+  const dist = webRuntimeFolder();
   if (dist === undefined) {
     return ids.map((id) => ({
       id,
@@ -36,17 +33,17 @@ export async function tryInBrowser(launch: (() => Promise<BrowserLike>) | undefi
   try {
     browser = await launch();
   } catch (error) {
-    return ids.map((id) => ({ id, works: false, detail: (error as Error).message }));
+    const detail = (error as Error).message;
+    const enable = /install/.test(detail) ? { enable: installChromium() } : {};
+    return ids.map((id) => ({ id, works: false, detail, ...enable }));
   }
-  const server = await serve(dist);
+  const server = await PageServer.start(dist);
   try {
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
     const diagnoses: Diagnosis[] = [];
-    for (const id of ids) diagnoses.push(await tryProvider(id, browser, url));
+    for (const id of ids) diagnoses.push(await tryProvider(id, browser, server.url));
     return diagnoses;
   } finally {
     await browser.close();
-    server.closeAllConnections();
     server.close();
   }
 }
@@ -56,7 +53,7 @@ async function tryProvider(id: 'web-wasm' | 'web-webgpu', browser: BrowserLike, 
   try {
     await page.goto(url);
     const result = (await page.evaluate(pageScript(id))) as
-      | { ok: true; values: number[]; threads: number }
+      | { ok: true; values: number[]; threads: number; adapter: string }
       | { ok: false; why: string };
     const { expected } = tinyModel();
     if (!result.ok) return { id, works: false, detail: result.why };
@@ -66,7 +63,8 @@ async function tryProvider(id: 'web-wasm' | 'web-webgpu', browser: BrowserLike, 
         works: false,
         detail: `gives wrong results: [${result.values.join(', ')}] for [${expected.join(', ')}]`,
       };
-    const how = id === 'web-wasm' ? `${result.threads} threads` : 'adapter found';
+    const software = isSoftware(result.adapter) ? ', a software adapter: correctness only, its times mean nothing' : '';
+    const how = id === 'web-wasm' ? `${result.threads} threads` : `adapter ${result.adapter}${software}`;
     return { id, works: true, detail: `onnxruntime-web in Chromium ${browser.version()}, ${how}` };
   } catch (error) {
     return { id, works: false, detail: (error as Error).message.split('\n')[0] ?? '' };
@@ -90,38 +88,21 @@ function pageScript(id: 'web-wasm' | 'web-webgpu'): string {
       const options = { executionProviders: ['${provider}'], ...(${provider === 'webgpu'} ? strict : {}) };
       const session = await ort.InferenceSession.create(new Uint8Array(${JSON.stringify([...bytes])}), options);
       const result = await session.run({ x: new ort.Tensor('float32', new Float32Array(${JSON.stringify(x)}), [1, 4]) });
-      return { ok: true, values: [...(await result.y.getData())], threads: ort.env.wasm.numThreads };
+      const info = (await navigator.gpu?.requestAdapter())?.info ?? {};
+      const adapter = [info.vendor, info.architecture].filter(Boolean).join(' ') || 'without a name';
+      return { ok: true, values: [...(await result.y.getData())], threads: ort.env.wasm.numThreads, adapter };
     } catch (error) {
       return { ok: false, why: String(error?.message ?? error).split('\\n')[0] };
     }
   })()`;
 }
 
-function runtimeFolder(): string | undefined {
-  try {
-    return dirname(createRequire(import.meta.url).resolve('onnxruntime-web'));
-  } catch {
-    // Not installed: the caller says so.
-    return undefined;
-  }
-}
-
-/** Serves the runtime's files, cross-origin isolated so that threads are allowed. */
-async function serve(dist: string): Promise<Server> {
-  const server = createServer((request, response) => {
-    const name = basename(new URL(request.url ?? '/', 'http://localhost').pathname);
-    response.setHeader('Cross-Origin-Opener-Policy', 'same-origin');
-    response.setHeader('Cross-Origin-Embedder-Policy', 'require-corp');
-    const type = types[name.split('.').at(-1) ?? ''];
-    if (!type) {
-      response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>mlpack doctor</title>');
-      return;
-    }
-    readFile(join(dist, name)).then(
-      (body) => response.setHeader('Content-Type', type).end(body),
-      (error: Error) => response.writeHead(404).end(error.message),
-    );
-  });
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
-  return server;
+/** The command that puts a browser where it is looked for. */
+function installChromium(): string {
+  const commands: Partial<Record<NodeJS.Platform, string>> = {
+    linux: 'apt-get install chromium   (Fedora: dnf install chromium)',
+    darwin: 'brew install --cask google-chrome',
+    win32: 'winget install Google.Chrome',
+  };
+  return commands[process.platform] ?? 'install Chromium or Chrome';
 }

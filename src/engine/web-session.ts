@@ -52,24 +52,41 @@ export async function openWebSession(
 
 /** There is no file system in WebAssembly: external data goes in beside the model, by the names that it uses. */
 async function readFiles(model: Uint8Array | string, modelDir: string | undefined, label: string): Promise<ModelFiles> {
+  const files = await webModelFiles(model, modelDir, label);
+  const externalData = [];
+  for (const { path, file } of files.externalData) externalData.push({ path, data: await readFile(file) });
+  return { bytes: typeof model === 'string' ? await readFile(model) : model, externalData };
+}
+
+/**
+ * A model and the files of its external data, by the names that it uses.
+ * @throws UserError when it is too big for WebAssembly.
+ */
+export async function webModelFiles(
+  model: Uint8Array | string,
+  modelDir: string | undefined,
+  label: string,
+): Promise<{
+  readonly model: Uint8Array | string;
+  readonly externalData: readonly { readonly path: string; readonly file: string }[];
+}> {
   const [dir, locations] =
     typeof model === 'string'
       ? [dirname(model), externalFiles(await loadModel(model))]
       : [modelDir, externalFiles(decodeModel(model, modelDir === undefined ? {} : { dir: modelDir }))];
-  const paths = locations.map((location) => join(dir ?? '', location));
+  const externalData = locations.map((location) => ({
+    path: location.replace(/^\.\//, ''),
+    file: join(dir ?? '', location),
+  }));
   let total = typeof model === 'string' ? (await stat(model)).size : model.byteLength;
-  for (const path of paths) total += (await stat(path)).size;
+  for (const { file } of externalData) total += (await stat(file)).size;
   if (total > largestModel) {
     throw new UserError(
       'web-memory',
       `${label} has ${formatBytes(total)}; WebAssembly, with its 4 GB of memory, can load about ${formatBytes(largestModel)}.`,
     );
   }
-  const externalData = [];
-  for (const [at, path] of paths.entries()) {
-    externalData.push({ path: (locations[at] ?? '').replace(/^\.\//, ''), data: await readFile(path) });
-  }
-  return { bytes: typeof model === 'string' ? await readFile(model) : model, externalData };
+  return { model, externalData };
 }
 
 /**

@@ -19,8 +19,16 @@ export function findChromium(): string | undefined {
   return places.find((place) => existsSync(place));
 }
 
-/** No sandbox only for root, for whom Chromium has none; no calls home; WebGPU on the software adapter. */
-function flags(): string[] {
+/**
+ * No sandbox only for root, for whom Chromium has none; no calls home; WebGPU on the software adapter, or on the machine's
+ * own, which headless Chromium on Linux reaches through Vulkan only.
+ */
+function flags(software: boolean): string[] {
+  const adapter = software
+    ? ['--use-webgpu-adapter=swiftshader']
+    : process.platform === 'linux'
+      ? ['--use-angle=vulkan', '--enable-features=Vulkan', '--disable-vulkan-surface']
+      : [];
   return [
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     '--disable-quic',
@@ -30,27 +38,32 @@ function flags(): string[] {
     '--disable-sync',
     '--disable-dev-shm-usage',
     '--enable-unsafe-webgpu',
-    '--use-webgpu-adapter=swiftshader',
+    ...adapter,
   ];
 }
 
 /**
- * Starts headless Chromium, with WebGPU on SwiftShader: what it computes is right, its times mean nothing.
+ * Starts headless Chromium.
  * @param executable path of the browser; default: where systems usually have it
+ * @param options `software` (default): WebGPU on SwiftShader, where what it computes is right and its times mean nothing;
+ * false: on the graphics adapter of the machine, where there is one.
  * @throws UserError `playwright-missing`, `chromium-missing`, `chromium-start`.
  */
-export async function launchChromium(executable?: string): Promise<Playwright.Browser> {
+export async function launchChromium(
+  executable?: string,
+  { software = true }: { readonly software?: boolean } = {},
+): Promise<Playwright.Browser> {
   const { chromium } = await loadPlaywright();
   const executablePath = executable ?? findChromium();
   if (executablePath === undefined || !existsSync(executablePath)) {
     const what = executable === undefined ? 'was not found' : `is not at ${executable}`;
     throw new UserError(
       'chromium-missing',
-      `Replaying in a browser needs Chromium or Chrome, which ${what}; install it (Debian: apt-get install chromium) or give its path.`,
+      `The browser's providers need Chromium or Chrome, which ${what}; install it (Debian: apt-get install chromium) or give its path.`,
     );
   }
   try {
-    return await chromium.launch({ executablePath, headless: true, args: flags() });
+    return await chromium.launch({ executablePath, headless: true, args: flags(software) });
   } catch (error) {
     const why = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
     throw new UserError('chromium-start', `${executablePath} does not start: ${why}`, { cause: error });
@@ -64,7 +77,7 @@ async function loadPlaywright(): Promise<typeof Playwright> {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
     throw new UserError(
       'playwright-missing',
-      'Replaying in a browser needs the npm package playwright-core, which is not installed; run npm install playwright-core.',
+      'The browser’s providers need the npm package playwright-core, which is not installed; run npm install playwright-core.',
       { cause: error },
     );
   }

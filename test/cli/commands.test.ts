@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -167,6 +167,51 @@ describe('bench', () => {
     expect(results[0]?.models.map((one) => one.name)).toEqual([digits, 'half.onnx']);
     expect(results[0]?.models[0]?.latency.ratioToBase).toBe(1);
     for (const { latency } of results[0]?.models ?? []) expect(latency.p50).toBeGreaterThan(0);
+  });
+
+  it('sweeps batch sizes and threads, counts several processes, and writes a trace', async () => {
+    const { results } = await json<{
+      results: {
+        provider: string;
+        batch: number;
+        noise: { margin: number };
+        cold: Record<string, { sessionMs: number; firstMs: number; peakRssBytes: number }>;
+        ops: Record<string, { op: string }[]>;
+        throughput: Record<string, { batch: number; concurrency: number; inferencesPerSecond: number }[]>;
+      }[];
+    }>([
+      ...['bench', digits, '--seconds', '0.05', '--batch', '1,4', '--threads', '1', '--concurrency', '1,2'],
+      ...['--trace', 'trace.json'],
+    ]);
+    expect(results.map(({ provider, batch }) => [provider, batch])).toEqual([
+      ['cpu:threads=1', 1],
+      ['cpu:threads=1', 4],
+    ]);
+    const [first] = results;
+    expect(first?.noise.margin).toBeGreaterThanOrEqual(0.02);
+    expect(first?.cold[digits]?.peakRssBytes).toBeGreaterThan(20e6);
+    expect(first?.ops[digits]?.[0]?.op).toBe('Conv');
+    expect(first?.throughput[digits]?.map((one) => [one.batch, one.concurrency])).toEqual([
+      [1, 1],
+      [1, 2],
+      [4, 1],
+      [4, 2],
+    ]);
+    const trace = JSON.parse(readFileSync(join(cwd, 'trace.json'), 'utf8')) as { ph: string }[];
+    expect(trace.some(({ ph }) => ph === 'X')).toBe(true);
+  });
+
+  it.each([
+    [['--provider', 'nosuch'], /no provider "nosuch"/],
+    [['--provider', 'cpu:threads=x'], /provider cpu has no option "threads=x"/],
+    [['--seq', '8'], /no input of the model has an open sequence dimension/],
+    [['--trace', 'no/where/t.json'], /the folder of "no\/where\/t.json" does not exist/],
+    [['--provider', 'cuda'], /cuda does not work here: .*(NVIDIA|library)/],
+  ])('says in a sentence what it cannot do: %j', async (flags, why) => {
+    if (flags.includes('cuda') && existsSync('/proc/driver/nvidia')) return;
+    const { code, stderr } = await runCli(['bench', digits, '--seconds', '0.05', '-q', ...flags], { cwd });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(why);
   });
 
   it('refuses models that do not take the same inputs, by name', async () => {

@@ -170,7 +170,10 @@ describe('places that cannot be written', () => {
 
 describe('flags and settings', () => {
   it.each([
-    [['bench', digits, '--threads', '1.5'], /'--threads <n>' argument '1\.5' is invalid\. Give a whole number from 1/],
+    [
+      ['bench', digits, '--threads', '1.5'],
+      /'--threads <n,…>' argument '1\.5' is invalid\. Give a whole number from 1/,
+    ],
     [['optimize', digits, '--seed', 'x'], /argument 'x' is invalid/],
     [['optimize', digits, '--max-drop', 'much'], /argument 'much' is invalid/],
     [['compare', digits, digits, '--samples', '0'], /Give a whole number from 1/],

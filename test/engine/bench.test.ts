@@ -172,6 +172,7 @@ describe('statistics', () => {
     expect(callOf(1, [0.9, 1.1], 0.02)).toBe('undecided');
     expect(callOf(1.005, [0.995, 1.012], 0.02)).toBe('same');
     expect(callOf(1.015, [1.01, 1.03], 0.02)).toBe('same');
+    expect(callOf(0.999, [0.83, 0.9995], 0.02)).toBe('undecided');
     expect(callOf(1.08, [1.05, 1.12], 0.1)).toBe('same');
     // As near to 1 as the margin asks, and still spanning 1: the same, not undecided.
     expect(callOf(1, [1, 1], 0.02)).toBe('same');
