@@ -2,6 +2,7 @@ import { UserError } from '../../src/errors.ts';
 import type { Model } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { sortTopologically } from '../../src/ir/sort.ts';
 import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, reordered } from '../../src/pass/pass.ts';
@@ -9,6 +10,7 @@ import { toFixedPoint } from '../../src/rewrite/driver.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
 import { biasGelu } from './activation/bias-gelu.ts';
+import { attention } from './attention/attention.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
 import { addChain, mulChain } from './constant-chain.ts';
@@ -44,7 +46,7 @@ const linearRules: readonly Rule[] = [
 
 /** What is recognized as one operator of ai.onnx, or of the runtime's own where the target has it. */
 function rulesFor(target: FusionTarget): Rule[] {
-  return [...linearRules, layerNorm(target), rmsNorm(target), ...activationRules(target)];
+  return [...linearRules, layerNorm(target), rmsNorm(target), ...activationRules(target), attention(target)];
 }
 
 /** What only the runtime has: tried when all of the above is done. */
@@ -86,6 +88,9 @@ export const fuse = definePass({
     };
     const changed = use(rulesFor(target));
     const more = target.isRuntime && use(runtimeRules(target));
+    // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
+    if (changed || more)
+      for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
     return { changed: raised || changed || more };
   },
 });

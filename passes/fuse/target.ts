@@ -39,6 +39,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   SkipLayerNormalization: { since: 3, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
   SkipSimplifiedLayerNormalization: { since: 14, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
   EmbedLayerNormalization: { since: 3, cpu: f32, cuda: f32f16 },
+  Attention: { since: 3, cpu: f32, cuda: f32f16 },
   MultiHeadAttention: { since: 14, cpu: f32, webgpu: f32f16, cuda: f32f16 },
   GroupQueryAttention: { since: 18, cpu: f32f16, webgpu: f32f16, cuda: ['float16'] },
   RotaryEmbedding: { since: 17, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
@@ -57,6 +58,10 @@ export class FusionTarget {
   }
   get isRuntime(): boolean {
     return this.level === 'runtime';
+  }
+  /** The provider computes ONNX's own Attention (opset 23) in one kernel. At level portable nothing else may be used. */
+  get hasNativeAttention(): boolean {
+    return !this.isRuntime || this.provider === 'cpu' || this.provider === 'web-wasm' || this.provider === 'cuda';
   }
   /** `true`, or why the runtime's own operator may not be used for data of this type. */
   offers(op: string, dtype: DType | undefined): true | string {

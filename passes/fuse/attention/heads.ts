@@ -1,0 +1,149 @@
+/** How queries, keys and values lie in memory, and the flat values [batch, length, heads·size] behind them. */
+import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
+import { equalDims } from '../../../src/ir/dim.ts';
+import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Dim, Shape } from '../../../src/ir/types.ts';
+import type { Site } from '../../../src/rewrite/rule.ts';
+
+/** A value by heads: [batch, heads, length, size] (`bnsh`), or before its transposition (`bsnh`). */
+export interface Heads {
+  readonly value: Value;
+  readonly layout: 'bnsh' | 'bsnh';
+}
+
+/** `perm` of a Transpose, as text: 0213. */
+export function permOf(node: Node | undefined): string | undefined {
+  return node?.is('Transpose') ? node.ints('perm')?.join('') : undefined;
+}
+
+/** The keys of which `value` is the transpose [batch, heads, size, length], with their shape in the order bnsh. */
+export function findKey(
+  value: Value,
+  nodes: Set<Node>,
+  { types }: Site,
+): (Heads & { readonly shape: Shape }) | { readonly why: string } {
+  const node = value.producer;
+  const source = node?.input(0);
+  const shape = types.shapeOf(source);
+  const perm = permOf(node);
+  if (node && source && shape && perm === '0231') {
+    nodes.add(node);
+    return { value: source, layout: 'bsnh', shape: [shape[0], shape[2], shape[1], shape[3]] };
+  }
+  if (node && source && shape && perm === '0132') {
+    nodes.add(node);
+    return { value: source, layout: 'bnsh', shape };
+  }
+  const merged = findMergedKey(node, nodes, types.shapeOf(value), (inner) => types.shapeOf(inner));
+  if (merged) return merged;
+  if (node?.is('Transpose') && !shape) return { why: `the rank of the keys "${source?.name}" is not known` };
+  return {
+    why: `"${value.name}", by which the queries are multiplied, is not the transpose of keys [batch, heads, length, size]`,
+  };
+}
+
+/** Batch and heads merged for the transposition and split again: how PyTorch's exporter writes it for a rank it does not look at. */
+function findMergedKey(
+  split: Node | undefined,
+  nodes: Set<Node>,
+  after: Shape | undefined,
+  shapeOf: (value: Value | undefined) => Shape | undefined,
+): (Heads & { readonly shape: Shape }) | undefined {
+  const transpose = split?.is('Reshape') ? split.input(0)?.producer : undefined;
+  const merge = permOf(transpose) === '021' ? transpose?.input(0)?.producer : undefined;
+  const source = merge?.is('Reshape') ? merge.input(0) : undefined;
+  const before = shapeOf(source);
+  const middle = shapeOf(merge?.output());
+  if (!split || !transpose || !merge || !source || before?.length !== 4 || middle?.length !== 3 || after?.length !== 4)
+    return undefined;
+  const kept = equalDims(before[2], middle[1]) && equalDims(before[3], middle[2]);
+  const split4 = equalDims(after[2], middle[2]) && equalDims(after[3], middle[1]) && equalDims(after[1], before[1]);
+  if (!kept || !split4) return undefined;
+  for (const node of [split, transpose, merge]) nodes.add(node);
+  return { value: source, layout: 'bnsh', shape: before };
+}
+
+/** The part of a value [batch, length, parts·heads·size] that holds the heads. */
+export interface Flat {
+  readonly value: Value;
+  readonly heads: number;
+  readonly size: number;
+  /** Which of how many parts of the last axis; undefined: all of it. */
+  readonly part: { readonly index: number; readonly of: number } | undefined;
+  /** Nodes between the flat value and the heads. */
+  readonly nodes: readonly Node[];
+}
+
+/** [batch, length, heads·size] behind a value by heads, or why there is none. */
+export function findFlat({ value, layout }: Heads, site: Site): Flat | string {
+  const nodes: Node[] = [];
+  let current = value;
+  if (layout === 'bnsh') {
+    const transpose = current.producer;
+    if (permOf(transpose) !== '0213') return findPart(value, site) ?? notFlat(value);
+    nodes.push(transpose as Node);
+    current = transpose?.input(0) as Value;
+  }
+  const reshape = current.producer;
+  const flat = reshape?.is('Reshape') ? reshape.input(0) : undefined;
+  const [from, to] = [site.types.shapeOf(flat), site.types.shapeOf(current)];
+  if (!reshape || !flat || to?.length !== 4) return notFlat(value);
+  const [heads, size] = [to[2], to[3]];
+  if (typeof heads !== 'number' || typeof size !== 'number')
+    return `the number of heads of "${value.name}" and their size are not fixed`;
+  if (from?.length !== 3 || from[2] !== heads * size) return notFlat(value);
+  // The products of the other two are equal; so one of them is enough.
+  if (!equalDims(from[0], to[0]) && !equalDims(from[1], to[1])) {
+    return `${reshape} is not known to keep batch and length of "${flat.name}"`;
+  }
+  return { value: flat, heads, size, part: undefined, nodes: [...nodes, reshape] };
+}
+
+const notFlat = (value: Value): string =>
+  `"${value.name}" is not made from [batch, length, heads·size] by Reshape and Transpose`;
+
+/** Reshape to [batch, length, 3, heads, size], Transpose to [3, batch, heads, length, size], Gather of one of the three. */
+function findPart(value: Value, { types }: Site): Flat | undefined {
+  const picked = pickOf(value);
+  const transpose = picked?.from.producer;
+  if (!picked || permOf(transpose) !== '20314') return undefined;
+  const reshape = transpose?.input(0)?.producer;
+  const flat = reshape?.is('Reshape') ? reshape.input(0) : undefined;
+  const [from, to] = [types.shapeOf(flat), types.shapeOf(reshape?.output())];
+  if (!flat || !transpose || !reshape || from?.length !== 3 || to?.length !== 5) return undefined;
+  const [parts, heads, size]: Dim[] = to.slice(2);
+  if (typeof parts !== 'number' || typeof heads !== 'number' || typeof size !== 'number') return undefined;
+  if (from[2] !== parts * heads * size || picked.index >= parts) return undefined;
+  if (!equalDims(from[0], to[0]) && !equalDims(from[1], to[1])) return undefined;
+  return {
+    value: flat,
+    heads,
+    size,
+    part: { index: picked.index, of: parts },
+    nodes: [...picked.nodes, transpose, reshape],
+  };
+}
+
+/** Entry `index` of the first axis: Gather of a number, or Squeeze of a Split or Slice. */
+function pickOf(
+  value: Value,
+): { readonly from: Value; readonly index: number; readonly nodes: readonly Node[] } | undefined {
+  const node = value.producer;
+  const from = node?.input(0);
+  if (!node || !from) return undefined;
+  if (node.is('Gather')) {
+    const index = scalarIndex(node.input(1));
+    return node.int('axis', 0) === 0 && index !== undefined ? { from, index, nodes: [node] } : undefined;
+  }
+  const split = node.is('Squeeze') || node.is('Reshape') ? from.producer : undefined;
+  if (split?.is('Split') && split.int('axis', 0) === 0 && split.outputs.length > 1) {
+    const source = split.input(0);
+    return source && { from: source, index: from.outputIndex, nodes: [node, split] };
+  }
+  return undefined;
+}
+
+function scalarIndex(value: Value | undefined): number | undefined {
+  const tensor = value && constantNumbers(value, 1);
+  return constantOf(value)?.shape.length === 0 && tensor?.[0] !== undefined && tensor[0] >= 0 ? tensor[0] : undefined;
+}
