@@ -11,6 +11,7 @@ import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
 import { biasGelu } from './activation/bias-gelu.ts';
 import { attention } from './attention/attention.ts';
+import { rotary } from './attention/rotary.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
 import { addChain, mulChain } from './constant-chain.ts';
@@ -46,7 +47,14 @@ const linearRules: readonly Rule[] = [
 
 /** What is recognized as one operator of ai.onnx, or of the runtime's own where the target has it. */
 function rulesFor(target: FusionTarget): Rule[] {
-  return [...linearRules, layerNorm(target), rmsNorm(target), ...activationRules(target), attention(target)];
+  return [
+    ...linearRules,
+    layerNorm(target),
+    rmsNorm(target),
+    ...activationRules(target),
+    rotary(target),
+    attention(target),
+  ];
 }
 
 /** What only the runtime has: tried when all of the above is done. */

@@ -1,16 +1,18 @@
 import { type AttrInput, float } from '../../../src/ir/attr.ts';
 import type { DType } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Dim } from '../../../src/ir/types.ts';
 import { clusterMatch } from '../../../src/rewrite/cluster.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import { type Match, miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import type { FusionTarget } from '../target.ts';
-import { BiasCache, makeBias } from './bias.ts';
+import { BiasCache, type Extents, makeBias, makeRowMask } from './bias.ts';
 import { chooseForm, type Form } from './forms.ts';
 import type { Flat, Heads } from './heads.ts';
 import { packedInputs } from './packed.ts';
 import { type Plan, planAttention } from './plan.ts';
+import { extentOf, squeezed } from './shape-nodes.ts';
 
 /** softmax(scale·q·kᵀ + bias)·v is one operator: ONNX's Attention from opset 23 on, else one of the runtime's own. */
 export function attention(target: FusionTarget): Rule {
@@ -55,22 +57,44 @@ function lastOf(plan: Plan, form: Form): Node {
 function replace(plan: Plan, form: Form, match: Match, edit: Edit, cache: BiasCache): string {
   const { core, dims } = plan;
   const dtype = edit.types.dtypeOf(core.out) as DType;
-  const query =
-    form.kind === 'native' || form.kind === 'packed'
-      ? { value: core.q.value, axis: 2 }
-      : { value: form.q.value, axis: 1 };
-  const bias = plan.bias && makeBias(plan.bias, query, dims, dtype, edit, cache);
+  const bias = plan.bias && makeBias(plan.bias, extentsOf(plan, form, edit), dims, dtype, edit, cache);
   const fused = insertFused(plan, form, bias, edit);
   fused.name = core.root.name;
   const concats = 'sides' in form && form.sides.past ? [plan.k.past?.concat, plan.v.past?.concat] : [];
   for (const [at, concat] of concats.entries()) if (concat) edit.replaceValue(concat.output(), fused.output(at + 1));
-  if (form.kind === 'native' || form.output.flat) edit.replace(match.root, fused);
+  const rows = plan.bias?.zeroing.length ? makeRowMask(plan.bias, dtype, edit, cache) : undefined;
+  const result = rows ? zeroRows(fused, rows, form.kind !== 'native', edit) : fused;
+  if (form.kind === 'native' || form.output.flat) edit.replace(match.root, result);
   else {
     const { reshape } = form.output;
-    edit.replace(reshape, edit.insertLike(reshape, { inputs: [fused.output(), reshape.input(1)] }));
+    edit.replace(reshape, edit.insertLike(reshape, { inputs: [result.output(), reshape.input(1)] }));
   }
   for (const concat of concats) if (concat && !concat.removed) edit.removeUnused(concat);
   return `${fused.domain ? `${fused.domain}.` : ''}${fused.op}`;
+}
+
+/** Multiplies with a mask of rows [batch, 1, length, 1]. */
+function zeroRows(fused: Node, rows: Value, flat: boolean, edit: Edit): Node {
+  if (!flat) return edit.insert('Mul', { inputs: [fused.output(), rows] });
+  return edit.insert('Mul', { inputs: [fused.output(), squeezed(rows, [1], edit)] });
+}
+
+/** Read from what the operator itself reads: anything else would have to stay for it. */
+function extentsOf({ core, dims }: Plan, form: Form, edit: Edit): Extents {
+  if (form.kind === 'packed') {
+    const own = (): Value => extentOf(form.packed.x, 1, dims.length, edit);
+    return { length: own, total: own };
+  }
+  const { k, past } = form.sides;
+  const of = (side: Flat | Heads, known: Dim): Value =>
+    extentOf(side.value, 'layout' in side && side.layout === 'bnsh' ? 2 : 1, known, edit);
+  return {
+    length: () => of(form.kind === 'native' ? core.q : form.q, dims.length),
+    total: () => {
+      if (typeof dims.total === 'number' || !past) return of(k, dims.total);
+      return edit.insert('Add', { inputs: [extentOf(past[0], 2, undefined, edit), of(k, undefined)] }).output();
+    },
+  };
 }
 
 function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, edit: Edit): Node {
@@ -102,7 +126,8 @@ function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, 
       attrs: { num_heads: dims.heads, scale },
     });
   }
-  const attrs: Record<string, AttrInput> = form.kind === 'native' ? { scale } : { q_num_heads: dims.heads, kv_num_heads: dims.kvHeads, scale };
+  const attrs: Record<string, AttrInput> =
+    form.kind === 'native' ? { scale } : { q_num_heads: dims.heads, kv_num_heads: dims.kvHeads, scale };
   return edit.insert('Attention', { inputs: [...inputs, bias, ...(past ?? [])], outputs, attrs });
 }
 

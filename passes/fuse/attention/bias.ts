@@ -1,7 +1,7 @@
 /** The one bias [batch or 1, heads or 1, length, total] that fused attention adds to the scores. */
 import { constantOf, constantScalar } from '../../../src/ir/constant.ts';
-import { equalDims } from '../../../src/ir/dim.ts';
-import type { DType } from '../../../src/ir/dtype.ts';
+import { differentDims, equalDims } from '../../../src/ir/dim.ts';
+import { type DType, dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Value } from '../../../src/ir/graph.ts';
 import { int64Vector, type Tensor, tensorFrom } from '../../../src/ir/tensor.ts';
 import type { Dim, Shape } from '../../../src/ir/types.ts';
@@ -9,7 +9,7 @@ import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
 import type { Bias } from './core.ts';
-import { extentOf, unsqueezed } from './shape-nodes.ts';
+import { unsqueezed } from './shape-nodes.ts';
 
 interface BiasDims {
   readonly batch: Dim;
@@ -22,33 +22,49 @@ export interface BiasPlan {
   readonly terms: readonly Bias[];
   /** Ranks of the terms. */
   readonly ranks: readonly number[];
-  /** The sum has one row for all queries, and operators want one for each. */
-  readonly oneRow: boolean;
+  /** The sum is not known to have a row for each query and a column for each key, and operators want that. */
+  readonly expand: boolean;
+  /** Masks by which rows of the result are set to zero where they mask everything. */
+  readonly zeroing: readonly Mask[];
 }
+
+export type Mask = Extract<Bias, { kind: 'mask' }>;
 
 /** Largest finite number of float32, negative: added to any score it gives itself. */
 const lowest = -3.4028234663852886e38;
 const lowestHalf = -65504;
 
 /** @returns undefined where there is nothing to add; a sentence where the sum does not fit. */
-export function planBias(terms: readonly Bias[], dims: BiasDims, { types }: Site): BiasPlan | string | undefined {
+export function planBias(
+  terms: readonly Bias[],
+  zeroRows: boolean,
+  dims: BiasDims,
+  { types }: Site,
+): BiasPlan | string | undefined {
   if (terms.length === 0) return undefined;
   const ranks: number[] = [];
-  let oneRow = true;
-  let oneColumn = true;
-  for (const { value } of terms) {
+  let [rows, columns] = [false, false];
+  const zeroing: Mask[] = [];
+  for (const term of terms) {
+    const { value } = term;
     const shape = types.shapeOf(value);
     const why = fits(value, shape, dims);
     if (why !== undefined || !shape) return why ?? `the shape of the bias "${value.name}" is not known`;
     ranks.push(shape.length);
-    if (!equalDims(shape.at(-2) ?? 1, 1) || equalDims(dims.length, 1)) oneRow = false;
-    if (!equalDims(shape.at(-1) ?? 1, 1) || equalDims(dims.total, 1)) oneColumn = false;
+    rows ||= equalDims(shape.at(-2) ?? 1, dims.length);
+    columns ||= equalDims(shape.at(-1) ?? 1, dims.total);
+    if (!zeroRows || term.kind !== 'mask' || Number.isFinite(term.fill)) continue;
+    if (!equalDims(shape.at(-3) ?? 1, 1))
+      return `rows that the mask "${value.name}" masks wholly become zero, in each head others`;
+    zeroing.push(term);
   }
-  if (oneColumn) return `the bias "${terms[0]?.value.name}" is the same for all keys`;
-  return { terms, ranks, oneRow };
+  return { terms, ranks, expand: !rows || !columns, zeroing };
 }
 
-/** Each dimension is 1 or that of the scores: a larger one would make the scores larger. */
+/**
+ * Batch and heads must be 1 or those of the scores: larger ones would make the scores larger. Rows and columns are expanded where they
+ * are not known to be those of the scores; that they broadcast to them is so because the model runs.
+ */
 function fits(value: Value, shape: Shape | undefined, dims: BiasDims): string | undefined {
   if (!shape) return `the shape of the bias "${value.name}", which is added to the scores, is not known`;
   if (shape.length > 4) return `the bias "${value.name}" is of rank ${shape.length}`;
@@ -57,6 +73,7 @@ function fits(value: Value, shape: Shape | undefined, dims: BiasDims): string | 
   for (const [at, dim] of shape.entries()) {
     const axis = 4 - shape.length + at;
     if (dim === 1 || equalDims(dim, expected[axis])) continue;
+    if (axis >= 2 && !differentDims(dim, expected[axis])) continue;
     return `dimension ${at} of the bias "${value.name}" (${dim ?? '?'}) is not known to be 1 or the ${names[axis]} (${expected[axis] ?? '?'})`;
   }
   return undefined;
@@ -75,6 +92,11 @@ export class BiasCache {
     this.#made.set(key, value);
     return value;
   }
+  /** Equal extents of unknown size are not known to be equal. */
+  dim(dim: Dim): string {
+    return String(dim ?? `?${this.#unknown++}`);
+  }
+  #unknown = 0;
   id(value: Value): number {
     const known = this.#ids.get(value) ?? this.#ids.size;
     this.#ids.set(value, known);
@@ -82,37 +104,67 @@ export class BiasCache {
   }
 }
 
-/** Inserts what makes the bias. @param query a value and its axis from which the number of queries can be read. */
+/** Where extents can be read that are not known beforehand. */
+export interface Extents {
+  readonly length: () => Value;
+  readonly total: () => Value;
+}
+
+/** Inserts what makes the bias. */
 export function makeBias(
   plan: BiasPlan,
-  query: { value: Value; axis: number },
+  extents: Extents,
   dims: BiasDims,
   dtype: DType,
   edit: Edit,
   cache: BiasCache,
 ): Value {
-  const key = plan.terms
-    .map((term) => `${cache.id(term.value)}:${term.kind === 'add' ? term.factor : `${term.keep}${term.fill}`}`)
-    .join('+');
-  const rows = plan.oneRow ? `/${dims.length ?? cache.id(query.value)}` : '';
-  const known = cache.get(key + rows, edit);
+  const terms = plan.terms.map((term) => keyOf(term, cache)).join('+');
+  const key = plan.expand ? `${terms}/${cache.dim(dims.length)},${cache.dim(dims.total)}` : terms;
+  const known = cache.get(key, edit);
   if (known) return known;
   let sum: Value | undefined;
   for (const [at, term] of plan.terms.entries()) {
-    const made = makeTerm(term, plan.ranks[at] ?? 4, dtype, edit, cache);
+    const made = makeTerm(term, plan.ranks[at] ?? 4, plan.zeroing.length > 0, dtype, edit, cache);
     sum = sum ? edit.insert('Add', { inputs: [sum, made] }).output() : made;
   }
-  if (plan.oneRow && sum) {
-    const length = extentOf(query.value, query.axis, dims.length, edit);
+  if (plan.expand && sum) {
     const one = edit.constant('one', int64Vector([1]));
-    const shape = edit.insert('Concat', { inputs: [one, one, length, one], attrs: { axis: 0 } }).output();
+    const shape = edit
+      .insert('Concat', { inputs: [one, one, extents.length(), extents.total()], attrs: { axis: 0 } })
+      .output();
     sum = edit.insert('Expand', { inputs: [sum, shape] }).output();
   }
-  return cache.set(key + rows, sum as Value);
+  return cache.set(key, sum as Value);
 }
 
-function makeTerm(term: Bias, rank: number, dtype: DType, edit: Edit, cache: BiasCache): Value {
-  const key = `${cache.id(term.value)}:${term.kind === 'add' ? term.factor : `${term.keep}${term.fill}`}:term`;
+/** 1 for rows of which something is kept, 0 for those that are masked wholly: [batch or 1, 1, length or 1, 1]. */
+export function makeRowMask(plan: BiasPlan, dtype: DType, edit: Edit, cache: BiasCache): Value {
+  const key = `rows:${plan.zeroing.map((term) => keyOf(term, cache)).join('+')}`;
+  const known = cache.get(key, edit);
+  if (known) return known;
+  let kept: Value | undefined;
+  for (const mask of plan.zeroing) {
+    const rank = plan.ranks[plan.terms.indexOf(mask)] ?? 4;
+    let value = rank < 4 ? unsqueezed(mask.value, leading(rank), edit) : mask.value;
+    if (!mask.keep) value = edit.insert('Not', { inputs: [value] }).output();
+    kept = kept ? edit.insert('And', { inputs: [kept, value] }).output() : value;
+  }
+  const number = edit.insert('Cast', { inputs: [kept], attrs: { to: dtypeCode(dtype) } }).output();
+  const rows =
+    edit.opset >= 18
+      ? edit.insert('ReduceMax', { inputs: [number, edit.constant('axes', int64Vector([3]))] })
+      : edit.insert('ReduceMax', { inputs: [number], attrs: { axes: [3] } });
+  return cache.set(key, rows.output());
+}
+
+const leading = (rank: number): number[] => Array.from({ length: 4 - rank }, (_, axis) => axis);
+
+const keyOf = (term: Bias, cache: BiasCache): string =>
+  `${cache.id(term.value)}:${term.kind === 'add' ? term.factor : `${term.keep}${term.fill}`}`;
+
+function makeTerm(term: Bias, rank: number, zeroing: boolean, dtype: DType, edit: Edit, cache: BiasCache): Value {
+  const key = `term:${keyOf(term, cache)}${zeroing}`;
   const known = cache.get(key, edit);
   if (known) return known;
   let value = term.value;
@@ -123,7 +175,8 @@ function makeTerm(term: Bias, rank: number, dtype: DType, edit: Edit, cache: Bia
       edit,
     );
   if (term.kind === 'mask') {
-    const fill = term.fill === Number.NEGATIVE_INFINITY ? term.fill : dtype === 'float16' ? lowestHalf : lowest;
+    const fill =
+      term.fill === Number.NEGATIVE_INFINITY && !zeroing ? term.fill : dtype === 'float16' ? lowestHalf : lowest;
     const [zero, low] = [edit.constant('zero', scalar(dtype, 0)), edit.constant('masked', scalar(dtype, fill))];
     value = edit.insert('Where', { inputs: term.keep ? [value, zero, low] : [value, low, zero] }).output();
   } else if (term.factor !== 1) {

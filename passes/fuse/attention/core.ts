@@ -28,6 +28,8 @@ export interface Core {
   readonly scale: number;
   readonly softcap: number;
   readonly biases: readonly Bias[];
+  /** Rows in which everything is masked (with -inf) are zero in the result. */
+  readonly zeroRows: boolean;
   /** [batch, heads, length, size]. */
   readonly out: Value;
   readonly qShape: Shape;
@@ -76,6 +78,7 @@ export function findCore(softmax: Node, site: Site): Core | { readonly why: stri
     scale,
     softcap: 0,
     biases,
+    zeroRows: above.zeroRows,
     out: product.out,
     qShape,
     kShape,
@@ -143,6 +146,7 @@ interface Scores {
   readonly matmul: Node;
   readonly scale: number;
   readonly biases: readonly Bias[];
+  readonly zeroRows: boolean;
 }
 
 /** Goes up from the softmax through scales, biases and masks to q·kᵀ. */
@@ -162,15 +166,14 @@ function findScores(
     }
     if (node.is('MatMul')) {
       nodes.add(node);
-      const infinite = biases.find((bias) =>
-        bias.kind === 'mask' ? !Number.isFinite(bias.fill) : !isFinite(bias.value),
-      );
-      if (guard && infinite) {
+      const open = biases.find((bias) => bias.kind === 'add' && !isFinite(bias.value));
+      if (guard && open) {
         return {
-          why: `rows in which "${infinite.value.name}" masks everything with -inf become zero, which no fused operator does`,
+          why: `rows in which the bias "${open.value.name}" is -inf everywhere become zero, and it is not known to be a mask`,
         };
       }
-      return { matmul: node, scale, biases: biases.reverse() };
+      const zeroRows = guard && biases.some((bias) => bias.kind === 'mask' && !Number.isFinite(bias.fill));
+      return { matmul: node, scale, biases: biases.reverse(), zeroRows };
     }
     const once = node === softmax ? true : usedOnce(value as Value);
     if (once !== true)
@@ -204,10 +207,21 @@ function stepUp(node: Node, scale: number, site: Site): Step | { readonly why: s
       return {
         why: `neither "${a.name}" nor "${b.name}", added by ${node}, is made from a product of queries and keys`,
       };
-    return { value: scores, factor: 1, bias: { kind: 'add', value: bias, factor: scale } };
+    return { value: scores, factor: 1, bias: infiniteMask(bias) ?? { kind: 'add', value: bias, factor: scale } };
   }
   if (node.is('Where')) return maskOf(node, site);
   return { why: `${node} stands between the product of queries and keys and the softmax` };
+}
+
+/** Where(keep, 0, -inf) or Where(drop, -inf, 0) as what is added. */
+function infiniteMask(value: Value): Bias | undefined {
+  const node = value.producer;
+  const condition = node?.is('Where') ? node.input(0) : undefined;
+  if (!condition || !node) return undefined;
+  const [yes, no] = [constantScalar(node.input(1)), constantScalar(node.input(2))];
+  const fill = Number.NEGATIVE_INFINITY;
+  if (yes === 0 && no === fill) return { kind: 'mask', value: condition, keep: true, fill };
+  return yes === fill && no === 0 ? { kind: 'mask', value: condition, keep: false, fill } : undefined;
 }
 
 /** Where(keep, scores, fill) or Where(drop, fill, scores). */

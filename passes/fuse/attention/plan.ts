@@ -61,7 +61,7 @@ export function planAttention(root: Node, site: Site): Plan | Why {
   const v = sideOf(core.v, site);
   const dims = dimsOf(core, k, v, site);
   if ('why' in dims) return dims;
-  const bias = planBias(core.biases, dims, site);
+  const bias = planBias(core.biases, core.zeroRows, dims, site);
   if (typeof bias === 'string') return { why: bias };
   const free = usedInside(core.nodes, core.out.producer as Node);
   if (free !== true) return { why: free };

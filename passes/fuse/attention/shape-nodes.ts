@@ -4,11 +4,17 @@ import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Dim } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 
-export function unsqueezed(value: Value, axes: readonly number[], edit: Edit): Value {
+export const unsqueezed = (value: Value, axes: readonly number[], edit: Edit): Value =>
+  withAxes('Unsqueeze', value, axes, edit);
+
+export const squeezed = (value: Value, axes: readonly number[], edit: Edit): Value =>
+  withAxes('Squeeze', value, axes, edit);
+
+function withAxes(op: string, value: Value, axes: readonly number[], edit: Edit): Value {
   const made =
     edit.opset >= 13
-      ? edit.insert('Unsqueeze', { inputs: [value, edit.constant('axes', int64Vector(axes))] })
-      : edit.insert('Unsqueeze', { inputs: [value], attrs: { axes } });
+      ? edit.insert(op, { inputs: [value, edit.constant('axes', int64Vector(axes))] })
+      : edit.insert(op, { inputs: [value], attrs: { axes } });
   return made.output();
 }
 
