@@ -60,6 +60,8 @@ class BlockBuilder {
       (block: Block) => this.#hard(block),
       (block: Block) => this.#sum(block),
       (block: Block) => this.#product(block),
+      (block: Block) => this.#attention(block),
+      (block: Block) => this.#attention(block),
     ];
     for (const block of this.#program.blocks) {
       const before = this.#x;
@@ -191,5 +193,77 @@ class BlockBuilder {
   #product({ form }: Block): Value {
     const product = this.#op('MatMul', [this.#x, this.#weight([width, width], -0.5, 0.5)]);
     return form % 3 ? this.#either('Add', product, this.#weight([width], -1, 1), form) : product;
+  }
+
+  /** Self attention of two heads: with scales, masks, rotation and transposes wherever they may stand. */
+  #attention({ form, odd }: Block): Value {
+    const x = this.#x;
+    const shape = (dims: readonly number[]): Value => this.#constant('shape', int64Vector(dims));
+    const heads = (): Value => {
+      const weight = this.#weight([width, width], -0.5, 0.5);
+      let flat = this.#op('MatMul', [x, weight]);
+      if (form % 2) flat = this.#either('Add', flat, this.#weight([width], -1, 1), form >> 1);
+      return this.#op('Reshape', [flat, shape([0, form % 3 ? length : 0, 2, width / 2])]);
+    };
+    const byHeads = (): Value => this.#op('Transpose', [heads()], { perm: [0, 2, 1, 3] });
+    const angles =
+      form % 5 === 0 ? [this.#weight([1, 1, length, 2], -1, 1), this.#weight([1, 1, length, 2], -1, 1)] : [];
+    const turned = (value: Value): Value =>
+      angles.length > 0 ? this.#rotated(value, angles[0] as Value, angles[1] as Value, form) : value;
+    let q = turned(byHeads());
+    let k =
+      form % 5 !== 0 && form % 3 === 0
+        ? this.#op('Transpose', [heads()], { perm: [0, 2, 3, 1] })
+        : this.#op('Transpose', [turned(byHeads())], { perm: odd === 4 ? [0, 1, 2, 3] : [0, 1, 3, 2] });
+    if (odd === 4 && !(form % 5 !== 0 && form % 3 === 0)) k = this.#op('Transpose', [k], { perm: [0, 1, 3, 2] });
+    if (form % 7 < 3) q = this.#either('Mul', q, this.#number(form % 7 === 0 ? 0.5 : 0.7, form), form);
+    if (form % 7 === 1) k = this.#either('Mul', k, this.#number(0.7, form), form);
+    let scores = this.#op('MatMul', [q, k]);
+    if (form % 7 >= 3)
+      scores =
+        form % 2
+          ? this.#op('Div', [scores, this.#number(2)])
+          : this.#either('Mul', scores, this.#number(0.5), form >> 1);
+    const rows = [
+      [1, 1, length, length],
+      [1, 2, length, length],
+      [1, 1, 1, length],
+      [length, length],
+    ][form % 4] as number[];
+    if (form % 6 === 1) scores = this.#either('Add', scores, this.#weight(rows, -2, 2), form >> 2);
+    const [zero, low] = [this.#number(0), this.#number(form % 2 ? Number.NEGATIVE_INFINITY : -3.4028234663852886e38)];
+    const mask = (): Value =>
+      this.#op('Greater', [this.#weight(rows, odd === 3 ? -4 : -1, odd === 3 ? 0 : 3), this.#number(0)]);
+    if (form % 6 === 2) scores = this.#either('Add', scores, this.#op('Where', [mask(), zero, low]), form);
+    if (form % 6 === 3) scores = this.#op('Where', [mask(), scores, this.#number(-3.4028234663852886e38)]);
+    let p = this.#op('Softmax', [scores], { axis: odd === 5 ? 2 : -1 });
+    // Without this guard a row that is masked wholly is not a number, and nothing is promised about those.
+    if (form % 6 === 2 && form % 2) p = this.#op('Where', [this.#op('IsNaN', [p]), zero, p]);
+    p = this.#maybeShownScores(p, odd);
+    const out = this.#op('MatMul', [p, byHeads()]);
+    return this.#op('Reshape', [
+      this.#op('Transpose', [out], { perm: [0, 2, 1, 3] }),
+      shape(form % 3 ? [0, 0, width] : [-1, length, width]),
+    ]);
+  }
+  #maybeShownScores(p: Value, odd: number): Value {
+    if (odd !== 6) return p;
+    const sum = this.#graph.append('ReduceSum', { inputs: [p], attrs: { keepdims: 0 } }).output();
+    this.#outputs.push(this.#either('Add', sum, this.#x, 1));
+    return p;
+  }
+  /** By halves, or interleaved. */
+  #rotated(x: Value, cos: Value, sin: Value, form: number): Value {
+    const bound = (number: number): Value => this.#constant('bound', int64Vector([number]));
+    const slice = (start: number, end: number, step: number): Value =>
+      this.#op('Slice', [x, bound(start), bound(end), bound(form % 2 ? -1 : 3), bound(step)]);
+    const interleaved = form % 3 === 0;
+    const [a, b] = interleaved ? [slice(0, 4, 2), slice(1, 4, 2)] : [slice(0, 2, 1), slice(2, 9, 1)];
+    const first = this.#op('Sub', [this.#either('Mul', a, cos, form), this.#either('Mul', b, sin, form >> 1)]);
+    const second = this.#either('Add', this.#either('Mul', b, cos, form), this.#either('Mul', a, sin, form), form >> 2);
+    if (!interleaved) return this.#op('Concat', [first, second], { axis: -1 });
+    const open = (value: Value): Value => this.#op('Unsqueeze', [value, bound(4)]);
+    const pairs = this.#op('Concat', [open(first), open(second)], { axis: -1 });
+    return this.#op('Reshape', [pairs, this.#constant('shape', int64Vector([0, 2, length, 4]))]);
   }
 }

@@ -7,9 +7,9 @@ import type { Edit } from '../../../src/rewrite/edit.ts';
 import { type Match, miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import type { FusionTarget } from '../target.ts';
-import { BiasCache, type Extents, makeBias, makeRowMask } from './bias.ts';
+import { BiasCache, makeBias, makeRowMask, type Place } from './bias.ts';
 import { chooseForm, type Form } from './forms.ts';
-import type { Flat, Heads } from './heads.ts';
+import { type Flat, type Heads, joined } from './heads.ts';
 import { packedInputs } from './packed.ts';
 import { type Plan, planAttention } from './plan.ts';
 import { extentOf, squeezed } from './shape-nodes.ts';
@@ -57,7 +57,7 @@ function lastOf(plan: Plan, form: Form): Node {
 function replace(plan: Plan, form: Form, match: Match, edit: Edit, cache: BiasCache): string {
   const { core, dims } = plan;
   const dtype = edit.types.dtypeOf(core.out) as DType;
-  const bias = plan.bias && makeBias(plan.bias, extentsOf(plan, form, edit), dims, dtype, edit, cache);
+  const bias = plan.bias && makeBias(plan.bias, placeOf(plan, form, edit), dims, dtype, edit, cache);
   const fused = insertFused(plan, form, bias, edit);
   fused.name = core.root.name;
   const concats = 'sides' in form && form.sides.past ? [plan.k.past?.concat, plan.v.past?.concat] : [];
@@ -80,15 +80,16 @@ function zeroRows(fused: Node, rows: Value, flat: boolean, edit: Edit): Node {
 }
 
 /** Read from what the operator itself reads: anything else would have to stay for it. */
-function extentsOf({ core, dims }: Plan, form: Form, edit: Edit): Extents {
+function placeOf({ core, dims }: Plan, form: Form, edit: Edit): Place {
   if (form.kind === 'packed') {
     const own = (): Value => extentOf(form.packed.x, 1, dims.length, edit);
-    return { length: own, total: own };
+    return { length: own, total: own, floor: false };
   }
   const { k, past } = form.sides;
   const of = (side: Flat | Heads, known: Dim): Value =>
     extentOf(side.value, 'layout' in side && side.layout === 'bnsh' ? 2 : 1, known, edit);
   return {
+    floor: form.kind === 'native' || form.kind === 'native-flat',
     length: () => of(form.kind === 'native' ? core.q : form.q, dims.length),
     total: () => {
       if (typeof dims.total === 'number' || !past) return of(k, dims.total);
@@ -147,8 +148,9 @@ class Parts {
   constructor(edit: Edit) {
     this.#edit = edit;
   }
-  of({ value, part }: Flat): Value {
-    if (!part) return value;
+  of(flat: Flat): Value {
+    const { value, part } = flat;
+    if (!part) return joined(flat, this.#edit);
     let split = this.#splits.get(value);
     if (!split) {
       const attrs = { axis: 2, ...(this.#edit.opset >= 18 && { num_outputs: part.of }) };

@@ -1,5 +1,5 @@
 /** The one bias [batch or 1, heads or 1, length, total] that fused attention adds to the scores. */
-import { constantOf, constantScalar } from '../../../src/ir/constant.ts';
+import { constantNumbers, constantOf, constantScalar } from '../../../src/ir/constant.ts';
 import { differentDims, equalDims } from '../../../src/ir/dim.ts';
 import { type DType, dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Value } from '../../../src/ir/graph.ts';
@@ -30,9 +30,12 @@ export interface BiasPlan {
 
 export type Mask = Extract<Bias, { kind: 'mask' }>;
 
-/** Largest finite number of float32, negative: added to any score it gives itself. */
-const lowest = -3.4028234663852886e38;
-const lowestHalf = -65504;
+/**
+ * What masked scores get: added to any score it gives itself, so that a row in which everything is masked comes out uniform. Not the
+ * lowest number there is: ONNX Runtime's Attention (opset 23) takes that for -inf, and gives zeros for such a row (measured, 1.30).
+ */
+const lowest = -1.7014117331926443e38;
+const lowestHalf = -60000;
 
 /** @returns undefined where there is nothing to add; a sentence where the sum does not fit. */
 export function planBias(
@@ -104,23 +107,27 @@ export class BiasCache {
   }
 }
 
-/** Where extents can be read that are not known beforehand. */
-export interface Extents {
+/** Where the bias goes. */
+export interface Place {
+  /** Extents that are not known beforehand are read from these. */
   readonly length: () => Value;
   readonly total: () => Value;
+  /** The operator takes the lowest number for -inf: numbers must stay above it. */
+  readonly floor: boolean;
 }
 
 /** Inserts what makes the bias. */
 export function makeBias(
   plan: BiasPlan,
-  extents: Extents,
+  place: Place,
   dims: BiasDims,
   dtype: DType,
   edit: Edit,
   cache: BiasCache,
 ): Value {
   const terms = plan.terms.map((term) => keyOf(term, cache)).join('+');
-  const key = plan.expand ? `${terms}/${cache.dim(dims.length)},${cache.dim(dims.total)}` : terms;
+  const floor = place.floor && plan.terms.some((term) => term.kind === 'add' && !isAbove(term.value, lowest));
+  const key = `${terms}${floor}${plan.expand ? `/${cache.dim(dims.length)},${cache.dim(dims.total)}` : ''}`;
   const known = cache.get(key, edit);
   if (known) return known;
   let sum: Value | undefined;
@@ -128,10 +135,14 @@ export function makeBias(
     const made = makeTerm(term, plan.ranks[at] ?? 4, plan.zeroing.length > 0, dtype, edit, cache);
     sum = sum ? edit.insert('Add', { inputs: [sum, made] }).output() : made;
   }
+  if (floor && sum) {
+    const least = edit.constant('least', scalar(dtype, dtype === 'float16' ? lowestHalf : lowest));
+    sum = edit.insert('Max', { inputs: [sum, least] }).output();
+  }
   if (plan.expand && sum) {
     const one = edit.constant('one', int64Vector([1]));
     const shape = edit
-      .insert('Concat', { inputs: [one, one, extents.length(), extents.total()], attrs: { axis: 0 } })
+      .insert('Concat', { inputs: [one, one, place.length(), place.total()], attrs: { axis: 0 } })
       .output();
     sum = edit.insert('Expand', { inputs: [sum, shape] }).output();
   }
@@ -189,6 +200,11 @@ export function scalar(dtype: DType, value: number): Tensor {
   if (dtype === 'float64') return tensorFrom('float64', [], Float64Array.of(value));
   const single = Float32Array.of(value);
   return dtype === 'float16' ? tensorFrom('float16', [], f32ToF16(single)) : tensorFrom('float32', [], single);
+}
+
+/** A constant with no element below `least`. */
+function isAbove(value: Value, least: number): boolean {
+  return constantNumbers(value, 1 << 20)?.every((number) => number >= least) ?? false;
 }
 
 /** No element can be infinite: what masks made of numbers are. */

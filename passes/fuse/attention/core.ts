@@ -182,7 +182,7 @@ function findScores(
         far: biases.length === 0 && scale === 1,
       };
     const next = stepUp(node, scale, site);
-    if ('why' in next) return { ...next, far: biases.length === 0 && scale === 1 };
+    if ('why' in next) return { ...next, far: biases.length === 0 && scale === 1 && !leadsToProduct(value) };
     nodes.add(node);
     if (next.bias) biases.push(next.bias);
     scale *= next.factor;
@@ -207,21 +207,25 @@ function stepUp(node: Node, scale: number, site: Site): Step | { readonly why: s
       return {
         why: `neither "${a.name}" nor "${b.name}", added by ${node}, is made from a product of queries and keys`,
       };
-    return { value: scores, factor: 1, bias: infiniteMask(bias) ?? { kind: 'add', value: bias, factor: scale } };
+    return { value: scores, factor: 1, bias: swallowingMask(bias) ?? { kind: 'add', value: bias, factor: scale } };
   }
   if (node.is('Where')) return maskOf(node, site);
   return { why: `${node} stands between the product of queries and keys and the softmax` };
 }
 
-/** Where(keep, 0, -inf) or Where(drop, -inf, 0) as what is added. */
-function infiniteMask(value: Value): Bias | undefined {
+/** Numbers below this swallow any score they are added to. */
+const swallowing = -1e30;
+
+/** Where(keep, 0, low) or Where(drop, low, 0), where low swallows what it is added to. */
+function swallowingMask(value: Value): Bias | undefined {
   const node = value.producer;
   const condition = node?.is('Where') ? node.input(0) : undefined;
   if (!condition || !node) return undefined;
   const [yes, no] = [constantScalar(node.input(1)), constantScalar(node.input(2))];
-  const fill = Number.NEGATIVE_INFINITY;
-  if (yes === 0 && no === fill) return { kind: 'mask', value: condition, keep: true, fill };
-  return yes === fill && no === 0 ? { kind: 'mask', value: condition, keep: false, fill } : undefined;
+  if (yes === 0 && no !== undefined && no < swallowing) return { kind: 'mask', value: condition, keep: true, fill: no };
+  if (no === 0 && yes !== undefined && yes < swallowing)
+    return { kind: 'mask', value: condition, keep: false, fill: yes };
+  return undefined;
 }
 
 /** Where(keep, scores, fill) or Where(drop, fill, scores). */

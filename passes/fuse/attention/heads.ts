@@ -2,7 +2,9 @@
 import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
 import { equalDims } from '../../../src/ir/dim.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Dim, Shape } from '../../../src/ir/types.ts';
+import type { Edit } from '../../../src/rewrite/edit.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
 
 /** A value by heads: [batch, heads, length, size] (`bnsh`), or before its transposition (`bsnh`). */
@@ -70,33 +72,31 @@ export interface Flat {
   readonly size: number;
   /** Which of how many parts of the last axis; undefined: all of it. */
   readonly part: { readonly index: number; readonly of: number } | undefined;
-  /** Nodes between the flat value and the heads. */
-  readonly nodes: readonly Node[];
+  /** The value is still [batch, length, heads, size]: a Reshape is to join the last two. */
+  readonly join: boolean;
 }
 
 /** [batch, length, heads·size] behind a value by heads, or why there is none. */
 export function findFlat({ value, layout }: Heads, site: Site): Flat | string {
-  const nodes: Node[] = [];
   let current = value;
   if (layout === 'bnsh') {
-    const transpose = current.producer;
+    const transpose = value.producer;
     if (permOf(transpose) !== '0213') return findPart(value, site) ?? notFlat(value);
-    nodes.push(transpose as Node);
     current = transpose?.input(0) as Value;
+  }
+  const to = site.types.shapeOf(current);
+  const [heads, size] = [to?.[2], to?.[3]];
+  if (to?.length !== 4) return notFlat(value);
+  if (typeof heads !== 'number' || typeof size !== 'number') {
+    return `the number of heads of "${value.name}" and their size are not fixed`;
   }
   const reshape = current.producer;
   const flat = reshape?.is('Reshape') ? reshape.input(0) : undefined;
-  const [from, to] = [site.types.shapeOf(flat), site.types.shapeOf(current)];
-  if (!reshape || !flat || to?.length !== 4) return notFlat(value);
-  const [heads, size] = [to[2], to[3]];
-  if (typeof heads !== 'number' || typeof size !== 'number')
-    return `the number of heads of "${value.name}" and their size are not fixed`;
-  if (from?.length !== 3 || from[2] !== heads * size) return notFlat(value);
+  const from = site.types.shapeOf(flat);
   // The products of the other two are equal; so one of them is enough.
-  if (!equalDims(from[0], to[0]) && !equalDims(from[1], to[1])) {
-    return `${reshape} is not known to keep batch and length of "${flat.name}"`;
-  }
-  return { value: flat, heads, size, part: undefined, nodes: [...nodes, reshape] };
+  const kept =
+    from?.length === 3 && from[2] === heads * size && (equalDims(from[0], to[0]) || equalDims(from[1], to[1]));
+  return { value: flat && kept ? flat : current, heads, size, part: undefined, join: !kept };
 }
 
 const notFlat = (value: Value): string =>
@@ -113,32 +113,31 @@ function findPart(value: Value, { types }: Site): Flat | undefined {
   if (!flat || !transpose || !reshape || from?.length !== 3 || to?.length !== 5) return undefined;
   const [parts, heads, size]: Dim[] = to.slice(2);
   if (typeof parts !== 'number' || typeof heads !== 'number' || typeof size !== 'number') return undefined;
-  if (from[2] !== parts * heads * size || picked.index >= parts) return undefined;
+  if (from[2] !== parts * heads * size || picked.index >= parts || (picked.of ?? parts) !== parts) return undefined;
+  if (types.shapeOf(value)?.length !== 4) return undefined;
   if (!equalDims(from[0], to[0]) && !equalDims(from[1], to[1])) return undefined;
   return {
     value: flat,
     heads,
     size,
     part: { index: picked.index, of: parts },
-    nodes: [...picked.nodes, transpose, reshape],
+    join: false,
   };
 }
 
 /** Entry `index` of the first axis: Gather of a number, or Squeeze of a Split or Slice. */
-function pickOf(
-  value: Value,
-): { readonly from: Value; readonly index: number; readonly nodes: readonly Node[] } | undefined {
+function pickOf(value: Value): { readonly from: Value; readonly index: number; readonly of?: number } | undefined {
   const node = value.producer;
   const from = node?.input(0);
   if (!node || !from) return undefined;
   if (node.is('Gather')) {
     const index = scalarIndex(node.input(1));
-    return node.int('axis', 0) === 0 && index !== undefined ? { from, index, nodes: [node] } : undefined;
+    return node.int('axis', 0) === 0 && index !== undefined ? { from, index } : undefined;
   }
   const split = node.is('Squeeze') || node.is('Reshape') ? from.producer : undefined;
   if (split?.is('Split') && split.int('axis', 0) === 0 && split.outputs.length > 1) {
     const source = split.input(0);
-    return source && { from: source, index: from.outputIndex, nodes: [node, split] };
+    return source && { from: source, index: from.outputIndex, of: split.outputs.length };
   }
   return undefined;
 }
@@ -146,4 +145,11 @@ function pickOf(
 function scalarIndex(value: Value | undefined): number | undefined {
   const tensor = value && constantNumbers(value, 1);
   return constantOf(value)?.shape.length === 0 && tensor?.[0] !== undefined && tensor[0] >= 0 ? tensor[0] : undefined;
+}
+
+/** The flat value itself; the heads are joined by a Reshape where they are not yet. Parts: see `Parts`. */
+export function joined({ value, join, heads, size }: Flat, edit: Edit): Value {
+  if (!join) return value;
+  const shape = edit.constant('joined', int64Vector([0, 0, heads * size]));
+  return edit.insert('Reshape', { inputs: [value, shape] }).output();
 }

@@ -27,7 +27,7 @@ export interface Packed {
 
 export function findPacked(q: Flat, k: Flat, v: Flat, site: Site): Packed | undefined {
   const sizes = [q, k, v].map(({ heads, size }) => heads * size) as [number, number, number];
-  if (sizes[0] !== sizes[1]) return undefined;
+  if (sizes[0] !== sizes[1] || q.join || k.join || v.join) return undefined;
   const [first, second, third] = [q.part, k.part, v.part];
   if (first || second || third) {
     if (q.value !== k.value || k.value !== v.value || first?.of !== 3) return undefined;

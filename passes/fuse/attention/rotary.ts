@@ -1,6 +1,6 @@
 import type { AttrInput } from '../../../src/ir/attr.ts';
 import type { DType } from '../../../src/ir/dtype.ts';
-import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Node } from '../../../src/ir/graph.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
 import { type Shape, tensorType } from '../../../src/ir/types.ts';
 import { clusterMatch, usedInside } from '../../../src/rewrite/cluster.ts';
@@ -9,7 +9,7 @@ import { type Match, miss } from '../../../src/rewrite/match.ts';
 import { insertableOpset, type Rule, type Site } from '../../../src/rewrite/rule.ts';
 import type { FusionTarget } from '../target.ts';
 import { AngleCache, type Angles, findAngles, nativeAngles, tableAngles } from './angles.ts';
-import { type Flat, findFlat, type Heads } from './heads.ts';
+import { type Flat, findFlat, type Heads, joined } from './heads.ts';
 import { findRotated, type Rotated } from './rotated.ts';
 
 interface Plan {
@@ -70,9 +70,10 @@ function planRotary(root: Node, site: Site, target: FusionTarget): Plan | { read
   }
   const free = usedInside(rotated.nodes, rotated.last);
   if (free !== true) return { why: `a rotary embedding of "${rotated.x.name}", but ${free}` };
-  const flat = findFlat({ value: rotated.x, layout }, site);
-  const whole = typeof flat !== 'string' && !flat.part ? flat : undefined;
-  return { rotated, angles, layout, shape, heads, size, flat: whole, dtype: dtype as DType, own: offer === true };
+  const found = findFlat({ value: rotated.x, layout }, site);
+  const flat = typeof found !== 'string' && !found.part ? found : undefined;
+  if (!flat && layout === 'bsnh') return { why: String(found) };
+  return { rotated, angles, layout, shape, heads, size, flat, dtype: dtype as DType, own: offer === true };
 }
 
 function replace(plan: Plan, match: Match, edit: Edit, cache: AngleCache): void {
@@ -82,15 +83,8 @@ function replace(plan: Plan, match: Match, edit: Edit, cache: AngleCache): void 
   const [batch, length] = [shape[0], layout === 'bnsh' ? shape[2] : shape[1]];
   const flatType = tensorType(dtype, [batch, length, heads * size]);
   const byLength = tensorType(dtype, [batch, length, heads, size]);
-  const join = (value: Value): Value =>
-    edit
-      .insert('Reshape', {
-        inputs: [value, edit.constant('joined', int64Vector([0, 0, heads * size]))],
-        types: [flatType],
-      })
-      .output();
-  const source = flat?.value ?? (layout === 'bnsh' ? rotated.x : join(rotated.x));
-  const byHeads = !flat && layout === 'bnsh';
+  const source = flat ? joined(flat, edit) : rotated.x;
+  const byHeads = !flat;
   const place = { batch, length, source };
   const inputs = own ? tableAngles(angles, rotated, edit, cache) : nativeAngles(angles, rotated, place, edit, cache);
   if (own) edit.importDomain('com.microsoft');
