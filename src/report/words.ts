@@ -176,7 +176,7 @@ export function formatLimit(metric: string | null, maxDrop: number): string {
   return `${points} ${points === 1 ? 'point' : 'points'}`;
 }
 
-function listWords(items: readonly string[]): string {
+export function listWords(items: readonly string[]): string {
   if (items.length < 2) return items.join('');
   return `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`;
 }

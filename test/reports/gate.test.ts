@@ -169,14 +169,14 @@ describe('gate', () => {
 
   it('judges classes one by one, and takes chance for chance', () => {
     const rule = (part: object): readonly Finding[] => judge({ 'accuracy.classes': { maxDrop: 0.05, ...part } });
-    // "8" lost 6 of 50 and gained none: p = 1/64, which among ten classes is no proof.
+    // "8" lost 6 of 50 and gained none: one of 64, which among ten classes is no proof.
     expect(rule({})[0]).toMatchObject({ status: 'undecided', value: expect.closeTo(0.12, 9) as number, limit: 0.05 });
     expect(rule({})[0]?.sentence).toMatch(/"8" \(94 % to 82 % on 50 samples\) of 10 classes .* may be chance/);
     expect(rule({ on: 'point' })[0]?.status).toBe('failed');
     expect(rule({ maxDrop: 0.13 })[0]?.status).toBe('ok');
     expect(rule({ minSamples: 51 })[0]?.status).toBe('undecided');
     const { classes = [] } = int8.accuracy as Accuracy;
-    const worse = classes.map((one) => (one.name === '8' ? { ...one, lost: 12, gained: 0, p: 2 ** -12 } : one));
+    const worse = classes.map((one) => (one.name === '8' ? { ...one, lost: 12, gained: 0, p: 10 * 2 ** -12 } : one));
     const [sure] = judge({ 'accuracy.classes': { maxDrop: 0.05 } }, withAccuracy({ classes: worse }));
     expect(sure).toMatchObject({ status: 'failed', fails: true });
     expect(judge({ 'accuracy.classes': { maxDrop: 0.05 } }, sampleReport, { variant: 'int4' })[0]?.status).toBe(

@@ -10,5 +10,5 @@ it('registers every format in the folder, and nothing else', async () => {
   );
   expect(new Set(reports)).toEqual(new Set(found.flat()));
   expect(reports).toHaveLength(files.length);
-  expect(reports.map((one) => one.id)).toEqual(['html', 'md', 'json']);
+  expect(reports.map((one) => one.id)).toEqual(['html', 'md', 'json', 'junit', 'github', 'sarif']);
 });

@@ -35,7 +35,9 @@ const dropOf = ({ base, value }: ClassResult): number =>
 function summaryOf(all: readonly ClassResult[]): string {
   const worse = all.filter((one) => dropOf(one) > 0).length;
   const better = all.filter((one) => dropOf(one) < 0).length;
-  return `of ${plural(all.length, 'class', 'classes')} ${worse} got worse, ${better} better`;
+  // The report has at most so many, those that lost most.
+  const of = all.length === 50 ? 'of the 50 classes that lost most' : `of ${plural(all.length, 'class', 'classes')}`;
+  return `${of} ${worse} got worse, ${better} better`;
 }
 
 function classFigure(variant: VariantResult, budget: Budget): Html {

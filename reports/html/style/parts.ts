@@ -32,6 +32,11 @@ export const partStyle = `
 .loud-note{color:var(--warn)}
 figcaption .soft{font-weight:400;font-size:.8125rem}
 .failure{color:var(--bad)}
+.call{font-weight:650;white-space:nowrap;color:var(--soft)}
+.call-better{color:var(--good)}
+.call-worse{color:var(--bad)}
+.call-same,.call-noise,.call-machine,.call-unclear{font-weight:400}
+h3 .soft{font-weight:400;font-size:.875rem}
 .price{margin-top:1.4rem;max-width:46rem}
 .price+.notice{margin-top:1.4rem}
 .price h2{font-size:1.0625rem;font-weight:650;letter-spacing:-.008em;line-height:1.35}

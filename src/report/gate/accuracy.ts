@@ -1,8 +1,17 @@
 /** The rule about the task metric: what a variant lost, against base or against what was shipped before. */
+import { compareAccuracy } from '../before.ts';
 import type { Accuracy, Limits } from '../report.ts';
 import { formatDrop, formatLimit, formatMetric } from '../words.ts';
-import { againstBaseline } from './before.ts';
-import { formatWhole, type Judgement, percent, type Subject, shareOf, undecided, within } from './finding.ts';
+import {
+  baselineGap,
+  formatWhole,
+  type Judgement,
+  percent,
+  type Subject,
+  shareOf,
+  undecided,
+  within,
+} from './finding.ts';
 import type { AccuracyRule } from './rules.ts';
 
 const presets = { 'mlperf-99': 0.01, 'mlperf-99.9': 0.001 } as const;
@@ -13,7 +22,10 @@ export function judgeAccuracy(rule: AccuracyRule, subject: Subject): Judgement {
     return undecided('the task metric was not measured; give `mlpack optimize` labelled data with --data');
   if (rule.of !== 'baseline')
     return judgeDrop(rule, report.limits, { accuracy: variant.accuracy, name: 'base', same: variant.name === 'base' });
-  const compared = againstBaseline(subject);
+  const gap = baselineGap(subject);
+  const { baseline, before } = subject;
+  if (gap !== undefined || !baseline || !before) return undecided(gap ?? 'there is no baseline');
+  const compared = compareAccuracy({ report, variant }, { report: baseline, variant: before });
   if (typeof compared === 'string') return undecided(compared);
   return judgeDrop(rule, report.limits, { accuracy: compared, name: 'the baseline', same: false });
 }

@@ -1,5 +1,4 @@
 /** The rule about classes: a mean that stays may hide one class that got worse. */
-import { mcNemar } from '../../kernels/proportions.ts';
 import type { ClassResult } from '../evidence.ts';
 import { formatPart } from '../words.ts';
 import { formatWhole, type Judgement, percent, type Subject, undecided, within } from './finding.ts';
@@ -12,13 +11,13 @@ const significance = 0.05;
 interface Worse {
   readonly one: ClassResult;
   readonly drop: number;
-  /** One-sided; 0 where the report has no counts, so that the figure decides. */
+  /** One-sided, adjusted for the number of classes; 0 where the report has none, so that the figure decides. */
   readonly p: number;
 }
 
 /**
- * Broken by each class that lost more than allowed and, with `test`, more than chance would take: McNemar's exact test, by
- * Holm's method over all classes that were looked at, so that a hundred classes are no more likely to alarm than one.
+ * Broken by each class that lost more than allowed and, with `test`, more than chance would take. The report adjusts p for the number of
+ * classes, so that a hundred of them are no more likely to alarm than one.
  */
 export function judgeClasses(rule: ClassRule, { variant }: Subject): Judgement {
   const classes = variant.accuracy?.classes;
@@ -29,7 +28,7 @@ export function judgeClasses(rule: ClassRule, { variant }: Subject): Judgement {
     return undecided(`no class has the ${formatWhole(rule.minSamples ?? 1)} samples that are asked for`);
   const all = looked.map(worse).sort((a, b) => b.drop - a.drop);
   const over = all.filter(({ drop }) => !within(drop, rule.maxDrop));
-  const sure = rule.on === 'point' ? over : over.filter((one) => isSure(one, all));
+  const sure = rule.on === 'point' ? over : over.filter(({ p }) => p <= significance);
   const value = all[0]?.drop ?? 0;
   const allowed = `where a class may lose ${percent(rule.maxDrop)}`;
   const known = { value, limit: rule.maxDrop };
@@ -49,18 +48,9 @@ export function judgeClasses(rule: ClassRule, { variant }: Subject): Judgement {
 }
 
 function worse(one: ClassResult): Worse {
-  const { base, value, lost, gained } = one;
+  const { base, value } = one;
   const drop = base === null || value === null ? Number.POSITIVE_INFINITY : base - value;
-  const p = one.p ?? (lost !== undefined && gained !== undefined ? mcNemar({ lost, gained }).worse : 0);
-  return { one, drop, p };
-}
-
-/** Holm 1979: the k-th smallest of m has to be below 5 % / (m − k + 1), and so do all before it. */
-function isSure(one: Worse, all: readonly Worse[]): boolean {
-  const sorted = [...all].sort((a, b) => a.p - b.p);
-  const stop = sorted.findIndex(({ p }, at) => p > significance / (sorted.length - at));
-  const place = sorted.indexOf(one);
-  return stop < 0 || place < stop;
+  return { one, drop, p: one.p ?? 0 };
 }
 
 function list(classes: readonly Worse[]): string {

@@ -4,6 +4,7 @@ import { bug } from '../../errors.ts';
 import { formatBytes, formatMs, nearest } from '../../messages.ts';
 import { baseOf, measuredProviders } from '../facts.ts';
 import { machineDifference } from '../machine.ts';
+import { quotient } from '../quotient.ts';
 import type { Latency, VariantResult } from '../report.ts';
 import {
   baselineGap,
@@ -113,21 +114,9 @@ function judgeByBaseline(measured: Measured, subject: Subject): Judgement {
     );
   const [now, then] = [measure.timed?.(variant), measure.timed?.(before)];
   // Both were timed beside base: that takes out how busy the machine was on the two days.
-  const besideBase = now && then && variant.name !== 'base' && before.name !== 'base' && isPositive(now, then);
-  if (!besideBase) return judgeShare(measured, before, 'the baseline');
-  return judgeRatio(measured, { ...quotient(now, then), of: 'the baseline, each timed beside base' });
-}
-
-/** A clock too coarse for a tiny model gives zeros, of which no ratio can be made. */
-const isPositive = (...latencies: readonly Latency[]): boolean =>
-  latencies.every(({ ratioToBase, ratioCi }) => ratioToBase > 0 && ratioCi[0] > 0);
-
-/** Ratio of two ratios with its 95 % interval: the widths, on the logarithmic scale, add as squares. */
-function quotient(now: Latency, then: Latency): { ratio: number; interval: readonly [number, number] } {
-  const ratio = now.ratioToBase / then.ratioToBase;
-  const below = Math.hypot(Math.log(now.ratioToBase / now.ratioCi[0]), Math.log(then.ratioCi[1] / then.ratioToBase));
-  const above = Math.hypot(Math.log(now.ratioCi[1] / now.ratioToBase), Math.log(then.ratioToBase / then.ratioCi[0]));
-  return { ratio, interval: [ratio * Math.exp(-below), ratio * Math.exp(above)] };
+  const ratio = now && then && variant.name !== 'base' && before.name !== 'base' ? quotient(now, then) : undefined;
+  if (!ratio) return judgeShare(measured, before, 'the baseline');
+  return judgeRatio(measured, { ...ratio, of: 'the baseline, each timed beside base' });
 }
 
 function judgeShare(

@@ -1,27 +1,31 @@
 /** A variant beside what the stored baseline has in its place: the same samples, so the comparison is paired where it can be. */
-import { bootstrap } from '../../kernels/bootstrap.ts';
-import { mcNemar, pairedDropInterval } from '../../kernels/proportions.ts';
-import { randomNumbers } from '../../kernels/random.ts';
-import { baseOf } from '../facts.ts';
-import type { Accuracy, Report } from '../report.ts';
-import { unpackScores } from '../scores.ts';
-import { baselineGap, formatWhole, type Subject } from './finding.ts';
+import { bootstrap } from '../kernels/bootstrap.ts';
+import { mcNemar, pairedDropInterval } from '../kernels/proportions.ts';
+import { randomNumbers } from '../kernels/random.ts';
+import { formatCount } from '../messages.ts';
+import { baseOf } from './facts.ts';
+import type { Accuracy, Report, VariantResult } from './report.ts';
+import { unpackScores } from './scores.ts';
 
-/** What the baseline reached stands as `base`; or a clause that says why the two cannot be compared. */
-export function againstBaseline(subject: Subject): Accuracy | string {
-  const gap = baselineGap(subject);
-  if (gap !== undefined) return gap;
-  const { variant, before, report, baseline } = subject;
-  const [now, then] = [variant.accuracy, before?.accuracy];
-  if (!now || !then || !baseline) return 'the baseline was not judged by the task metric';
-  if (now.metric !== then.metric) return `the baseline was judged by ${then.metric}, this report by ${now.metric}`;
-  const other = dataDifference(report, baseline);
+/** A variant in its report. */
+export interface Placed {
+  readonly report: Report;
+  readonly variant: VariantResult;
+}
+
+/** What `then` reached stands as `base`; or a clause that says why the two cannot be compared. */
+export function compareAccuracy(now: Placed, then: Placed): Accuracy | string {
+  const [after, before] = [now.variant.accuracy, then.variant.accuracy];
+  if (!after || !before) return 'the baseline was not judged by the task metric';
+  if (after.metric !== before.metric)
+    return `the baseline was judged by ${before.metric}, this report by ${after.metric}`;
+  const other = dataDifference(now.report, then.report);
   if (other !== undefined) return `${other}, so the two figures cannot be compared`;
-  const sign = directionOf([report, baseline], now);
-  const drop = now.value === null || then.value === null ? null : sign * (then.value - now.value);
-  const { metric, value, samples } = now;
-  const compared: Accuracy = { metric, value, base: then.value, drop, samples };
-  const paired = sameSamples(report, baseline) ? pairScores(then, now, report.seed) : undefined;
+  const sign = directionOf([now.report, then.report], after);
+  const drop = after.value === null || before.value === null ? null : sign * (before.value - after.value);
+  const { metric, value, samples } = after;
+  const compared: Accuracy = { metric, value, base: before.value, drop, samples };
+  const paired = sameSamples(now.report, then.report) ? pairScores(before, after, now.report.seed) : undefined;
   return paired ? { ...compared, ...paired } : compared;
 }
 
@@ -32,7 +36,7 @@ function dataDifference(report: Report, baseline: Report): string | undefined {
       ? undefined
       : `the baseline was judged on other data (SHA-256 ${there.sha256.slice(0, 12)}… there, ${here.sha256.slice(0, 12)}… here)`;
   if (here?.samples === there?.samples) return undefined;
-  return `the baseline was judged on ${formatWhole(there?.samples ?? 0)} samples, this report on ${formatWhole(here?.samples ?? 0)}`;
+  return `the baseline was judged on ${formatCount(there?.samples ?? 0)} samples, this report on ${formatCount(here?.samples ?? 0)}`;
 }
 
 /** Where the data has no hash, base tells: a model that scores every sample as it did then has seen the same ones. */
