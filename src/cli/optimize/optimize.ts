@@ -107,7 +107,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       command: ['mlpack', ...io.argv].map(quote).join(' '),
       seed: settings.seed,
       host: await readHost(),
-      input: { ...(await describeInput(source, base)), inputs, outputs },
+      input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
       data: describeData(dataset, settings, io.cwd),
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
@@ -157,12 +157,17 @@ async function moveInto(staging: string, out: string): Promise<void> {
   await rm(old, { recursive: true });
 }
 
-async function describeInput(source: ModelSource, model: Model): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
+async function describeInput(
+  source: ModelSource,
+  model: Model,
+  cwd: string,
+): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
   const stats = modelStats(model);
   const files = await artifactFiles(source.file, model);
   const [file = bug('a model without a file'), ...external] = files;
   return {
-    path: source.shown,
+    // A config gives an absolute path; below the working folder the relative one is what CI can point at.
+    path: isAbsolute(source.shown) ? shownPath(source.shown, cwd) : source.shown,
     sha256: file.sha256,
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     ...(external.length > 0 && { externalData: external.map(({ source: _, ...facts }) => facts) }),
