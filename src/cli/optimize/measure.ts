@@ -24,6 +24,8 @@ export interface MeasureContext {
   readonly base: Model;
   readonly dataset: Dataset | undefined;
   readonly session: Session;
+  /** What base scored, as soon as it was judged. */
+  readonly onBase?: (evaluation: Evaluation) => void;
 }
 
 /** Samples that fidelity is measured on. */
@@ -154,7 +156,10 @@ async function judge(
     onProgress: (done, total) => session.talk.progress(`measure ${name}`, `evaluate ${done} of ${total}`),
     ...(settings.samples !== undefined && { samples: settings.samples }),
   });
-  judged.base ??= result;
+  if (!judged.base) {
+    judged.base = result;
+    context.onBase?.(result);
+  }
   const scores = packScores(result.scores, result.higherIsBetter);
   return { ...pairAccuracy(judged.base, result, settings), ...(scores && { scores }) };
 }

@@ -6,6 +6,7 @@ import { loadConfig } from '../../config/load.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { createActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
+import type { Evaluation } from '../../engine/evaluate.ts';
 import { readHost } from '../../engine/host.ts';
 import { openModel } from '../../engine/open-model.ts';
 import { bug, UserError } from '../../errors.ts';
@@ -13,7 +14,13 @@ import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
-import { type BundleResult, type Report, reportSchema, type VariantResult } from '../../report/report.ts';
+import {
+  type BundleResult,
+  type DataInfo,
+  type Report,
+  reportSchema,
+  type VariantResult,
+} from '../../report/report.ts';
 import { buildBundle } from '../../target/bundle.ts';
 import { packageVersion } from '../../target/package-root.ts';
 import { artifactFiles } from '../artifact.ts';
@@ -25,6 +32,7 @@ import { requireWritable } from '../output.ts';
 import { buildVariants } from './build.ts';
 import { askTarget, chooseTargets, makeArtifacts, needOf, noBundleReason, sessionConfigOf } from './candidates.ts';
 import { choose } from './choose.ts';
+import { dataHash } from './data-hash.ts';
 import type { OptimizeFlags } from './flags.ts';
 import { chooseProviders, timeAll } from './latency.ts';
 import { measureAll } from './measure.ts';
@@ -71,7 +79,13 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       warn: (text) => talk.warn(text),
     });
     const context = { settings, base, dataset, session };
-    const judged = await measureAll(built, context);
+    let ofBase: Evaluation | undefined;
+    const judged = await measureAll(built, {
+      ...context,
+      onBase: (evaluation) => {
+        ofBase = evaluation;
+      },
+    });
     const artifacts = await makeArtifacts(built, judged, { source, dataset, settings });
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
     const { measured, warnings } = await timeAll(judged, providers, {
@@ -108,7 +122,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       seed: settings.seed,
       host: await readHost(),
       input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
-      data: describeData(dataset, settings, io.cwd),
+      data: {
+        ...describeData(dataset, settings, io.cwd),
+        ...(dataset && ofBase && { sha256: await dataHash(dataset, ofBase) }),
+      },
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
       targets: chosenTargets.map(({ target }) => target.id),
@@ -179,7 +196,7 @@ async function describeInput(
   };
 }
 
-function describeData(dataset: Dataset | undefined, settings: Settings, cwd: string): Report['data'] {
+function describeData(dataset: Dataset | undefined, settings: Settings, cwd: string): DataInfo {
   if (!dataset)
     return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
   return {
