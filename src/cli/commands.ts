@@ -3,6 +3,7 @@ import * as bench from './commands/bench.ts';
 import * as bundle from './commands/bundle.ts';
 import * as check from './commands/check.ts';
 import * as compare from './commands/compare.ts';
+import * as data from './commands/data.ts';
 import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as explain from './commands/explain.ts';
@@ -23,6 +24,7 @@ export const commands: readonly CommandModule[] = [
   sensitivity,
   compare,
   evaluate,
+  data,
   bench,
   gate,
   report,

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import { basename, dirname, resolve } from 'node:path';
+import { type Dataset, type OpenOptions, openDataset } from '../data/dataset.ts';
+import { findOverlap } from '../data/overlap.ts';
 import { UserError } from '../errors.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { Session } from './command.ts';
@@ -15,14 +16,40 @@ export async function openData(
   named: string | undefined,
   session: Session,
   inputs?: readonly IoInfo[],
+  options: Omit<OpenOptions, 'modelDir'> = {},
 ): Promise<Dataset | undefined> {
   const dir = named === undefined ? source.data : resolve(session.io.cwd, named);
   if (dir === undefined) return undefined;
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
     throw new UserError('data.missing', `there is no data folder "${named}"; check --data.`);
   }
-  const dataset = await openDataset(dir, inputs);
+  const dataset = await openDataset(dir, inputs, { modelDir: modelFolder(source.file), ...options });
   session.atEnd.push(() => dataset.close());
   for (const note of dataset.notes) session.talk.note(`data: ${note}`);
+  session.atEnd.push(() => Promise.resolve(warnOfBad(dataset, session)));
   return dataset;
+}
+
+/** Samples looked at for those that serve both ends, in passing; `mlpack data check` looks at all. */
+const overlapSamples = 2_000;
+
+/** Warns where samples to evaluate on were calibrated on too, or occur twice. */
+export async function warnOfOverlap(dataset: Dataset, session: Session): Promise<void> {
+  if (dataset.calibrationSamples === 0) return;
+  const { shared, examples, looked } = await findOverlap(dataset, overlapSamples);
+  if (shared === 0) return;
+  session.talk.warn(
+    `${shared} of ${looked.eval} samples to evaluate on are calibration samples as well (${examples.join(', ')}${shared > examples.length ? ', …' : ''}): the accuracy measured will flatter the result.`,
+  );
+}
+
+function warnOfBad({ bad, dir }: Dataset, { talk }: Session): void {
+  if (bad.count === 0) return;
+  talk.warn(`${bad.count} samples of ${dir} could not be read and were left out: ${bad.examples.join(' ')}`);
+}
+
+/** `onnx/model.onnx` belongs to the folder above `onnx`, where the tokenizer is. */
+export function modelFolder(file: string): string {
+  const folder = dirname(file);
+  return basename(folder) === 'onnx' ? dirname(folder) : folder;
 }

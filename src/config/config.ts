@@ -11,7 +11,7 @@ export type TargetConfig = { readonly from?: string } & Readonly<Record<string, 
 export interface Config {
   readonly model?: string;
   readonly out?: string;
-  readonly data?: string | { readonly path: string; readonly samples?: number };
+  readonly data?: string | { readonly path: string; readonly samples?: number; readonly allowModules?: boolean };
   readonly variants?: Readonly<Record<string, readonly StepInput[]>>;
   readonly targets?: readonly string[] | Readonly<Record<string, TargetConfig>>;
   readonly providers?: readonly string[];

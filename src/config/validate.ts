@@ -21,7 +21,8 @@ const isData: Check = (value) =>
   (isObject(value) &&
     isText(value.path) &&
     (value.samples === undefined || (isCount(value.samples) && value.samples !== 0)) &&
-    Object.keys(value).every((key) => key === 'path' || key === 'samples'));
+    (value.allowModules === undefined || typeof value.allowModules === 'boolean') &&
+    Object.keys(value).every((key) => ['path', 'samples', 'allowModules'].includes(key)));
 const isVariants: Check = (value) =>
   isObject(value) && Object.values(value).every((steps) => Array.isArray(steps) && steps.every(isStep));
 const isTargets: Check = (value) =>
@@ -32,7 +33,7 @@ const isTargets: Check = (value) =>
 const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: string]>> = {
   model: [isText, 'a path or hub id'],
   out: [isText, 'a folder'],
-  data: [isData, 'a folder, or { path, samples }'],
+  data: [isData, 'a folder, or { path, samples, allowModules }'],
   variants: [isVariants, 'lists of steps by variant name'],
   targets: [isTargets, 'a list of target ids, or { id: { from, …options } }'],
   providers: [isTexts, 'a list of provider ids'],

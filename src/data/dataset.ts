@@ -16,7 +16,7 @@ import type { ModelInput } from './model-input.ts';
 import { placeInside } from './paths.ts';
 import { findImageDefaults } from './processor.ts';
 import type { Source, Split } from './source.ts';
-import type { DatasetSpec, InputSpec } from './specs.ts';
+import type { DatasetSpec, InputSpec, SplitSpec } from './specs.ts';
 import { openTextSource } from './text-source.ts';
 import { readTruths } from './truths.ts';
 
@@ -111,7 +111,19 @@ export interface Dataset {
 export interface OpenOptions {
   /** Folder of the model: where a tokenizer and an image processor are looked for when the data folder has none. */
   readonly modelDir?: string | undefined;
+  /** A metric that is a module of the data folder may be loaded, which runs its code. Default no. */
+  readonly allowModules?: boolean | undefined;
+  /**
+   * Where there are no calibration samples and no "split", these many are held out of the evaluation for calibration: a number, of at most a
+   * fifth of the samples.
+   */
+  readonly holdOut?: number | undefined;
+  /** Share of samples that may be unreadable; default what dataset.json says, else 5 %. */
+  readonly maxBad?: number | undefined;
 }
+
+/** Seed of what `holdOut` chooses: the same samples in every command. */
+const holdOutSeed = 0;
 
 /**
  * Opens a folder of data: by its dataset.json, or inferred from file names when there is none.
@@ -121,7 +133,7 @@ export interface OpenOptions {
 export async function openDataset(
   dir: string,
   inputs?: readonly ModelInput[],
-  { modelDir }: OpenOptions = {},
+  { modelDir, allowModules, holdOut, maxBad }: OpenOptions = {},
 ): Promise<Dataset> {
   const notes: string[] = [];
   const text = await readDescription(dir);
@@ -163,8 +175,10 @@ export async function openDataset(
         names,
       }));
     const truths = spec.truths && (await readTruths(spec.truths, await place(spec.truths.file), counts.eval, names));
+    const split = spec.split ?? heldOut(spec, counts, holdOut, notes);
     const parts: Parts = {
-      spec,
+      spec: { ...spec, split, maxBad: maxBad ?? spec.maxBad },
+      allowModules: allowModules === true,
       sources,
       targets,
       labels: labelled?.labels,
@@ -178,6 +192,33 @@ export async function openDataset(
     for (const source of opened) await source.close();
     throw error;
   }
+}
+
+/** With fewer, ranges would be worse than those that are calibrated on samples which are evaluated on, too (a note says so then). */
+const fewestHeldOut = 8;
+
+/** A stream follows itself, so it cannot be parted by chance. */
+function heldOut(
+  { inputs, samples }: DatasetSpec,
+  counts: Readonly<Record<Split, number>>,
+  wanted: number | undefined,
+  notes: string[],
+): SplitSpec | undefined {
+  if (wanted === undefined || counts.calibration > 0) return undefined;
+  if ([...inputs.values()].some(({ kind }) => kind === 'state')) return undefined;
+  // Samples beyond those that are evaluated on cost nothing.
+  const spare = samples === undefined ? 0 : counts.eval - samples;
+  const calibration = Math.min(wanted, Math.max(spare, Math.floor(counts.eval / 5)));
+  if (calibration < fewestHeldOut) {
+    notes.push(
+      `There are no samples for calibration, and ${counts.eval} are too few to hold some out: variants that need it are calibrated on what they are judged on, which flatters them.`,
+    );
+    return undefined;
+  }
+  notes.push(
+    `No samples are set apart for calibration, so ${calibration} of the ${counts.eval} are held out for it and not evaluated on; "calibration" or "split" in dataset.json says otherwise.`,
+  );
+  return { calibration, seed: holdOutSeed };
 }
 
 function openSource(

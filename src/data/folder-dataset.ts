@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import { elementCount, type Tensor } from '../ir/tensor.ts';
@@ -23,6 +25,7 @@ export interface Parts {
   /** Samples in the files. */
   readonly counts: Readonly<Record<Split, number>>;
   readonly notes: readonly string[];
+  readonly allowModules: boolean;
 }
 
 /** Samples of a split: which files they are in, and their places there. */
@@ -76,7 +79,11 @@ export class FolderDataset implements Dataset {
     this.output = spec.output;
     this.metric = spec.metric?.name;
     this.metricSpec = spec.metric;
-    this.metricContext = { resolve: (file) => placeInside(dir, file), labelNames };
+    this.metricContext = {
+      resolve: (file) => placeInside(dir, file),
+      labelNames,
+      importModule: parts.allowModules ? (path) => import(pathToFileURL(resolve(path)).href) : undefined,
+    };
     this.batch = spec.batch;
     this.preprocessing = spec.preprocessing;
     this.notes = notes;

@@ -1,25 +1,26 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
-import { count } from '../numbers.ts';
-
-interface Flags extends CommonFlags {
-  readonly data?: string;
-  readonly metric?: string;
-  readonly samples?: number;
-  readonly provider: string;
-}
+import type { EvalFlags } from '../eval.ts';
+import { count, number } from '../numbers.ts';
 
 export function register(program: Command, start: Start): void {
   addCommonFlags(
     program
       .command('eval')
-      .summary('task metric on labelled data')
+      .summary('task metric on labelled data, with its interval, beside a base model')
       .argument('<model>', '.onnx file, model folder or hub id')
       .option('-d, --data <dir>', 'dataset folder (default: the one beside the model)')
+      .option('--base <model>', 'judge this model on the same samples, and the drop against it')
+      .option('--base-scores <file>', 'the same against scores that an earlier run wrote with --scores')
+      .option('--max-drop <x>', 'largest drop allowed against base: exit 1 when it is surely more', number)
+      .option('--preset <name>', 'mlperf-99 or mlperf-99.9: keep 99 % or 99.9 % of base')
+      .option('--strict', 'exit 1 as well when the samples cannot tell')
+      .option('--scores <file>', 'write the score of every sample (JSON)')
       .option('--metric <name>', 'another metric than the dataset names')
       .option('--samples <n>', 'only the first n samples', count)
+      .option('--allow-modules', 'let the dataset bring a metric of its own, which runs its code')
       .option('--provider <id>', 'execution provider: cpu, web-wasm, …', 'cpu'),
-  ).action(async (model: string, flags: Flags) => {
+  ).action(async (model: string, flags: EvalFlags & CommonFlags) => {
     await start(flags, async (session) => {
       const { evalCommand } = await import('../eval.ts');
       return evalCommand(model, flags, session);

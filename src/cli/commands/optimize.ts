@@ -29,6 +29,7 @@ export function register(program: Command, start: Start): void {
       .option('--samples <n>', 'evaluate on the first n samples only', count)
       .option('--seconds <s>', 'time to measure each variant (default: 2)', number)
       .option('--no-bench', 'do not measure latency')
+      .option('--allow-modules', 'let the dataset bring a metric of its own, which runs its code')
       .option('--force', 'replace an existing output folder'),
   ).action(async (named: string | undefined, given: OptimizeFlags & CommonFlags) => {
     const { model, flags } = named === undefined ? modelAmongNames(given) : { model: named, flags: given };

@@ -10,6 +10,7 @@ export interface OptimizeFlags {
   readonly inputShape?: readonly string[];
   readonly seed?: number;
   readonly samples?: number;
+  readonly allowModules?: boolean;
   readonly seconds?: number;
   readonly bench: boolean;
   readonly force?: boolean;

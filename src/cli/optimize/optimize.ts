@@ -25,7 +25,7 @@ import { buildBundle } from '../../target/bundle.ts';
 import { packageVersion } from '../../target/package-root.ts';
 import { artifactFiles } from '../artifact.ts';
 import type { Session } from '../command.ts';
-import { openData } from '../data.ts';
+import { openData, warnOfOverlap } from '../data.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
@@ -39,6 +39,9 @@ import { measureAll } from './measure.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
 import { defaultVariants, needsData, planVariants } from './variants.ts';
+
+/** Samples held out for calibration where the data set names none: as many as calibration takes. */
+const heldOutSamples = 128;
 
 /**
  * The main job: build variants, measure all, choose one for each target, bundle, report. Everything is made in a folder
@@ -61,7 +64,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const runtime = await openModel(base, { label: 'the model' });
   const { inputs, outputs } = runtime;
   await runtime.dispose();
-  const dataset = await openData(source, settings.data, session, inputs);
+  const { allowModules } = settings;
+  const dataset = await openData(source, settings.data, session, inputs, { allowModules, holdOut: heldOutSamples });
+  if (dataset) await warnOfOverlap(dataset, session);
   const staging = `${out}.part-${process.pid}`;
   io.scratch.add(staging);
   try {

@@ -23,6 +23,8 @@ export interface Settings {
   readonly out: string | undefined;
   readonly data: string | undefined;
   readonly samples: number | undefined;
+  /** The data set may bring a metric of its own, whose code then runs. */
+  readonly allowModules: boolean;
   readonly targets: ReadonlyMap<string, TargetConfig>;
   /** Names asked for; undefined: the default set. */
   readonly variants: readonly string[] | undefined;
@@ -69,6 +71,7 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     out: pick('out', flags.out, inFolder(config.out), undefined),
     data: pick('data', flags.data, inFolder(configData?.path), undefined),
     samples: positive('--samples', pick('samples', flags.samples, configData?.samples, undefined)),
+    allowModules: pick('allowModules', flags.allowModules, configData?.allowModules, false),
     targets: pick(
       'targets',
       flags.target && targets,

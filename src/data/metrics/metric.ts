@@ -79,6 +79,8 @@ export interface MetricContext {
   /** Gives a file that the settings name its place on disk. @throws UserError when it is missing or outside of the folder */
   readonly resolve: (file: string) => Promise<string>;
   readonly labelNames: readonly string[] | undefined;
+  /** Loads a module out of the data folder; undefined where the user did not allow that. */
+  readonly importModule?: ((path: string) => Promise<unknown>) | undefined;
 }
 
 /** A kind of metric: its settings from dataset.json make a metric. */

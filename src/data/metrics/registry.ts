@@ -8,6 +8,7 @@ import { cosine, recallAtK } from './embed.ts';
 import { meanIou, psnr, ssim } from './image.ts';
 import { exactMatch, nextToken, perplexity, tokenAccuracy, tokenAgreement } from './language.ts';
 import type { Metric, MetricContext, MetricKind } from './metric.ts';
+import { isModule, loadModuleMetric } from './module.ts';
 import { mae, pearson, rmse, spearman } from './regress.ts';
 import { characterErrors, siSnr, wordErrors } from './speech.ts';
 
@@ -58,6 +59,7 @@ const nowhere: MetricContext = {
 /** @throws UserError with the nearest name when there is no such metric, or for a setting that it does not have. */
 export async function makeMetric(spec: MetricSpec | string, context: MetricContext = nowhere): Promise<Metric> {
   const { name, settings } = typeof spec === 'string' ? { name: spec, settings: {} } : spec;
+  if (isModule(name)) return loadModuleMetric(name, settings, context);
   const kind = metricKinds.find((candidate) => candidate.id === name);
   if (!kind) {
     const known = metricKinds.map((candidate) => candidate.id);
