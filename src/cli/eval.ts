@@ -165,7 +165,8 @@ function printComparison(comparison: Accuracy, talk: Session['talk']): void {
     talk.out(
       `${discordant.lost} samples lost, ${discordant.gained} gained; chance alone loses that many with p = ${discordant.p.toPrecision(2)} (McNemar, exact)`,
     );
-  if (neededSamples !== undefined)
+  // A drop that the interval tells from none needs no more samples.
+  if (neededSamples !== undefined && (dropCi?.[0] ?? 0) <= 0)
     talk.out(`about ${formatCount(neededSamples)} samples would be needed to tell such a drop from none`);
   const worst = (classes ?? []).filter(({ base: before, value }) => before !== value).slice(0, shownClasses);
   if (worst.length === 0) return;

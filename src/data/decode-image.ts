@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Sharp } from 'sharp';
 import { UserError } from '../errors.ts';
 import type { Geometry } from './metrics/metric.ts';
@@ -15,16 +14,19 @@ const kernels = { nearest: 'nearest', bilinear: 'linear', bicubic: 'cubic', lanc
 /** A picture of more pixels is refused before it is unpacked (sharp's own bound). */
 const mostPixels = 268_402_689;
 
-/** @throws UserError for settings that do not fit the picture, Error of sharp for a file that is none */
+/**
+ * Two turns through Node's thread pool, with nothing to do on the main thread between them but to queue the second: ONNX Runtime's binding holds the
+ * main thread while it runs, so each turn more would wait for one more inference.
+ * @throws UserError for settings that do not fit the picture, Error of sharp for a file that is none
+ */
 export async function decodeImage(file: string, spec: ImageSpec): Promise<Decoded> {
   const { default: sharp } = await import('sharp');
-  const bytes = await readFile(file);
   // A file that is cut short decodes to grey below; that is no sample.
   const options = { failOn: 'truncated', limitInputPixels: mostPixels } as const;
-  const { autoOrient } = await sharp(bytes, options).metadata();
+  const { autoOrient } = await sharp(file, options).metadata();
   const plan = placement(autoOrient, spec, file);
   const { scaled, window } = plan;
-  let image: Sharp = sharp(bytes, options)
+  let image: Sharp = sharp(file, options)
     .autoOrient()
     .flatten()
     .toColourspace(spec.channels === 'GRAY' ? 'b-w' : 'srgb');

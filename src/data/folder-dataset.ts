@@ -34,8 +34,12 @@ interface Members {
   readonly places: readonly number[];
 }
 
-/** Samples being prepared ahead of the one in use: enough for the decoder to be busy during an inference, few enough to be held. */
+/**
+ * Samples, and batches, being prepared ahead of the one in use. ONNX Runtime's binding holds the main thread while it runs, so a sample whose
+ * preparation takes two turns through Node's thread pool gets on by one turn an inference: three batches keep the decoder busy.
+ */
 const samplesAhead = 8;
+const batchesAhead = 3;
 
 export class FolderDataset implements Dataset {
   readonly dir: string;
@@ -127,7 +131,7 @@ export class FolderDataset implements Dataset {
     const queue: Promise<Batch | undefined>[] = [];
     let started = 0;
     let first = 0;
-    const ahead = Math.max(1, Math.ceil(samplesAhead / fit.batch));
+    const ahead = Math.max(batchesAhead, Math.ceil(samplesAhead / fit.batch));
     const start = (): void => {
       while (started < chosen.length && queue.length <= ahead) {
         const part = this.#read(split, chosen.slice(started, started + fit.batch), started, fit, most);

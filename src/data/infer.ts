@@ -24,7 +24,7 @@ export interface InferContext {
 }
 
 /** What of a description the files tell; the rest is the same for all. */
-type Inferred = Pick<DatasetSpec, 'inputs' | 'labels'> & { readonly preprocessing?: unknown };
+type Inferred = Pick<DatasetSpec, 'inputs' | 'labels'> & { readonly preprocessing?: unknown; readonly batch?: number };
 
 /**
  * A description made up from file names, for folders without dataset.json: `<input>.npy` or `<input>_test.npy` feeds
@@ -61,6 +61,12 @@ export async function inferSpec(
     ...inferred,
   };
 }
+
+/**
+ * Pictures in one inference: as quick as 30 on two cores (300 pictures of 160 × 160: 0.69 s against 0.66 s), and the first batch, which nothing
+ * overlaps with, is decoded in a quarter of the time.
+ */
+const picturesAtOnce = 8;
 
 /** Pictures for a model with one input of four axes, of which one counts 1 or 3 channels. */
 async function inferPictures(
@@ -117,6 +123,7 @@ async function inferPictures(
     inputs: new Map([[input.name, spec]]),
     labels: hasClasses ? { ...noLabels, file: undefined } : undefined,
     preprocessing: { [input.name]: section },
+    batch: picturesAtOnce,
   };
 }
 

@@ -105,7 +105,7 @@ async function images(slug: string, task: SharedTask): Promise<Converted> {
       labels: { file: 'labels.json', offset: task.labelOffset },
       output: task.output,
       metric: 'top1',
-      batch: 30,
+      batch: 8,
     },
     files: [task.images as string, task.calibImages as string],
     written: { 'labels.json': JSON.stringify(Object.fromEntries(pairs)) },
