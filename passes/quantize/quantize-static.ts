@@ -1,14 +1,16 @@
 import { UserError } from '../../src/errors.ts';
-import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import { type Graph, graphsBelow, type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { calibrators } from '../../src/kernels/calibrate.ts';
+import type { Histogram } from '../../src/kernels/histogram.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
+import { provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
-import { cpuProfiles, saturates } from './cpu.ts';
+import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { insertQdq } from './static/insert.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
@@ -16,11 +18,14 @@ import { chooseParams, rangeProblem } from './static/params.ts';
 import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
 import { staysWithin16Bits } from './static/product-layout.ts';
+import { activationChoices, engines, profileOf } from './static/profile.ts';
 import { biasCorrections } from './static/refine/bias.ts';
 import type { QdqLayer } from './static/refine/layer.ts';
 import { Refinement, weightRange } from './static/refine/refine.ts';
 import { roundings } from './static/refine/rounding.ts';
+import { uniqueInnerNames } from './static/unique-names.ts';
 import { isHeavy, quantizableOps } from './static/unit.ts';
+import { type WeightOptions, WeightStore } from './static/weight-store.ts';
 
 const options = {
   calibrate: opt.choice(
@@ -33,11 +38,24 @@ const options = {
     max: 100,
   }),
   perChannel: opt.boolean(true, 'a scale for each output channel of the weights (opset 13)'),
-  activations: opt.choice(['u8', 's8'], 'u8', 'unsigned or signed codes of activations'),
+  activations: opt.choice(
+    activationChoices,
+    'auto',
+    'codes of activations: unsigned or signed, 8 or 16 bits (16 have no integer kernels on the CPU); auto: u8, s8 for ARM, TensorRT and QNN',
+  ),
+  symmetric: opt.boolean(
+    false,
+    'zero points of activations in the middle of the codes; always for TensorRT; elsewhere a Relu then keeps layers from fusing',
+  ),
   cpu: opt.choice(
     cpuProfiles,
     'auto',
-    'processor the model will run on; auto: this machine, or the most cautious choice where it is unknown',
+    'processor the model will run on; auto: any, by weights that are right without VNNI too',
+  ),
+  engine: opt.choice(
+    engines,
+    'cpu',
+    'what runs the file: the CPU provider of ONNX Runtime, TensorRT or QNN (signed activations, everything quantized)',
   ),
   reduceRange: opt.choice(
     ['auto', 'yes', 'no'],
@@ -69,10 +87,6 @@ const options = {
   synthetic: opt.boolean(false, 'without data: choose ranges from made-up inputs (expect a poor model)'),
 } as const;
 
-/** Any of these says that somebody has quantized the model before, or parts of it. */
-const quantizedOp =
-  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear\w+|QGemm|\w+Integer\w*|MatMulNBits|MatMulBnb4)$/;
-
 /** INT8 with activation ranges from calibration data, as pairs of QuantizeLinear and DequantizeLinear (QDQ). */
 export const quantizeStatic = definePass({
   id: 'quantize-static',
@@ -95,19 +109,21 @@ export const quantizeStatic = definePass({
   numerics: () => lossy(10),
   async run(model, given, ctx) {
     const { activations, left } = source(given.synthetic, ctx);
-    const before = quantizedNode(model);
-    if (before) return leave(ctx, `${before} says that it is quantized already: start from the float model`);
     checkOps(given.ops);
     reportUnmatched(model, given.keep, ctx);
-    sortTopologically(model.graph);
+    if (isOurs(model)) return leave(ctx, 'this pass has quantized it before: start from the float model');
+    for (const graph of model.graphs()) sortTopologically(graph);
     inferShapes(model);
+    const profile = profileOf(given);
     const planOptions: PlanOptions = {
       minElements: given.minElements,
+      type: profile.type,
       excluded: (node) => excluded(node, given.keep, given.ops),
     };
-    if (!hasWeighted(new Plan(model.graph, planOptions))) {
-      reportLeft(new Plan(model.graph, planOptions), model, ctx);
-      return leave(ctx, 'no Conv, MatMul or Gemm in its main graph can run on integers');
+    const plansOf = (): Plan[] => quantizableGraphs(model).map((graph) => new Plan(graph, planOptions));
+    if (!plansOf().some(hasWeighted)) {
+      reportLeft(plansOf(), model, ctx);
+      return leave(ctx, 'no Conv, MatMul or Gemm in it can run on integers');
     }
     const from = model.opset;
     const tooOld = upgradeOpset(model);
@@ -115,48 +131,66 @@ export const quantizeStatic = definePass({
     if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
     const raised = model.opset > from;
     if (raised) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
+    const renamed = uniqueInnerNames(model);
 
-    const plan = new Plan(model.graph, planOptions);
-    const histograms = await activations.histograms(model, [...plan.observed], channelAxes([plan]));
-    const bad = new Map<Value, string>();
-    for (const value of plan.quantized) {
-      const why = rangeProblem(value, histograms.get(value.name));
-      if (why) bad.set(value, why);
-    }
-    plan.avoid(bad);
+    const plans = plansOf();
+    const observed = new Set(plans.flatMap((plan) => [...plan.observed]));
+    const histograms = await activations.histograms(model, [...observed], channelAxes(plans));
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
-    if (given.place === 'pays') plan.leave(unitsThatDoNotPay(plan, given.cpu, elements));
-    reportLeft(plan, model, ctx);
-    if (!hasWeighted(plan)) return { changed: raised };
+    for (const plan of plans) {
+      plan.avoid(unusable(plan, histograms));
+      if (profile.place === 'pays') plan.leave(unitsThatDoNotPay(plan, profile.cpu, elements));
+    }
+    reportLeft(plans, model, ctx);
+    if (!plans.some(hasWeighted)) return { changed: raised || renamed };
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);
-    const type = given.activations === 's8' ? 'int8' : 'uint8';
-    const params = chooseParams(plan, histograms, {
-      type,
-      method: given.calibrate,
-      percentile: given.percentile,
-    });
-    const threatened = given.reduceRange === 'auto' && saturates(given.cpu);
-    for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
-    const refinement =
-      given.weights === 'minmax' && given.correctBias === 'none' ? undefined : new Refinement(model, plan);
-    const largest = new Map<Node, ArrayLike<number>>();
-    for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
-    insertQdq(model, plan, params, {
-      type,
-      reduce: given.reduceRange === 'yes' ? 'all' : threatened ? 'threatened' : 'none',
-      perChannel: given.perChannel && model.opset >= 13,
-      largestCodes: ({ node }) => largest.get(node) ?? [255],
-      onWidened: ({ node, weighted }, channels) =>
-        ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
-    });
-    const fits = (layer: QdqLayer, codes: Int8Array): boolean =>
-      !threatened || staysWithin16Bits(layer, codes, largest.get(layer.node) ?? [255]);
-    const range = weightRange(given.reduceRange === 'yes');
-    await refinement?.run(model, params, activations, { ...given, range, fits }, ctx);
+    const { type, symmetric, reduce } = profile;
+    const options: WeightOptions = { reduce, perChannel: given.perChannel && model.opset >= 13 };
+    const store = new WeightStore(options);
+    for (const plan of plans) {
+      const { calibrate: method, percentile } = given;
+      const params = chooseParams(plan, histograms, { type, symmetric, method, percentile });
+      for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
+      const refinement =
+        plan.graph !== model.graph || (given.weights === 'minmax' && given.correctBias === 'none')
+          ? undefined
+          : new Refinement(model, plan);
+      const largest = new Map<Node, ArrayLike<number>>();
+      for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
+      insertQdq(model, plan, params, store, {
+        ...options,
+        type,
+        symmetric,
+        largestCodes: ({ node }) => largest.get(node) ?? [255],
+        onWidened: ({ node, weighted }, channels) =>
+          ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
+      });
+      const fits = (layer: QdqLayer, codes: Int8Array): boolean =>
+        reduce !== 'threatened' || staysWithin16Bits(layer, codes, largest.get(layer.node) ?? [255]);
+      const range = weightRange(reduce === 'all');
+      await refinement?.run(model, params, activations, { ...given, range, fits }, ctx);
+    }
     if (given.embeddings) storeTables(model, given, ctx);
     return { changed: true };
   },
 });
+
+/** Values that calibration says cannot be given a scale, with the reason. */
+function unusable(plan: Plan, histograms: ReadonlyMap<string, Histogram>): Map<Value, string> {
+  const bad = new Map<Value, string>();
+  for (const value of plan.quantized) {
+    const why = plan.given.has(value) ? undefined : rangeProblem(value, histograms.get(value.name));
+    if (why) bad.set(value, why);
+  }
+  return bad;
+}
+
+/** The main graph, and branches and bodies in which something heavy stands. Function bodies are not calibrated. */
+function quantizableGraphs(model: Model): Graph[] {
+  return [...graphsBelow(model.graph)].filter(
+    (graph) => graph === model.graph || [...graph.nodes].some((node) => isHeavy(node)),
+  );
+}
 
 /** Tables need no calibration: the form of quantize-dynamic serves here too. */
 function storeTables(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
@@ -175,9 +209,12 @@ function source(synthetic: boolean, ctx: PassContext): { activations: Activation
   );
 }
 
-function quantizedNode(model: Model): Node | undefined {
-  for (const graph of model.graphs()) for (const node of graph.nodes) if (quantizedOp.test(node.op)) return node;
-  return undefined;
+/** Whether this pass has been here: what it left in float then, it left for a reason. */
+function isOurs(model: Model): boolean {
+  for (const graph of model.graphs())
+    for (const node of graph.nodes)
+      if (node.op === 'QuantizeLinear' && node.meta?.get(provenanceKey)?.startsWith('quantize-static(')) return true;
+  return false;
 }
 
 function checkOps(ops: readonly string[]): void {
@@ -200,21 +237,16 @@ function hasWeighted(plan: Plan): boolean {
 }
 
 /** Heavy nodes that stay in float, with the reason; all others too when asked to explain. */
-function reportLeft(plan: Plan, model: Model, ctx: PassContext): void {
-  for (const [node, why] of plan.left) {
+function reportLeft(plans: readonly Plan[], model: Model, ctx: PassContext): void {
+  for (const [node, why] of plans.flatMap((plan) => [...plan.left])) {
     if (isHeavy(node)) ctx.skipped('weighted', node, why);
     else if (ctx.explain) ctx.skipped('compute', node, why);
   }
-  for (const graph of model.graphs()) {
-    if (graph === model.graph) continue;
-    for (const node of graph.nodes)
-      if (isHeavy(node))
-        ctx.skipped(
-          'weighted',
-          node,
-          `it stands in ${graph.ownerNode ? `a branch or body of ${graph.ownerNode}` : 'a function of the model'}, where activations are not measured yet`,
-        );
-  }
+  for (const { body } of model.functions)
+    for (const graph of graphsBelow(body))
+      for (const node of graph.nodes)
+        if (isHeavy(node))
+          ctx.skipped('weighted', node, 'it stands in a function of the model, where activations are not measured');
 }
 
 function leave(ctx: Trace, why: string): { changed: false } {

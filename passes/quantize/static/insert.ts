@@ -2,24 +2,20 @@ import { bug } from '../../../src/errors.ts';
 import { int } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Model, Node, NodeInit, Value } from '../../../src/ir/graph.ts';
-import { tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import { tensorFrom, tensorOf, typedArray } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import {
-  type Affine,
-  affineParams,
-  channelRanges,
-  intRanges,
-  quantizeChannels,
-} from '../../../src/kernels/quantize.ts';
+import { type Affine, affineParams, channelRanges, intRanges } from '../../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../../src/kernels/round.ts';
 import { addConstant, provenanceKey } from '../../../src/rewrite/edit.ts';
-import type { ActivationType } from './params.ts';
+import { useMicrosoft } from '../contrib.ts';
+import type { ActivationType } from './given.ts';
 import type { Plan } from './plan.ts';
 import type { Unit } from './unit.ts';
-import { type WeightOptions, WeightStore } from './weight-store.ts';
+import type { WeightOptions, WeightStore } from './weight-store.ts';
 
 export interface InsertOptions extends WeightOptions {
   readonly type: ActivationType;
+  readonly symmetric: boolean;
   /** Highest u8 code of each input channel of a weighted unit, or one for all. */
   readonly largestCodes: (unit: Unit) => ArrayLike<number>;
   /** Told of units whose weights got wider scales than 8 bits ask for. */
@@ -27,12 +23,25 @@ export interface InsertOptions extends WeightOptions {
 }
 
 /** Puts QuantizeLinear and DequantizeLinear where the plan wants them, and weights and biases into integers. */
-export function insertQdq(model: Model, plan: Plan, params: ReadonlyMap<Value, Affine>, options: InsertOptions): void {
-  const inserter = new Inserter(model, plan, params, options);
+export function insertQdq(
+  model: Model,
+  plan: Plan,
+  params: ReadonlyMap<Value, Affine>,
+  store: WeightStore,
+  options: InsertOptions,
+): void {
+  const inserter = new Inserter(model, plan, params, store, options);
   const units = [...plan.units.values()];
   for (const unit of units) inserter.weights(unit);
   for (const unit of units) inserter.operands(unit);
-  for (const [value, affine] of params) inserter.activation(value, affine);
+  for (const [value, affine] of params) if (!plan.given.has(value)) inserter.activation(value, affine);
+}
+
+/** QuantizeLinear takes 16 bits from opset 21 on, and in ONNX Runtime's own domain. */
+function domainOf(model: Model, graph: Graph, type: ActivationType): string {
+  if (!type.endsWith('16') || model.opset >= 21) return '';
+  if (graph.firstNode) useMicrosoft(graph.firstNode);
+  return 'com.microsoft';
 }
 
 class Inserter {
@@ -44,14 +53,22 @@ class Inserter {
   readonly #options: InsertOptions;
   readonly #operands = new Map<Value, Value>();
   readonly #irVersion: number;
+  readonly #domain: string;
 
-  constructor(model: Model, plan: Plan, params: ReadonlyMap<Value, Affine>, options: InsertOptions) {
-    this.#graph = model.graph;
+  constructor(
+    model: Model,
+    plan: Plan,
+    params: ReadonlyMap<Value, Affine>,
+    store: WeightStore,
+    options: InsertOptions,
+  ) {
+    this.#graph = plan.graph;
     this.#plan = plan;
     this.#params = params;
     this.#type = options.type;
     this.#options = options;
-    this.#weights = new WeightStore(options);
+    this.#weights = store;
+    this.#domain = domainOf(model, plan.graph, options.type);
     this.#irVersion = model.irVersion;
   }
 
@@ -97,19 +114,16 @@ class Inserter {
     const { name } = value;
     const unit = this.#plan.ownerOf(value);
     const readers = value.uses.filter(({ node, index }) => this.#plan.units.get(node)?.inputs.includes(index));
-    const anchor = value.producer ? value.producer.next : graph.firstNode;
+    const anchor = value.producer?.list === graph ? value.producer.next : graph.firstNode;
     const place = (op: string, init: NodeInit): Node => {
-      const node = anchor ? graph.insertBefore(anchor, op, init) : graph.append(op, init);
+      const from = { ...init, domain: this.#domain };
+      const node = anchor ? graph.insertBefore(anchor, op, from) : graph.append(op, from);
       node.meta = new Map([[provenanceKey, `quantize-static(${name})`]]);
       return node;
     };
     const at = anchor ?? graph.lastNode ?? bug('a graph without nodes has nothing to quantize');
     const scale = addConstant(at, `${name}_scale`, tensorFrom('float32', [], Float32Array.of(affine.scale)));
-    const zero = addConstant(
-      at,
-      `${name}_zero_point`,
-      tensorFromBytes(this.#type, [], Uint8Array.of(affine.zeroPoint)),
-    );
+    const zero = addConstant(at, `${name}_zero_point`, tensorOf(this.#type, [], [affine.zeroPoint]));
     const quantize = place('QuantizeLinear', {
       inputs: [value, scale, zero],
       outputs: [graph.freshName(`${name}_quantized`)],
@@ -139,19 +153,22 @@ class Inserter {
     const data = typedArray(tensor, 'float32');
     const view = { outer: 1, channels: 1, inner: data.length };
     const { low, high } = channelRanges(data, view);
-    const range = intRanges[this.#type].asymmetric;
-    const affine = affineParams(low[0] as number, high[0] as number, range, false);
+    const range = intRanges[this.#type][this.#options.symmetric ? 'symmetric' : 'asymmetric'];
+    const affine = affineParams(low[0] as number, high[0] as number, range, this.#options.symmetric);
     const scales = Float32Array.of(affine.scale);
-    const codes = quantizeChannels(data, view, { scales, zeroPoints: [affine.zeroPoint] }, range);
+    const codes = Array.from(data, (x) =>
+      Math.max(range.min, Math.min(range.max, roundHalfEven(Math.fround(x / affine.scale)) + affine.zeroPoint)),
+    );
     return this.#dequantize(
       node,
       [
-        addConstant(node, `${value.name}_quantized`, tensorFromBytes(this.#type, tensor.shape, codes)),
+        addConstant(node, `${value.name}_quantized`, tensorOf(this.#type, tensor.shape, codes)),
         addConstant(node, `${value.name}_scale`, tensorFrom('float32', [], scales)),
-        addConstant(node, `${value.name}_zero_point`, tensorFromBytes(this.#type, [], Uint8Array.of(affine.zeroPoint))),
+        addConstant(node, `${value.name}_zero_point`, tensorOf(this.#type, [], [affine.zeroPoint])),
       ],
       undefined,
       `${value.name}_dequantized`,
+      this.#domain,
     );
   }
 
@@ -172,9 +189,10 @@ class Inserter {
     );
   }
 
-  #dequantize(node: Node, inputs: readonly Value[], axis: number | undefined, name: string): Value {
+  #dequantize(node: Node, inputs: readonly Value[], axis: number | undefined, name: string, domain = ''): Value {
     const { graph } = node;
     const dequantize = graph.insertBefore(node, 'DequantizeLinear', {
+      domain,
       inputs,
       outputs: [graph.freshName(name)],
       types: [tensorType('float32', inputs[0]?.shape)],

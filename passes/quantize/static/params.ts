@@ -3,12 +3,13 @@ import type { Value } from '../../../src/ir/graph.ts';
 import { type Calibrator, chooseRange, hasMaskGap, type RealRange } from '../../../src/kernels/calibrate.ts';
 import type { Histogram } from '../../../src/kernels/histogram.ts';
 import { type Affine, affineParams, intRanges } from '../../../src/kernels/quantize.ts';
+import type { ActivationType } from './given.ts';
 import type { Plan } from './plan.ts';
-
-export type ActivationType = 'uint8' | 'int8';
 
 export interface ActivationOptions {
   readonly type: ActivationType;
+  /** Zero points in the middle of the codes, also behind a Relu. */
+  readonly symmetric: boolean;
   readonly method: Calibrator;
   readonly percentile: number;
 }
@@ -19,7 +20,7 @@ const smallestRange = 1e-30;
 /** Why a value cannot be given a scale; undefined when it can. */
 export function rangeProblem(value: Value, histogram: Histogram | undefined): string | undefined {
   if (!histogram || histogram.count + histogram.nan + histogram.inf === 0)
-    return `"${value.name}" had no elements on the calibration samples`;
+    return `"${value.name}" had no elements on the calibration samples: is it in a branch that none of them takes?`;
   if (histogram.nan > 0) return `"${value.name}" was NaN ${times(histogram.nan)} on the calibration samples`;
   if (histogram.inf > 0) return `"${value.name}" was infinite ${times(histogram.inf)} on the calibration samples`;
   if (histogram.absMax < smallestRange)
@@ -47,15 +48,21 @@ export function chooseParams(
     params.set(value, made);
     return made;
   };
+  const { symmetric } = options;
+  const range = symmetric ? intRanges[options.type].symmetric : intRanges[options.type].asymmetric;
   const make = (value: Value): Affine => {
+    const given = plan.given.get(value);
+    if (given) return given;
     const unit = plan.ownerOf(value);
     const source = unit?.kind === 'mover' ? unit.node.input(0) : undefined;
     if (source) return of(source);
-    if (unit?.fixed === 'softmax') return { scale: 1 / 256, zeroPoint: intRanges[options.type].asymmetric.min };
+    if (unit?.fixed === 'softmax' && !symmetric)
+      return { scale: 1 / (range.max - range.min + 1), zeroPoint: range.min };
     const histogram = histograms.get(value.name) ?? bug(`no histogram of "${value.name}"`);
-    const grid = { range: intRanges[options.type].asymmetric, symmetric: false };
+    const grid = { range, symmetric };
     const { low, high } = chooseRange(histogram, options.method, grid, options);
-    return within(affineParams(low, high, grid.range, false), unit?.bounds, grid.range);
+    const affine = affineParams(low, high, range, symmetric);
+    return symmetric ? affine : within(affine, unit?.bounds, range);
   };
   for (const value of plan.quantized) of(value);
   return params;

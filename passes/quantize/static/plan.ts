@@ -1,10 +1,12 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
 import type { Affine } from '../../../src/kernels/quantize.ts';
+import { type ActivationType, givenParams } from './given.ts';
 import { isHeavy, neverQuantized, readUnit, type Unit } from './unit.ts';
 
 export interface PlanOptions {
   readonly minElements: number;
+  readonly type: ActivationType;
   /** Why a node must stay in float by the user's will. */
   readonly excluded: (node: Node) => string | undefined;
 }
@@ -22,14 +24,36 @@ export class Plan {
   readonly given = new Map<Value, Affine>();
   readonly #owners = new Map<Value, Unit>();
 
+  readonly graph: Graph;
+
   constructor(graph: Graph, options: PlanOptions) {
+    this.graph = graph;
     for (const node of graph.nodes) {
       const never = node.domain === '' ? neverQuantized[node.op] : undefined;
       const unit = options.excluded(node) ?? never ?? readUnit(node, options);
       if (typeof unit === 'string') this.left.set(node, unit);
-      else if (unit) this.#add(unit);
+      else if (unit) this.#join(unit, options.type);
     }
     this.#settle();
+  }
+
+  /** Adds a unit, with the scales that its inputs and outputs have already: models may come quantized in part. */
+  #join(unit: Unit, type: ActivationType): void {
+    const values = [...activationsOf(unit), ...unit.outputs];
+    let known = 0;
+    for (const value of values) {
+      const given = givenParams(value, type);
+      if (typeof given === 'string') {
+        this.left.set(unit.node, given);
+        return;
+      }
+      if (!given) continue;
+      known++;
+      this.given.set(value, given);
+    }
+    if (unit.kind !== 'weighted' && known === values.length)
+      this.left.set(unit.node, 'it stands between a DequantizeLinear and a QuantizeLinear already');
+    else this.#add(unit);
   }
 
   /** The unit that gives a value out. */
@@ -112,7 +136,7 @@ export class Plan {
     for (const value of activationsOf(unit)) {
       const owner = this.#owners.get(value);
       if (owner) saved += owner.needsOutput && this.#isReadQuantized(value) ? 1 : 0;
-      else if (unit.kind !== 'mover' || !value.isGraphInput) inFloat.push(value);
+      else if (!this.given.has(value) && (unit.kind !== 'mover' || !value.isGraphInput)) inFloat.push(value);
     }
     const [value] = inFloat;
     if (!value || inFloat.length <= saved) return undefined;
@@ -124,8 +148,9 @@ export class Plan {
   }
 
   #floatBehind(unit: Unit): string | undefined {
-    const isRead = unit.outputs.some((output) =>
-      output.uses.some(({ node, index }) => this.units.get(node)?.inputs.includes(index)),
+    const isRead = unit.outputs.some(
+      (output) =>
+        this.given.has(output) || output.uses.some(({ node, index }) => this.units.get(node)?.inputs.includes(index)),
     );
     return isRead ? undefined : `nothing that reads "${unit.outputs[0]?.name}" is quantized`;
   }

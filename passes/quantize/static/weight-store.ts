@@ -12,6 +12,7 @@ import {
 } from '../../../src/kernels/quantize.ts';
 import { pairPeaks, saturationFreeScale } from '../../../src/kernels/saturation.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
+import { standingIn } from '../linear.ts';
 import { productLayout } from './product-layout.ts';
 import type { Weighted } from './weighted.ts';
 
@@ -78,10 +79,12 @@ export class WeightStore {
     const scales = own.map((scale) => scale * alpha);
     const parameterShape = channelAxis === undefined ? [] : [own.length];
     const name = (suffix: string): string => `${weight.name}_${suffix}`;
+    // Beside the weights: layers in other branches may read them too.
+    const place = standingIn(node, weight.graph);
     const made: QuantizedWeight = {
-      codes: addConstant(node, name('quantized'), codes),
-      scale: addConstant(node, name('scale'), tensorFrom('float32', parameterShape, scales)),
-      zeroPoint: addConstant(node, name('zero_point'), tensorFromBytes('int8', parameterShape, zeros)),
+      codes: addConstant(place, name('quantized'), codes),
+      scale: addConstant(place, name('scale'), tensorFrom('float32', parameterShape, scales)),
+      zeroPoint: addConstant(place, name('zero_point'), tensorFromBytes('int8', parameterShape, zeros)),
       scales,
       axis: channelAxis,
       widened,

@@ -42,6 +42,9 @@ export function readWeighted(node: Node, minElements: number): Weighted | string
 function readConv(node: Node): Weighted | string {
   const weight = node.input(1);
   const tensor = constantOf(weight);
+  if (weight?.producer?.op === 'DequantizeLinear') return `its weights "${weight.name}" are quantized already`;
+  if (weight?.initializer && !tensor)
+    return `its weights "${weight.name}" are a graph input too, so a caller may replace them: make them a plain initializer`;
   if (!weight || !tensor) return `its weights "${weight?.name ?? ''}" are not constant`;
   const channels = tensor.shape[0] ?? 0;
   if (tensor.shape.length < 3 || elementCount(tensor.shape) === 0)

@@ -1,0 +1,43 @@
+import { type CpuProfile, saturates } from '../cpu.ts';
+import type { ActivationType } from './given.ts';
+import type { Reduce } from './weight-store.ts';
+
+/** What runs the file: the CPU provider of ONNX Runtime, or engines that take QDQ files and have kernels of their own. */
+export const engines = ['cpu', 'tensorrt', 'qnn'] as const;
+export const activationChoices = ['auto', 'u8', 's8', 'u16', 's16'] as const;
+
+const types: Readonly<Record<string, ActivationType>> = { u8: 'uint8', s8: 'int8', u16: 'uint16', s16: 'int16' };
+/** ARM kernels are faster with signed activations, and TensorRT and QNN ask for them. */
+const signed: ReadonlySet<string> = new Set(['arm-dot', 'arm']);
+
+interface Choices {
+  readonly cpu: CpuProfile;
+  readonly engine: (typeof engines)[number];
+  readonly activations: (typeof activationChoices)[number];
+  readonly symmetric: boolean;
+  readonly reduceRange: 'auto' | 'yes' | 'no';
+  readonly place: 'pays' | 'all';
+}
+
+export interface Profile {
+  readonly type: ActivationType;
+  readonly symmetric: boolean;
+  readonly reduce: Reduce;
+  readonly place: 'pays' | 'all';
+  readonly cpu: CpuProfile;
+}
+
+export function profileOf({ cpu, engine, activations, symmetric, reduceRange, place }: Choices): Profile {
+  const other = engine !== 'cpu';
+  const type = activations === 'auto' ? (other || signed.has(cpu) ? 'int8' : 'uint8') : (types[activations] ?? 'uint8');
+  const wide = type.endsWith('16');
+  const threatened = !other && !wide && saturates(cpu);
+  return {
+    type,
+    symmetric: symmetric || engine === 'tensorrt',
+    reduce: reduceRange === 'yes' ? 'all' : reduceRange === 'auto' && threatened ? 'threatened' : 'none',
+    // What pays was measured on CPUs, with 8 bits.
+    place: other || wide ? 'all' : place,
+    cpu,
+  };
+}
