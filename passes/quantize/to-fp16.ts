@@ -1,18 +1,25 @@
 import { constantOf } from '../../src/ir/constant.ts';
-import { graphsBelow, type Model } from '../../src/ir/graph.ts';
+import { graphsBelow, type Model, type Node } from '../../src/ir/graph.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
-import { definePass, lossy } from '../../src/pass/pass.ts';
+import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
+import { allNodes, keepForFidelity } from './fp16/fidelity.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
+import { simulateHalf } from './fp16/simulate.ts';
 
 const options = {
   keepIoTypes: opt.boolean(true, 'inputs and outputs of the model stay float32'),
   keep: opt.list([], 'names of nodes, or operators, that stay in float32'),
+  minSqnr: opt.number(
+    0,
+    'keep the fewest nodes in float32 with which every output has so many decibels of signal over noise, measured on the data or else on made-up inputs; 0: do not measure',
+    { min: 0, max: 120 },
+  ),
   maxReduction: opt.int(2048, 'sums of more values than this stay in float32; 0: no limit', { min: 0 }),
 } as const;
 
@@ -38,8 +45,10 @@ export const toFp16 = definePass({
     input: 'Shifts and scales of the model’s inputs stay float32',
     range: 'Constants or activations that float16 cannot hold',
     reduction: 'Sums of too many values',
+    fidelity: 'Nodes without which --min-sqnr would not be reached, and what is reached',
   },
-  numerics: () => lossy(40),
+  // Measured on some inputs, promised for others.
+  numerics: ({ minSqnr }) => lossy(Math.max(40, minSqnr - 10)),
   async run(model, given, ctx) {
     sortTopologically(model.graph);
     const types = new ElementTypes(model);
@@ -58,21 +67,28 @@ export const toFp16 = definePass({
         );
       }
     }
-    const ranged = ctx.activations ? await rangedNodes(model, types, ctx.activations) : new Map();
-    const plan = new Plan(model, types, {
-      keep: given.keep,
-      maxReduction: given.maxReduction,
-      keepIo: given.keepIoTypes,
-      ranged,
-      scaling: given.keepIoTypes ? inputScaling(model, types) : new Set(),
-    });
+    const ranged = ctx.activations ? await rangedNodes(model, types, ctx.activations) : new Map<Node, string>();
+    const planFor = (of: Model, ofTypes: ElementTypes, why: ReadonlyMap<Node, string>): Plan =>
+      new Plan(of, ofTypes, {
+        keep: given.keep,
+        maxReduction: given.maxReduction,
+        keepIo: given.keepIoTypes,
+        ranged: why,
+        scaling: given.keepIoTypes ? inputScaling(of, ofTypes) : new Set(),
+      });
+    let plan = planFor(model, types, ranged);
+    if (given.minSqnr > 0) {
+      const kept = await fidelityNodes(model, plan, ranged, given.minSqnr, planFor, ctx);
+      plan = planFor(model, types, new Map([...ranged, ...kept]));
+      for (const [node, why] of kept) ctx.skipped('fidelity', node, why);
+    }
     let changed =
       !given.keepIoTypes &&
       [...model.graph.inputs, ...model.graph.outputs].some(
         (value) => types.isFloat32(value) && value.initializer === undefined,
       );
     for (const [node, { why, rule }] of plan.classes) {
-      if (why) ctx.skipped(rule ?? 'schema', node, why);
+      if (why && !why.endsWith('(--min-sqnr)')) ctx.skipped(rule ?? 'schema', node, why);
       if (plan.isHalfNode(node)) changed = true;
     }
     if (changed && isElsewhere(plan) && !savesBytes(plan, types)) {
@@ -87,6 +103,53 @@ export const toFp16 = definePass({
     return { changed };
   },
 });
+
+/** Samples that fidelity is measured on. */
+const judged = 4;
+
+/** Nodes that --min-sqnr keeps in float32. */
+async function fidelityNodes(
+  model: Model,
+  plan: Plan,
+  ranged: ReadonlyMap<Node, string>,
+  minSqnr: number,
+  planFor: (model: Model, types: ElementTypes, kept: ReadonlyMap<Node, string>) => Plan,
+  ctx: PassContext,
+): Promise<Map<Node, string>> {
+  const activations = ctx.activations ?? ctx.madeUpActivations;
+  if (!activations) {
+    ctx.skipped('fidelity', 'model', 'there are no inputs to measure on: give a folder of samples with --data');
+    return new Map();
+  }
+  const nodes = allNodes(model);
+  const place = new Map(nodes.map((node, at) => [node, at]));
+  const half = nodes.flatMap((node, at) => (plan.classes.get(node)?.kind === 'half' ? [at] : []));
+  const simulate = (copy: Model, kept: ReadonlySet<number>): void => {
+    const own = allNodes(copy);
+    const why = new Map<Node, string>();
+    for (const at of kept) if (own[at]) why.set(own[at], 'kept');
+    for (const [node, reason] of ranged) {
+      const twin = own[place.get(node) ?? -1];
+      if (twin) why.set(twin, reason);
+    }
+    const types = new ElementTypes(copy);
+    simulateHalf(planFor(copy, types, why), types);
+  };
+  const { kept, before, after, measurements } = await keepForFidelity(model, half, activations.layers, simulate, {
+    minSqnr,
+    samples: judged,
+    signal: ctx.signal,
+  });
+  const where = activations.source === 'data' ? 'the data' : 'made-up inputs';
+  ctx.applied(
+    'fidelity',
+    'model',
+    kept.size === 0
+      ? `${before.toFixed(1)} dB on ${where} with every node that can be in float16`
+      : `${before.toFixed(1)} → ${Number.isFinite(after) ? after.toFixed(1) : 'all'} dB on ${where} with ${kept.size} of ${half.length} nodes kept in float32, found in ${measurements} measurements`,
+  );
+  return new Map([...kept].flatMap(([at, why]) => (nodes[at] ? [[nodes[at], why] as const] : [])));
+}
 
 /** What the model has learned stands in quantized weights or in the attributes of ai.onnx.ml operators. */
 const isElsewhere = (plan: Plan): boolean =>
