@@ -6,6 +6,7 @@ import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
 import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
+import { toBf16 } from './quantize/to-bf16.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { equalize } from './repair/equalize.ts';
 import { smoothQuant } from './repair/smooth-quant.ts';
@@ -17,6 +18,7 @@ export const passes: readonly Pass[] = [
   equalize,
   smoothQuant,
   toFp16,
+  toBf16,
   quantizeDynamic,
   quantizeStatic,
   quantizeWeights,

@@ -7,6 +7,7 @@ import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
 import { allNodes, keepForFidelity } from './fp16/fidelity.ts';
+import { float16 } from './fp16/format.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
@@ -72,6 +73,7 @@ export const toFp16 = definePass({
       new Plan(of, ofTypes, {
         keep: given.keep,
         maxReduction: given.maxReduction,
+        format: float16,
         keepIo: given.keepIoTypes,
         ranged: why,
         scaling: given.keepIoTypes ? inputScaling(of, ofTypes) : new Set(),
@@ -99,13 +101,13 @@ export const toFp16 = definePass({
       );
       return { changed: false };
     }
-    if (changed) convert(model, plan, types, ctx);
+    if (changed) convert(model, plan, types, float16, ctx);
     return { changed };
   },
 });
 
 /** Samples that fidelity is measured on. */
-const judged = 4;
+const judged = 8;
 
 /** Nodes that --min-sqnr keeps in float32. */
 async function fidelityNodes(
@@ -124,7 +126,7 @@ async function fidelityNodes(
   const nodes = allNodes(model);
   const place = new Map(nodes.map((node, at) => [node, at]));
   const half = nodes.flatMap((node, at) => (plan.classes.get(node)?.kind === 'half' ? [at] : []));
-  const simulate = (copy: Model, kept: ReadonlySet<number>): void => {
+  const build = (copy: Model, kept: ReadonlySet<number>, how: 'simulated' | 'converted'): void => {
     const own = allNodes(copy);
     const why = new Map<Node, string>();
     for (const at of kept) if (own[at]) why.set(own[at], 'kept');
@@ -133,9 +135,11 @@ async function fidelityNodes(
       if (twin) why.set(twin, reason);
     }
     const types = new ElementTypes(copy);
-    simulateHalf(planFor(copy, types, why), types);
+    const plan16 = planFor(copy, types, why);
+    if (how === 'simulated') simulateHalf(plan16, types);
+    else convert(copy, plan16, types, float16, { applied: () => undefined, skipped: () => undefined });
   };
-  const { kept, before, after, measurements } = await keepForFidelity(model, half, activations.layers, simulate, {
+  const { kept, before, after, measurements } = await keepForFidelity(model, half, activations.layers, build, {
     minSqnr,
     samples: judged,
     signal: ctx.signal,

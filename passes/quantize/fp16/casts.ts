@@ -1,6 +1,7 @@
 import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
 import { tensorType } from '../../../src/ir/types.ts';
+import type { HalfFormat } from './format.ts';
 import type { Precision } from './plan.ts';
 
 /**
@@ -10,7 +11,12 @@ import type { Precision } from './plan.ts';
  */
 export class Casts {
   readonly made: Node[] = [];
+  readonly #format: HalfFormat;
   readonly #known = new Map<Graph, Map<Value, Partial<Record<Precision, Value>>>>();
+
+  constructor(format: HalfFormat) {
+    this.#format = format;
+  }
 
   get(value: Value, graph: Graph, precision: Precision): Value {
     for (let at: Graph | undefined = graph; at; at = at === value.graph ? undefined : at.parent) {
@@ -25,8 +31,8 @@ export class Casts {
   }
 
   #insert(value: Value, graph: Graph, precision: Precision): Value {
-    const dtype = precision === 'half' ? 'float16' : 'float32';
-    const name = graph.freshName(`${value.name}_${precision === 'half' ? 'fp16' : 'fp32'}`);
+    const dtype = precision === 'half' ? this.#format.dtype : 'float32';
+    const name = graph.freshName(`${value.name}_${precision === 'half' ? this.#format.suffix : 'fp32'}`);
     const init = {
       name,
       inputs: [value],

@@ -4,6 +4,7 @@ import { blockedOperators, movers, operatorKey } from './blocked.ts';
 import { constantProblem } from './constants.ts';
 import { controlSlots } from './control-flow.ts';
 import type { ElementTypes } from './element-types.ts';
+import type { HalfFormat } from './format.ts';
 import { kernelProblem } from './kernels.ts';
 import { quantizedUnit } from './quantized-unit.ts';
 import { longReduction } from './reductions.ts';
@@ -24,6 +25,7 @@ export interface NodeClass {
 export interface ClassifyOptions {
   readonly keep: readonly string[];
   readonly maxReduction: number;
+  readonly format: HalfFormat;
   /** Nodes that activation ranges keep in float32. */
   readonly ranged: ReadonlyMap<Node, string>;
   /** Nodes that scale the model's inputs. */
@@ -52,7 +54,7 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
   }
   const blocked = blockedOperators.get(operatorKey(node));
   if (blocked) return float('block-list', blocked);
-  const noKernel = kernelProblem(node);
+  const noKernel = options.format.wide ? undefined : kernelProblem(node);
   if (noKernel) return float('block-list', noKernel);
   const signature = signatureOf(node.op, node.domain, model.opset);
   if (!signature)
@@ -73,6 +75,8 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
         : `${node.op} has no float16 form`,
     );
   }
+  const formless = options.format.problem(node, model.opset);
+  if (formless) return float('schema', formless);
   if (/[~]/.test(signature.inputs + signature.outputs))
     return float('sequence', 'sequences and optionals of tensors keep their element type');
   const unknown = node.inputs.find(
@@ -88,7 +92,10 @@ export function classify(model: Model, node: Node, types: ElementTypes, options:
   const unit = quantizedUnit(node);
   if (unit) return float('quantized', unit);
   for (const { value, index } of inputs) {
-    const problem = canBeHalf(inputClass(signature, index)) ? constantProblem(node, value as Value) : undefined;
+    const problem =
+      !options.format.wide && canBeHalf(inputClass(signature, index))
+        ? constantProblem(node, value as Value)
+        : undefined;
     if (problem) return float('range', problem);
   }
   if (options.scaling.has(node))

@@ -1,7 +1,7 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { elementCount, float32Pieces, type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
-import { type F16Fit, f16Fit, f32ToF16 } from '../../../src/kernels/f16.ts';
+import { elementCount, float32Pieces, type Tensor } from '../../../src/ir/tensor.ts';
+import { type F16Fit, f16Fit } from '../../../src/kernels/f16.ts';
 
 const fits = new WeakMap<Tensor, F16Fit>();
 
@@ -50,29 +50,3 @@ export function constantProblem(node: Node, value: Value): string | undefined {
   }
   return undefined;
 }
-
-/** Elements converted at a time when a tensor is written in pieces. */
-const pieceElements = 1 << 18;
-
-/**
- * The tensor in half precision, converted whenever it is asked for and not kept: finite numbers beyond ±65504 and
- * non-zero numbers below 2⁻²⁴ are clamped, infinities and NaN stay.
- */
-export function halfTensor(source: Tensor): Tensor {
-  const { shape } = source;
-  const count = elementCount(shape);
-  if (count <= 4096) return tensorFrom('float16', shape, f32ToF16(typedArray(source, 'float32'), true));
-  return {
-    dtype: 'float16',
-    shape,
-    byteLength: 2 * count,
-    computed: true,
-    bytes: () => asBytes(f32ToF16(typedArray(source, 'float32'), true)),
-    *chunks() {
-      for (const piece of float32Pieces(source, pieceElements)) yield asBytes(f32ToF16(piece, true));
-    },
-  };
-}
-
-const asBytes = (halves: Uint16Array): Uint8Array =>
-  new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);

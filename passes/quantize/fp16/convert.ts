@@ -3,12 +3,14 @@ import { constantOf } from '../../../src/ir/constant.ts';
 import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Graph, Model, Node, Value } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom } from '../../../src/ir/tensor.ts';
+import { tensorType } from '../../../src/ir/types.ts';
 import type { Trace } from '../../../src/pass/pass.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { standingIn } from '../linear.ts';
 import { Casts } from './casts.ts';
-import { fitOf, halfTensor } from './constants.ts';
+import { fitOf } from './constants.ts';
 import { type ElementTypes, typeAttributes } from './element-types.ts';
+import { type HalfFormat, storedAs } from './format.ts';
 import type { Plan, Precision } from './plan.ts';
 
 /** One place that reads a constant: an input of a node, or an output of a graph. */
@@ -23,8 +25,8 @@ interface Demand {
 const largestCopy = 64 * 1024;
 
 /** Carries a plan out: casts where precisions meet, types, attributes and constants in half precision. */
-export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Trace): void {
-  const casts = new Casts();
+export function convert(model: Model, plan: Plan, types: ElementTypes, format: HalfFormat, trace: Trace): void {
+  const casts = new Casts(format);
   const constants = new Map<Value, Demand[]>();
   const retyped = new Set<Value>();
   const place = (value: Value | undefined, demand: Demand): void => {
@@ -51,21 +53,21 @@ export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Tr
       }
       for (const output of node.outputs) if (output) note(output);
       if (plan.isHalfNode(node)) {
-        if (types.isFloat32(node.outputs[0])) setTypeAttributes(node);
+        if (types.isFloat32(node.outputs[0])) setTypeAttributes(node, format);
         trace.applied('half', node);
       }
     }
     for (const [index, value] of [...graph.outputs.entries()]) {
-      const set = (by: Value): void => replaceOutput(graph, index, by, graph === model.graph);
+      const set = (by: Value): void => replaceOutput(graph, index, by, format, graph === model.graph);
       place(value, { graph, node: undefined, precision: plan.demandOfOutput(graph, index), set });
     }
   }
-  for (const [value, demands] of constants) storeConstant(value, demands, casts, trace);
+  for (const [value, demands] of constants) storeConstant(value, demands, casts, format, trace);
   for (const value of retyped) {
-    if (value.type?.kind === 'tensor') value.type = { ...value.type, dtype: 'float16' };
+    if (value.type?.kind === 'tensor') value.type = { ...value.type, dtype: format.dtype };
     value.origin = undefined;
   }
-  dropIdleCasts(plan, retyped);
+  dropIdleCasts(plan, retyped, format);
   for (const node of casts.made) trace.applied('cast', node, `to ${node.output().dtype}`);
 
   function note(value: Value): void {
@@ -74,12 +76,12 @@ export function convert(model: Model, plan: Plan, types: ElementTypes, trace: Tr
 }
 
 /** Casts from float32 to float32 would be casts from half to half, which ONNX Runtime's cast removal makes invalid graphs of. */
-function dropIdleCasts(plan: Plan, retyped: ReadonlySet<Value>): void {
+function dropIdleCasts(plan: Plan, retyped: ReadonlySet<Value>, format: HalfFormat): void {
   for (const graph of plan.graphs) {
     for (const node of [...graph.nodes]) {
       const [from, to] = [node.input(0), node.outputs[0]];
       if (!node.is('Cast') || !from || !to || !retyped.has(to) || to.isGraphOutput) continue;
-      if (!retyped.has(from) && from.dtype !== 'float16') continue;
+      if (!retyped.has(from) && from.dtype !== format.dtype) continue;
       graph.replaceUses(to, from);
       graph.remove(node);
     }
@@ -87,28 +89,32 @@ function dropIdleCasts(plan: Plan, retyped: ReadonlySet<Value>): void {
 }
 
 /** Outputs of the main graph keep their names; those of bodies go by position. */
-function replaceOutput(graph: Graph, index: number, by: Value, keepName: boolean): void {
+function replaceOutput(graph: Graph, index: number, by: Value, format: HalfFormat, keepName: boolean): void {
   const value = graph.outputs[index] as Value;
   if (keepName && by.name !== value.name) {
     const { name } = value;
-    value.name = graph.freshName(`${name}_${by.dtype === 'float16' ? 'fp32' : 'fp16'}`);
+    value.name = graph.freshName(`${name}_${by.dtype === 'float32' ? format.suffix : 'fp32'}`);
     by.name = name;
     by.doc = value.doc;
     by.meta = value.meta;
   }
   graph.setOutput(index, by);
+  // Outputs may be declared with one symbol for dimensions that differ; between inner values the runtime would share memory by it.
+  const { type } = value;
+  if (!value.isGraphOutput && type?.kind === 'tensor' && type.shape?.some((dim) => typeof dim !== 'number'))
+    value.type = tensorType(type.dtype);
 }
 
 /** Attributes that say what type comes out. A missing one that means float32 is written down. */
-function setTypeAttributes(node: Node): void {
+function setTypeAttributes(node: Node, format: HalfFormat): void {
   if (node.domain !== '') return;
   const carried = typeAttributes[node.op];
   if (carried && (node.attr(carried.name) || carried.default === 'float32'))
-    node.setAttr(carried.name, dtypeCode('float16'));
+    node.setAttr(carried.name, dtypeCode(format.dtype));
   if (node.op === 'ConstantOfShape') {
     const value = node.attr('value');
     const tensor = value?.type === 'tensor' ? value.value : tensorFrom('float32', [1], Float32Array.of(0));
-    node.setAttr('value', tensorAttr(halfTensor(tensor)));
+    node.setAttr('value', tensorAttr(storedAs(tensor, format)));
   }
 }
 
@@ -116,22 +122,26 @@ function setTypeAttributes(node: Node): void {
  * In half where all readers want that; in both precisions where they differ and it is small; else in float32 with a cast, which
  * is exact for the float readers and smaller than two copies.
  */
-function storeConstant(value: Value, demands: readonly Demand[], casts: Casts, trace: Trace): void {
+function storeConstant(value: Value, demands: readonly Demand[], casts: Casts, format: HalfFormat, trace: Trace): void {
   const tensor = constantOf(value);
   const half = demands.filter(({ precision }) => precision === 'half');
   const [first] = half;
   if (!tensor || !first) return;
   const { overAbove, overBelow, vanish } = fitOf(tensor);
-  if (overAbove + overBelow + vanish > 0) {
+  if (!format.wide && overAbove + overBelow + vanish > 0) {
     const where = value.producer ?? `"${value.name}"`;
     trace.applied('clamp', where, `${overAbove + overBelow} beyond ±65504, ${vanish} below 6e-8`);
   }
   if (half.length === demands.length) {
     trace.applied('constant', value.producer ?? `"${value.name}"`);
-    setConstant(value, halfTensor(tensor));
+    setConstant(value, storedAs(tensor, format));
   } else if (tensor.byteLength <= largestCopy && first.node) {
     trace.applied('constant', value.producer ?? `"${value.name}"`, 'a second copy, beside the float32 one');
-    const copy = addConstant(standingIn(first.node, value.graph), `${value.name}_fp16`, halfTensor(tensor));
+    const copy = addConstant(
+      standingIn(first.node, value.graph),
+      `${value.name}_${format.suffix}`,
+      storedAs(tensor, format),
+    );
     for (const { set } of half) set(copy);
   } else {
     for (const { graph, set } of half) set(casts.get(value, graph, 'half'));
@@ -145,6 +155,6 @@ function setConstant(value: Value, tensor: Tensor): void {
   }
   value.producer.attrs.clear();
   value.producer.setAttr('value', tensorAttr(tensor));
-  if (value.type?.kind === 'tensor') value.type = { ...value.type, dtype: 'float16' };
+  if (value.type?.kind === 'tensor') value.type = { ...value.type, dtype: tensor.dtype };
   value.origin = undefined;
 }

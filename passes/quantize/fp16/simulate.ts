@@ -37,7 +37,12 @@ export function simulateHalf(plan: Plan, types: ElementTypes): void {
   for (const value of leaving) {
     const [first] = value.uses.length > 0 || value.isGraphOutput ? [roundTrip(value)] : [];
     if (!first) continue;
+    const { isGraphOutput } = value;
     value.graph.replaceUses(value, first);
+    if (isGraphOutput && value.type?.kind === 'tensor') {
+      first.type = value.type;
+      if (value.shape?.some((dim) => typeof dim !== 'number')) value.type = tensorType(value.type.dtype);
+    }
     // The cast that reads it was among the readers.
     first.producer?.input(0)?.producer?.setInput(0, value);
   }
@@ -61,9 +66,15 @@ function roundConstant(node: Node, index: number, value: Value): void {
 /** value → float16 → float32, right behind where it is made. */
 function roundTrip(value: Value): Value {
   const { graph } = value;
+  // The declared symbols of an output may lie; nothing inside is to rely on them.
+  const fixed = value.shape?.every((dim) => typeof dim === 'number') ?? false;
   const anchor = value.producer ? value.producer.next : graph.firstNode;
   const cast = (from: Value, dtype: 'float16' | 'float32'): Value => {
-    const init = { inputs: [from], attrs: { to: dtypeCode(dtype) }, types: [tensorType(dtype, value.shape)] };
+    const init = {
+      inputs: [from],
+      attrs: { to: dtypeCode(dtype) },
+      types: [tensorType(dtype, fixed ? value.shape : undefined)],
+    };
     return (anchor ? graph.insertBefore(anchor, 'Cast', init) : graph.append('Cast', init)).output();
   };
   return cast(cast(value, 'float16'), 'float32');

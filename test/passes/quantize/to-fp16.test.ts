@@ -209,6 +209,28 @@ const graphs: Record<string, { text: string; casts: number; options?: Parameters
     }`,
     ),
   },
+  'InstanceNormalization over a small map computes in half': {
+    casts: 2,
+    text: head(
+      13,
+      `g (float[1,2,8,8] x) => (float[1,2,8,8] y) <float[2] s = {1, 2}, float[2] b = {0, 1}> { h = Sigmoid (x)  y = InstanceNormalization (h, s, b) }`,
+    ),
+  },
+  'a mean over a large map stays float, between half nodes': {
+    casts: 4,
+    text: head(
+      13,
+      `g (float[1,2,64,64] x) => (float[1,2] y) { h = Sigmoid (x)  m = ReduceMean <axes = [2, 3], keepdims = 0> (h)  y = Exp (m) }`,
+    ),
+  },
+  'every node kept: nothing is squeezed through half on the way': {
+    casts: 0,
+    options: { keep: ['Sigmoid', 'Exp', 'MatMul'] },
+    text: head(
+      13,
+      `g (float[3,4] x) => (float[3,4] y) <float[4,4] w = random(1)> { a = Sigmoid (x)  b = MatMul (a, w)  y = Exp (b) }`,
+    ),
+  },
   'half inputs and outputs': {
     casts: 3,
     options: { keepIoTypes: false },
