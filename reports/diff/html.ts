@@ -5,7 +5,7 @@ import { shorten } from '../html/budget.ts';
 import { renderDocument } from '../html/document.ts';
 import { type Html, html } from '../html/escape.ts';
 import { facts, plural, type Section, scroll, variantName } from '../html/parts.ts';
-import { onlyIn, verdictWords } from './markdown.ts';
+import { verdictWords } from './markdown.ts';
 
 const variantsShown = 200;
 
@@ -53,8 +53,8 @@ const runWords = ({ command, createdAt, machine, tool, ort }: ReportDiff['before
 
 function variantCard(variant: VariantDiff): Html {
   const { name, rows } = variant;
-  if (variant.in !== 'both')
-    return html`<article class="recipe"><h3>${variantName(name)}</h3><p class="soft">${onlyIn(variant)}</p></article>`;
+  if (variant.note !== '')
+    return html`<article class="recipe"><h3>${variantName(name)}</h3><p class="soft">${sentence(shorten(variant.note, 300))}</p></article>`;
   const body = rows.map(
     (row) =>
       html`<tr><th scope="row">${row.measure}</th><td class="num">${row.before}</td><td class="num"><b>${row.after}</b></td><td>${row.change}</td><td><span class="call call-${row.call}">${callWords[row.call]}</span></td></tr>`,

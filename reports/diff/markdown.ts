@@ -29,7 +29,7 @@ export function diffMarkdown(diff: ReportDiff): string {
 
 function variantBlocks(variant: VariantDiff): string[] {
   const head = `### ${code(variant.name)}`;
-  if (variant.in !== 'both') return [head, text(onlyIn(variant))];
+  if (variant.note !== '') return [head, text(sentence(variant.note))];
   const rows = variant.rows.map((row) => [
     text(row.measure),
     text(row.before),
@@ -39,9 +39,6 @@ function variantBlocks(variant: VariantDiff): string[] {
   ]);
   return [head, text(verdictWords(variant)), table(['', 'before', 'after', 'change', ''], rows)];
 }
-
-export const onlyIn = ({ in: where, verdict }: VariantDiff): string =>
-  where === 'after' ? `Only in the later run: ${verdict.after}.` : `Only in the earlier run: ${verdict.before}.`;
 
 export function verdictWords({ verdict: { before, after }, sameFile }: VariantDiff): string {
   const file = sameFile === null ? '' : sameFile ? ', the same file' : ', another file';

@@ -11,6 +11,15 @@ export const printable = (text: string): string =>
     character === '\n' || character === '\t' ? ' ' : '\uFFFD',
   );
 
+/** A name that leaves the row readable: long ones lose their middle. */
+export function shortName(text: string, width: number | undefined): string {
+  const characters = Array.from(printable(text));
+  const room = width === undefined ? 60 : Math.max(8, Math.min(40, width - 6));
+  if (characters.length <= room) return characters.join('');
+  const tail = Math.floor((room - 1) / 2);
+  return `${characters.slice(0, room - 1 - tail).join('')}…${characters.slice(characters.length - tail).join('')}`;
+}
+
 const gap = '  ';
 /** Narrower than this text is not worth a column of its own. */
 const leastText = 28;

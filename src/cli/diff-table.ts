@@ -2,7 +2,7 @@ import type { ReportDiff, VariantDiff } from '../report/diff/diff.ts';
 import type { DiffCall } from '../report/diff/row.ts';
 import { callWords, diffSentences } from '../report/diff/words.ts';
 import { sentence } from '../report/words.ts';
-import { columns, printable, widthOf, wrap } from './columns.ts';
+import { columns, printable, shortName, widthOf, wrap } from './columns.ts';
 import type { TextSink } from './io.ts';
 import type { Talk } from './talk.ts';
 
@@ -15,7 +15,9 @@ export function printDiff(diff: ReportDiff, talk: Talk, sink: TextSink): void {
   for (const one of diff.differences) say(style.yellow(printable(sentence(one))));
   for (const variant of diff.variants) {
     talk.out('');
-    talk.out(`${style.bold(printable(variant.name))}  ${style.dim(headOf(variant))}`);
+    talk.out(
+      columns([[style.bold(shortName(variant.name, width)), printable(headOf(variant))]], { width, paint: style.dim }),
+    );
     const paint: Readonly<Record<DiffCall, (text: string) => string>> = {
       better: style.green,
       worse: style.red,
@@ -25,7 +27,7 @@ export function printDiff(diff: ReportDiff, talk: Talk, sink: TextSink): void {
       unclear: style.yellow,
     };
     const rows = variant.rows.map(({ measure, before, after, change, call }) => [
-      `  ${printable(measure)}`,
+      `  ${shortName(measure, width)}`,
       before,
       after,
       paint[call](callWords[call]),
@@ -35,8 +37,7 @@ export function printDiff(diff: ReportDiff, talk: Talk, sink: TextSink): void {
   }
 }
 
-function headOf({ in: where, verdict: { before, after } }: VariantDiff): string {
-  if (where !== 'both')
-    return where === 'after' ? `only in the later run: ${after}` : `only in the earlier run: ${before}`;
+function headOf({ note, verdict: { before, after } }: VariantDiff): string {
+  if (note !== '') return note;
   return before === after ? (after ?? '') : `${before} → ${after}`;
 }

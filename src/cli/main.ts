@@ -35,7 +35,9 @@ export async function main(io: CliIo): Promise<number> {
       // What is wrong is said in one place, explainFailure.
       outputError: () => {},
     })
-    .helpCommand(true);
+    .helpCommand(true)
+    // `report diff` has flags of its own, which otherwise `report` would take.
+    .enablePositionalOptions();
   const list = await listPasses();
   for (const command of commands) command.register(program, start, list);
   registerPassCommands(program, start, list);

@@ -27,7 +27,7 @@ export function register(program: Command, start: Start): void {
       return reportCommand(file, flags, session);
     });
   });
-  // Without this the flags of `diff` would be taken for those of `report`, which have the same names.
+  // See main.ts.
   report.enablePositionalOptions();
   addCommonFlags(
     report

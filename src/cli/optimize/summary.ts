@@ -1,6 +1,6 @@
 import type { Report } from '../../report/report.ts';
 import { summarize } from '../../report/summary.ts';
-import { columns, printable, widthOf, wrap } from '../columns.ts';
+import { columns, printable, shortName, widthOf, wrap } from '../columns.ts';
 import type { TextSink } from '../io.ts';
 import type { Talk } from '../talk.ts';
 
@@ -14,7 +14,7 @@ export function printSummary(report: Report, out: string, talk: Talk, sink: Text
   );
   const rows = summary.rows.map((row) => {
     const colour = { recommended: style.green, accepted: style.reset, rejected: style.red }[row.verdict];
-    const name = printable(row.variant);
+    const name = shortName(row.variant, width);
     const mark = { recommended: '★ ', accepted: '', rejected: '' }[row.verdict];
     return [
       row.verdict === 'recommended' ? style.bold(name) : name,

@@ -15,6 +15,8 @@ export interface VariantDiff {
   readonly verdict: { readonly before: string | null; readonly after: string | null };
   /** The same bytes in both runs; null where a file is missing. */
   readonly sameFile: boolean | null;
+  /** Why there is nothing to compare, in a sentence; empty where there is. */
+  readonly note: string;
   readonly rows: readonly DiffRow[];
 }
 
@@ -94,7 +96,16 @@ function variantDiff(name: string, before: Report, after: Report): VariantDiff {
   const was = variantOf(before, name);
   const is = variantOf(after, name);
   const verdict = { before: was?.verdict ?? null, after: is?.verdict ?? null };
-  if (!was || !is) return { name, in: was ? 'before' : 'after', verdict, sameFile: null, rows: [] };
+  const nothing = { name, verdict, sameFile: null, rows: [] };
+  if (!was || !is) {
+    const note = was ? `only in the earlier run: ${was.verdict}` : `only in the later run: ${is?.verdict}`;
+    return { ...nothing, in: was ? 'before' : 'after', note };
+  }
+  const [empty] = [was, is].filter(({ file }) => file === null);
+  if (empty) {
+    const note = `no file in the ${empty === is ? 'later' : 'earlier'} run: ${empty.reasons[0] ?? 'no reason is given'}`;
+    return { ...nothing, in: 'both', note };
+  }
   const pair: Pair = {
     before: { report: before, variant: was },
     after: { report: after, variant: is },
@@ -104,6 +115,7 @@ function variantDiff(name: string, before: Report, after: Report): VariantDiff {
     name,
     in: 'both',
     verdict,
+    note: '',
     sameFile: was.sha256 === null || is.sha256 === null ? null : was.sha256 === is.sha256,
     rows: rowsOf(pair).filter((row) => row !== undefined),
   };
@@ -160,11 +172,6 @@ function rowsOf(pair: Pair): (DiffRow | undefined)[] {
     exactRow(
       'inserted casts',
       of((one) => one.audit?.insertedCasts),
-      count,
-    ),
-    exactRow(
-      'nodes',
-      of((one) => one.nodes),
       count,
     ),
   ];
