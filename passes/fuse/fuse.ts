@@ -11,6 +11,7 @@ import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
 import { biasGelu } from './activation/bias-gelu.ts';
 import { attention } from './attention/attention.ts';
+import { attentionLayout } from './attention/layout.ts';
 import { rotary } from './attention/rotary.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
@@ -54,6 +55,7 @@ function rulesFor(target: FusionTarget): Rule[] {
     ...activationRules(target),
     rotary(target),
     attention(target),
+    attentionLayout(),
   ];
 }
 
@@ -81,13 +83,17 @@ export const fuse = definePass({
       min: 0,
       max: newestOpset,
     }),
+    generation: opt.boolean(
+      false,
+      'A past comes with one sample or one position at a time, as in text generation: GroupQueryAttention takes no other',
+    ),
     skip: opt.list([], 'Rules to leave out, by name'),
   },
   rules: Object.fromEntries(allRules.map((rule) => [rule.id, rule.summary])),
   numerics: () => reordered(),
   run(model, options, ctx) {
     checkNames(options.skip);
-    const target = new FusionTarget(options.level, options.provider, runtimeVersion(options.ort));
+    const target = new FusionTarget(options.level, options.provider, runtimeVersion(options.ort), options.generation);
     const raised = options.opset > 0 && raise(model, options.opset);
     const use = (rules: readonly Rule[]): boolean => {
       const used = rules.filter((rule) => !options.skip.includes(rule.id));

@@ -41,7 +41,8 @@ const kernels: Readonly<Record<string, Kernel>> = {
   EmbedLayerNormalization: { since: 3, cpu: f32, cuda: f32f16 },
   Attention: { since: 3, cpu: f32, cuda: f32f16 },
   MultiHeadAttention: { since: 14, cpu: f32, webgpu: f32f16, cuda: f32f16 },
-  GroupQueryAttention: { since: 18, cpu: f32f16, webgpu: f32f16, cuda: ['float16'] },
+  // Since 1.30 as far as measured: it must not add a causal mask of its own (attribute causal).
+  GroupQueryAttention: { since: 30, cpu: f32f16, webgpu: f32f16, cuda: ['float16'] },
   RotaryEmbedding: { since: 17, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
 };
 
@@ -51,7 +52,11 @@ export class FusionTarget {
   /** ONNX Runtime 1.x. */
   readonly version: number;
 
-  constructor(level: Level, provider: Provider, version: number) {
+  /** A past comes with one sample, or with one position at a time. */
+  readonly generation: boolean;
+
+  constructor(level: Level, provider: Provider, version: number, generation = false) {
+    this.generation = generation;
     this.level = level;
     this.provider = provider;
     this.version = version;

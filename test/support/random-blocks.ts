@@ -210,6 +210,16 @@ class BlockBuilder {
       form % 5 === 0 ? [this.#weight([1, 1, length, 2], -1, 1), this.#weight([1, 1, length, 2], -1, 1)] : [];
     const turned = (value: Value): Value =>
       angles.length > 0 ? this.#rotated(value, angles[0] as Value, angles[1] as Value, form) : value;
+    const back = (out: Value): Value =>
+      this.#op('Reshape', [
+        this.#op('Transpose', [out], { perm: [0, 2, 1, 3] }),
+        shape(form % 3 ? [0, 0, width] : [-1, length, width]),
+      ]);
+    if (this.#program.opset >= 23 && form % 4 === 0) {
+      return back(
+        this.#op('Attention', [turned(byHeads()), turned(byHeads()), byHeads()], { is_causal: form % 8 ? 1 : 0 }),
+      );
+    }
     let q = turned(byHeads());
     let k =
       form % 5 !== 0 && form % 3 === 0
@@ -240,11 +250,7 @@ class BlockBuilder {
     // Without this guard a row that is masked wholly is not a number, and nothing is promised about those.
     if (form % 6 === 2 && form % 2) p = this.#op('Where', [this.#op('IsNaN', [p]), zero, p]);
     p = this.#maybeShownScores(p, odd);
-    const out = this.#op('MatMul', [p, byHeads()]);
-    return this.#op('Reshape', [
-      this.#op('Transpose', [out], { perm: [0, 2, 1, 3] }),
-      shape(form % 3 ? [0, 0, width] : [-1, length, width]),
-    ]);
+    return back(this.#op('MatMul', [p, byHeads()]));
   }
   #maybeShownScores(p: Value, odd: number): Value {
     if (odd !== 6) return p;

@@ -9,8 +9,10 @@ import type { Rule } from '../../../src/rewrite/rule.ts';
 import type { FusionTarget } from '../target.ts';
 import { BiasCache, makeBias, makeRowMask, type Place } from './bias.ts';
 import { chooseForm, type Form } from './forms.ts';
-import { type Flat, type Heads, joined } from './heads.ts';
+import { insertGroupQuery } from './group-query.ts';
+import type { Flat, Heads } from './heads.ts';
 import { packedInputs } from './packed.ts';
+import { Parts } from './parts.ts';
 import { type Plan, planAttention } from './plan.ts';
 import { extentOf, squeezed } from './shape-nodes.ts';
 
@@ -58,7 +60,7 @@ function replace(plan: Plan, form: Form, match: Match, edit: Edit, cache: BiasCa
   const { core, dims } = plan;
   const dtype = edit.types.dtypeOf(core.out) as DType;
   const bias = plan.bias && makeBias(plan.bias, placeOf(plan, form, edit), dims, dtype, edit, cache);
-  const fused = insertFused(plan, form, bias, edit);
+  const fused = insertFused(plan, form, bias, edit, cache);
   fused.name = core.root.name;
   const concats = 'sides' in form && form.sides.past ? [plan.k.past?.concat, plan.v.past?.concat] : [];
   for (const [at, concat] of concats.entries()) if (concat) edit.replaceValue(concat.output(), fused.output(at + 1));
@@ -98,7 +100,7 @@ function placeOf({ core, dims }: Plan, form: Form, edit: Edit): Place {
   };
 }
 
-function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, edit: Edit): Node {
+function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, edit: Edit, cache: BiasCache): Node {
   const scale = float(Math.fround(core.scale));
   if (form.kind === 'packed') {
     const { sizes, factor } = form.packed;
@@ -112,6 +114,7 @@ function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, 
       attrs,
     });
   }
+  if (form.kind === 'group-query') return insertGroupQuery(form, dims, bias, scale, edit, cache);
   const parts = new Parts(edit);
   const { k, v, past } = form.sides;
   const outputs = past ? ['', '', ''] : 1;
@@ -138,29 +141,4 @@ function byHeads({ value, layout }: Heads, edit: Edit): Value {
   return layout === 'bnsh'
     ? value
     : edit.insert('Transpose', { inputs: [value], attrs: { perm: [0, 2, 1, 3] } }).output();
-}
-
-/** Parts of the last axis: one Split serves queries, keys and values. */
-class Parts {
-  readonly #edit: Edit;
-  readonly #splits = new Map<Value, Node>();
-
-  constructor(edit: Edit) {
-    this.#edit = edit;
-  }
-  of(flat: Flat): Value {
-    const { value, part } = flat;
-    if (!part) return joined(flat, this.#edit);
-    let split = this.#splits.get(value);
-    if (!split) {
-      const attrs = { axis: 2, ...(this.#edit.opset >= 18 && { num_outputs: part.of }) };
-      split = this.#edit.insert('Split', {
-        inputs: [value],
-        outputs: Array.from({ length: part.of }, () => ''),
-        attrs,
-      });
-      this.#splits.set(value, split);
-    }
-    return split.output(part.index);
-  }
 }

@@ -25,6 +25,7 @@ export type Form =
       readonly sides: Sides<Flat> | Sides<Heads>;
       readonly output: Output;
     }
+  | { readonly kind: 'group-query'; readonly q: Flat; readonly sides: Sides<Flat>; readonly output: Output }
   | { readonly kind: 'packed'; readonly packed: Packed; readonly output: Output };
 
 /** The first opset with Attention. */
@@ -47,12 +48,31 @@ export function chooseForm(plan: Plan, site: Site, target: FusionTarget): Form |
       return { kind: 'native-flat', q, sides: flat, output };
     return { kind: 'native', sides: headSides(plan, true) };
   }
+  if (typeof q !== 'string' && typeof output !== 'string') {
+    const sides = groupQuerySides(plan, site, target);
+    if (sides) return { kind: 'group-query', q, sides, output };
+  }
   if (runtime === true) {
     if (typeof q === 'string' || typeof output === 'string') return why ?? '';
     return { kind: 'multi-head', q, sides: flatSides(plan, false, site) ?? headSides(plan, false), output };
   }
   const raise = `Attention needs opset ${nativeOpset} and the model has ${opset}: raise it with --opset ${nativeOpset}`;
   return target.isRuntime ? `${raise} (${runtime})` : `${raise}, or use --level runtime`;
+}
+
+/**
+ * GroupQueryAttention of the runtime: it repeats heads itself, but with a past it takes only one sample, or one position at a
+ * time ("batch_size must be 1 when sequence_length > 1 and past context is given"), and sizes that are multiples of 8.
+ */
+function groupQuerySides(plan: Plan, site: Site, target: FusionTarget): Sides<Flat> | undefined {
+  const { dims } = plan;
+  if (dims.kvHeads === dims.heads || dims.size % 8 !== 0 || dims.valueSize !== dims.size) return undefined;
+  if (target.offers('GroupQueryAttention', site.types.dtypeOf(plan.core.out)) !== true) return undefined;
+  const sides = flatSides(plan, true, site);
+  if (!sides || sides.k.part || sides.v.part) return undefined;
+  // What stands before the repetition must be all there is: a past that is read elsewhere would go in as new keys.
+  const safe = !sides.past || dims.batch === 1 || dims.length === 1 || target.generation;
+  return safe ? sides : undefined;
 }
 
 /** @param grouped the operator repeats the heads of keys and values itself. */

@@ -68,7 +68,7 @@ export function planAttention(root: Node, site: Site): Plan | Why {
   return { core, dims, q: findFlat(core.q, site), k, v, bias, output: findOutput(core, dims, site) };
 }
 
-function sideOf(whole: Heads, site: Site): Side {
+export function sideOf(whole: Heads, site: Site): Side {
   const repeat = whole.layout === 'bnsh' ? findRepeat(whole.value, site) : undefined;
   const grouped: Heads = repeat ? { value: repeat.source, layout: 'bnsh' } : whole;
   const concat = grouped.layout === 'bnsh' ? grouped.value.producer : undefined;
@@ -106,7 +106,13 @@ function dimsOf(core: Core, k: Side, v: Side, { types }: Site): Dims | Why {
   return { batch, heads, kvHeads: grouped, length, total: kShape[2], size, valueSize };
 }
 
-function findOutput({ out }: Core, { batch, heads, length, valueSize }: Dims, { types }: Site): Output | string {
+type OutputDims = Pick<Dims, 'batch' | 'heads' | 'length' | 'valueSize'>;
+
+export function findOutput(
+  { out }: Pick<Core, 'out'>,
+  { batch, heads, length, valueSize }: OutputDims,
+  { types }: Site,
+): Output | string {
   const transpose = onlyReader(out);
   if (!transpose || permOf(transpose) !== '0213')
     return `the result "${out.name}" is not transposed back to [batch, length, heads, size]`;
