@@ -1,18 +1,31 @@
+import type { Model, Value } from '../../src/ir/graph.ts';
+import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
+import { elementCount } from '../../src/ir/tensor.ts';
 import { opt } from '../../src/pass/options.ts';
-import { definePass, lossy } from '../../src/pass/pass.ts';
+import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
-import { keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { miss } from '../../src/rewrite/match.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { cpuProfiles, saturates } from './cpu.ts';
+import { attentionRule } from './dynamic/attention.ts';
+import { convRule } from './dynamic/conv.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { ActivationStore, linearRule } from './dynamic/linear.ts';
 import { lstmRule } from './dynamic/lstm.ts';
+import { storedRule } from './dynamic/stored.ts';
 import { type WeightFormat, WeightStore } from './dynamic/weights.ts';
+import { readLinear } from './linear.ts';
+import { retieTables } from './retie.ts';
+import { readTable } from './table.ts';
 
 const options = {
-  weights: opt.choice(['auto', 's8', 'u8'], 'auto', 'signed or unsigned codes; auto: signed, the faster kernel'),
+  weights: opt.choice(
+    ['auto', 's8', 'u8'],
+    'auto',
+    'signed or unsigned codes; auto: signed, the faster kernel, and unsigned on wasm, where that is',
+  ),
   cpu: opt.choice(
     cpuProfiles,
     'auto',
@@ -24,17 +37,15 @@ const options = {
     '7-bit signed weights; auto: on processors that would saturate (no VNNI)',
   ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
+  conv: opt.boolean(false, 'integer convolutions: measure them, for they are seldom faster'),
+  stored: opt.boolean(true, 'weights of convolutions, GRU and RNN in 8 bits too, expanded to float at load'),
   minElements: opt.int(1024, 'leave weights with fewer elements in float', { min: 0 }),
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
 } as const;
 
-/** Operators with weights for which 8 bits at run time do not pay, and what to do instead. */
+/** Operators with weights that stay as they are, and what to do instead. */
 const refused: Readonly<Record<string, string>> = {
-  Conv: 'integer convolutions with activations quantized at run time are slower than float in ONNX Runtime: quantize statically (QDQ) instead',
-  ConvTranspose: 'ONNX Runtime has no integer ConvTranspose: to-fp16 makes it smaller',
-  GRU: 'ONNX Runtime has a dynamically quantized LSTM but no GRU: to-fp16 makes it smaller',
-  RNN: 'ONNX Runtime has a dynamically quantized LSTM but no RNN: to-fp16 makes it smaller',
-  'com.microsoft.Attention': 'fused attention quantizes only in part: quantize before fusing',
+  'com.microsoft.MultiHeadAttention': 'it multiplies activations only; the layers before it are quantized on their own',
   'com.microsoft.FusedMatMul': 'it is fused already: quantize before fusing',
   'com.microsoft.FusedGemm': 'it is fused already: quantize before fusing',
 };
@@ -54,6 +65,11 @@ export const quantizeDynamic = definePass({
   options,
   rules: {
     linear: 'MatMul and Gemm with constant weights multiply in 8 bits',
+    conv: 'Conv multiplies in 8 bits, unsigned, with activations quantized at run time (--conv)',
+    attention: 'Fused attention makes queries, keys and values in 8 bits (QAttention)',
+    stored: 'Weights of convolutions, GRU and RNN are stored in 8 bits and expanded once, at load',
+    retie: 'Output layers that were written out as their embedding transposed read it again',
+    opset: 'The opset is raised to one that has DynamicQuantizeLinear',
     lstm: 'LSTM keeps its weights in 8 bits (DynamicQuantizeLSTM)',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     keep: 'Names given with --keep that stand for nothing',
@@ -62,18 +78,62 @@ export const quantizeDynamic = definePass({
   numerics: () => lossy(20),
   run(model, given, ctx) {
     const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
-    const format: WeightFormat = { type: given.weights === 'u8' ? 'uint8' : 'int8', reduced };
+    const unsigned = given.weights === 'u8' || (given.weights === 'auto' && given.cpu === 'wasm');
+    const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduced };
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const misses = { allMisses: ctx.explain ?? false };
-    reportUnmatched(model, given.keep, ctx);
-    const kept = (rule: Rule): Rule => keepRule(rule, given.keep);
+    const { keep, minElements } = given;
+    reportUnmatched(model, keep, ctx);
+    const raised = raiseOpset(model, minElements, ctx);
+    // A table that an exporter wrote out transposed for the output layer is one again, and stored once.
+    const retied = given.embeddings && !unsigned && retieTables(model, tablesOf(model, keep, minElements), ctx);
     // Shared activations are quantized before their first reader, which must then stand first.
     sortTopologically(model.graph);
-    const linear = linearRule(new WeightStore(format), new ActivationStore(), given.minElements);
-    const first = walk(model, [kept(linear), kept(lstmRule(format, given.minElements)), refusal], trace, misses);
-    if (!given.embeddings) return { changed: first.changed };
+    const [weights, activations] = [new WeightStore(format), new ActivationStore()];
+    const rules = [
+      linearRule(weights, activations, minElements),
+      lstmRule(format, minElements),
+      attentionRule(weights, activations),
+      ...(given.conv ? [convRule(activations, minElements)] : []),
+      ...(given.stored ? [storedRule(minElements)] : []),
+    ];
+    const first = walk(model, [...rules.map((rule) => keepRule(rule, keep)), refusal], trace, misses);
+    const changed = raised || retied || first.changed;
+    if (!given.embeddings) return { changed };
     // Afterwards, because a table tied to a MatMul is free once that has weights of its own.
-    const second = walk(model, [kept(embeddingRule(given.minElements))], trace, misses);
-    return { changed: first.changed || second.changed };
+    const tied = (table: Value) => weights.tableOf(table);
+    const second = walk(model, [keepRule(embeddingRule(minElements, tied), keep)], trace, misses);
+    return { changed: changed || second.changed };
   },
 });
+
+/** The first opset that has DynamicQuantizeLinear. */
+const dynamicOpset = 11;
+
+/** Raises the opset where something could be quantized then. @returns whether it did */
+function raiseOpset(model: Model, minElements: number, ctx: PassContext): boolean {
+  const { opset } = model;
+  if (opset >= dynamicOpset) return false;
+  const worth = [...model.graphs()].some((graph) =>
+    [...graph.nodes].some((node) => {
+      if (!node.is('MatMul') && !node.is('Gemm')) return false;
+      const linear = readLinear(node);
+      return typeof linear !== 'string' && elementCount(linear.tensor.shape) >= minElements;
+    }),
+  );
+  if (!worth) return false;
+  const why = upgradeOpset(model);
+  if (why === undefined) ctx.applied('opset', 'model', `raised from ${opset} to ${model.opset}`);
+  else ctx.skipped('opset', 'model', why);
+  return why === undefined;
+}
+
+function tablesOf(model: Model, keep: readonly string[], minElements: number): Set<Value> {
+  const tables = new Set<Value>();
+  for (const node of model.graph.nodes) {
+    if (!node.is('Gather') || isKept(node, keep)) continue;
+    const table = readTable(node, minElements);
+    if (!('why' in table) && table.tensor.dtype === 'float32' && table.value.tensor) tables.add(table.value);
+  }
+  return tables;
+}

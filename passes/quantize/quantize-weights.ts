@@ -1,11 +1,13 @@
 import { UserError } from '../../src/errors.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { retieTables } from './retie.ts';
 import { readTable } from './table.ts';
 import { scaleInputs } from './weight-only/awq.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
@@ -23,7 +25,6 @@ import {
 import { canGather, gatherRule } from './weight-only/gather.ts';
 import { matMulNBitsRule } from './weight-only/matmul-nbits.ts';
 import { LayerPlan, recipeNames } from './weight-only/plan.ts';
-import { retieTables } from './weight-only/retie.ts';
 import { BlockStore } from './weight-only/store.ts';
 
 const options = {
@@ -76,6 +77,8 @@ export const quantizeWeights = definePass({
     bnb4: 'MatMul and Gemm with constant weights become MatMulBnb4 (NF4)',
     embedding:
       'Embedding tables are looked up in blocks of codes (GatherBlockQuantized), or in 8 bits with one scale per row',
+    retie: 'Output layers that were written out as their embedding transposed read it again',
+    opset: 'The opset is raised to one that has DequantizeLinear by blocks',
     layer: 'Names given with --layer that stand for nothing',
     awq: 'Inputs that carry more get finer weights; the factor goes into what comes before',
     keep: 'Names given with --keep that stand for nothing',
@@ -93,13 +96,32 @@ export const quantizeWeights = definePass({
     const gathers = (node: Node): boolean =>
       blocked && !isKept(node, keep) && typeof plan.bitsOf(node) === 'number' && canGather(node, minElements);
     const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
+    const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
     const scaled = await chooseCodes(model, book, ctx);
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
-    return { changed: changed || retied || scaled };
+    return { changed: changed || retied || raised || scaled };
   },
 });
+
+/** The first opset that has DequantizeLinear by blocks. */
+const blockedOpset = 21;
+
+/** Raises the opset where something could be quantized then. @returns whether it did */
+function raiseOpset(model: Model, given: Given, plan: LayerPlan, ctx: PassContext): boolean {
+  const { opset } = model;
+  if (opset >= blockedOpset) return false;
+  const book = new LayerBook(given, plan, given.keep, () => false);
+  const worth = [...model.graph.nodes].some(
+    (node) => (node.is('MatMul') || node.is('Gemm')) && typeof book.candidate(node) !== 'string',
+  );
+  if (!worth) return false;
+  const why = upgradeOpset(model, blockedOpset);
+  if (why === undefined) ctx.applied('opset', 'model', `raised from ${opset} to ${blockedOpset}`);
+  else ctx.skipped('opset', 'model', why);
+  return why === undefined;
+}
 
 function rulesOf(given: Given, book: LayerBook, plan: LayerPlan): Rule[] {
   const { format, embeddings, minElements, keep, block, accuracyLevel } = given;

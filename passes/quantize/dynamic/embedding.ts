@@ -2,25 +2,22 @@ import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import {
-  affineParams,
-  allFinite,
-  axisView,
-  channelRanges,
-  intRanges,
-  quantizeChannels,
-} from '../../../src/kernels/quantize.ts';
+import { allFinite, axisView, channelRanges, intRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, standingIn } from '../linear.ts';
 import { looksUp, readTable } from '../table.ts';
+import { rowScales } from './underflow.ts';
 
 /**
  * Gather of rows from a constant float table → Gather of int8 rows, Cast, Mul by the row's own scale, gathered too.
  * Lookups do no arithmetic on the codes, so no processor can saturate: always int8 in full range.
  */
-export function embeddingRule(minElements: number): Rule {
+export function embeddingRule(
+  minElements: number,
+  tied: (table: Value) => { readonly codes: Value; readonly scales: Value } | undefined = () => undefined,
+): Rule {
   const made = new Map<Value, { codes: Value; scales: Value }>();
   return {
     id: 'embedding',
@@ -42,7 +39,8 @@ export function embeddingRule(minElements: number): Rule {
       const data = floatWeights(tensor);
       if (!data || !allFinite(data)) return miss(root, `its table "${table.name}" holds NaN or infinite numbers`);
 
-      const quantized = made.get(table) ?? quantizeRows(root, table, tensor, data);
+      const quantized = made.get(table) ?? tied(table) ?? quantizeRows(root, table, tensor, data);
+      if (typeof quantized === 'string') return miss(root, quantized);
       made.set(table, quantized);
       const { shape } = root.output();
       const rows = edit.insert('Gather', {
@@ -66,11 +64,17 @@ export function embeddingRule(minElements: number): Rule {
   };
 }
 
-function quantizeRows(node: Node, table: Value, tensor: Tensor, data: Float32Array): { codes: Value; scales: Value } {
+function quantizeRows(
+  node: Node,
+  table: Value,
+  tensor: Tensor,
+  data: Float32Array,
+): { codes: Value; scales: Value } | string {
   const view = axisView(tensor.shape, 0);
   const range = intRanges.int8.symmetric;
   const { low, high } = channelRanges(data, view);
-  const scales = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+  const scales = rowScales(table, low, high, range);
+  if (typeof scales === 'string') return scales;
   const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
   const anchor = standingIn(node, table.graph);
   return {

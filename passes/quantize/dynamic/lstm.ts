@@ -2,10 +2,10 @@ import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import {
-  affineParams,
   allFinite,
   axisView,
   channelRanges,
+  intRanges,
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
@@ -14,6 +14,7 @@ import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
 import { floatWeights, standingIn } from '../linear.ts';
+import { rowScales } from './underflow.ts';
 import { codeRange, type WeightFormat } from './weights.ts';
 
 interface GateWeights {
@@ -50,6 +51,8 @@ export function lstmRule(format: WeightFormat, minElements: number): Rule {
 
       const input = quantizeGates(root, w, wTensor, format, made);
       const recurrent = quantizeGates(root, r, rTensor, format, made);
+      if (typeof input === 'string') return miss(root, input);
+      if (typeof recurrent === 'string') return miss(root, recurrent);
       const attrs = Object.fromEntries([...root.attrs].filter(([name]) => name !== 'layout'));
       const optional = Array.from({ length: 5 }, (_, i) => root.input(3 + i));
       const node = edit.insert('DynamicQuantizeLSTM', {
@@ -87,7 +90,7 @@ function quantizeGates(
   tensor: Tensor,
   format: WeightFormat,
   made: Map<Value, GateWeights>,
-): GateWeights {
+): GateWeights | string {
   const known = made.get(value);
   if (known) return known;
   const data = floatWeights(tensor) as Float32Array;
@@ -95,7 +98,8 @@ function quantizeGates(
   const range = codeRange(format);
   const view = axisView([directions * gates, inputs], 0);
   const { low, high } = channelRanges(data, view);
-  const scales = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+  const scales = rowScales(value, low, high, format.type === 'uint8' ? intRanges.int8.symmetric : range);
+  if (typeof scales === 'string') return scales;
   const zeroPoints = new Uint8Array(scales.length).fill(format.type === 'uint8' ? 128 : 0);
   const codes = quantizeChannels(data, view, { scales, zeroPoints }, range);
   const size = gates * inputs;

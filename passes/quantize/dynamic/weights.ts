@@ -1,7 +1,7 @@
 import type { Value } from '../../../src/ir/graph.ts';
 import { tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
+import { tensorType } from '../../../src/ir/types.ts';
 import {
-  affineParams,
   allFinite,
   axisView,
   channelRanges,
@@ -11,6 +11,8 @@ import {
 } from '../../../src/kernels/quantize.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { floatWeights, type Linear, standingIn } from '../linear.ts';
+import { looksUp } from '../table.ts';
+import { rowScales } from './underflow.ts';
 
 export type WeightType = 'int8' | 'uint8';
 
@@ -40,6 +42,7 @@ export class WeightStore {
   readonly #format: WeightFormat;
   readonly #made = new Map<string, QuantizedWeights>();
   readonly #ids = new Map<Value, number>();
+  readonly #tables = new Map<Value, { readonly codes: Value; readonly scales: Value }>();
 
   constructor(format: WeightFormat) {
     this.#format = format;
@@ -64,19 +67,24 @@ export class WeightStore {
     const scales = new Float32Array(count * n);
     const view = rows === 'k' ? axisView([k, n], 1) : axisView([n, k], 0);
     const zeroPoints = new Uint8Array(n).fill(middle[type]);
+    const table =
+      type === 'int8' && rows === 'n' && alpha === 1 && weight.consumers.some((node) => looksUp(node, weight));
     for (let i = 0; i < count; i++) {
       const matrix = data.subarray(i * k * n, (i + 1) * k * n);
       const { low, high } = channelRanges(matrix, view);
-      const own = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+      const own = rowScales(weight, low, high, type === 'uint8' ? intRanges.int8.symmetric : range);
+      if (typeof own === 'string') return own;
       const part = quantizeChannels(matrix, view, { scales: own, zeroPoints }, range);
-      codes.set(rows === 'k' ? part : transpose(part, n, k), i * k * n);
+      codes.set(rows === 'k' || table ? part : transpose(part, n, k), i * k * n);
       scales.set(
         own.map((scale) => scale * alpha),
         i * n,
       );
     }
     const made: QuantizedWeights = {
-      codes: this.#constant(linear, 'quantized', tensorFromBytes(type, [...batch, k, n], codes)),
+      codes: table
+        ? this.#table(linear, codes, scales)
+        : this.#constant(linear, 'quantized', tensorFromBytes(type, [...batch, k, n], codes)),
       scales: this.#constant(
         linear,
         'scale',
@@ -89,6 +97,26 @@ export class WeightStore {
     };
     this.#made.set(key, made);
     return made;
+  }
+
+  /** The codes of a table [rows, width] that a layer multiplies with too, and the scales of its rows [rows, 1]. */
+  tableOf(table: Value): { readonly codes: Value; readonly scales: Value } | undefined {
+    return this.#tables.get(table);
+  }
+
+  /** Stored as the embedding reads them, [N, K]; for the layer a Transpose, which ONNX Runtime does at load. */
+  #table(linear: Linear, codes: Uint8Array, scales: Float32Array): Value {
+    const { weight, node, k, n } = linear;
+    const rows = this.#constant(linear, 'quantized', tensorFromBytes('int8', [n, k], codes));
+    const factors = this.#constant(linear, 'row_scale', tensorFrom('float32', [n, 1], scales));
+    this.#tables.set(weight, { codes: rows, scales: factors });
+    const anchor = standingIn(node, weight.graph);
+    const turned = anchor.graph.insertBefore(anchor, 'Transpose', {
+      inputs: [rows],
+      attrs: { perm: [1, 0] },
+      types: [tensorType('int8', [k, n])],
+    });
+    return turned.output();
   }
 
   #constant(linear: Linear, suffix: string, tensor: Parameters<typeof addConstant>[2]): Value {

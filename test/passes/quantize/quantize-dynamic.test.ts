@@ -232,11 +232,123 @@ describe('quantize-dynamic', () => {
     return skips;
   };
 
+  it.each([
+    [
+      'Conv',
+      'g (float[1,16,8,8] x) => (float[1,16,6,6] y) <float[16,16,3,3] w = random(1), float[16] b = random(2)> { y = Conv (x, w, b) }',
+    ],
+    [
+      'ConvTranspose',
+      'g (float[1,16,8,8] x) => (float[1,8,10,10] y) <float[16,8,3,3] w = random(1)> { y = ConvTranspose (x, w) }',
+    ],
+    [
+      'GRU',
+      'g (float[7,3,16] x) => (float[7,1,3,16] y) <float[1,48,16] w = random(1), float[1,48,16] r = random(2)> { y = GRU <hidden_size = 16> (x, w, r) }',
+    ],
+    [
+      'RNN',
+      'g (float[7,3,16] x) => (float[7,2,3,32] y) <float[2,32,16] w = random(1), float[2,32,32] r = random(2)> { y = RNN <hidden_size = 32, direction = "bidirectional"> (x, w, r) }',
+    ],
+    [
+      'a Conv in a branch',
+      'g (float[1,16,8,8] x, bool c) => (float[1,16,6,6] y) <float[16,16,3,3] w = random(1)> { y = If <then_branch = t () => (float[1,16,6,6] p) { p = Conv (x, w) }, else_branch = e () => (float[1,16,6,6] q) { m = Neg (x)  q = Conv (m, w) }> (c) }',
+    ],
+  ])('stores the weights of %s in 8 bits, which ONNX Runtime expands at load', async (_, body) => {
+    const { after, counts } = await holds(head(13, body), 30, { minElements: 512 });
+    expect(counts.stored).toBeGreaterThan(0);
+    const ops = await optimized(after);
+    expect(ops.Cast).toBeUndefined();
+    expect(ops.Mul).toBeUndefined();
+    const stored = [...after.graph.initializers].filter((value) => value.dtype === 'int8');
+    expect(stored.length).toBeGreaterThan(0);
+    expect([...after.graph.initializers].some((value) => value.name === 'w')).toBe(false);
+    expect((await quantize(parseModel(head(13, body)), { stored: false, minElements: 512 })).changed).toBe(false);
+  });
+
+  it('makes integer convolutions when asked, with unsigned weights', async () => {
+    const text = head(
+      13,
+      'g (float[1,16,8,8] x) => (float[1,8,4,4] y) <float[8,8,3,3] w = random(1), float[8] b = random(2)> { y = Conv <group = 2, strides = [2, 2], pads = [1, 1, 1, 1]> (x, w, b) }',
+    );
+    const { after, counts } = await holds(text, 30, { conv: true, minElements: 0 });
+    expect(counts).toEqual({ conv: 1 });
+    expect([...after.graph.nodes].find(({ op }) => op === 'ConvInteger')?.input(1)?.dtype).toBe('uint8');
+  });
+
+  it('quantizes fused attention, whose products of activations stay in float', async () => {
+    const attention = (inputs: string, attrs = '') =>
+      `<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+g (float[2,6,32] x) => (float[2,6,32] y) <float[32,96] w = random(1), float[96] b = random(2), float[2,4,6,6] bias = random(3)> {
+  y = com.microsoft.Attention <num_heads = 4${attrs}> (x, w, ${inputs})
+}`;
+    for (const weights of ['s8', 'u8'] as const) {
+      const { after, counts } = await holds(attention('b'), 25, { weights });
+      expect(counts).toEqual({ attention: 1 });
+      expect(countOps(after)['com.microsoft.QAttention']).toBe(1);
+    }
+    expect(await why(attention('b, , , bias'))).toEqual(['attention: it has attention_bias, which QAttention has not']);
+    expect(await why(attention('b', ', qkv_hidden_sizes = [32, 32, 32]'))).toEqual([
+      'attention: it has qkv_hidden_sizes, which QAttention has not',
+    ]);
+  });
+
+  it('stores a table once that an output layer shares', async () => {
+    for (const product of [
+      't = Transpose <perm = [1, 0]> (table)  y = MatMul (h, t)',
+      'y = Gemm <transB = 1> (h, table)',
+    ]) {
+      const text = head(
+        13,
+        `g (int64[5] i) => (float[5,40] y) <float[40,64] table = random(1)> { h = Gather (table, i)  ${product} }`,
+      );
+      const { after, counts } = await holds(text.replace('int64[5] i', 'int64[5] i'), 25);
+      expect(counts).toEqual({ linear: 1, embedding: 1 });
+      const bytes = [...after.graph.initializers].reduce((sum, value) => sum + (value.tensor?.byteLength ?? 0), 0);
+      expect(bytes).toBe(40 * 64 + 2 * 4 * 40);
+      expect((await optimized(after)).Transpose).toBeUndefined();
+    }
+  });
+
+  it('takes function bodies, raises old opsets, and gives WebAssembly unsigned weights', async () => {
+    const inside = await holds(
+      `<ir_version: 8, opset_import: ["" : 17, "my" : 1]>
+g (float[3,64] x) => (float[3,32] y) { y = my.F (x) }
+<domain: "my", opset_import: ["" : 17]>
+F (x) => (y) {
+  w = Constant <value = float[64,32] random(1)> ()
+  y = MatMul (x, w)
+}`,
+      30,
+    );
+    expect(inside.counts).toEqual({ linear: 1 });
+    const old = parseModel(
+      head(9, 'g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }'),
+    );
+    expect((await quantize(old)).counts).toEqual({ opset: 1, linear: 1 });
+    expect(old.opset).toBe(13);
+    await runOrt(old, edgeFeeds(old, 1), 'all');
+    const web = await holds(matmul, 30, { cpu: 'wasm' });
+    expect(
+      [...web.after.graph.initializers].some((value) => value.dtype === 'uint8' && value.shape?.length === 2),
+    ).toBe(true);
+  });
+
   it('leaves what it must leave, each with a reason', async () => {
     const linear = (constants: string, opset = 13, options = {}) =>
       why(head(opset, `g (float[2,64] x) => (float[2,32] y) <${constants}> { y = MatMul (x, w) }`), options);
-    expect(await linear('float[64,32] w = random(1)', 10)).toEqual([
-      'linear: opset 10 has no DynamicQuantizeLinear: export the model with opset 11 or later',
+    expect(await linear('float[64,32] w = random(1)', 6)).toEqual([
+      'opset: opset 6 is too old to be raised: export the model with opset 13 or later',
+      'linear: opset 6 has no DynamicQuantizeLinear: export the model with opset 11 or later',
+    ]);
+    expect(
+      await why(
+        head(13, 'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1e-42, 1e-43, 2e-42, 0}> { y = MatMul (x, w) }'),
+        {
+          minElements: 0,
+        },
+      ),
+    ).toEqual([
+      'linear: its weights "w" are too small to be scaled: the largest is 2.0e-42, for which the scale would be below the smallest float32 number',
     ]);
     expect(
       await why(
@@ -262,21 +374,6 @@ describe('quantize-dynamic', () => {
     expect(await linear('float[64,32] w = random(1)', 13, { keep: ['MatMul'] })).toEqual([
       'linear: you asked for it to stay as it is (--keep)',
     ]);
-    expect(
-      await why(
-        head(13, 'g (float[1,16,8,8] x) => (float[1,16,6,6] y) <float[16,16,3,3] w = random(1)> { y = Conv (x, w) }'),
-      ),
-    ).toEqual([
-      'not-dynamic: integer convolutions with activations quantized at run time are slower than float in ONNX Runtime: quantize statically (QDQ) instead',
-    ]);
-    expect(
-      await why(
-        head(
-          13,
-          'g (float[7,3,16] x) => (float[7,1,3,16] y) <float[1,48,16] w = random(1), float[1,48,16] r = random(2)> { y = GRU <hidden_size = 16> (x, w, r) }',
-        ),
-      ),
-    ).toEqual(['not-dynamic: ONNX Runtime has a dynamically quantized LSTM but no GRU: to-fp16 makes it smaller']);
     expect(
       await why(
         head(

@@ -221,12 +221,24 @@ describe('quantize-weights', () => {
       }),
     ).toEqual(['matmul-nbits: you asked for it to stay as it is (--keep)']);
     expect(
-      await why('g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }', {
-        format: 'qdq',
-      }),
-    ).toEqual([
-      'blocked-dq: opset 13 has no blocked DequantizeLinear (21 has): use --format matmul-nbits, which needs none',
-    ]);
+      await why(
+        'g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { u = Upsample (x)  y = MatMul (u, w) }',
+        {
+          format: 'qdq',
+        },
+      ),
+    ).toEqual(
+      [
+        'Upsample "u" cannot be raised from opset 13 to 21: it is not known how Upsample changed',
+        'opset 13 has no blocked DequantizeLinear (21 has): use --format matmul-nbits, which needs none',
+      ].map((sentence, index) => `${['opset', 'blocked-dq'][index]}: ${sentence}`),
+    );
+    const raised = parseModel(
+      head('g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { y = MatMul (x, w) }'),
+    );
+    expect((await quantize(raised, { format: 'qdq' })).changed).toBe(true);
+    expect(raised.opset).toBe(21);
+    await runOrt(raised, edgeFeeds(raised, 1), 'all');
     expect(
       await why('g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}> { y = MatMul (x, w) }', {
         keep: ['MatMull', 'MatMul'],
