@@ -32,7 +32,7 @@ export interface Profile {
 const warmRuns = 3;
 const profiledRuns = 10;
 /** A slow model is not run longer than about this. */
-const patienceMs = 3000;
+const patienceMs = 1500;
 
 /**
  * Runs a file a few times with the runtime's profiler on: what each operator takes, and where nodes ran. The profiler itself

@@ -223,7 +223,8 @@ describe('choose for several targets', () => {
     const both = choose([baseOnBoth, wrong], floors, [server, browser]);
     expect(both.recommendations.map((one) => one.variant)).toEqual(['int4', 'base']);
     expect(both.variants[1]?.reasons).toContain(`not for browser: ${why}`);
-    expect(both.variants[1]).not.toHaveProperty('failures');
+    expect(both.variants[1]?.failures).toEqual(wrong.failures);
+    expect(both.variants[0]).not.toHaveProperty('failures');
     expect(choose([baseOnBoth, wrong], floors, [browser]).variants[1]).toMatchObject({
       verdict: 'rejected',
       reasons: [why],

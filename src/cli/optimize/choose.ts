@@ -80,7 +80,8 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
     });
   }
   const variants = judged.map(({ variant, standings, rejected }): VariantResult => {
-    const { blockers: _, failures: __, ...result } = variant;
+    const { blockers: _, failures, ...rest } = variant;
+    const result = Object.keys(failures).length === 0 ? rest : { ...rest, failures };
     if (rejected.length > 0) return { ...result, verdict: 'rejected', reasons: rejected };
     const elsewhere = standings.filter(({ out }) => out.length > 0).map(notFor);
     const won = recommendations.filter((one) => one.variant === variant.name);

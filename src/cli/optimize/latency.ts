@@ -1,58 +1,51 @@
 import { bench, benchSessionExtra } from '../../engine/bench.ts';
 import type { BenchSubject } from '../../engine/bench-runner.ts';
 import { probe } from '../../engine/isolated.ts';
-import { listProviders, openSession, type Session as RuntimeSession, requireProvider } from '../../engine/session.ts';
+import { isWeb } from '../../engine/providers.ts';
+import { openSession, type Session as RuntimeSession, type SessionOptions } from '../../engine/session.ts';
 import { bug, UserError } from '../../errors.ts';
 import type { Tensor } from '../../ir/tensor.ts';
 import type { Latency } from '../../report/report.ts';
+import type { ProviderInfo, TimingNoise } from '../../report/timing.ts';
 import type { Artifact } from '../../target/target.ts';
 import { firstFeeds } from '../feeds.ts';
 import { goldenProblem } from '../golden.ts';
-import type { ChosenTarget } from './candidates.ts';
+import type { ReadyProviders } from '../providers.ts';
 import type { Measured } from './choose.ts';
+import { type Elsewhere, observe } from './elsewhere.ts';
 import type { MeasureContext } from './measure.ts';
-
-/**
- * Providers to time on: those asked for, else the CPU and the first of each target that this machine has.
- * @throws UserError when one that was asked for does not exist here.
- */
-export async function chooseProviders(
-  asked: readonly string[] | undefined,
-  targets: readonly ChosenTarget[],
-): Promise<readonly string[]> {
-  if (asked) {
-    for (const provider of asked) await requireProvider(provider);
-    return asked;
-  }
-  const known = await listProviders();
-  const first = targets.flatMap(({ target }) => target.providers.find((provider) => known.includes(provider)) ?? []);
-  return [...new Set(['cpu', ...first])];
-}
 
 export interface TimingContext extends MeasureContext {
   /** Variants that load, by name; base first. */
   readonly artifacts: ReadonlyMap<string, Artifact>;
   /** Session config entries that a bundle would set. */
   readonly sessionConfig: (variant: string, provider: string) => Readonly<Record<string, string>>;
+  readonly ready: ReadyProviders;
 }
 
-interface ProviderResult {
+interface ProviderResult extends Elsewhere {
+  readonly info: ProviderInfo;
   readonly latencies: Map<string, Latency>;
   readonly failures: Map<string, string>;
   readonly warnings: string[];
+  noise?: TimingNoise;
+}
+
+export interface Timings {
+  readonly measured: Measured[];
+  readonly warnings: string[];
+  readonly providers: Record<string, ProviderInfo>;
+  readonly noise: Record<string, TimingNoise>;
 }
 
 /**
  * Times the variants on each provider, interleaved, after a try-out: on other providers than the CPU each file is first
- * loaded in a child process, and must then give the outputs that it gave on the CPU.
+ * loaded in a child process or a page, and must then give the outputs that it gave on the CPU. On software adapters nothing is
+ * timed.
  */
-export async function timeAll(
-  measured: readonly Measured[],
-  providers: readonly string[],
-  context: TimingContext,
-): Promise<{ measured: Measured[]; warnings: string[] }> {
+export async function timeAll(measured: readonly Measured[], context: TimingContext): Promise<Timings> {
   const results = new Map<string, ProviderResult>();
-  for (const provider of providers) results.set(provider, await timeOn(provider, context));
+  for (const provider of context.ready.working) results.set(provider, await timeOn(provider, context));
   const of = <T>(name: string, pick: (result: ProviderResult) => Map<string, T>): Record<string, T> => {
     const found: Record<string, T> = {};
     for (const [provider, result] of results) {
@@ -61,23 +54,49 @@ export async function timeAll(
     }
     return found;
   };
+  const some = <K extends string, T>(key: K, found: Record<string, T>): { [P in K]?: Record<string, T> } =>
+    (Object.keys(found).length === 0 ? {} : { [key]: found }) as { [P in K]?: Record<string, T> };
+  const noise = [...results].flatMap(([provider, one]) => (one.noise ? [[provider, one.noise] as const] : []));
   return {
     measured: measured.map((one) => ({
       ...one,
       latency: of(one.name, ({ latencies }) => latencies),
       failures: of(one.name, ({ failures }) => failures),
+      ...some(
+        'runtimes',
+        of(one.name, ({ runtimes }) => runtimes),
+      ),
+      ...some(
+        'placement',
+        of(one.name, ({ placement }) => placement),
+      ),
+      ...some(
+        'profile',
+        of(one.name, ({ profile }) => profile),
+      ),
     })),
     warnings: [...results.values()].flatMap(({ warnings }) => warnings),
+    providers: Object.fromEntries([...results].map(([provider, { info }]) => [provider, info])),
+    noise: Object.fromEntries(noise),
   };
 }
 
 async function timeOn(provider: string, context: TimingContext): Promise<ProviderResult> {
-  const result: ProviderResult = { latencies: new Map(), failures: new Map(), warnings: [] };
+  const result: ProviderResult = {
+    info: await context.ready.info(provider),
+    latencies: new Map(),
+    failures: new Map(),
+    warnings: [],
+    runtimes: new Map(),
+    placement: new Map(),
+    profile: new Map(),
+  };
   const [base, ...others] = context.artifacts.keys();
   if (base === undefined) return result;
   const feeds = await benchFeeds(context);
   for (const name of [base, ...others]) {
-    if (provider === 'cpu') break;
+    // A page is a process of its own already.
+    if (provider === 'cpu' || inPage(provider, context)) break;
     const why = await tryOut(name, provider, feeds, context);
     if (why !== undefined) result.failures.set(name, why);
   }
@@ -89,6 +108,8 @@ async function timeOn(provider: string, context: TimingContext): Promise<Provide
   if (why !== undefined) result.warnings.push(`Nothing was timed on ${provider}: ${base} ${why}`);
   return result;
 }
+
+const inPage = (provider: string, { ready }: TimingContext): boolean => isWeb(provider) && ready.browser !== undefined;
 
 /** Loads the file and runs it once in a child process: it may crash the runtime, or never come back. */
 async function tryOut(
@@ -137,6 +158,7 @@ async function timeGroup(
 ): Promise<void> {
   const { settings, session } = context;
   const subjects: BenchSubject[] = [];
+  let control: RuntimeSession | undefined;
   try {
     for (const name of names) {
       const opened = await openChecked(name, provider, context);
@@ -145,10 +167,20 @@ async function timeGroup(
       // Without base, which comes first, there is nothing to compare with.
       if (subjects.length === 0) return;
     }
-    const { results, warnings } = await bench(subjects, feeds, {
+    for (const { name, session: opened } of subjects) {
+      if (name === 'base' && result.latencies.has(name)) continue;
+      const file = fileOf(name, context.artifacts);
+      await observe(name, provider, { file, opened, info: result.info }, feeds, { ...context, found: result });
+    }
+    if (result.info.software) return;
+    control = await openControl(provider, context);
+    const { results, noise, warnings } = await bench(subjects, feeds, {
       timeMs: settings.seconds * 1000,
+      extendTo: longest,
       seed: settings.seed,
       signal: session.io.signal,
+      ownProcess: !inPage(provider, context),
+      ...(control && { control }),
       onProgress: (done) =>
         session.talk.progress(
           `measure latency on ${provider}`,
@@ -158,10 +190,34 @@ async function timeGroup(
     for (const { name, latency } of results) {
       if (!result.latencies.has(name)) result.latencies.set(name, latency);
     }
+    result.noise ??= noise;
     result.warnings.push(...warnings.map((warning) => `${provider}: ${warning}`));
   } finally {
+    await control?.dispose();
     for (const subject of subjects) await subject.session.dispose();
   }
+}
+
+/** A noisy machine gets this multiple of the time, so that the whole command stays bounded. */
+const longest = 1.5;
+/** Above this a second session of base, which only judges the machine, takes too much memory. */
+const controlBytes = 300e6;
+
+async function openControl(provider: string, context: TimingContext): Promise<RuntimeSession | undefined> {
+  const size = (context.artifacts.get('base')?.files ?? []).reduce((sum, { bytes }) => sum + bytes, 0);
+  if (size > controlBytes) return undefined;
+  return await openSession(fileOf('base', context.artifacts), optionsFor('base', provider, context));
+}
+
+function optionsFor(name: string, provider: string, context: TimingContext): SessionOptions {
+  const page = inPage(provider, context);
+  return {
+    provider,
+    browser: context.ready.browser,
+    extra: { ...(isWeb(provider) ? {} : benchSessionExtra), ...context.sessionConfig(name, provider) },
+    label: `variant ${name}`,
+    ...(page && { placement: true }),
+  };
 }
 
 /** A session that gives the recorded outputs, or why there is none. */
@@ -170,11 +226,7 @@ async function openChecked(name: string, provider: string, context: TimingContex
   session.talk.progress(`measure ${name}`, `open on ${provider}`);
   let opened: RuntimeSession | undefined;
   try {
-    opened = await openSession(fileOf(name, artifacts), {
-      provider,
-      extra: { ...benchSessionExtra, ...context.sessionConfig(name, provider) },
-      label: `variant ${name}`,
-    });
+    opened = await openSession(fileOf(name, artifacts), optionsFor(name, provider, context));
     const golden = provider === 'cpu' ? [] : (artifacts.get(name)?.golden ?? []);
     const problem = await goldenProblem(opened, golden, session.io.signal);
     if (problem === undefined) return opened;

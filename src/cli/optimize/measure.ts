@@ -109,6 +109,7 @@ async function measureOne(
     parameters: modelStats(model).parameters,
     sessionMs: probed.sessionMs,
     peakRssBytes: probed.peakRssBytes,
+    firstMs: probed.firstRunMs,
   };
   const candidate = await openSession(one.path, { label: `variant ${one.name}` });
   try {

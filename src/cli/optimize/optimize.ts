@@ -34,8 +34,9 @@ import { askTarget, chooseTargets, makeArtifacts, needOf, noBundleReason, sessio
 import { choose } from './choose.ts';
 import { dataHash } from './data-hash.ts';
 import type { OptimizeFlags } from './flags.ts';
-import { chooseProviders, timeAll } from './latency.ts';
+import { timeAll } from './latency.ts';
 import { measureAll } from './measure.ts';
+import { chooseProviders, noProviders } from './providers.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
 import { defaultVariants, needsData, planVariants } from './variants.ts';
@@ -56,7 +57,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const out = resolve(io.cwd, settings.out ?? `${source.name}-mlpack`);
   refuseOverwrite(out, settings);
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
-  const providers = settings.bench ? await chooseProviders(settings.providers, chosenTargets) : [];
+  const ready = settings.bench ? await chooseProviders(settings.providers, chosenTargets, session) : noProviders;
   const plans = planVariants(settings.variants ?? defaultVariants, settings.ownVariants);
   for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
@@ -93,8 +94,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     });
     const artifacts = await makeArtifacts(built, judged, { source, dataset, settings });
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
-    const { measured, warnings } = await timeAll(judged, providers, {
+    const { measured, warnings, ...timing } = await timeAll(judged, {
       ...context,
+      ready,
       artifacts,
       sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
     });
@@ -138,6 +140,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       bundles,
       recommendations,
       ...(warnings.length > 0 && { warnings }),
+      ...timing,
       verdict: verdictOf(variants, recommendations.length, chosenTargets.length),
     };
     await writeReports(report, staging);
