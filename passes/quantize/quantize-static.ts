@@ -19,6 +19,7 @@ import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
 import { staysWithin16Bits } from './static/product-layout.ts';
 import { activationChoices, engines, profileOf } from './static/profile.ts';
+import { toQOperators } from './static/qoperator.ts';
 import { biasCorrections } from './static/refine/bias.ts';
 import type { QdqLayer } from './static/refine/layer.ts';
 import { Refinement, weightRange } from './static/refine/refine.ts';
@@ -72,6 +73,11 @@ const options = {
     'none',
     'take the mean error of each channel out of the bias: fast (of the weights), or full (behind the quantized layers before it; a run over the samples for each layer)',
   ),
+  format: opt.choice(
+    ['qdq', 'qoperator'],
+    'qdq',
+    'qdq: QuantizeLinear and DequantizeLinear around float operators, which every engine fuses as it can; qoperator: QLinearConv, QGemm and the like, written out',
+  ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
   place: opt.choice(
@@ -102,6 +108,7 @@ export const quantizeStatic = definePass({
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     rounding: 'Codes of weights were fitted to what the layer sees',
     bias: 'The mean error of the outputs was taken out of the bias',
+    qoperator: 'Operators on integers were written out (--format qoperator)',
     mover: 'Rearrangements between them move integers',
     keep: 'Names given with --keep that stand for nothing',
     'quantize-static': 'Why the model is left as it is',
@@ -115,6 +122,11 @@ export const quantizeStatic = definePass({
     for (const graph of model.graphs()) sortTopologically(graph);
     inferShapes(model);
     const profile = profileOf(given);
+    if (given.format === 'qoperator' && profile.type.endsWith('16'))
+      throw new UserError(
+        'option.value',
+        `--format qoperator has no operators on 16-bit activations (--activations ${given.activations}); use --format qdq.`,
+      );
     const planOptions: PlanOptions = {
       minElements: given.minElements,
       type: profile.type,
@@ -170,6 +182,11 @@ export const quantizeStatic = definePass({
       const range = weightRange(reduce === 'all');
       await refinement?.run(model, params, activations, { ...given, range, fits }, ctx);
     }
+    if (given.format === 'qoperator')
+      for (const { graph } of plans) {
+        const count = toQOperators(model, graph);
+        if (count > 0) ctx.applied('qoperator', graph.name || 'graph', `${count} operators on integers`);
+      }
     if (given.embeddings) storeTables(model, given, ctx);
     return { changed: true };
   },
@@ -212,8 +229,7 @@ function source(synthetic: boolean, ctx: PassContext): { activations: Activation
 /** Whether this pass has been here: what it left in float then, it left for a reason. */
 function isOurs(model: Model): boolean {
   for (const graph of model.graphs())
-    for (const node of graph.nodes)
-      if (node.op === 'QuantizeLinear' && node.meta?.get(provenanceKey)?.startsWith('quantize-static(')) return true;
+    for (const node of graph.nodes) if (node.meta?.get(provenanceKey)?.startsWith('quantize-static(')) return true;
   return false;
 }
 

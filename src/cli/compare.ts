@@ -1,4 +1,5 @@
 import { compare, type Difference } from '../engine/compare.ts';
+import type { LayerSaturation } from '../engine/saturation.ts';
 import { openSession } from '../engine/session.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
@@ -12,6 +13,7 @@ interface CompareFlags {
   readonly samples: number;
   readonly seed: number;
   readonly layers?: boolean;
+  readonly saturation?: boolean;
   readonly minSqnr?: number;
   readonly inputShape?: readonly string[];
 }
@@ -43,12 +45,22 @@ export async function compareCommand(
     talk.progress('compare');
     const result = await compare(base, candidate, feedBatches(feedOptions), session.io.signal);
     const layers = flags.layers ? await compareLayers(a.file, b.file, feedOptions, session) : undefined;
+    const saturation = flags.saturation ? await saturationIn(b.file, feedOptions, session) : undefined;
     const worst = Math.min(...result.outputs.map((output) => output.sqnrDb));
     const ok = flags.minSqnr === undefined || worst >= flags.minSqnr;
     const source = dataset
       ? `${result.samples} samples of ${dataset.name}`
       : `${result.samples} made-up inputs (seed ${flags.seed})`;
-    if (session.json) talk.json({ ok, a: a.file, b: b.file, inputs: source, ...result, ...(layers && { layers }) });
+    if (session.json)
+      talk.json({
+        ok,
+        a: a.file,
+        b: b.file,
+        inputs: source,
+        ...result,
+        ...(layers && { layers }),
+        ...(saturation && { saturation }),
+      });
     else {
       talk.out(differences(result.outputs, 'output'));
       talk.out(talk.style.dim(`${source}; SQNR = 20·log10(|a| / |a − b|)`));
@@ -56,6 +68,7 @@ export async function compareCommand(
         talk.out(`\n${differences(layers.layers, 'layer')}`);
         talk.out(layers.sentence);
       }
+      if (saturation) talk.out(`\n${saturationTable(saturation)}`);
       if (!ok) talk.out(`${talk.style.red('below')} the ${flags.minSqnr} dB asked for: ${decibels(worst)}`);
     }
     return ok ? 0 : 1;
@@ -86,6 +99,30 @@ async function compareLayers(
       ? 'the models share no named value inside, so no layer can be compared'
       : 'no layer stands out';
   return { layers, firstBad: firstBad?.name, sentence };
+}
+
+async function saturationIn(
+  file: string,
+  feedOptions: Parameters<typeof feedBatches>[0],
+  session: Session,
+): Promise<LayerSaturation[]> {
+  const { saturationOf } = await import('../engine/saturation.ts');
+  session.talk.progress('saturation');
+  const batches = () => feedBatches({ ...feedOptions, samples: Math.min(feedOptions.samples, 8) });
+  return await saturationOf(await loadModel(file), batches, { seed: feedOptions.seed, signal: session.io.signal });
+}
+
+/** Layers that lose something, worst first. */
+function saturationTable(layers: readonly LayerSaturation[]): string {
+  const hit = layers.filter(({ share }) => share > 0).sort((a, b) => a.sqnrDb - b.sqnrDb);
+  if (layers.length === 0) return 'no product of 8-bit activations and constant int8 weights: nothing can saturate';
+  if (hit.length === 0)
+    return `no pair of products in ${layers.length} layers saturates: the same on processors with and without VNNI`;
+  const rows = hit.map((one) => [one.node, one.op, `${(100 * one.share).toPrecision(2)} %`, decibels(one.sqnrDb)]);
+  return [
+    table([['layer', 'type', 'pairs saturated', 'SQNR'], ...rows], [2, 3]),
+    `without VNNI (AVX2, AVX-512), products saturate in ${hit.length} of ${layers.length} layers: quantize with --cpu auto, or for the processor`,
+  ].join('\n');
 }
 
 function decibels(value: number): string {

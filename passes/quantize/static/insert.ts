@@ -85,7 +85,14 @@ class Inserter {
       1,
       this.#dequantize(node, [codes, scale, zeroPoint], weight.axis, `${weighted.weight.name}_dequantized`),
     );
-    if (weighted.bias) node.setInput(2, this.#bias(node, weighted.bias, scales, inputScale, weighted.biasName));
+    const { biasAt } = weighted;
+    if (biasAt) {
+      const { add, index } = biasAt;
+      if (weighted.bias && !this.#plan.units.has(add)) {
+        before.push(add.input(index));
+        add.setInput(index, this.#bias(add, weighted.bias, scales, inputScale, weighted.biasName));
+      }
+    } else if (weighted.bias) node.setInput(2, this.#bias(node, weighted.bias, scales, inputScale, weighted.biasName));
     else if (node.op === 'Gemm') node.setInput(2, undefined);
     for (const name of ['alpha', 'beta']) if (node.op === 'Gemm') node.removeAttr(name);
     for (const value of before) this.#release(value);

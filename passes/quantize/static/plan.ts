@@ -2,7 +2,7 @@ import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
 import type { Affine } from '../../../src/kernels/quantize.ts';
 import { type ActivationType, givenParams } from './given.ts';
-import { isHeavy, neverQuantized, readUnit, type Unit } from './unit.ts';
+import { floatReason, isHeavy, neverQuantized, readUnit, type Unit } from './unit.ts';
 
 export interface PlanOptions {
   readonly minElements: number;
@@ -30,10 +30,11 @@ export class Plan {
     this.graph = graph;
     for (const node of graph.nodes) {
       const never = node.domain === '' ? neverQuantized[node.op] : undefined;
-      const unit = options.excluded(node) ?? never ?? readUnit(node, options);
+      const unit = options.excluded(node) ?? never ?? readUnit(node, options) ?? floatReason(node);
       if (typeof unit === 'string') this.left.set(node, unit);
       else if (unit) this.#join(unit, options.type);
     }
+    for (const unit of this.units.values()) if (unit.clamp) this.left.delete(unit.clamp);
     this.#settle();
   }
 

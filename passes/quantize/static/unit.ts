@@ -52,6 +52,23 @@ export const neverQuantized: Readonly<Record<string, string>> = {
   RNN: 'ONNX Runtime has no quantized RNN: to-fp16 makes it smaller',
 };
 
+/** Ops that the CPU provider has no integer kernel of: Q and DQ around them would only add work (reference §4.3, each row measured). */
+const noKernel = new Set(
+  `Sub Div Erf Tanh HardSwish HardSigmoid ReduceMean ReduceSum LayerNormalization InstanceNormalization GroupNormalization
+  BatchNormalization RMSNormalization Gelu Mish Softplus Elu Selu Celu PRelu Pow Sqrt Exp Log Abs Neg Reciprocal Max Min Einsum
+  LpPool GlobalMaxPool CumSum Pad`.split(/\s+/),
+);
+
+/** Why a node that computes stays in float: told when asked. */
+export function floatReason(node: Node): string | undefined {
+  if (node.domain !== '') return undefined;
+  if (node.op === 'Relu' || node.op === 'Clip')
+    return `${node.op} has no integer kernel: it goes into the range of what stands before it, where that runs on integers and has no other reader`;
+  return noKernel.has(node.op)
+    ? `ONNX Runtime has no integer ${node.op} on the CPU: QuantizeLinear and DequantizeLinear around it would only add work`
+    : undefined;
+}
+
 export const quantizableOps: readonly string[] = [...weightedOps, ...Object.keys(computeInputs), ...movers];
 
 /** True for ops whose staying in float is worth a sentence. */

@@ -23,6 +23,8 @@ export interface Weighted {
   /** One number per output channel, already times beta. */
   readonly bias: Float32Array | undefined;
   readonly biasName: string;
+  /** Where the bias of a MatMul stands: an operand of the Add behind it. */
+  readonly biasAt?: { readonly add: Node; readonly index: number } | undefined;
 }
 
 /** @returns a sentence when the node cannot be quantized. */
@@ -73,7 +75,8 @@ function readProduct(node: Node, minElements: number): Weighted | string {
     return `its weights "${weight.name}" have ${elements} elements: below ${minElements} there is nothing to gain (--min-elements)`;
   if (!(alpha > 0)) return `alpha is ${alpha}; only positive factors can go into the scale of the weights`;
   const wanted = node.op === 'Gemm' && node.int('transB', 0) !== 0 ? 'n' : 'k';
-  const bias = readBias(beta === 0 ? undefined : c, n, beta);
+  const biasAt = node.op === 'MatMul' && batch.length === 0 ? biasBehind(node, n) : undefined;
+  const bias = readBias(biasAt ? biasAt.add.input(biasAt.index) : beta === 0 ? undefined : c, n, beta);
   if (typeof bias === 'string') return bias;
   // Scales of batched weights would need a matrix of their own; one for all is what the kernel takes.
   const axis = batch.length > 0 ? undefined : wanted === 'n' ? 0 : 1;
@@ -87,7 +90,25 @@ function readProduct(node: Node, minElements: number): Weighted | string {
     k: linear.k,
     alpha,
     ...bias,
+    biasAt,
   };
+}
+
+/**
+ * The Add of a row of constants behind a MatMul that ONNX Runtime makes one Gemm of (MatMulAddFusion: matrices, and known extents). With a
+ * bias in float that Gemm would not become a QGemm, and would turn its weights into floats on every run.
+ */
+function biasBehind(node: Node, channels: number): { add: Node; index: number } | undefined {
+  const output = node.outputs[0];
+  const [add] = output?.consumers ?? [];
+  const shape = node.input(0)?.shape;
+  const known = shape?.length === 2 || (shape !== undefined && shape.every((dim) => typeof dim === 'number'));
+  if (!output || !add?.is('Add') || !known || output.useCount !== 1 || output.isGraphOutput || add.list !== node.list)
+    return undefined;
+  const index = add.input(0) === output ? 1 : 0;
+  const tensor = constantOf(add.input(index));
+  if (tensor?.dtype !== 'float32' || tensor.shape.length !== 1 || tensor.shape[0] !== channels) return undefined;
+  return { add, index };
 }
 
 function readBias(

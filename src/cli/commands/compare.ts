@@ -7,6 +7,7 @@ interface Flags extends CommonFlags {
   readonly samples: number;
   readonly seed: number;
   readonly layers?: boolean;
+  readonly saturation?: boolean;
   readonly minSqnr?: number;
   readonly inputShape?: string[];
 }
@@ -23,6 +24,10 @@ export function register(program: Command, start: Start): void {
       .option('--input-shape <shapes>', 'shapes of made-up inputs: batch=1,sequence=128 or x=1x3x224x224', collect)
       .option('--seed <n>', 'seed of made-up inputs', integer, 0)
       .option('--layers', 'compare values inside that both models have, and name the first bad one')
+      .option(
+        '--saturation',
+        'what the second model would lose on processors that add int8 products in 16 bits (no VNNI)',
+      )
       .option('--min-sqnr <db>', 'exit with 1 when an output is worse than this many decibels', number),
   ).action(async (a: string, b: string, flags: Flags) => {
     await start(flags, async (session) => {

@@ -28,7 +28,8 @@ export function readQdqLayer({ node, weighted }: Unit, floatOutput: string): Qdq
   if (!weighted || !dequantize?.is('DequantizeLinear')) return undefined;
   const [codes, scale] = dequantize.inputs;
   if (!codes || !scale || constantOf(codes)?.dtype !== 'int8') return undefined;
-  const behind = node.input(2)?.producer;
+  const { biasAt } = weighted;
+  const behind = (biasAt ? biasAt.add.input(biasAt.index) : node.input(2))?.producer;
   const [biasCodes, biasScale] = behind?.is('DequantizeLinear') ? behind.inputs : [];
   const { tensor, transposed, channels } = weighted;
   const elements = elementCount(tensor.shape);

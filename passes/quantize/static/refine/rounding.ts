@@ -1,3 +1,4 @@
+import { convWindow } from '../../../../src/ir/conv-window.ts';
 import type { Model, Value } from '../../../../src/ir/graph.ts';
 import { gptqFactor } from '../../../../src/kernels/gptq.ts';
 import { type IntRange, transpose } from '../../../../src/kernels/quantize.ts';
@@ -5,7 +6,6 @@ import { type CodedRows, gptqRows, roundRows, searchScales } from '../../../../s
 import type { Activations, Gram, PassContext, PatchRequest } from '../../../../src/pass/pass.ts';
 import { type Products, products } from '../../weight-only/product.ts';
 import { codedRows, type QdqLayer, storeRows } from './layer.ts';
-import { convWindow } from './window.ts';
 
 /**
  * minmax: the whole range, rounded to nearest · mse: the range with the least squared error of the weights · weighted: of the outputs,

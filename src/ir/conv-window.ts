@@ -1,5 +1,5 @@
-import type { Node } from '../../../../src/ir/graph.ts';
-import type { ConvWindow } from '../../../../src/kernels/patches.ts';
+import type { ConvWindow } from '../kernels/patches.ts';
+import type { Node } from './graph.ts';
 
 /** How a Conv with a kernel of these extents looks at its input. */
 export function convWindow(node: Node, kernel: readonly number[]): ConvWindow {
