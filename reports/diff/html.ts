@@ -36,7 +36,10 @@ export function diffHtml(diff: ReportDiff, version: string): string {
   ];
   const hero = html`<section class="hero" aria-labelledby="verdict"><p class="eyebrow">two runs</p>
 <h1 id="verdict"><span class="line"><strong><bdi>${shorten(first, 400)}</bdi></strong></span></h1>
-${rest.map((one) => html`<p class="judged">${shorten(one, 800)}</p>`)}</section>`;
+${rest.map((one) => html`<p class="judged">${shorten(one, 800)}</p>`)}${
+  diff.differences.length > 0 &&
+  html`<div class="notice" role="note"><b>The runs differ</b><ul>${diff.differences.map((one) => html`<li>${sentence(shorten(one, 600))}</li>`)}</ul></div>`
+}</section>`;
   return renderDocument({
     title: 'two runs · mlpack report',
     description: first,
@@ -57,10 +60,10 @@ function variantCard(variant: VariantDiff): Html {
     return html`<article class="recipe"><h3>${variantName(name)}</h3><p class="soft">${sentence(shorten(variant.note, 300))}</p></article>`;
   const body = rows.map(
     (row) =>
-      html`<tr><th scope="row">${row.measure}</th><td class="num">${row.before}</td><td class="num"><b>${row.after}</b></td><td>${row.change}</td><td><span class="call call-${row.call}">${callWords[row.call]}</span></td></tr>`,
+      html`<tr><th scope="row">${row.measure}</th><td class="num">${row.before}</td><td class="num"><b>${row.after}</b></td><td><span class="call call-${row.call}">${callWords[row.call]}</span></td><td>${row.change}</td></tr>`,
   );
   return html`<article class="recipe"><h3>${variantName(name)} <span class="soft">${verdictWords(variant)}</span></h3>${scroll(
     `Figures of ${shorten(name, 60)}`,
-    html`<table><thead><tr><th scope="col">Figure</th><th scope="col" class="num">Before</th><th scope="col" class="num">After</th><th scope="col">Change</th><th scope="col">Told apart</th></tr></thead><tbody>${body}</tbody></table>`,
+    html`<table><thead><tr><th scope="col">Figure</th><th scope="col" class="num">Before</th><th scope="col" class="num">After</th><th scope="col">Verdict</th><th scope="col">Change</th></tr></thead><tbody>${body}</tbody></table>`,
   )}</article>`;
 }
