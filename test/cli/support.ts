@@ -1,9 +1,16 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { main } from '../../src/cli/main.ts';
 
 /** What `npm test` has built: for the few tests that need a process. */
 export const distRoot = fileURLToPath(new URL('../../dist', import.meta.url));
 export const distBin = fileURLToPath(new URL('../../dist/bin/mlpack.js', import.meta.url));
+
+/** What commands keep for later runs must neither come from nor go to the cache of whoever runs the tests. */
+const testCache = mkdtempSync(join(tmpdir(), 'mlpack-test-cache-'));
+process.on('exit', () => rmSync(testCache, { recursive: true, force: true }));
 
 export interface RunResult {
   readonly code: number;
@@ -28,7 +35,7 @@ export async function runCli(argv: readonly string[], options: RunOptions = {}):
     argv,
     stdout: { write: (text) => (stdout += text), ...tty },
     stderr: { write: (text) => (stderr += text), ...tty },
-    env: options.env ?? {},
+    env: { MLPACK_CACHE: testCache, ...options.env },
     cwd: options.cwd ?? process.cwd(),
     signal: options.signal ?? new AbortController().signal,
     scratch: new Set(),

@@ -30,6 +30,9 @@ export function register(program: Command, start: Start): void {
       .option('--seconds <s>', 'time to measure each variant (default: 2)', number)
       .option('--no-bench', 'do not measure latency')
       .option('--allow-modules', 'let the dataset bring a metric of its own, which runs its code')
+      .option('--frozen', 'fail unless every variant is bit by bit the one of mlpack.lock.json')
+      .option('--lock <file>', 'the lock for --frozen (default: in the working folder, else in the output folder)')
+      .option('--no-cache', 'build every variant anew, and keep none for later runs')
       .option('--force', 'replace an existing output folder'),
   ).action(async (named: string | undefined, given: OptimizeFlags & CommonFlags) => {
     const { model, flags } = named === undefined ? modelAmongNames(given) : { model: named, flags: given };

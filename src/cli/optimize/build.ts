@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { cloneModel } from '../../ir/clone.ts';
@@ -7,6 +7,7 @@ import { modelStats } from '../../ir/stats.ts';
 import { saveModel } from '../../onnx/save.ts';
 import type { PassContext, Step } from '../../pass/pass.ts';
 import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
+import type { PassCache } from './pass-cache.ts';
 import type { VariantPlan } from './variants.ts';
 
 /** A variant as a file, before anything is measured. */
@@ -28,6 +29,8 @@ export interface BuildOptions {
   readonly context: Omit<PassContext, 'applied' | 'skipped'>;
   readonly onStep: (variant: string, step: Step) => void;
   readonly warn: (text: string) => void;
+  /** Finished variants of earlier runs. */
+  readonly cache?: PassCache | undefined;
 }
 
 interface Prefix {
@@ -59,6 +62,8 @@ async function buildOne(
   made: Map<string, string>,
   options: BuildOptions,
 ): Promise<Built> {
+  const known = await takeKept(plan, made, options);
+  if (known) return known;
   let key = '';
   let at: Prefix = prefixes.get(key) as Prefix;
   try {
@@ -89,18 +94,52 @@ async function buildOne(
     return { ...nothing(plan, at), blockers: [`could not be built: ${why}`] };
   }
   const twin = made.get(at.effect);
-  if (twin !== undefined) return { ...nothing(plan, at), blockers: [twinReason(at.steps.at(-1), twin)] };
+  if (twin !== undefined) {
+    await keep(plan, nothing(plan, at), at.effect, options);
+    return { ...nothing(plan, at), blockers: [twinReason(at.steps.at(-1), twin)] };
+  }
   made.set(at.effect, plan.name);
   const path = join(options.folder, plan.name, 'model.onnx');
   await mkdir(dirname(path), { recursive: true });
   const saved = await saveModel(at.model, path, {});
-  return {
+  const built: Built = {
     ...nothing(plan, at),
     path,
     sha256: saved.sha256,
     bytes: await totalBytes(path, saved.files),
     files: saved.files,
   };
+  await keep(plan, built, at.effect, options);
+  return built;
+}
+
+/** The variant as an earlier run built it. One that was the same as another then has no file: without the other it is built. */
+async function takeKept(
+  plan: VariantPlan,
+  made: Map<string, string>,
+  options: BuildOptions,
+): Promise<Built | undefined> {
+  if (plan.steps.length === 0) return undefined;
+  const folder = join(options.folder, plan.name);
+  const kept = await options.cache?.take(plan.steps, folder);
+  if (!kept) return undefined;
+  const { effect, sha256, bytes, ...facts } = kept;
+  const twin = made.get(effect);
+  if (twin !== undefined) {
+    await rm(folder, { recursive: true, force: true });
+    const blockers = [twinReason(facts.steps.at(-1), twin)];
+    return { ...facts, name: plan.name, path: undefined, sha256: undefined, bytes: undefined, files: [], blockers };
+  }
+  if (facts.files.length === 0) return undefined;
+  made.set(effect, plan.name);
+  return { ...facts, name: plan.name, path: join(folder, 'model.onnx'), sha256, bytes, blockers: [] };
+}
+
+/** Base is a copy of what is there already. */
+async function keep(plan: VariantPlan, built: Built, effect: string, options: BuildOptions): Promise<void> {
+  if (plan.steps.length === 0) return;
+  const { name: _, path: __, blockers: ___, ...facts } = built;
+  await options.cache?.keep(plan.steps, { ...facts, effect }, join(options.folder, plan.name));
 }
 
 async function totalBytes(path: string, files: Built['files']): Promise<number> {

@@ -14,4 +14,7 @@ export interface OptimizeFlags {
   readonly seconds?: number;
   readonly bench: boolean;
   readonly force?: boolean;
+  readonly cache: boolean;
+  readonly frozen?: boolean;
+  readonly lock?: string;
 }

@@ -29,13 +29,17 @@ import { openData, warnOfOverlap } from '../data.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
+import { writeAtomically } from '../write.ts';
 import { buildVariants } from './build.ts';
 import { askTarget, chooseTargets, makeArtifacts, needOf, noBundleReason, sessionConfigOf } from './candidates.ts';
 import { choose } from './choose.ts';
 import { dataHash } from './data-hash.ts';
 import type { OptimizeFlags } from './flags.ts';
+import { identify } from './identity.ts';
 import { timeAll } from './latency.ts';
+import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
 import { measureAll } from './measure.ts';
+import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
@@ -73,7 +77,13 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   try {
     await mkdir(join(staging, 'variants'), { recursive: true });
     const chosen = dataset || settings.variants ? plans : plans.filter((plan) => !needsData(plan));
+    const host = await readHost();
+    const identity = await identify({ file: source.file, model: base }, dataset, settings, host);
+    const frozen = settings.frozen ? await readLock(settings.lock, out, session) : undefined;
+    if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
     const built = await buildVariants(base, chosen, {
+      // A run that is to prove something makes everything itself.
+      cache: settings.cache && !frozen ? openPassCache(identity, session) : undefined,
       folder: join(staging, 'variants'),
       context: {
         compute: createCompute(),
@@ -84,6 +94,11 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
       warn: (text) => talk.warn(text),
     });
+    const lock = makeLock(identity, chosen, built);
+    if (frozen) {
+      requireSameFiles(frozen, lock);
+      talk.note('every variant is bit by bit the one of the lock');
+    }
     const context = { settings, base, dataset, session };
     let ofBase: Evaluation | undefined;
     const judged = await measureAll(built, {
@@ -127,7 +142,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       createdAt: new Date().toISOString(),
       command: ['mlpack', ...io.argv].map(quote).join(' '),
       seed: settings.seed,
-      host: await readHost(),
+      host,
       input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
       data: {
         ...describeData(dataset, settings, io.cwd),
@@ -144,6 +159,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       verdict: verdictOf(variants, recommendations.length, chosenTargets.length),
     };
     await writeReports(report, staging);
+    await writeAtomically(join(staging, lockName), `${JSON.stringify(lock, undefined, 2)}\n`, false);
     io.signal.throwIfAborted();
     await moveInto(staging, out);
     if (session.json) talk.json(report);
@@ -233,7 +249,6 @@ function verdictOf(variants: readonly VariantResult[], recommended: number, targ
 }
 
 async function writeReports(report: Report, folder: string): Promise<void> {
-  const { writeAtomically } = await import('../write.ts');
   for (const { id, file } of [
     { id: 'json', file: 'report.json' },
     { id: 'html', file: 'report.html' },

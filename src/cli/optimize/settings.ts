@@ -38,6 +38,12 @@ export interface Settings {
   readonly inputShape: readonly string[];
   readonly bench: boolean;
   readonly force: boolean;
+  /** Take variants that an earlier run built, and keep those of this one. */
+  readonly cache: boolean;
+  /** Fail unless the variants are bit by bit those of the lock. */
+  readonly frozen: boolean;
+  /** The lock to hold the run against; undefined: the one of the working or the output folder. */
+  readonly lock: string | undefined;
   /** Where each setting came from, for the report. */
   readonly origins: Readonly<Record<string, 'flag' | 'config' | 'default'>>;
 }
@@ -88,6 +94,9 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     inputShape: pick('inputShape', flags.inputShape, config.inputShape, []),
     bench: flags.bench,
     force: flags.force === true,
+    cache: flags.cache,
+    frozen: flags.frozen === true || flags.lock !== undefined,
+    lock: flags.lock,
     origins,
   };
 }

@@ -1,0 +1,62 @@
+import { constants } from 'node:fs';
+import { copyFile, mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { cacheKey } from '../../cache/key.ts';
+import { cacheFolder } from '../../cache/place.ts';
+import { CacheStore } from '../../cache/store.ts';
+import type { Step } from '../../pass/pass.ts';
+import type { Session } from '../command.ts';
+import type { Built } from './build.ts';
+import type { Identity } from './identity.ts';
+
+/** A variant as the cache keeps it: the facts, and the files beside them. */
+type Kept = Omit<Built, 'name' | 'path' | 'blockers'> & {
+  /** The steps that changed something: two variants with the same ones are the same file. */
+  readonly effect: string;
+};
+
+/** Finished variants by everything that their bytes depend on. */
+export interface PassCache {
+  /** A kept variant, its files put into `folder`; undefined: build it. */
+  take(steps: readonly Step[], folder: string): Promise<Kept | undefined>;
+  keep(steps: readonly Step[], kept: Kept, folder: string): Promise<void>;
+}
+
+/** Older variants go when the cache is larger than this. */
+const maxBytes = 4e9;
+
+/** The user's cache, for this model, data, tool and machine. */
+export function openPassCache(identity: Identity, { io, talk }: Session): PassCache {
+  const store = new CacheStore({
+    dir: join(cacheFolder(io.env), 'variants'),
+    maxBytes,
+    onProblem: (sentence) => talk.warn(sentence),
+  });
+  const keyOf = (steps: readonly Step[]): string =>
+    cacheKey({ schema: 'mlpack.variant/1', identity, steps: stepsOf(steps) });
+  return {
+    async take(steps, folder) {
+      const hit = await store.get(keyOf(steps));
+      if (!hit) return undefined;
+      const kept = hit.meta as Kept;
+      await mkdir(folder, { recursive: true });
+      for (const { name } of kept.files) await copy(join(hit.folder, name), join(folder, name));
+      return kept;
+    },
+    async keep(steps, kept, folder) {
+      await store.put(keyOf(steps), kept, async (into) => {
+        for (const { name } of kept.files) await copy(join(folder, name), join(into, name));
+      });
+    },
+  };
+}
+
+/** Steps as data: what a key and a lock say of them. */
+export const stepsOf = (steps: readonly Step[]): { pass: string; options: Readonly<Record<string, unknown>> }[] =>
+  steps.map(({ pass, options }) => ({ pass: pass.id, options }));
+
+/** Shares the blocks on disk where the file system can. */
+async function copy(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, to, constants.COPYFILE_FICLONE);
+}
