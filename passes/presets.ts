@@ -13,6 +13,8 @@ export const prepare: readonly Step[] = [simplify(), fuse()];
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
+  /** With ONNX Runtime's own operators: docs/fusion.md says why it is not the default. */
+  'fp32-runtime': [...prepare, fuse({ level: 'runtime' })],
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
   'int8-static': [...prepare, quantizeStatic()],

@@ -4,7 +4,7 @@
 // interleaved; a figure is the median of its times over that of the file as it came, below 1 is faster.
 //
 //   python test/bench/fusion-zoo.py /tmp/zoo            (needs torch, transformers, onnx, onnxscript)
-//   npm run bench:fusion -- /tmp/zoo [--python /path/to/python] [--only TEXT] [--rounds N] [--options level=runtime]
+//   npm run bench:fusion -- /tmp/zoo [--python /path/to/python] [--only REGEXP] [--rounds N] [--options level=runtime]
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -94,7 +94,7 @@ function worst(expected, actual) {
 const scratch = mkdtempSync(join(tmpdir(), 'mlpack-fusion-'));
 const rows = [];
 try {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.onnx') && name.includes(values.only)).sort();
+  const files = readdirSync(folder).filter((name) => name.endsWith('.onnx') && new RegExp(values.only).test(name)).sort();
   for (const file of files) {
     const source = join(folder, file);
     const variants = { base: source };

@@ -13,7 +13,7 @@ import { type Feeds, runOrt } from '../support/ort.ts';
 import { type BlockProgram, blockPrograms, buildBlocks } from '../support/random-blocks.ts';
 import { linearRules } from '../support/rules.ts';
 
-const steps = [fuse(), fuse({ level: 'runtime' })];
+const steps = [fuse(), fuse({ level: 'runtime' }), fuse({ level: 'runtime', provider: 'cuda' })];
 const fired = new Set<string>();
 
 async function changed(model: Model, step: (typeof steps)[number]): Promise<boolean> {
