@@ -3,13 +3,11 @@ import { isCastable, numbersOf } from '../data/cast.ts';
 import { type Batch, type Dataset, openDataset } from '../data/dataset.ts';
 import { findOverlap, type Overlap } from '../data/overlap.ts';
 import { openTokenizer, type Tokenizer } from '../data/tokenizer.ts';
-import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { formatCount } from '../messages.ts';
-import type { IoInfo } from '../report/report.ts';
 import type { Session } from './command.ts';
-import { modelFolder } from './data.ts';
+import { modelFolder, signatureOf } from './data.ts';
 import { resolveModel } from './model-source.ts';
 import { writePicture } from './picture.ts';
 import { table } from './talk.ts';
@@ -97,15 +95,6 @@ interface Found {
   /** Samples that feed NaN or infinities. */
   readonly nonFinite: readonly string[];
   readonly overlap: Overlap;
-}
-
-async function signatureOf(file: string): Promise<readonly IoInfo[]> {
-  const session = await openSession(file);
-  try {
-    return session.inputs;
-  } finally {
-    await session.dispose();
-  }
 }
 
 function balance(classes: ReadonlyMap<number, number>, { labelNames }: Dataset): Found['classes'] {

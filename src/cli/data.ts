@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { type Dataset, type OpenOptions, openDataset } from '../data/dataset.ts';
 import { findOverlap } from '../data/overlap.ts';
+import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { Session } from './command.ts';
@@ -23,7 +24,9 @@ export async function openData(
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
     throw new UserError('data.missing', `there is no data folder "${named}"; check --data.`);
   }
-  const dataset = await openDataset(dir, inputs, { modelDir: modelFolder(source.file), ...options });
+  // What feeds what is told by dataset.json, or else by the names and shapes of the model's inputs.
+  const known = inputs ?? (existsSync(join(dir, 'dataset.json')) ? undefined : await signatureOf(source.file));
+  const dataset = await openDataset(dir, known, { modelDir: modelFolder(source.file), ...options });
   session.atEnd.push(() => dataset.close());
   for (const note of dataset.notes) session.talk.note(`data: ${note}`);
   session.atEnd.push(() => Promise.resolve(warnOfBad(dataset, session)));
@@ -46,6 +49,16 @@ export async function warnOfOverlap(dataset: Dataset, session: Session): Promise
 function warnOfBad({ bad, dir }: Dataset, { talk }: Session): void {
   if (bad.count === 0) return;
   talk.warn(`${bad.count} samples of ${dir} could not be read and were left out: ${bad.examples.join(' ')}`);
+}
+
+/** A model's inputs. @throws UserError when the runtime refuses it */
+export async function signatureOf(file: string): Promise<readonly IoInfo[]> {
+  const session = await openSession(file);
+  try {
+    return session.inputs;
+  } finally {
+    await session.dispose();
+  }
 }
 
 /** `onnx/model.onnx` belongs to the folder above `onnx`, where the tokenizer is. */

@@ -5,6 +5,7 @@ import type { Tensor } from '../ir/tensor.ts';
 import { openArraySource } from './array-source.ts';
 import { openAudioSource } from './audio-source.ts';
 import { isCastable } from './cast.ts';
+import { findClassNames } from './class-names.ts';
 import { parseDatasetSpec } from './dataset-format.ts';
 import { FolderDataset, type Parts } from './folder-dataset.ts';
 import { openImageSource } from './image-source.ts';
@@ -182,7 +183,9 @@ export async function openDataset(
       sources,
       targets,
       labels: labelled?.labels,
-      labelNames: labelled?.names ?? truths?.names,
+      labelNames: labelled
+        ? (labelled.names ?? (await findClassNames([dir, modelDir], labelled.labels)))
+        : truths?.names,
       truths: truths?.values,
       counts,
       notes,

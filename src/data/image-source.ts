@@ -41,6 +41,8 @@ export async function openImageSource(
     }
     return { dir, files };
   };
+  // Loaded here, and not at the first picture while a model waits for it.
+  await import('sharp');
   const evaluation = await list(spec.folder);
   const calibration = spec.calibration === undefined ? undefined : await list(spec.calibration);
   return new ImageSource(spec, { eval: evaluation, calibration });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { pairAccuracy } from '../../src/cli/optimize/paired.ts';
+import { metricInterval, pairAccuracy } from '../../src/cli/optimize/paired.ts';
 import type { Scored } from '../../src/cli/optimize/scored.ts';
 import { makeMetric } from '../../src/data/metrics/registry.ts';
 import { tensorOf } from '../../src/ir/tensor.ts';
@@ -85,6 +85,23 @@ describe('who got worse', () => {
 });
 
 describe('metrics that fold all samples', () => {
+  it('have an interval around their figure, also where most classes are small', async () => {
+    const small = Array.from({ length: 200 }, (_, at) => Math.floor(at / 2));
+    const output = tensorOf(
+      'int64',
+      [200],
+      small.map((label, at) => (at % 11 === 0 ? 0 : label)),
+    );
+    const metric = await makeMetric('f1');
+    const records = metric.score({ output, size: 200, labels: small, targets: undefined, reference: undefined });
+    const fold = metric.fold(records);
+    const scores = records.map((record) => metric.sample(record));
+    const found = { metric: 'f1', higherIsBetter: true, value: fold(), samples: 200, scores, resampled: fold };
+    const [low, high] = metricInterval(found, 1)!;
+    expect(low).toBeLessThan(fold());
+    expect(high).toBeGreaterThan(fold());
+  });
+
   it('catch a planted drop of a point on 10,000 samples, and leave an unchanged model alone', async () => {
     const many = Array.from({ length: 10_000 }, (_, at) => at % 4);
     let caught = 0;

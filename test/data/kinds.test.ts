@@ -58,7 +58,9 @@ describe('texts', () => {
     cpSync(fixture(name), join(dir, 'tok'), { recursive: true });
     put('t.jsonl', lines.join('\n'));
     describeAs({ inputs: textInputs({ tokenizer: 'tok' }), labels: { file: 't.jsonl', column: 'label' }, batch: 10 });
-    const { batches } = await read();
+    put('config.json', '{"id2label": {"0": "no", "1": "yes"}}');
+    const { dataset, batches } = await read();
+    expect(dataset.labelNames).toEqual(['no', 'yes']);
     expect(batches[0]?.labels).toEqual([0, 1, 0, 1, 0]);
     for (const [key, wanted] of Object.entries(expected[name].single))
       expect(rows(batches[0]?.feeds.get(key))).toEqual(wanted);

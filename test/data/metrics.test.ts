@@ -75,7 +75,9 @@ describe('metrics, by hand', () => {
     expect(metric.classes?.(records)).toMatchObject({ ids: [0, 1, 2], counts: [2, 2, 1] });
     expect(Array.from(metric.classes!(records).values())).toEqual([0.5, 0.8, 0]);
     expect(metric.fold(records)()).toBeCloseTo(1.3 / 3, 12);
-    expect(metric.fold(records)([0, 0, 1, 1, 0])).toBeCloseTo(1 / 3, 12);
+    // Only class 1 was drawn: the others have no part in the mean.
+    expect(metric.fold(records)([0, 0, 1, 1, 0])).toBe(1);
+    expect(Array.from(metric.classes!(records).values([0, 0, 1, 1, 0]))).toEqual([Number.NaN, 1, Number.NaN]);
   });
 
   test('perplexity, next token and token agreement of a causal model', async () => {

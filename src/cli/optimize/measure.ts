@@ -161,6 +161,7 @@ async function judge(
     judged.base = result;
     context.onBase?.(result);
   }
-  const scores = packScores(result.scores, result.higherIsBetter);
+  // A later run pairs them by their mean: of no use where the metric is folded from all samples.
+  const scores = result.resampled ? undefined : packScores(result.scores, result.higherIsBetter);
   return { ...pairAccuracy(judged.base, result, settings), ...(scores && { scores }) };
 }

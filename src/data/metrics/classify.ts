@@ -148,6 +148,9 @@ function countsOf({ ids, labels, predicted, count }: Cells, weights: Weights): C
   return counts;
 }
 
+const occurs = ({ tp, fp, fn }: Counts, at: number): boolean =>
+  (tp[at] as number) + (fp[at] as number) + (fn[at] as number) > 0;
+
 type OfCounts = (tp: number, fp: number, fn: number) => number;
 
 const share = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
@@ -189,7 +192,11 @@ function countsKind(id: keyof typeof formulas, summary: string): MetricKind {
             if (average === 'micro') return formula(total(counts.tp), total(counts.fp), total(counts.fn));
             const each = ofEach(counts);
             if (average === 'binary') return each[cells.ids.indexOf(positive)] ?? 0;
-            if (average === 'macro') return total(each) / each.length;
+            if (average === 'macro') {
+              // A drawing without a class says nothing of it.
+              const drawn = each.filter((_, at) => occurs(counts, at));
+              return total(drawn) / drawn.length;
+            }
             const support = each.map((_, at) => (counts.tp[at] as number) + (counts.fn[at] as number));
             return total(each.map((value, at) => value * (support[at] as number))) / total(support);
           };
@@ -200,7 +207,11 @@ function countsKind(id: keyof typeof formulas, summary: string): MetricKind {
           return {
             ids: cells.ids,
             counts: cells.ids.map((_, at) => (tp[at] as number) + (fn[at] as number)),
-            values: (weights) => ofEach(countsOf(cells, weights)),
+            // A class that was not drawn has no figure.
+            values(weights) {
+              const counts = countsOf(cells, weights);
+              return ofEach(counts).map((value, at) => (occurs(counts, at) ? value : Number.NaN));
+            },
           };
         },
       };
