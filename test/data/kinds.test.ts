@@ -170,6 +170,17 @@ describe('pictures', () => {
     await expect(read()).rejects.toThrow('more than 10 % of the samples');
   });
 
+  test('a picture that is cut short is no sample', async () => {
+    const noise = Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => (at * 7919) % 251);
+    const jpeg = await sharp(noise, { raw: { width: 64, height: 64, channels: 3 } })
+      .jpeg()
+      .toBuffer();
+    for (let at = 0; at < 5; at++) put(`pics/${at}.jpg`, at === 4 ? jpeg.subarray(0, jpeg.length / 2) : jpeg);
+    describeAs({ inputs: { x: spec }, maxBad: 0.2 });
+    const { dataset, batches } = await read();
+    expect([batches.length, dataset.bad.count]).toEqual([4, 1]);
+  });
+
   test('labels by a table; a file named twice or not at all is refused', async () => {
     for (const name of ['a', 'b']) put(`pics/${name}.png`, await colour(1));
     const labels = { file: 'l.csv', column: 'class', id: 'file' };
