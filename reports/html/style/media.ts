@@ -26,6 +26,9 @@ body{font-size:10pt;print-color-adjust:exact;-webkit-print-color-adjust:exact}
 .toc,.search,.copy,.skip{display:none!important}
 .frame{display:block;padding:0}
 .top,.foot{padding-left:0;padding-right:0}
+.charts:not(.one){grid-template-columns:1fr 1fr;gap:.8rem}
+.chart.wide{display:none}.chart.narrow{display:block}
+.tile{flex-basis:10rem}
 section{margin-top:1.6rem}
 h2,h3,h4,figcaption{break-after:avoid}
 .tile,figure,.card,.step,.variants tbody,tr{break-inside:avoid}

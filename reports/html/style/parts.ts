@@ -1,7 +1,7 @@
 export const partStyle = `
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,14rem),1fr));gap:1px;background:var(--line);border:1px solid var(--line);border-radius:.75rem;overflow:hidden;margin-top:1.8rem}
-.tiles-title{grid-column:1/-1;background:var(--panel);padding:.7rem 1.4rem;font-size:.9375rem;overflow-wrap:anywhere}
-.tile{background:var(--panel);padding:1.2rem 1.4rem 1.1rem;display:flex;flex-direction:column;gap:.35rem}
+.tiles{display:flex;flex-wrap:wrap;gap:1px;background:var(--line);border:1px solid var(--line);border-radius:.75rem;overflow:hidden;margin-top:1.8rem}
+.tiles-title{flex:1 0 100%;background:var(--panel);padding:.7rem 1.4rem;font-size:.9375rem;overflow-wrap:anywhere}
+.tile{flex:1 1 14rem;min-width:0;background:var(--panel);padding:1.2rem 1.4rem 1.1rem;display:flex;flex-direction:column;gap:.35rem}
 .tile-label{font-size:.8125rem;color:var(--soft);font-weight:600}
 .tile-figure{font-size:2.25rem;line-height:1.1;font-weight:680;letter-spacing:-.035em;color:var(--good)}
 .tile-figure span{font-size:1rem;font-weight:500;letter-spacing:0;color:var(--soft)}
