@@ -17,7 +17,7 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   'fp32-runtime': [...prepare, fuse({ level: 'runtime' })],
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
-  'int8-static': [...prepare, quantizeStatic()],
+  'int8-static': [...prepare, quantizeStatic({ weights: 'gptq' })],
   int4: [...prepare, quantizeWeights()],
   pruned: [...prepare, pruneWeights()],
 };

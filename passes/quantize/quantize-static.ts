@@ -17,7 +17,7 @@ import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
 import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
-import { staysWithin16Bits } from './static/product-layout.ts';
+import { saturatingChannels } from './static/product-layout.ts';
 import { activationChoices, engines, profileOf } from './static/profile.ts';
 import { toQOperators } from './static/qoperator.ts';
 import { biasCorrections } from './static/refine/bias.ts';
@@ -177,10 +177,10 @@ export const quantizeStatic = definePass({
         onWidened: ({ node, weighted }, channels) =>
           ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
       });
-      const fits = (layer: QdqLayer, codes: Int8Array): boolean =>
-        reduce !== 'threatened' || staysWithin16Bits(layer, codes, largest.get(layer.node) ?? [255]);
+      const unsafe = (layer: QdqLayer, codes: Int8Array): readonly number[] =>
+        reduce === 'threatened' ? saturatingChannels(layer, codes, largest.get(layer.node) ?? [255]) : [];
       const range = weightRange(reduce === 'all');
-      await refinement?.run(model, params, activations, { ...given, range, fits }, ctx);
+      await refinement?.run(model, params, activations, { ...given, range, unsafe }, ctx);
     }
     if (given.format === 'qoperator')
       for (const { graph } of plans) {

@@ -9,7 +9,7 @@ import { addConstant } from '../../src/rewrite/edit.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { absorbBias } from './absorb.ts';
 import { type Chain, type ChainSite, readChain } from './chain.ts';
-import { gridOf, isMain, type Layer, readLayer, releaseConstant, scaleLayer, storeLayer } from './layer.ts';
+import { gridOf, isMain, type Layer, readLayer, releaseConstant, scaleLayer, storeLayer, tooOld } from './layer.ts';
 
 const options = {
   clip: opt.choice(
@@ -44,11 +44,17 @@ export const equalize = definePass({
     absorb: 'What a bias adds to every value moved into the next layer',
     clip: 'The upper bound of a Clip was dropped',
     keep: 'Layers that you asked to keep',
+    opset: 'Models of opsets before 7 stay as they are',
     'no-data': 'What needs activation statistics, without data to take them from',
   },
   numerics: ({ clip, absorb }) =>
     clip === 'drop' ? lossy(5) : clip === 'inactive' || absorb ? lossy(20) : reordered(),
   async run(model, given, ctx) {
+    const old = tooOld(model.opset);
+    if (old) {
+      ctx.skipped('opset', 'model', old);
+      return { changed: false };
+    }
     sortTopologically(model.graph);
     reportUnmatched(model, given.keep, ctx);
     const chains = findChains(model, given, ctx);

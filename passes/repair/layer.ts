@@ -184,5 +184,14 @@ export function releaseConstant(value: Value | undefined): void {
   }
 }
 
+/** Before this opset Add and Mul broadcast along an axis of their own choice. */
+const oldestOpset = 7;
+
+/** Why a model is left as it is, if so. */
+export const tooOld = (opset: number): string | undefined =>
+  opset < oldestOpset
+    ? `opset ${opset} is too old: Add and Mul meant something else before opset ${oldestOpset}; export the model anew`
+    : undefined;
+
 /** Where a graph input stands among `graph`'s own values; statistics exist for the main graph alone. */
 export const isMain = (graph: Graph): boolean => graph.model?.graph === graph;

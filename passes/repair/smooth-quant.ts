@@ -10,7 +10,7 @@ import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { type Products, products } from '../quantize/weight-only/product.ts';
 import { absorberOf } from './absorber.ts';
-import { type Layer, readLayer, scaleLayer, storeLayer } from './layer.ts';
+import { type Layer, readLayer, scaleLayer, storeLayer, tooOld } from './layer.ts';
 
 const options = {
   insert: opt.boolean(true, 'insert a multiplication where nothing before the layer can take the factors in'),
@@ -34,10 +34,16 @@ export const smoothQuant = definePass({
     smooth: 'Factors went into what comes before the layer, and into its weights',
     'smooth-insert': 'Factors went into a multiplication before the layer, and into its weights',
     keep: 'Layers that you asked to keep',
+    opset: 'Models of opsets before 7 stay as they are',
     'no-data': 'There is no data to see activations by',
   },
   numerics: () => reordered(),
   async run(model, given, ctx) {
+    const old = tooOld(model.opset);
+    if (old) {
+      ctx.skipped('opset', 'model', old);
+      return { changed: false };
+    }
     if (!ctx.activations) {
       ctx.skipped(
         'no-data',

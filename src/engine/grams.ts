@@ -5,6 +5,7 @@ import { Graph, Model, type Value } from '../ir/graph.ts';
 import { sortTopologically } from '../ir/sort.ts';
 import { type Tensor, tensorFrom, typedArray } from '../ir/tensor.ts';
 import { tensorType } from '../ir/types.ts';
+import { addGram } from '../kernels/linear-algebra.ts';
 import type { Gram, GramOptions, GramRequest, VisitGram } from '../pass/pass.ts';
 import { adaptFeeds, type FeedBatches } from './compare.ts';
 import { openModel } from './open-model.ts';
@@ -209,6 +210,9 @@ export function chunkRows(k: number): number {
   return Math.max(16, Math.min(1024, Math.floor(4e6 / k)));
 }
 
+/** Up to so many columns a loop is done before the runtime has begun: depthwise convolutions have hundreds of such sums. */
+const smallest = 32;
+
 /** Sums of squares of rows [k] and the rows held out, fed tensor by tensor. */
 export class RowSums {
   readonly #k: number;
@@ -267,6 +271,12 @@ export class RowSums {
   }
 
   async #flush(): Promise<void> {
+    if (this.#k <= smallest) {
+      addGram(this.#sum, this.#chunk, this.#filled, this.#k);
+      this.#rows += this.#filled;
+      this.#filled = 0;
+      return;
+    }
     const x = tensorFrom('float32', [this.#filled, this.#k], this.#chunk.subarray(0, this.#filled * this.#k));
     const outputs = await this.#session.run(new Map([['x', x]]));
     const product = outputs.get('y');

@@ -1,7 +1,7 @@
 // What each repair gives on trained models under static INT8: task metric and signal-to-noise ratio of the outputs on evaluation samples
 // that nothing was fitted to (where the model's folder has calibration data of its own; a * says that it has none).
 //
-//   npm run build && node test/bench/repair.mjs [model…=all] [--only substring] [--samples 500]
+//   npm run build && node test/bench/repair.mjs [model…=all] [--only 'per channel'] [--samples 500]
 //
 // Needs ../shared/models. Prints a Markdown table; docs/quantization-repair.md holds one.
 import { fileURLToPath } from 'node:url';
@@ -71,10 +71,10 @@ for (const slug of models) {
   const before = await evaluate(base, dataset, judged);
   const mark = dataset.calibrationSamples > 0 ? '' : '*';
   console.log(`\n### ${slug}${mark}: ${before.metric} ${before.value.toFixed(4)} in float32, ${before.samples} samples\n`);
-  console.log('| variant | metric | SQNR dB | changed | seconds |\n|---|---:|---:|---|---:|');
+  console.log('| variant | metric | agreement | SQNR dB | did | seconds |\n|---|---:|---:|---:|---|---:|');
   const list = extra ? [[extra, extra.split(' ')]] : variants;
   for (const [name, steps] of list) {
-    if (!name.includes(only)) continue;
+    if (!name.startsWith(only)) continue;
     const model = await loadModel(path);
     const context = {
       compute: createCompute(),
@@ -87,12 +87,13 @@ for (const slug of models) {
     const seconds = (performance.now() - started) / 1000;
     const did = traces.slice(2).map(({ pass, applied }) => (pass === 'quantize-static' ? '' : `${pass} ×${Object.values(applied)[0] ?? 0}`));
     const detail = traces.at(-1).applied;
+    for (const rule of ['rounding', 'bias']) if (detail[rule]) did.push(`${rule} ×${detail[rule]}`);
     const session = await openModel(model, { threads: 1 });
     const after = await evaluate(session, dataset, judged);
     const fidelity = toFidelity(await compare(base, session, dataset.batches({ split: 'eval', samples: Math.min(count, 200), seed: 1, inputs: base.inputs })));
     await session.dispose();
     if (process.env.VERBOSE) console.log(JSON.stringify({ detail, skipped: traces.slice(2).flatMap((t) => t.skipped).slice(0, 12) }, undefined, 1));
-    console.log(`| ${name} | ${after.value.toFixed(4)} | ${fidelity.sqnrDb?.toFixed(1)} | ${did.filter(Boolean).join(', ')} | ${seconds.toFixed(1)} |`);
+    console.log(`| ${name} | ${after.value.toFixed(4)} | ${fidelity.agreement?.toFixed(3) ?? '–'} | ${fidelity.sqnrDb?.toFixed(1)} | ${did.filter(Boolean).join(', ')} | ${seconds.toFixed(1)} |`);
   }
   await dataset.close();
   await base.dispose();

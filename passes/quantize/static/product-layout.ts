@@ -42,15 +42,18 @@ export function productLayout(node: Node, { tensor, transposed, axis, channels }
   };
 }
 
-/** Whether no sum of two neighbouring products of these codes [n, k] can leave 16 bits. */
-export function staysWithin16Bits(
+/** Output channels in which a sum of two neighbouring products of these codes [n, k] can leave 16 bits. */
+export function saturatingChannels(
   { node, weighted, n, k }: QdqLayer,
   codes: Int8Array,
   largest: ArrayLike<number>,
-): boolean {
+): number[] {
   const conv = node.op === 'Conv';
   const layout = conv
     ? productLayout(node, weighted)
     : { channels: n, channelStride: k, taps: 1, tapStride: 0, inner: k, innerStride: 1, perGroup: n };
-  return !layout || pairPeaks(Float32Array.from(codes), layout, largest).every((peak) => peak <= mostPair);
+  if (!layout) return [];
+  return [...pairPeaks(Float32Array.from(codes), layout, largest)].flatMap((peak, row) =>
+    peak > mostPair ? [row] : [],
+  );
 }

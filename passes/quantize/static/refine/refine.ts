@@ -6,13 +6,13 @@ import type { Activations, PassContext } from '../../../../src/pass/pass.ts';
 import type { Plan } from '../plan.ts';
 import { type BiasCorrection, correctBiases } from './bias.ts';
 import { type QdqLayer, readQdqLayer } from './layer.ts';
-import { type Rounding, refineRounding } from './rounding.ts';
+import { type Rounding, type RoundingOptions, refineRounding } from './rounding.ts';
 
 export interface RefineOptions {
   readonly weights: Rounding;
   readonly correctBias: BiasCorrection;
   readonly range: IntRange;
-  readonly fits?: (layer: QdqLayer, codes: Int8Array) => boolean;
+  readonly unsafe: RoundingOptions['unsafe'];
 }
 
 /**
@@ -54,8 +54,8 @@ export class Refinement {
       return (value && params.get(value)?.scale) ?? bug(`no scale for the input of ${node}`);
     };
     if (options.weights !== 'minmax') {
-      const { weights: method, range, fits = () => true } = options;
-      await refineRounding(this.#float, layers, activations, { method, range, inputScale, fits }, ctx);
+      const { weights: method, range, unsafe } = options;
+      await refineRounding(this.#float, layers, activations, { method, range, inputScale, unsafe }, ctx);
     }
     if (options.correctBias !== 'none')
       await correctBiases(this.#float, model, layers, activations, { method: options.correctBias, inputScale }, ctx);

@@ -20,8 +20,8 @@ export interface RoundingOptions {
   readonly range: IntRange;
   /** Scale of the activation that a layer reads. */
   readonly inputScale: (layer: QdqLayer) => number;
-  /** Whether these codes are safe on the processor they are meant for. */
-  readonly fits: (layer: QdqLayer, codes: Int8Array) => boolean;
+  /** Output channels whose products could saturate with these codes on the processor they are meant for. */
+  readonly unsafe: (layer: QdqLayer, codes: Int8Array) => readonly number[];
 }
 
 /** From so many inputs of a dot product on, the sums of squares and their factor would take minutes. */
@@ -106,7 +106,7 @@ type Answer = { readonly coded: CodedRows; readonly detail: string } | { readonl
 async function fitLayer(
   layer: QdqLayer,
   grams: readonly Gram[],
-  { method, range, fits }: RoundingOptions,
+  { method, range, unsafe }: RoundingOptions,
   product: Products,
 ): Promise<Answer> {
   const { rows, k, n, groups } = layer;
@@ -125,7 +125,8 @@ async function fitLayer(
       ['gptq', scales],
       ['gptq over the whole range', now.scales],
     ] as const) {
-      const coded: CodedRows = { codes: roundRows(rows, k, own, range).codes, scales: own };
+      // Scales of their own: rows may go back to others.
+      const coded: CodedRows = { codes: roundRows(rows, k, own, range).codes, scales: own.slice() };
       for (const [group, { sum }] of grams.entries()) {
         const factor = await gptqFactor(sum, k, k, damping, product.float64);
         if (factor) gptqRows(rows, group * perGroup, perGroup, factor, coded, range);
@@ -135,23 +136,32 @@ async function fitLayer(
   }
   const before = await noiseOf(layer, now, grams, product);
   let best: { name: string; coded: CodedRows; noise: number } | undefined;
-  let unsafe = false;
+  let reverted = 0;
   for (const [name, coded] of candidates) {
+    const rowsBack = unsafe(layer, coded.codes);
+    if (!revertRows(coded, now, rowsBack, k)) continue;
     const noise = await noiseOf(layer, coded, grams, product);
     if (!(noise < (best?.noise ?? before))) continue;
-    if (fits(layer, coded.codes)) best = { name, coded, noise };
-    else unsafe = true;
+    best = { name, coded, noise };
+    reverted = rowsBack.length;
   }
   if (!best)
-    return {
-      why: unsafe
-        ? 'better codes would saturate on processors without VNNI'
-        : `rounding to nearest over the whole range is best on rows that nothing was fitted to (${method})`,
-    };
-  return {
-    coded: best.coded,
-    detail: `${best.name}, ${(10 * Math.log10(before / best.noise)).toFixed(1)} dB less noise from its weights`,
-  };
+    return { why: `rounding to nearest over the whole range is best on rows that nothing was fitted to (${method})` };
+  const left =
+    reverted > 0 ? `; ${reverted} of ${n} channels left, since their products could saturate without VNNI` : '';
+  const gain = (10 * Math.log10(before / best.noise)).toFixed(1);
+  return { coded: best.coded, detail: `${best.name}, ${gain} dB less noise from its weights${left}` };
+}
+
+/** Puts rows back as they were. @returns false where one scale for all has changed, so that none can go back alone. */
+function revertRows(coded: CodedRows, before: CodedRows, rows: readonly number[], k: number): boolean {
+  const single = coded.scales.length === 1;
+  if (rows.length > 0 && single && coded.scales[0] !== before.scales[0]) return false;
+  for (const row of rows) {
+    coded.codes.set(before.codes.subarray(row * k, (row + 1) * k), row * k);
+    if (!single) coded.scales[row] = before.scales[row] as number;
+  }
+  return true;
 }
 
 /** Σ (x · (w − ŵ))² over the rows held out. */
