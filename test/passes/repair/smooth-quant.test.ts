@@ -49,7 +49,11 @@ async function smooth(model: Model, options: Parameters<typeof smoothQuant>[0] =
 
 async function quantizedDb(source: Model): Promise<number> {
   const model = cloneModel(source);
-  await quantizeStatic.run(model, quantizeStatic({ minElements: 0 }).options as never, contextWith(fit));
+  await quantizeStatic.run(
+    model,
+    quantizeStatic({ minElements: 0, place: 'all', keep: ['Mul'] }).options as never,
+    contextWith(fit),
+  );
   const [want, got] = [await runOrt(source, fresh), await runOrt(model, fresh)];
   return Math.min(...want.map((one, i) => sqnr(one, got[i])));
 }
