@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { probe } from '../engine/isolated.ts';
 import { mergeTraces } from '../engine/profile.ts';
 import { withThreads } from '../engine/providers.ts';
 import { openSession } from '../engine/session.ts';
@@ -34,6 +35,7 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   const [first] = sources;
   if (!first) throw new UserError('model.none', 'which models? Name at least one.');
   const subjects: Subject[] = sources.map(({ file, name }, at) => ({ name: modelTexts[at] ?? name, file }));
+  await refuseCrashing(subjects, session);
   const ready = await prepareProviders(withThreads(flags.provider ?? ['cpu'], flags.threads), session);
   const runtime = await openSession(first.file, { label: subjects[0]?.name ?? first.name });
   let settings: Setting[];
@@ -58,6 +60,15 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   if (trace !== undefined) await writeTrace(trace, results, session);
   if (session.json) talk.json(toJson(results, ready.failures));
   else printBench(results, session);
+}
+
+/** A file that crashes the runtime must cost an answer and not the program: each is loaded in a child process first. */
+async function refuseCrashing(subjects: readonly Subject[], { io, talk }: Session): Promise<void> {
+  for (const { name, file } of subjects) {
+    talk.progress('load in a child process', name);
+    const loaded = await probe(file, undefined, { signal: io.signal });
+    if (!loaded.ok) throw new UserError('bench.model', `${name} cannot be measured: ${loaded.why}`);
+  }
 }
 
 /** A model that works on none of the providers is a mistake of the command, not a result. */

@@ -18,7 +18,7 @@ const disturbed = 0.05;
 
 /**
  * Whether a block's middle or its fastest inference stands for its pace. Interruptions only ever add time, so on a disturbed
- * machine the fastest says more: planted slowdowns of 10 % were found in 23 of 24 runs under a load of 7 on two cores where
+ * machine the fastest says more: of 24 planted slowdowns of 10 %, recorded under a load of 7 on two cores, it found 23 where
  * medians found 18. Decided over all subjects together, so that none is favoured.
  */
 export function paceOf(runners: readonly Runner[]): 'median' | 'fastest' {
