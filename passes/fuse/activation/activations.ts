@@ -63,7 +63,12 @@ function find(formula: Formula, inner: Node, site: Site, target: FusionTarget): 
       continue;
     }
     const available = formula.available(target, insertableOpset(site), dtype);
-    if (available !== true) return miss(last, available, target.isRuntime || available.includes('--opset'));
+    if (available !== true)
+      return miss(
+        last,
+        available,
+        target.isRuntime || available.includes('--opset') || available.includes('no kernel'),
+      );
     const free = usedInside(found.nodes, last);
     if (free !== true) return miss(last, `it is ${formula.name} of "${x.name}", but ${free}`);
     return clusterMatch(found.nodes, last, { x, t });

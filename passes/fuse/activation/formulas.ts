@@ -57,6 +57,12 @@ function since(op: string, opset: number, own?: string) {
   };
 }
 
+/** ONNX Runtime has HardSigmoid, of which HardSwish consists, for float32 alone (and half precision by way of it). */
+function notDouble(then: Formula['available']): Formula['available'] {
+  return (target, opset, dtype) =>
+    dtype === 'float64' ? 'ONNX Runtime has no kernel for HardSigmoid of float64' : then(target, opset, dtype);
+}
+
 export const formulas: readonly Formula[] = [
   {
     id: 'gelu',
@@ -104,7 +110,7 @@ export const formulas: readonly Formula[] = [
     accepts: (inner) => Math.abs(inner.float('alpha', 0.2) - 1 / 6) < 1e-5 && inner.float('beta', 0.5) === 0.5,
     argument: terms({ '1,0': 1 }),
     result: times,
-    available: since('HardSwish', 14),
+    available: notDouble(since('HardSwish', 14)),
     make: () => ({ op: 'HardSwish' }),
   },
   {
@@ -116,7 +122,7 @@ export const formulas: readonly Formula[] = [
     accepts: isRelu6,
     argument: terms({ '1,0': 1, '0,0': 3 }),
     result: terms({ '1,1': 1 / 6 }),
-    available: since('HardSwish', 14),
+    available: notDouble(since('HardSwish', 14)),
     make: () => ({ op: 'HardSwish' }),
   },
   {
@@ -128,7 +134,7 @@ export const formulas: readonly Formula[] = [
     accepts: isRelu6,
     argument: terms({ '1,0': 1, '0,0': 3 }),
     result: terms({ '0,1': 1 / 6 }),
-    available: () => true,
+    available: notDouble(() => true),
     make: () => ({ op: 'HardSigmoid', attrs: { alpha: float(Math.fround(1 / 6)), beta: float(0.5) } }),
   },
   {

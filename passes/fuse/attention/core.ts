@@ -103,7 +103,12 @@ function findProduct(softmax: Node, nodes: Set<Node>): Product | { readonly why:
     guard = true;
   }
   let reader = onlyReader(p);
-  while (reader && (reader.is('Dropout') || reader.is('Identity')) && reader.outputs.length === 1) {
+  // Dropout with a third input may be in training mode.
+  while (
+    reader &&
+    ((reader.is('Dropout') && !reader.input(2)) || reader.is('Identity')) &&
+    reader.outputs.length === 1
+  ) {
     nodes.add(reader);
     p = reader.output();
     reader = onlyReader(p);
@@ -121,7 +126,7 @@ function findProduct(softmax: Node, nodes: Set<Node>): Product | { readonly why:
   if (!reader.is('MatMul') || reader.input(0) !== p || !v) {
     return {
       why: `the probabilities "${p.name}" go into ${reader}, not into a product with the values`,
-      far: !reader.is('MatMul'),
+      far: !reader.is('MatMul') && !reader.is('Dropout'),
     };
   }
   nodes.add(reader);
