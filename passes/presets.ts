@@ -2,6 +2,7 @@
 import type { Step } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
+import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
 import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
@@ -19,5 +20,10 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   int8: [...prepare, quantizeDynamic()],
   'int8-static': [...prepare, quantizeStatic({ weights: 'gptq' })],
   int4: [...prepare, quantizeWeights()],
+  uint8: [...prepare, quantizeDynamic({ weights: 'u8' })],
+  'int4-dq': [...prepare, quantizeWeights({ format: 'qdq' })],
+  q4f16: [...prepare, quantizeWeights(), toFp16()],
+  bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
+  mixed: [...prepare, mixedPrecision()],
   pruned: [...prepare, pruneWeights()],
 };

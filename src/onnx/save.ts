@@ -16,6 +16,8 @@ export interface SaveOptions {
   readonly force?: boolean;
   /** Weights in files beside the model: when it would not fit into one file ('auto', the default), always, or never. */
   readonly externalData?: 'auto' | 'always' | 'never';
+  /** Name of the data file; default the model's with `.data` behind it. Models with data files get it even when nothing has changed. */
+  readonly dataName?: string;
   /** Bytes; tensors in data files begin at multiples of it. Default 4096, a memory page. */
   readonly alignment?: number;
   /** Bytes; smaller tensors stay in the model file. Default 1024. */
@@ -77,7 +79,7 @@ interface OutputPlan {
 
 async function planOutput(model: Model, target: string, options: SaveOptions): Promise<OutputPlan> {
   const mode = options.externalData ?? 'auto';
-  if (mode === 'auto') {
+  if (mode === 'auto' && options.dataName === undefined) {
     const copy = await planCopy(model, target, options.force ?? false);
     if (copy) return copy;
   }
@@ -85,7 +87,7 @@ async function planOutput(model: Model, target: string, options: SaveOptions): P
   if (inline && inline.byteLength <= protobufLimit) return { model: inline, data: [] };
   if (mode === 'never') throw tooLarge(inline?.byteLength ?? 0);
   const layout = planDataFiles(model, {
-    dataName: `${basename(target)}.data`,
+    dataName: options.dataName ?? `${basename(target)}.data`,
     alignment: options.alignment ?? 4096,
     threshold: options.threshold ?? 1024,
     maxFileBytes: options.maxFileBytes ?? Number.MAX_SAFE_INTEGER,

@@ -32,6 +32,8 @@ export interface Report {
   readonly sensitivity?: readonly Sensitivity[];
   /** `base` first. */
   readonly variants: readonly VariantResult[];
+  /** Usual variants that cannot pay on the providers of this run, with the reason. */
+  readonly notBuilt?: readonly { readonly variant: string; readonly why: string }[];
   readonly bundles: readonly BundleResult[];
   readonly recommendations: readonly Recommendation[];
   readonly verdict: Verdict;

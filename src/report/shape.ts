@@ -222,6 +222,12 @@ export const reportShape = object('What mlpack did to a model, what it measured,
   targets: array('Targets asked for.', string('Id of a target.')),
   sensitivity: optional(array('Which layers of base bear quantization, one entry a scheme.', sensitivityShape)),
   variants: array('Versions of the model, base first.', variant),
+  notBuilt: optional(
+    array(
+      'Usual variants that were not built, because they cannot pay on the providers of this run.',
+      object('One of them.', { variant: string('Its name.'), why: string('The reason, in a sentence.') }),
+    ),
+  ),
   bundles: array(
     'Deployment bundles written.',
     object('One bundle.', {

@@ -331,6 +331,7 @@ export const sampleReport: Report = {
   targets: ['server', 'browser'],
   sensitivity,
   variants,
+  notBuilt: [{ variant: 'uint8', why: 'unsigned weights are the slower kernel on the CPU: take int8' }],
   bundles: [
     { target: 'server', dir: 'bundles/server', variant: 'int8', bytes: 214_300, files: 11 },
     { target: 'browser', dir: 'bundles/browser', variant: 'int8', bytes: 13_480_112, files: 9 },

@@ -31,8 +31,15 @@ export function variants(report: Report): Section {
     id: 'variants',
     title: 'Variants',
     lede: `${plural(report.variants.length, 'version')} of the model; ${rejected === 0 ? 'none was rejected' : `${rejected} rejected, with the reason`}.`,
-    body: html`<table class="variants" role="table" aria-label="Variants"><thead role="rowgroup"><tr role="row">${head}</tr></thead>${bodies}</table>`,
+    body: html`<table class="variants" role="table" aria-label="Variants"><thead role="rowgroup"><tr role="row">${head}</tr></thead>${bodies}</table>${notBuilt(report)}`,
   };
+}
+
+/** What could have been tried, and why it was not. */
+function notBuilt({ notBuilt: left = [] }: Report): Html {
+  if (left.length === 0) return html``;
+  const items = left.map(({ variant, why }) => html`<li>${variantName(variant)}: ${sentence(why)}</li>`);
+  return html`<details class="more"><summary>Not built: ${plural(left.length, 'usual variant')}</summary><ul class="why-list">${items}</ul></details>`;
 }
 
 function cells(

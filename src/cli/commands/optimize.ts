@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { count, integer, number } from '../numbers.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
@@ -33,6 +33,12 @@ export function register(program: Command, start: Start): void {
       .option('--frozen', 'fail unless every variant is bit by bit the one of mlpack.lock.json')
       .option('--lock <file>', 'the lock for --frozen (default: in the working folder, else in the output folder)')
       .option('--no-cache', 'build every variant anew, and keep none for later runs')
+      .addOption(
+        new Option(
+          '--naming <style>',
+          'transformers-js: the variants once more as onnx/model_q4.onnx, model_fp16.onnx … (and those built by default)',
+        ).choices(['plain', 'transformers-js']),
+      )
       .option('--force', 'replace an existing output folder'),
   ).action(async (named: string | undefined, given: OptimizeFlags & CommonFlags) => {
     const { model, flags } = named === undefined ? modelAmongNames(given) : { model: named, flags: given };

@@ -140,7 +140,7 @@ function rejections(
   return reasons;
 }
 
-function floorReason(variant: Measured, floors: Floors): string | undefined {
+export function floorReason(variant: Measured, floors: Floors): string | undefined {
   const { accuracy, fidelity } = variant;
   if (accuracy) {
     const { drop } = accuracy;

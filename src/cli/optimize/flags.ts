@@ -1,3 +1,5 @@
+import type { Naming } from './naming.ts';
+
 /** Flags of `optimize` as the command line gives them: undefined where the user said nothing. */
 export interface OptimizeFlags {
   readonly out?: string;
@@ -17,4 +19,5 @@ export interface OptimizeFlags {
   readonly cache: boolean;
   readonly frozen?: boolean;
   readonly lock?: string;
+  readonly naming?: Naming;
 }

@@ -26,13 +26,19 @@ interface LockedVariant {
 /** What a run was made of and what came out, so that another run can be held against it. */
 export interface Lock extends Identity {
   readonly schema: typeof schema;
-  /** Hash of model, data, options and plans: equal for runs that should give the same files. */
+  /** Hash of model, data, options and plans: equal for runs that should give the same files. * @param later what was built because of how the others did: locked too, but no part of what was asked for
+   */
   readonly inputs: string;
   readonly variants: Readonly<Record<string, LockedVariant>>;
 }
 
-export function makeLock(identity: Identity, plans: readonly VariantPlan[], built: readonly Built[]): Lock {
-  const variants = plans.map(({ name, steps }): [string, LockedVariant] => {
+export function makeLock(
+  identity: Identity,
+  plans: readonly VariantPlan[],
+  built: readonly Built[],
+  later: readonly VariantPlan[] = [],
+): Lock {
+  const variants = [...plans, ...later].map(({ name, steps }): [string, LockedVariant] => {
     const one = built.find((candidate) => candidate.name === name);
     return [
       name,

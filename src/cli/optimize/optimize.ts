@@ -8,12 +8,14 @@ import { createActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
 import { readHost } from '../../engine/host.ts';
+import { createJudge } from '../../engine/judge.ts';
 import { openModel } from '../../engine/open-model.ts';
 import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
+import type { LayerFindings } from '../../pass/judge.ts';
 import {
   type BundleResult,
   type DataInfo,
@@ -30,8 +32,16 @@ import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
 import { writeAtomically } from '../write.ts';
-import { buildVariants } from './build.ts';
-import { askTarget, chooseTargets, makeArtifacts, needOf, noBundleReason, sessionConfigOf } from './candidates.ts';
+import { type BuildOptions, buildVariants } from './build.ts';
+import {
+  askTarget,
+  type ChosenTarget,
+  chooseTargets,
+  makeArtifacts,
+  needOf,
+  noBundleReason,
+  sessionConfigOf,
+} from './candidates.ts';
 import { choose } from './choose.ts';
 import { dataHash } from './data-hash.ts';
 import type { OptimizeFlags } from './flags.ts';
@@ -39,11 +49,13 @@ import { identify } from './identity.ts';
 import { timeAll } from './latency.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
 import { measureAll } from './measure.ts';
+import { heldToFloor, sensitivityOf, whyMixed } from './mixed.ts';
+import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
-import { defaultVariants, needsData, planVariants } from './variants.ts';
+import { defaultVariants, needsData, planVariants, type VariantPlan } from './variants.ts';
 
 /** Samples held out for calibration where the data set names none: as many as calibration takes. */
 const heldOutSamples = 128;
@@ -62,7 +74,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   refuseOverwrite(out, settings);
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
   const ready = settings.bench ? await chooseProviders(settings.providers, chosenTargets, session) : noProviders;
-  const plans = planVariants(settings.variants ?? defaultVariants, settings.ownVariants);
+  const wanted = settings.variants ? { build: settings.variants, left: [] } : usualVariants(settings, chosenTargets);
+  const plans = planVariants(wanted.build, settings.ownVariants).map((plan) => heldToFloor(plan, settings));
   for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
@@ -81,24 +94,26 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const identity = await identify({ file: source.file, model: base }, dataset, settings, host);
     const frozen = settings.frozen ? await readLock(settings.lock, out, session) : undefined;
     if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
-    const built = await buildVariants(base, chosen, {
+    let findings: LayerFindings | undefined;
+    const building: BuildOptions = {
       // A run that is to prove something makes everything itself.
       cache: settings.cache && !frozen ? openPassCache(identity, session) : undefined,
       folder: join(staging, 'variants'),
       context: {
         compute: createCompute(),
         activations: dataset ? createActivations(dataset, { seed: settings.seed, signal: io.signal }) : undefined,
+        judge: createJudge(dataset, { seed: settings.seed, signal: io.signal }),
+        progress: (what) => talk.progress('search', what),
+        found: (found) => {
+          findings = found;
+        },
         signal: io.signal,
         seed: settings.seed,
       },
       onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
       warn: (text) => talk.warn(text),
-    });
-    const lock = makeLock(identity, chosen, built);
-    if (frozen) {
-      requireSameFiles(frozen, lock);
-      talk.note('every variant is bit by bit the one of the lock');
-    }
+    };
+    const built = await buildVariants(base, chosen, building);
     const context = { settings, base, dataset, session };
     let ofBase: Evaluation | undefined;
     const judged = await measureAll(built, {
@@ -107,6 +122,22 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         ofBase = evaluation;
       },
     });
+    const why = settings.variants || !dataset ? undefined : whyMixed(judged, settings);
+    const later: VariantPlan[] = [];
+    if (why !== undefined) {
+      talk.note(`${why}; a mix of formats is searched for.`);
+      const [, ...plans] = planVariants(['mixed'], settings.ownVariants).map((one) => heldToFloor(one, settings));
+      const mixed = await buildVariants(base, plans, building);
+      const [, ...measured] = await measureAll([...built.slice(0, 1), ...mixed], context);
+      later.push(...plans);
+      built.push(...mixed);
+      judged.push(...measured);
+    }
+    const lock = makeLock(identity, chosen, built, later);
+    if (frozen) {
+      requireSameFiles(frozen, lock);
+      talk.note('every variant is bit by bit the one of the lock');
+    }
     const artifacts = await makeArtifacts(built, judged, { source, dataset, settings });
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
     const { measured, warnings, ...timing } = await timeAll(judged, {
@@ -136,6 +167,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       const result = await buildBundle(target, artifact, options, dir, {});
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
+    const sensitivity = sensitivityOf(
+      findings,
+      variants.flatMap(({ steps }) => steps),
+    );
     const report: Report = {
       schema: reportSchema,
       tool: { name: 'mlpack', version: packageVersion() },
@@ -151,13 +186,17 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
       targets: chosenTargets.map(({ target }) => target.id),
+      ...(sensitivity && { sensitivity }),
       variants,
+      ...(wanted.left.length > 0 && { notBuilt: wanted.left }),
       bundles,
       recommendations,
       ...(warnings.length > 0 && { warnings }),
       ...timing,
       verdict: verdictOf(variants, recommendations.length, chosenTargets.length),
     };
+    if (settings.naming === 'transformers-js')
+      for (const sentence of await writeTransformersNames(built, staging)) talk.warn(sentence);
     await writeReports(report, staging);
     await writeAtomically(join(staging, lockName), `${JSON.stringify(lock, undefined, 2)}\n`, false);
     io.signal.throwIfAborted();
@@ -169,6 +208,12 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await rm(staging, { recursive: true, force: true });
     io.scratch.delete(staging);
   }
+}
+
+/** The variants that can pay on the providers asked for, else on those of the targets. */
+function usualVariants(settings: Settings, targets: readonly ChosenTarget[]): ReturnType<typeof defaultVariants> {
+  if (settings.naming === 'transformers-js') return { build: transformersVariants, left: [] };
+  return defaultVariants(settings.providers ?? [...new Set(targets.flatMap(({ target }) => target.providers))]);
 }
 
 /** A target that wants a variant nobody builds: said before the work. */

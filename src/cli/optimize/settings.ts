@@ -6,6 +6,7 @@ import type { Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
 import { findPass, parseStep } from '../steps.ts';
 import type { OptimizeFlags } from './flags.ts';
+import type { Naming } from './naming.ts';
 
 /** Every default of `optimize`, written once. */
 const defaults = {
@@ -44,6 +45,7 @@ export interface Settings {
   readonly frozen: boolean;
   /** The lock to hold the run against; undefined: the one of the working or the output folder. */
   readonly lock: string | undefined;
+  readonly naming: Naming;
   /** Where each setting came from, for the report. */
   readonly origins: Readonly<Record<string, 'flag' | 'config' | 'default'>>;
 }
@@ -97,6 +99,7 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     cache: flags.cache,
     frozen: flags.frozen === true || flags.lock !== undefined,
     lock: flags.lock,
+    naming: flags.naming ?? 'plain',
     origins,
   };
 }

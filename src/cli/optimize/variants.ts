@@ -1,4 +1,5 @@
 import { presets } from '../../../passes/presets.ts';
+import { worthBuilding } from '../../capability/choose.ts';
 import { UserError } from '../../errors.ts';
 import { nearest } from '../../messages.ts';
 import type { Step } from '../../pass/pass.ts';
@@ -9,8 +10,12 @@ export interface VariantPlan {
   readonly steps: readonly Step[];
 }
 
-/** Built when nobody asks for others. `base` is the model as it came. */
-export const defaultVariants = ['base', 'fp32', 'fp16', 'int8', 'int8-static', 'int4'] as const;
+/** What can be built when nobody asks for others; which of them are depends on the providers. `base` is the model as it came. */
+const candidates = ['base', 'fp32', 'fp16', 'int8', 'uint8', 'int8-static', 'int4', 'int4-dq', 'q4f16'] as const;
+
+/** The default variants for these providers, and why the others would not pay there. */
+export const defaultVariants = (providers: readonly string[]): ReturnType<typeof worthBuilding> =>
+  worthBuilding(candidates, providers);
 
 /** Default variants that nothing can be said about without samples; asked for by name, they say so themselves. */
 export const needsData = (plan: VariantPlan): boolean => plan.name === 'int8-static';

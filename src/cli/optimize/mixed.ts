@@ -1,0 +1,75 @@
+import type { LayerFindings } from '../../pass/judge.ts';
+import type { Step } from '../../pass/pass.ts';
+import type { Report, StepResult } from '../../report/report.ts';
+import { type Floors, floorReason, type Measured } from './choose.ts';
+import type { VariantPlan } from './variants.ts';
+
+/** Variants that a mix can save, the most wanted first. */
+const rescued = ['int8-static', 'int4', 'q4f16', 'int8'] as const;
+
+/**
+ * Why a mix of formats is worth its search: a quantized variant works but misses the floor. Undefined when the first that was
+ * built keeps it, or none works.
+ */
+export function whyMixed(judged: readonly Measured[], floors: Floors): string | undefined {
+  for (const name of rescued) {
+    const variant = judged.find((one) => one.name === name);
+    if (!variant || variant.blockers.length > 0) continue;
+    const reason = floorReason(variant, floors);
+    if (reason !== undefined) return `${name} misses the floor: ${reason}`;
+    if (name === 'int8-static' || name === 'int8') return undefined;
+  }
+  return undefined;
+}
+
+/** A plan whose search is held to the run's own floor. */
+export function heldToFloor(plan: VariantPlan, floors: Floors): VariantPlan {
+  const steps = plan.steps.map((step): Step => {
+    if (step.pass.id !== 'mixed-precision') return step;
+    // What the user set in a config stays; a default gives way to the run's floor.
+    const { maxDrop, minSqnr } = step.pass.options;
+    const own = step.options;
+    return {
+      ...step,
+      options: {
+        ...own,
+        maxDrop: own.maxDrop === maxDrop?.default ? floors.maxDrop : own.maxDrop,
+        minSqnr: own.minSqnr === minSqnr?.default ? floors.minSqnrDb : own.minSqnr,
+      },
+    };
+  });
+  return { name: plan.name, steps };
+}
+
+/** What the search measured, in the report's form: one entry a format; layers that stayed in float with the reason. */
+export function sensitivityOf(
+  findings: LayerFindings | undefined,
+  steps: readonly Pick<StepResult, 'pass' | 'skipped'>[],
+): Report['sensitivity'] {
+  if (!findings) return undefined;
+  const kept = new Map<string, string>();
+  for (const { pass, skipped } of steps)
+    if (pass === 'mixed-precision')
+      for (const { rule, node, why } of skipped) if (rule === 'float') kept.set(node, why);
+  const formats = [...new Set(findings.layers.flatMap((layer) => layer.formats.map(({ format }) => format)))];
+  return formats.map((format) => ({
+    scheme: format,
+    measure: 'noise at the outputs, in % of the signal, when this layer alone is changed',
+    samples: findings.samples,
+    layers: findings.layers.flatMap(({ label, op, bytes, timeShare, formats: own }) => {
+      const loss = own.find((one) => one.format === format);
+      if (!loss) return [];
+      const why = kept.get(`${op} "${label}"`);
+      return [
+        {
+          node: label,
+          op,
+          loss: Number.isFinite(loss.noise) ? 100 * loss.noise : null,
+          bytes,
+          ...(timeShare !== undefined && { timeShare }),
+          ...(why !== undefined && { kept: why }),
+        },
+      ];
+    }),
+  }));
+}

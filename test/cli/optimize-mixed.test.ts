@@ -1,0 +1,59 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Report } from '../../src/report/report.ts';
+import { writePlanted } from '../support/planted.ts';
+import { runCli } from './support.ts';
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'mlpack-mixed-'));
+  await writePlanted(dir, 200);
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+async function optimize(...argv: string[]): Promise<Report> {
+  const result = await runCli(['optimize', ...argv, '--no-bench', '--json', '-q'], { cwd: dir });
+  expect(result.code, result.stdout.slice(0, 500) + result.stderr).toBe(0);
+  return JSON.parse(result.stdout) as Report;
+}
+
+test('where int8 misses the floor a mix is searched for, judged like the others, and explained', async () => {
+  const report = await optimize('model.onnx', '-d', dir, '--max-drop', '0.1', '-o', 'out');
+  const named = (name: string) => report.variants.find((one) => one.name === name);
+  expect(named('int8-static')?.reasons.join(' ')).toMatch(/^top1 falls from 1\.0000/);
+  const mixed = named('mixed');
+  expect(mixed?.verdict).toBe('recommended');
+  expect(mixed?.accuracy?.drop).toBeLessThanOrEqual(0.1);
+  const step = mixed?.steps.find(({ pass }) => pass === 'mixed-precision');
+  expect(step?.options).toMatchObject({ maxDrop: 0.1 });
+  expect(step?.notes?.at(-1)).toMatch(/on the samples kept apart: .*100 samples/);
+
+  const [int8] = report.sensitivity ?? [];
+  expect(int8?.scheme).toBe('int8');
+  const losses = (int8?.layers ?? []).toSorted((a, b) => (b.loss ?? 0) - (a.loss ?? 0));
+  expect(losses[0]).toMatchObject({ node: 'planted', op: 'Conv', kept: expect.stringMatching(/^alone in int8/) });
+  expect(losses.slice(1).some(({ kept }) => kept !== undefined && /^alone/.test(kept))).toBe(false);
+  const html = await readFile(join(dir, 'out/report.html'), 'utf8');
+  expect(html).toContain('samples kept apart');
+
+  // What cannot pay on the server's provider is named, not built.
+  expect(report.notBuilt?.map(({ variant }) => variant)).toEqual(['uint8', 'int4-dq', 'q4f16']);
+  expect(html).toContain('nsigned weights are the slower kernel on the CPU');
+}, 60_000);
+
+test('--naming transformers-js lays the files out as transformers.js asks for them', async () => {
+  const intents = fileURLToPath(new URL('../../models/intents', import.meta.url));
+  await optimize(intents, '-o', 'tjs', '--naming', 'transformers-js', '--samples', '40');
+  const names = ['', '_fp16', '_quantized', '_int8', '_uint8', '_q4', '_q4f16', '_bnb4'].map(
+    (end) => `model${end}.onnx`,
+  );
+  for (const name of names) expect([name, existsSync(join(dir, 'tjs/onnx', name))]).toEqual([name, true]);
+  const [q4, variant] = await Promise.all(
+    ['tjs/onnx/model_q4.onnx', 'tjs/variants/int4/model.onnx'].map((path) => readFile(join(dir, path))),
+  );
+  expect(q4?.equals(variant ?? Buffer.alloc(0))).toBe(true);
+}, 60_000);
