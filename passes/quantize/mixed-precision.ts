@@ -37,6 +37,7 @@ const options = {
   trials: opt.int(24, 'whole models to try, at most', { min: 1 }),
   calibrate: quantizeStatic.options.calibrate,
   cpu: quantizeStatic.options.cpu,
+  place: quantizeStatic.options.place,
   block: quantizeWeights.options.block,
   method: quantizeWeights.options.method,
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),

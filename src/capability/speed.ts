@@ -20,6 +20,13 @@ const wasmProduct = 'MatMul 1024×1024, onnxruntime-web 1.30, WASM SIMD, one thr
 
 const rows: readonly SpeedRow[] = [
   { provider: 'cpu', layer: 'conv', format: 'int8', factor: 3.87, source: chain },
+  {
+    provider: 'cpu',
+    layer: 'conv',
+    format: 'int8-dynamic',
+    factor: 1.23,
+    source: `${chain}; ConvInteger, unsigned weights`,
+  },
   { provider: 'cpu', layer: 'conv', format: 'fp16', factor: 1, source: chain },
   { provider: 'cpu', layer: 'linear', format: 'int8', factor: 4, source: product },
   { provider: 'cpu', layer: 'linear', format: 'int8-dynamic', factor: 4, source: product },
@@ -32,6 +39,13 @@ const rows: readonly SpeedRow[] = [
   },
   { provider: 'cpu', layer: 'linear', format: 'fp16', factor: 1, source: product },
   { provider: 'web-wasm', layer: 'conv', format: 'int8', factor: 2.39, source: wasmChain },
+  {
+    provider: 'web-wasm',
+    layer: 'conv',
+    format: 'int8-dynamic',
+    factor: 2.05,
+    source: `${wasmChain}; unsigned weights`,
+  },
   { provider: 'web-wasm', layer: 'conv', format: 'fp16', factor: 1.05, source: wasmChain },
   { provider: 'web-wasm', layer: 'linear', format: 'int8', factor: 1.41, source: wasmProduct },
   { provider: 'web-wasm', layer: 'linear', format: 'int8-dynamic', factor: 1.67, source: wasmProduct },

@@ -8,16 +8,16 @@ import { randomNumbers } from '../../src/kernels/random.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
 import { npyFile } from '../data/npy-file.ts';
 
-const channels = 8;
-const size = 8;
+const channels = 32;
+const size = 16;
 const classes = 6;
-const features = channels * size * size;
+const features = channels * 16;
 
 /** Names of the convolutions, in order; `planted` is the one that 8 bits ruin. */
 export const plantedLayers = ['conv0', 'conv1', 'planted', 'conv3', 'conv4'] as const;
 
 /**
- * A small classifier x [N, 8, 8, 8] → 5 × (Conv, Relu) → Flatten → Gemm → logits [N, 6], in which one convolution gives a channel 3000 times as
+ * A small classifier x [N, 32, 16, 16] → 5 × (Conv, Relu) → Flatten → Gemm → logits [N, 6], in which one convolution gives a channel 3000 times as
  * large as the others and a Div in float takes it back: 8 bits with one scale for all channels round the others away.
  */
 export function plantedModel(): Model {
@@ -26,9 +26,10 @@ export function plantedModel(): Model {
     Float32Array.from({ length: count }, () => (random() + random() + random() - 1.5) * scale);
   const graph = new Graph('planted');
   const type = tensorType('float32', ['N', channels, size, size]);
+  const small = tensorType('float32', ['N', channels, 4, 4]);
   let value: Value = graph.addInput('x', type);
   for (const name of plantedLayers) {
-    const weights = numbers(channels * channels * 9, 0.45);
+    const weights = numbers(channels * channels * 9, 0.225);
     const bias = numbers(channels, 0.3);
     const factors = new Float32Array(channels).fill(1);
     if (name === 'planted') {
@@ -41,14 +42,19 @@ export function plantedModel(): Model {
       graph.addInitializer(`${name}_w`, tensorFrom('float32', [channels, channels, 3, 3], weights)),
       graph.addInitializer(`${name}_b`, tensorFrom('float32', [channels], bias)),
     ];
+    // The last one leaves 4 × 4 places, so that the Gemm stays small.
+    const last = name === plantedLayers.at(-1);
+    const stride = last ? [size / 4, size / 4] : [1, 1];
     const conv = graph.append('Conv', {
       name,
       inputs,
       outputs: [`${name}_out`],
-      types: [type],
-      attrs: { pads: [1, 1, 1, 1] },
+      types: [last ? small : type],
+      attrs: { pads: [1, 1, 1, 1], strides: stride },
     });
-    value = graph.append('Relu', { inputs: [conv.output()], outputs: [`${name}_relu`], types: [type] }).output();
+    value = graph
+      .append('Relu', { inputs: [conv.output()], outputs: [`${name}_relu`], types: [last ? small : type] })
+      .output();
     if (name !== 'planted') continue;
     const scale = graph.addInitializer('factors', tensorFrom('float32', [1, channels, 1, 1], factors));
     value = graph.append('Div', { inputs: [value, scale], outputs: ['scaled'], types: [type] }).output();

@@ -15,6 +15,8 @@ export type FormatName = (typeof formatNames)[number];
 export interface FormatOptions {
   readonly calibrate: OptionValues<(typeof quantizeStatic)['options']>['calibrate'];
   readonly cpu: CpuProfile;
+  /** `all`: what is slower on integers is put there all the same. */
+  readonly place: OptionValues<(typeof quantizeStatic)['options']>['place'];
   readonly block: OptionValues<(typeof quantizeWeights)['options']>['block'];
   readonly method: OptionValues<(typeof quantizeWeights)['options']>['method'];
 }
@@ -36,10 +38,10 @@ export async function applyFormat(
   options: FormatOptions,
   ctx: PassContext,
 ): Promise<FormatResult> {
-  const { calibrate, cpu, block, method } = options;
+  const { calibrate, cpu, place, block, method } = options;
   switch (format) {
     case 'int8':
-      return await runPass(quantizeStatic, { calibrate, cpu, keep }, model, ctx);
+      return await runPass(quantizeStatic, { calibrate, cpu, place, keep }, model, ctx);
     case 'int8-dynamic':
       return await runPass(quantizeDynamic, { cpu, keep }, model, ctx);
     case 'int4':

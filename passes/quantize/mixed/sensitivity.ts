@@ -13,7 +13,8 @@ import { applyFormat, type FormatName, type FormatOptions } from './formats.ts';
 import { findLayers, type Layer, layersInSubgraphs } from './layers.ts';
 import { rememberedActivations } from './remembered.ts';
 
-export interface SensitivityOptions extends FormatOptions {
+/** Every layer is measured in every format that it can have, whether that pays or not. */
+export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
   readonly formats: readonly FormatName[];
   /** Samples to look at, at most: as many as fit the memory for inner values. */
   readonly samples: number;
@@ -134,7 +135,7 @@ const inBranch = (node: Node): string =>
 async function integerArithmetic(base: Model, options: SensitivityOptions, ctx: PassContext): Promise<Set<string>> {
   if (!options.formats.includes('int8') || !ctx.activations) return new Set();
   ctx.progress?.('measure the ranges of activations');
-  const { applied } = await applyFormat(cloneModel(base), 'int8', [], options, ctx);
+  const { applied } = await applyFormat(cloneModel(base), 'int8', [], { ...options, place: 'all' }, ctx);
   const compute = applied.filter(({ rule }) => rule === 'compute').flatMap(({ outputs }) => outputs);
   return new Set(compute);
 }
@@ -217,7 +218,7 @@ async function measureLayer(
   const left: { format: FormatName; why: string }[] = [];
   try {
     for (const format of options.formats) {
-      const made = await alone(float(), layer, format, options, ctx);
+      const made = await alone(float(), layer, format, { ...options, place: 'all' }, ctx);
       if ('why' in made) {
         left.push({ format, why: made.why });
         continue;

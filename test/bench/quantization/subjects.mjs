@@ -64,7 +64,12 @@ async function openSubject(name, file, data) {
   const feeds = await mkdtemp(join(tmpdir(), 'mlpack-feeds-'));
   let number = 0;
   if (dataset) {
-    const options = { split, samples: calibrationSamples, seed: 0, inputs: session.inputs };
+    const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
+    const samples = Math.min(calibrationSamples, available);
+    // ONNX Runtime's percentile and entropy calibrators fail on batches of different sizes.
+    let batch = Math.min(dataset.batch, samples);
+    while (samples % batch > 0) batch--;
+    const options = { split, samples, batch, seed: 0, inputs: session.inputs };
     for await (const batch of dataset.batches(options)) await writeFeeds(join(feeds, String(number++)), batch.feeds);
   }
   await session.dispose();
