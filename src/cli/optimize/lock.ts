@@ -32,6 +32,7 @@ export interface Lock extends Identity {
   readonly variants: Readonly<Record<string, LockedVariant>>;
 }
 
+/** @param later what was built because of how the others did: locked too, but no part of what was asked for */
 export function makeLock(
   identity: Identity,
   plans: readonly VariantPlan[],
