@@ -7,8 +7,9 @@ export const weightJobs = jobs([
     skip: ({ ops }) => (ops.has('MatMul') || ops.has('Gemm') ? undefined : 'neither MatMul nor Gemm'),
     ours: [
       { name: 'rtn', steps: [...prepare, 'quantize-weights:method=rtn'] },
-      { name: 'kquant', steps: [...prepare, 'quantize-weights:method=kquant,symmetric=false'] },
-      { name: 'gptq', steps: [...prepare, 'quantize-weights:method=gptq,symmetric=false'], data: true },
+      { name: 'kquant', steps: [...prepare, 'quantize-weights:method=kquant'] },
+      { name: 'awq', steps: [...prepare, 'quantize-weights:method=awq'], data: true },
+      { name: 'gptq', steps: [...prepare, 'quantize-weights:method=gptq'], data: true },
     ],
     theirs: ['rtn', 'k_quant', 'hqq'].map((method) => ({ name: method, script: 'weights.py', options: { method } })),
   },
