@@ -3,7 +3,7 @@
 //
 //   npm run build && node test/bench/weight-only-large.mjs [gigabytes=3] [--dir /tmp/mlpack-large] [--python /path/to/python]
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
