@@ -67,8 +67,14 @@ describe('diff of two reports', () => {
 
   it('takes a tenth of memory and start-up for noise', () => {
     expect(call('memory at its peak', change({ peakRssBytes: int8.peakRssBytes! * 1.08 }))).toBe('noise');
-    expect(call('memory at its peak', change({ peakRssBytes: int8.peakRssBytes! * 1.2 }))).toBe('worse');
-    expect(call('time to load', change({ sessionMs: int8.sessionMs! / 2 }))).toBe('better');
+    const other = { sha256: 'd'.repeat(64) };
+    expect(call('memory at its peak', change({ ...other, peakRssBytes: int8.peakRssBytes! * 1.2 }))).toBe('worse');
+    const half = change({ ...other, sessionMs: int8.sessionMs! / 2 });
+    expect(call('time to load', half)).toBe('better');
+    // The same bytes cannot have got slower; nor does it say much where base drifted as far.
+    expect(call('memory at its peak', change({ peakRssBytes: int8.peakRssBytes! * 1.2 }))).toBe('noise');
+    const drifted = half.variants.map((one) => (one.name === 'base' ? { ...one, sessionMs: one.sessionMs! / 2 } : one));
+    expect(call('time to load', { ...half, variants: drifted })).toBe('noise');
   });
 
   it('judges accuracy sample by sample where both runs carry scores', () => {

@@ -1,6 +1,6 @@
 /** Two runs side by side: what got better, worse, or cannot be told apart. A pure function; renderers are in reports/diff. */
 import { formatMs } from '../../messages.ts';
-import { downloadBytes, variantOf } from '../facts.ts';
+import { baseOf, downloadBytes, variantOf } from '../facts.ts';
 import { isSameModel } from '../gate/baseline.ts';
 import { fingerprint, machineDifference } from '../machine.ts';
 import type { Report, VariantResult } from '../report.ts';
@@ -110,6 +110,7 @@ function variantDiff(name: string, before: Report, after: Report): VariantDiff {
     before: { report: before, variant: was },
     after: { report: after, variant: is },
     sameMachine: machineDifference(after.host, before.host) === undefined,
+    sameFile: was.sha256 !== null && was.sha256 === is.sha256,
   };
   return {
     name,
@@ -119,6 +120,14 @@ function variantDiff(name: string, before: Report, after: Report): VariantDiff {
     sameFile: was.sha256 === null || is.sha256 === null ? null : was.sha256 === is.sha256,
     rows: rowsOf(pair).filter((row) => row !== undefined),
   };
+}
+
+/** Difference of base from itself as a share; 0 where it is another file, or was not measured. */
+function driftOf({ before, after }: Pair, pick: (variant: VariantResult) => number | null | undefined): number {
+  const [was, is] = [baseOf(before.report), baseOf(after.report)];
+  if (!was || !is || was.sha256 === null || was.sha256 !== is.sha256) return 0;
+  const [a, b] = [pick(was), pick(is)];
+  return a && b ? Math.abs(a - b) / Math.max(a, b) : 0;
 }
 
 function rowsOf(pair: Pair): (DiffRow | undefined)[] {
@@ -144,19 +153,19 @@ function rowsOf(pair: Pair): (DiffRow | undefined)[] {
       'memory at its peak',
       of((one) => one.peakRssBytes),
       formatSize,
-      pair,
+      { ...pair, drift: driftOf(pair, (one) => one.peakRssBytes) },
     ),
     scatteredRow(
       'time to load',
       of((one) => one.sessionMs),
       formatMs,
-      pair,
+      { ...pair, drift: driftOf(pair, (one) => one.sessionMs) },
     ),
     scatteredRow(
       'first inference',
       of((one) => one.firstMs),
       formatMs,
-      pair,
+      { ...pair, drift: driftOf(pair, (one) => one.firstMs) },
     ),
     exactRow(
       'nodes on integers',

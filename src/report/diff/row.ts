@@ -20,6 +20,8 @@ export interface Pair {
   readonly before: Placed;
   readonly after: Placed;
   readonly sameMachine: boolean;
+  /** The same bytes in both runs: whatever differs in time and memory is noise. */
+  readonly sameFile: boolean;
 }
 
 type Values = readonly [before: number | null | undefined, after: number | null | undefined];
@@ -43,7 +45,10 @@ export function exactRow(
   return { ...known, call: after === before ? 'same' : improved ? 'better' : 'worse' };
 }
 
-/** A figure that scatters and has no interval. */
+/**
+ * A figure that scatters and has no interval.
+ * @param drift how far base, the same file, was from itself in the two runs: what is no further is noise
+ */
 export function scatteredRow(
   measure: string,
   values: Values,
@@ -55,7 +60,8 @@ export function scatteredRow(
   if (!known || typeof before !== 'number' || typeof after !== 'number') return known;
   if (!sameMachine) return { ...known, call: 'machine' };
   if (after === before) return { ...known, call: 'same' };
-  if (Math.abs(after - before) <= scatter * Math.max(before, after)) return { ...known, call: 'noise' };
+  const within = Math.abs(after - before) <= Math.max(scatter, drift ?? 0) * Math.max(before, after);
+  if (sameFile || within) return { ...known, call: 'noise' };
   return { ...known, call: after < before ? 'better' : 'worse' };
 }
 
