@@ -53,7 +53,7 @@ export function scatteredRow(
   measure: string,
   values: Values,
   format: Format,
-  { sameMachine }: Pair,
+  { sameMachine, sameFile, drift }: Pick<Pair, 'sameMachine' | 'sameFile'> & { readonly drift?: number },
 ): DiffRow | undefined {
   const known = shown(measure, values, format);
   const [before, after] = values;
