@@ -37,6 +37,7 @@ export function addTransformFlags(command: Command): Command {
     .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
     .option('--verify', 'run both models on seeded inputs and hold the difference against the promise of the passes')
     .option('--seed <n>', 'seed of everything random', integer, 0)
+    .option('--no-cache', 'do not keep what calibration counted, nor use what was kept')
     .addOption(
       new Option('--external-data <when>', 'weights in a file beside the model')
         .choices(['auto', 'always', 'never'])

@@ -9,7 +9,12 @@ import type { ModelSource } from './model-source.ts';
  */
 export async function createContext(
   source: ModelSource,
-  flags: { readonly seed: number; readonly data?: string | undefined; readonly provider?: string | undefined },
+  flags: {
+    readonly seed: number;
+    readonly data?: string | undefined;
+    readonly provider?: string | undefined;
+    readonly cache?: boolean | undefined;
+  },
   session: Session,
 ): Promise<Omit<PassContext, 'applied' | 'skipped'> & { readonly judge: MakeJudge }> {
   const { createCompute } = await import('../engine/compute.ts');
@@ -17,9 +22,11 @@ export async function createContext(
   const { createJudge } = await import('../engine/judge.ts');
   const { openData } = await import('./data.ts');
   const data = await openData(source, flags.data, session);
+  const plain = data && createActivations(data, { seed: flags.seed, signal: session.io.signal });
+  const { rememberCalibration } = await import('./calibration-cache.ts');
   return {
     compute: createCompute(),
-    activations: data ? createActivations(data, { seed: flags.seed, signal: session.io.signal }) : undefined,
+    activations: plain && data && flags.cache !== false ? rememberCalibration(plain, data, flags.seed, session) : plain,
     madeUpActivations: createSyntheticActivations({ seed: flags.seed, signal: session.io.signal }),
     judge: createJudge(data, {
       seed: flags.seed,

@@ -17,6 +17,7 @@ export interface TransformFlags {
   readonly data?: string;
   readonly verify?: boolean;
   readonly seed: number;
+  readonly cache?: boolean;
   readonly externalData: 'auto' | 'always' | 'never';
   /** Opset to raise the model to before the steps. */
   readonly opset?: number;

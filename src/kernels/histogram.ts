@@ -116,6 +116,40 @@ export class Histogram {
     }
   }
 
+  /** Everything it holds, as one row of numbers. */
+  pack(): Float64Array {
+    const { channels } = this;
+    const head = [
+      ...[this.min, this.max, this.zeros, this.nan, this.inf, this.count, this.limit],
+      ...[this.averageLow, this.averageHigh, this.#samples],
+      ...[this.#counts.length, channels ? channels.low.length : -1, channels?.axis ?? 0],
+    ];
+    return Float64Array.from([...head, ...this.#counts, ...(channels ? [...channels.low, ...channels.high] : [])]);
+  }
+
+  /** The histogram that `pack` gave at `at`, and where the next one starts. @throws RangeError when the numbers end before it does. */
+  static unpack(row: Float64Array, at: number): { histogram: Histogram; next: number } {
+    const histogram = new Histogram();
+    const head = row.subarray(at, at + 13) as ArrayLike<number> as number[];
+    const [min = 0, max = 0, zeros = 0, nan = 0, inf = 0, count = 0, limit = 0, low = 0, high = 0, samples = 0] = head;
+    Object.assign(histogram, { min, max, zeros, nan, inf, count, limit, averageLow: low, averageHigh: high });
+    histogram.#samples = samples;
+    const [bins = 0, channels = -1, axis = 0] = [head[10], head[11], head[12]];
+    const end = at + 13 + bins + 2 * Math.max(0, channels);
+    if (!(end <= row.length) || (bins !== 0 && bins !== 2 * binsPerSide))
+      throw new RangeError('a histogram is cut off');
+    histogram.#counts = row.slice(at + 13, at + 13 + bins);
+    if (channels >= 0) {
+      const from = at + 13 + bins;
+      histogram.channels = {
+        axis,
+        low: Float32Array.from(row.subarray(from, from + channels)),
+        high: Float32Array.from(row.subarray(from + channels, end)),
+      };
+    }
+    return { histogram, next: end };
+  }
+
   get absMax(): number {
     return this.count === 0 ? 0 : Math.max(-this.min, this.max, 0);
   }

@@ -32,7 +32,7 @@ export function register(program: Command, start: Start): void {
       .option('--allow-modules', 'let the dataset bring a metric of its own, which runs its code')
       .option('--frozen', 'fail unless every variant is bit by bit the one of mlpack.lock.json')
       .option('--lock <file>', 'the lock for --frozen (default: in the working folder, else in the output folder)')
-      .option('--no-cache', 'build every variant anew, and keep none for later runs')
+      .option('--no-cache', 'build every variant and count every sample anew, and keep none of it for later runs')
       .addOption(
         new Option(
           '--naming <style>',

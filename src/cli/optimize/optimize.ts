@@ -26,6 +26,7 @@ import {
 import { buildBundle } from '../../target/bundle.ts';
 import { packageVersion } from '../../target/package-root.ts';
 import { artifactFiles } from '../artifact.ts';
+import { rememberCalibration } from '../calibration-cache.ts';
 import type { Session } from '../command.ts';
 import { openData, warnOfOverlap } from '../data.ts';
 import { exitCodes } from '../io.ts';
@@ -94,6 +95,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const identity = await identify({ file: source.file, model: base }, dataset, settings, host);
     const frozen = settings.frozen ? await readLock(settings.lock, out, session) : undefined;
     if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
+    const plain = dataset && createActivations(dataset, { seed: settings.seed, signal: io.signal });
     let findings: LayerFindings | undefined;
     const building: BuildOptions = {
       // A run that is to prove something makes everything itself.
@@ -101,7 +103,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       folder: join(staging, 'variants'),
       context: {
         compute: createCompute(),
-        activations: dataset ? createActivations(dataset, { seed: settings.seed, signal: io.signal }) : undefined,
+        activations:
+          plain && dataset && settings.cache && !frozen
+            ? rememberCalibration(plain, dataset, settings.seed, session)
+            : plain,
         judge: createJudge(dataset, { seed: settings.seed, signal: io.signal }),
         progress: (what) => talk.progress('search', what),
         found: (found) => {
