@@ -8,6 +8,7 @@ import { bakedExtents } from './baked-extents.ts';
 import type { FeedBatch } from './compare.ts';
 import { comparedConstants, indexedExtents } from './feed-bounds.ts';
 import { firstGuess, fixShapes, requiredInputs, type ShapeOverrides, type SizeGuess } from './feed-shapes.ts';
+import { unstandardize } from './input-statistics.ts';
 import { canExchange } from './ort-tensor.ts';
 import type { Session } from './session.ts';
 
@@ -131,8 +132,10 @@ function makeTensor(
     );
   const values = new Float64Array(count);
   if (isMask.test(input.name)) values.fill(1);
-  else if (dtypeKind(dtype) === 'float') fillFloats(values, input, shape, random);
-  else if (dtype !== 'bool') fillWhole(values, input, shape, random, scalar);
+  else if (dtypeKind(dtype) === 'float') {
+    fillFloats(values, input, shape, random);
+    unstandardize(values, input, shape);
+  } else if (dtype !== 'bool') fillWhole(values, input, shape, random, scalar);
   return tensorOfNumbers(dtype, shape, values);
 }
 

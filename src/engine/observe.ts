@@ -11,7 +11,7 @@ import type { Session } from './session.ts';
 
 /**
  * Inner values of one inference are held together up to this size; more values take more runs over the data. (Peak memory of calibrating
- * MobileNet: 562 MB with 512e6 and batches of 30, 250 MB with these two.)
+ * MobileNet, the whole pass: 562 MB with 512e6 and batches of 30, 428 MB with these two.)
  */
 const memoryBudget = 256e6;
 /** Where a batch of one sample needs less, batches are made larger, up to this size. */
