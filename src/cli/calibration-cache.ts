@@ -42,7 +42,7 @@ export function rememberCalibration(
       data ??= identityOf(dataset);
       const names = values.map(({ name }) => name);
       const { samples } = activations;
-      const axes = [...(channelAxes ?? [])].sort();
+      const axes = Object.fromEntries(channelAxes ?? []);
       const key = cacheKey({ version, model: hash, data: await data, samples, seed, names, axes });
       const hit = await store.get(key);
       if (hit) {
