@@ -67,7 +67,10 @@ async function refuseCrashing(subjects: readonly Subject[], { io, talk }: Sessio
   for (const { name, file } of subjects) {
     talk.progress('load in a child process', name);
     const loaded = await probe(file, undefined, { signal: io.signal });
-    if (!loaded.ok) throw new UserError('bench.model', `${name} cannot be measured: ${loaded.why}`);
+    if (loaded.ok) continue;
+    // Our reader says better what is wrong with a file that is cut off, empty or no model; the runtime says only that it cannot parse it.
+    await loadModel(file);
+    throw new UserError('bench.model', `${name} cannot be measured: ${loaded.why}`);
   }
 }
 

@@ -86,4 +86,17 @@ describe('the summary of optimize', () => {
         expect(Array.from(line).length).toBeLessThanOrEqual(width ?? 4000);
     }
   });
+
+  it('leaves the remedy at the end of a reason in', () => {
+    const remedy = 'raise it with --opset 20';
+    const reasons = [
+      `fuse changed nothing, the file would equal base: ${'Gelu needs opset 20, the model has 17; '.repeat(3)}${remedy}`,
+    ];
+    const variants = sampleReport.variants.map((one) => (one.name === 'fp16' ? { ...one, reasons } : one));
+    let text = '';
+    const sink = { write: (part: string) => (text += part) };
+    const io = { stdout: sink, stderr: sink, argv: [], env: {}, cwd: '', signal: new AbortController().signal };
+    printSummary({ ...sampleReport, variants }, 'out', createTalk({ ...io, scratch: new Set() }, {}), sink);
+    expect(text).toContain(remedy);
+  });
 });

@@ -128,6 +128,22 @@ describe('models that cannot be run', () => {
     await refused(['optimize', file, '-o', 'never'], /opset.*99|99.*opset/i);
   });
 
+  it('one whose outputs are NaN throughout, which everything would reproduce', async () => {
+    const file = await write(
+      'nan.onnx',
+      `${header}main (float[1,4] x) => (float[1,4] y)\n{ zero = Sub (x, x)\n y = Div (zero, zero) }`,
+    );
+    await refused(['optimize', file, '-o', 'never', '--no-bench'], /only NaN or infinite values \("y".*--data/);
+  });
+
+  it('bench says what is wrong with the file, as every other command does', async () => {
+    writeFileSync(
+      join(cwd, 'pointer.onnx'),
+      'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n',
+    );
+    await refused(['bench', 'pointer.onnx'], /it is a Git LFS pointer.*git lfs pull/);
+  });
+
   it('declared sizes that nobody has memory for', async () => {
     const file = await write(
       'huge.onnx',

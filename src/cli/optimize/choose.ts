@@ -111,7 +111,12 @@ function objections(variant: Measured, provider: string, base: Measured | undefi
   const failure = variant.failures[provider];
   if (failure !== undefined) return [failure];
   if (variant === base || !isSlower(variant, provider)) return [];
-  return [`slower than base on ${provider}: ${describeLatency(variant, provider)}`];
+  const sure = (variant.latency[provider]?.ratioCi[0] ?? 0) > 1;
+  return [
+    sure
+      ? `slower than base on ${provider}: ${describeLatency(variant, provider)}`
+      : `may be slower than base on ${provider}: ${describeLatency(variant, provider)}; more time (--seconds) or a quieter machine would tell`,
+  ];
 }
 
 function notFor({ target, out }: Standing): string {

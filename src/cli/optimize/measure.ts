@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import type { Dataset } from '../../data/dataset.ts';
 import { auditModel } from '../../engine/audit.ts';
-import { compare, toFidelity } from '../../engine/compare.ts';
+import { type Comparison, compare, toFidelity } from '../../engine/compare.ts';
 import { type Evaluation, evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
 import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
@@ -114,7 +114,9 @@ async function measureOne(
   const candidate = await openSession(one.path, { label: `variant ${one.name}` });
   try {
     say('compare with base');
-    const fidelity = toFidelity(await compare(base, candidate, feedBatches(options), session.io.signal));
+    const comparison = await compare(base, candidate, feedBatches(options), session.io.signal);
+    refuseNothingFinite(comparison, context.dataset !== undefined);
+    const fidelity = toFidelity(comparison);
     const accuracy = await judge(candidate, base, judged, context, one.name);
     say('audit');
     return { ...sized, fidelity, accuracy, audit: await audit(one.path, one.name, session) };
@@ -125,6 +127,21 @@ async function measureOne(
   } finally {
     await candidate.dispose();
   }
+}
+
+/**
+ * NaN equals NaN, so a model that computes nothing else would be reproduced perfectly by all that ruin it further.
+ * @throws UserError when no value of any float output of the model itself is a number.
+ */
+function refuseNothingFinite({ outputs, samples }: Comparison, hasData: boolean): void {
+  const floats = outputs.filter(({ dtype, elements }) => elements > 0 && /float/.test(dtype));
+  if (floats.length === 0 || floats.length < outputs.length) return;
+  if (!floats.every(({ nonFinite, elements }) => nonFinite.base === elements)) return;
+  throw new UserError(
+    'base.not-finite',
+    `the model itself gives only NaN or infinite values (${floats.map(({ name }) => `"${name}"`).join(', ')}, on ${samples} samples), ` +
+      `so nothing can be compared with it: look for NaN in its weights, and ${hasData ? 'at its inputs with mlpack data check' : 'give inputs that it can take with --data'}.`,
+  );
 }
 
 /** The audit explains a variant, it does not judge it: where it cannot be made (no room for a temporary file), the rest stands. */

@@ -207,7 +207,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     io.signal.throwIfAborted();
     await moveInto(staging, out);
     if (session.json) talk.json(report);
-    else printSummary(report, relative(io.cwd, out) || '.', talk, io.stdout);
+    else printSummary(report, shownPath(out, io.cwd), talk, io.stdout);
     return report.verdict.ok ? exitCodes.ok : exitCodes.gate;
   } finally {
     await rm(staging, { recursive: true, force: true });
