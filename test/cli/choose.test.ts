@@ -90,7 +90,7 @@ describe('choose', () => {
     const slow = variant('slow', { bytes: 100, compressedBytes: 90, latency: { cpu } });
     const { variants, recommendations } = choose([base, slow], floors, [server]);
     expect(variants[1]?.verdict).toBe('rejected');
-    const [low = 0] = cpu.ratioCi;
+    const [low] = cpu.ratioCi;
     expect(variants[1]?.reasons[0]).toMatch(
       low > 1
         ? /^slower than base on cpu: ×1\.\d+ of its latency/
