@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { isCastable, numbersOf } from '../data/cast.ts';
 import { type Batch, type Dataset, openDataset } from '../data/dataset.ts';
 import { findOverlap, type Overlap } from '../data/overlap.ts';
@@ -9,6 +9,7 @@ import { formatCount } from '../messages.ts';
 import type { Session } from './command.ts';
 import { modelFolder, signatureOf } from './data.ts';
 import { resolveModel } from './model-source.ts';
+import { requireWritable } from './output.ts';
 import { writePicture } from './picture.ts';
 import { table } from './talk.ts';
 
@@ -66,6 +67,11 @@ export async function dataCheck(dir: string, flags: DataCheckFlags, session: Ses
   );
   const show = flags.show ?? usualShow;
   const pictures = flags.pictures === undefined ? undefined : resolve(io.cwd, flags.pictures);
+  if (pictures !== undefined)
+    await requireWritable(join(pictures, '1.png'), flags.pictures ?? pictures, {
+      makesFolders: true,
+      flag: '--pictures',
+    });
   const samples: SampleView[] = [];
   const classes = new Map<number, number>();
   const nonFinite: string[] = [];

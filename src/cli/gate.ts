@@ -14,6 +14,7 @@ import { packageVersion } from '../target/package-root.ts';
 import type { Session } from './command.ts';
 import { printFindings } from './gate-table.ts';
 import { exitCodes } from './io.ts';
+import { requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
 import { writeAtomically } from './write.ts';
 
@@ -50,6 +51,7 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
   const { config } = await loadConfig(flags.config, io.cwd);
   const baseline = flags.updateBaseline ? undefined : await readBaseline(flags, report, session);
   const target = flags.updateBaseline ? baselinePath(flags.baseline, session) : undefined;
+  await requirePlaces(flags, session);
   const result = gate(report, config.gate ?? {}, {
     ...(flags.variant !== undefined && { variant: flags.variant }),
     ...(baseline && { baseline }),
@@ -70,6 +72,17 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
     talk.note(`stored as the baseline: ${flags.baseline}`);
   }
   return exitCodes.ok;
+}
+
+/** Before anything is written: a place that cannot be made must not cost the other forms, and under /proc Node's mkdir never returns. */
+async function requirePlaces(
+  { write = [], summary, baseline, updateBaseline }: GateFlags,
+  { io }: Session,
+): Promise<void> {
+  const places = write.map((one) => ({ flag: '--write', file: parseWrite(one).file, makesFolders: true }));
+  if (summary !== undefined) places.push({ flag: '--summary', file: summary, makesFolders: false });
+  if (updateBaseline && baseline !== undefined) places.push({ flag: '--baseline', file: baseline, makesFolders: true });
+  for (const { file, ...options } of places) await requireWritable(resolve(io.cwd, file), file, options);
 }
 
 async function writeReplacing(path: string, text: string): Promise<void> {

@@ -6,18 +6,20 @@ import { UserError } from '../errors.ts';
  * Refuses a place that cannot be written before minutes of work are spent on it. Asking for rights is not enough (root
  * has them all, a read-only or special file system has none to give), so a folder is made there and taken away again.
  * @param path where a file or folder is to stand; folders above it may be missing when `makesFolders`.
+ * @param options.flag the flag that named the place, for the sentence (default --out).
  * @throws UserError that names the place and the reason.
  */
 export async function requireWritable(
   path: string,
   shown: string,
-  options: { readonly makesFolders: boolean },
+  options: { readonly makesFolders: boolean; readonly flag?: string },
 ): Promise<void> {
-  const folder = await nearestFolder(dirname(path), shown);
+  const flag = options.flag ?? '--out';
+  const folder = await nearestFolder(dirname(path), shown, flag);
   if (!options.makesFolders && folder !== dirname(path)) {
     throw new UserError(
       'out.folder',
-      `the folder of "${shown}" does not exist; make it first, or choose another --out.`,
+      `the folder of "${shown}" does not exist; make it first, or choose another ${flag}.`,
     );
   }
   const probe = join(folder, `.mlpack-probe-${process.pid}`);
@@ -27,7 +29,7 @@ export async function requireWritable(
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     const why = reasons[code] ?? `the system says ${code}`;
-    throw new UserError('out.unwritable', `nothing can be written in ${folder}: ${why}; choose another --out.`, {
+    throw new UserError('out.unwritable', `nothing can be written in ${folder}: ${why}; choose another ${flag}.`, {
       cause: error,
     });
   }
@@ -43,14 +45,14 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** The folder itself, or the first above it that exists. */
-async function nearestFolder(folder: string, shown: string): Promise<string> {
+async function nearestFolder(folder: string, shown: string, flag: string): Promise<string> {
   for (let at = folder; ; at = dirname(at)) {
     const found = await stat(at).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
       throw error;
     });
     if (found?.isDirectory()) return at;
-    if (found) throw new UserError('out.folder', `"${shown}" cannot be made: ${at} is a file; choose another --out.`);
+    if (found) throw new UserError('out.folder', `"${shown}" cannot be made: ${at} is a file; choose another ${flag}.`);
     if (at === dirname(at)) return at;
   }
 }

@@ -102,6 +102,7 @@ export function describeStep(trace: StepTrace, style: Style, reasons = 5): strin
       (trace.changed ? '' : style.dim('  (nothing to change)')),
   ];
   if (fired.length > 0) lines.push(`  ${fired.map(([rule, count]) => `${rule} ×${count}`).join(', ')}`);
+  for (const note of trace.notes ?? []) lines.push(`  ${note}`);
   const why = new Map<string, { count: number; node: string }>();
   for (const skip of trace.skipped) {
     const known = why.get(skip.why);

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 
@@ -9,6 +9,9 @@ import { UserError } from '../errors.ts';
 export async function writeAtomically(path: string, text: string, force: boolean): Promise<void> {
   if (existsSync(path) && !force)
     throw new UserError('out.exists', `"${path}" exists; give another --out, or --force to replace it.`);
+  // Else the rename would fail, in the name of the temporary file.
+  if (existsSync(path) && statSync(path).isDirectory())
+    throw new UserError('path', `"${path}" is a folder where a file is expected; check the path.`);
   const part = `${path}.part-${process.pid}`;
   try {
     const file = await open(part, 'wx');

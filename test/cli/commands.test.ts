@@ -169,6 +169,13 @@ describe('bench', () => {
     for (const { latency } of results[0]?.models ?? []) expect(latency.p50).toBeGreaterThan(0);
   });
 
+  it('leaves out cold starts when told so, with options of the provider too', async () => {
+    const argv = ['bench', digits, '--seconds', '0.05', '--threads', '1', '--no-cold'];
+    const { results } = await json<{ results: { provider: string; cold: object }[] }>(argv);
+    expect(results).toMatchObject([{ provider: 'cpu:threads=1', cold: {} }]);
+    expect(Object.keys(results[0]?.cold ?? {})).toEqual([]);
+  });
+
   it('sweeps batch sizes and threads, counts several processes, and writes a trace', async () => {
     const { results } = await json<{
       results: {
@@ -190,7 +197,8 @@ describe('bench', () => {
     const [first] = results;
     expect(first?.noise.margin).toBeGreaterThanOrEqual(0.02);
     expect(first?.cold[digits]?.peakRssBytes).toBeGreaterThan(20e6);
-    expect(first?.ops[digits]?.[0]?.op).toBe('Conv');
+    // In order of time, which on a disturbed machine is not always the same.
+    expect(first?.ops[digits]?.map(({ op }) => op)).toContain('Conv');
     expect(first?.throughput[digits]?.map((one) => [one.batch, one.concurrency])).toEqual([
       [1, 1],
       [1, 2],

@@ -82,6 +82,22 @@ describe('mlpack gate', () => {
     expect(await gate('--write', 'junit')).toMatchObject({ code: 2 });
   });
 
+  it.each<[string, string, RegExp]>([
+    ['--write', 'junit=summary.md/gate.xml', /summary\.md is a file; choose another --write/],
+    ['--write', 'junit=.', /is a folder where a file is expected/],
+    ['--summary', 'nowhere/summary.md', /the folder of "nowhere\/summary\.md" does not exist/],
+    // Node's mkdir with `recursive` never returns there; elsewhere there is no such folder to stumble over.
+    ['--write', 'junit=/proc/nowhere/gate.xml', /nothing can be written in \//],
+  ])('refuses a place that cannot be written, before anything is: %s %s', async (flag, value, sentence) => {
+    if (value.includes('/proc/') && process.platform !== 'linux') return;
+    write('report.json', sampleReport);
+    writeFileSync(join(cwd, 'summary.md'), 'before\n');
+    const { code, stdout, stderr } = await gate(flag, value, '--summary', flag === '--summary' ? value : 'summary.md');
+    expect(stderr).toMatch(sentence);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(readFileSync(join(cwd, 'summary.md'), 'utf8')).toBe('before\n');
+  });
+
   it('wraps sentences on a terminal, and lets no name drive it', async () => {
     const variants = sampleReport.variants.map((one) =>
       one.name === 'int8' ? { ...one, name: 'int8\u001b[2J' } : one,

@@ -103,6 +103,9 @@ describe('mlpack mixed-precision', () => {
     );
     expect(step?.notes[0]).toBe('search on 150 samples, verdict on 150 others; formats int8');
     expect(step?.notes.at(-1)).toMatch(/1 fp32; on the samples kept apart: .*150 samples; .*kept$/);
+    // What was chosen, and what it costs, is the answer: it must not stand in --json alone.
+    const { stdout } = await runCli([...mixed(), '-o', 'shown.onnx', '-q'], { cwd: dir });
+    for (const note of step?.notes ?? []) expect(stdout).toContain(note);
     const written = await loadModel(join(dir, 'mixed.onnx'));
     const planted = [...written.graph.nodes].find(({ name }) => name === 'planted');
     expect(planted?.input(1)?.initializer?.dtype).toBe('float32');

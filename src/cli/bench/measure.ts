@@ -74,7 +74,7 @@ export async function measureOn(
     for (const [at, start] of starts.entries()) {
       const { name = '' } = subjects[at] ?? {};
       if (typeof start === 'string') failures.set(name, start);
-      else cold.set(name, start);
+      else if (options.cold) cold.set(name, start);
     }
   }
   const opened: (BenchSubject & { readonly file: string })[] = [];
