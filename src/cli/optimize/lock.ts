@@ -26,8 +26,7 @@ interface LockedVariant {
 /** What a run was made of and what came out, so that another run can be held against it. */
 export interface Lock extends Identity {
   readonly schema: typeof schema;
-  /** Hash of model, data, options and plans: equal for runs that should give the same files. * @param later what was built because of how the others did: locked too, but no part of what was asked for
-   */
+  /** Hash of model, data, options and plans: equal for runs that should give the same files. */
   readonly inputs: string;
   readonly variants: Readonly<Record<string, LockedVariant>>;
 }
