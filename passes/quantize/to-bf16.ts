@@ -16,7 +16,7 @@ const options = {
   arithmetic: opt.choice(
     ['float32', 'bfloat16'],
     'float32',
-    'float32: weights are stored in bfloat16 and cast back, which every runtime loads; bfloat16: nodes compute in it, for CUDA and TensorRT alone',
+    'float32: weights are stored in bfloat16 and cast back, which ONNX Runtime loads on the CPU; bfloat16: nodes compute in it, for CUDA and TensorRT alone',
   ),
   keepIoTypes: opt.boolean(true, 'inputs and outputs of the model stay float32'),
   keep: opt.list([], 'names of nodes, or operators, that stay in float32'),
@@ -116,7 +116,7 @@ function compute(model: Model, given: Given, ctx: PassContext): { changed: boole
   ctx.skipped(
     'cpu',
     'model',
-    `${computing} nodes compute in bfloat16, for most of which ONNX Runtime has no kernel on the CPU and in browsers: the file loads on CUDA and TensorRT (--arithmetic float32 makes one that loads everywhere)`,
+    `${computing} nodes compute in bfloat16, for most of which ONNX Runtime has no kernel on the CPU and in browsers: the file loads on CUDA and TensorRT (--arithmetic float32 makes one that needs no such kernels but the Cast)`,
   );
   return { changed: true };
 }

@@ -26,7 +26,7 @@ export interface Capability {
   readonly standing: Standing;
   /** A sentence for the user: what happens, and what to take instead. */
   readonly why: string;
-  /** [M] measured, [S] source, [D] documentation, [I] issue; sections of shared/reference/quantization.md and targets.md where these say it. */
+  /** [M] measured, [S] source (what follows of it for speed is not measured), [D] documentation, [I] issue; sections of shared/reference/quantization.md and targets.md where these say it. */
   readonly source: string;
 }
 
@@ -82,8 +82,8 @@ export const capabilities: readonly Capability[] = [
     'cpu',
     'bnb4',
     'slow',
-    'MatMulBnb4 computes in float32 and has no int8 form: int4 is as small and faster',
-    '[M] 0.1',
+    'MatMulBnb4 has no form that multiplies in int8, as int4 has: take int4, which is as small',
+    '[S]; speed not verified',
   ),
 
   row('web-wasm', 'fp16', 'size', `WebAssembly ${noHalf}`, '[M] 0.2: ×1.05'),
@@ -121,8 +121,8 @@ export const capabilities: readonly Capability[] = [
     'web-wasm',
     'bnb4',
     'slow',
-    'MatMulBnb4 expands its weights on every run on WebAssembly: take int4-dq',
-    '[M] 0.2',
+    'MatMulBnb4 expands its weights on every run: take int4-dq, which does so once',
+    '[S]; speed on WebAssembly not verified',
   ),
 
   ...both(

@@ -42,12 +42,12 @@ export function itemsOf(layers: readonly LayerSensitivity[], options: CostOption
   });
 }
 
-/** Multiply-accumulates in float32 that take as long as converting one element between float and integers (measured: docs/quantization.md). */
+/** Multiply-accumulates in float32 that take as long as converting one element between float and integers: set by judgement, not measured. */
 const macsOfConversion = 30;
 
 /**
  * Time in units of float32 multiply-accumulates. A layer in float among integers has what it reads and gives out converted.
- * Arithmetic without weights costs one unit for each element, a quarter on integers.
+ * Arithmetic without weights costs one unit for each element, a quarter on integers (by judgement: a quarter of the bytes; not measured).
  */
 const tableTime =
   (provider: string) =>
