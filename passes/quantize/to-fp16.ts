@@ -126,7 +126,7 @@ async function fidelityNodes(
   const nodes = allNodes(model);
   const place = new Map(nodes.map((node, at) => [node, at]));
   const half = nodes.flatMap((node, at) => (plan.classes.get(node)?.kind === 'half' ? [at] : []));
-  const build = (copy: Model, kept: ReadonlySet<number>, how: 'simulated' | 'converted'): void => {
+  const planOf = (copy: Model, kept: ReadonlySet<number>): { plan16: Plan; types: ElementTypes } => {
     const own = allNodes(copy);
     const why = new Map<Node, string>();
     for (const at of kept) if (own[at]) why.set(own[at], 'kept');
@@ -135,16 +135,35 @@ async function fidelityNodes(
       if (twin) why.set(twin, reason);
     }
     const types = new ElementTypes(copy);
-    const plan16 = planFor(copy, types, why);
+    return { plan16: planFor(copy, types, why), types };
+  };
+  const build = (copy: Model, kept: ReadonlySet<number>, how: 'simulated' | 'converted'): void => {
+    const { plan16, types } = planOf(copy, kept);
     if (how === 'simulated') simulateHalf(plan16, types);
     else convert(copy, plan16, types, float16, { applied: () => undefined, skipped: () => undefined });
   };
-  const { kept, before, after, measurements } = await keepForFidelity(model, half, activations.layers, build, {
+  const { kept, before, after, best, measurements } = await keepForFidelity(model, half, activations.layers, build, {
     minSqnr,
     samples: judged,
+    saves: (kept) => {
+      const { plan16, types } = planOf(model, kept);
+      return savesBytes(plan16, types);
+    },
     signal: ctx.signal,
   });
   const where = activations.source === 'data' ? 'the data' : 'made-up inputs';
+  if (after < minSqnr)
+    ctx.skipped(
+      'fidelity',
+      'model',
+      `no plan that was tried reaches ${minSqnr} dB with a node in float16: this one, the best of them, reaches ${after.toFixed(1)} dB`,
+    );
+  else if (kept.size === half.length && half.length > 0)
+    ctx.skipped(
+      'fidelity',
+      'model',
+      `every node stays in float32: no plan that was tried comes near ${minSqnr} dB, the best reaches ${best.toFixed(1)} dB`,
+    );
   ctx.applied(
     'fidelity',
     'model',

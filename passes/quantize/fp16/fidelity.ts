@@ -9,17 +9,26 @@ export interface FidelitySearch {
   /** Lowest SQNR of the outputs in dB: with nothing kept, and with those. */
   readonly before: number;
   readonly after: number;
+  /** The most that a plan reached which makes the file smaller. */
+  readonly best: number;
   readonly measurements: number;
 }
 
 export interface FidelityOptions {
   readonly minSqnr: number;
   readonly samples: number;
+  /** Whether the file gets smaller although these nodes stay in float32. */
+  readonly saves: (kept: ReadonlySet<number>) => boolean;
   readonly signal: AbortSignal;
 }
 
 /** Nodes measured one by one at most; with more, neighbours are measured together. */
 const mostGroups = 160;
+
+/** dB below the target at which the best plan is still taken, where none reaches it. */
+const slack = 10;
+/** Into so many parts the range of counts is cut where halving found nothing. */
+const spread = 8;
 
 /** Every node of the main graph and its subgraphs, in an order that clones share. */
 export const allNodes = (model: Model): Node[] => [...graphsBelow(model.graph)].flatMap((graph) => [...graph.nodes]);
@@ -51,35 +60,71 @@ export async function keepForFidelity(
     return simulated < options.minSqnr ? simulated : Math.min(simulated, await measureAs(kept, 'converted'));
   };
   const before = await measure(new Set());
-  if (before >= options.minSqnr || half.length === 0) return { kept: new Map(), before, after: before, measurements };
+  if (before >= options.minSqnr || half.length === 0)
+    return { kept: new Map(), before, after: before, best: before, measurements };
   const size = Math.ceil(half.length / mostGroups);
   const groups: { places: readonly number[]; noise: number; db: number }[] = [];
   for (let at = 0; at < half.length; at += size) {
     const places = half.slice(at, at + size);
     const own = new Set(places);
     const db = await measureAs(new Set(half.filter((place) => !own.has(place))), 'simulated');
-    groups.push({ places, db, noise: Number.isFinite(db) ? 10 ** (-db / 10) : db < 0 ? Number.MAX_VALUE : 0 });
+    // Not a number is the worst of all.
+    const noise = Number.isFinite(db) ? 10 ** (-db / 10) : db > 0 ? 0 : Number.MAX_VALUE;
+    groups.push({ places, db, noise });
   }
   groups.sort((a, b) => b.noise - a.noise);
   const firstOf = (count: number): Set<number> => new Set(groups.slice(0, count).flatMap(({ places }) => places));
-  // From `low` groups it is not enough, from `high` it is: all in float is the model itself.
-  let [low, high] = [0, groups.length];
-  let after = Number.POSITIVE_INFINITY;
-  while (high - low > 1) {
-    const middle = low === 0 && high === groups.length ? guess(groups, options.minSqnr) : (low + high) >> 1;
-    const db = await measure(firstOf(middle));
-    if (db >= options.minSqnr) [high, after] = [middle, db];
-    else low = middle;
-  }
+  const seen = new Map([[0, before]]);
+  const reached = async (count: number): Promise<number> => {
+    const db = seen.get(count) ?? (await measure(firstOf(count)));
+    seen.set(count, db);
+    return db;
+  };
+  const enough = await fewestGroups(groups, options.minSqnr, reached);
+  const saving = [...seen].filter(([count]) => options.saves(firstOf(count)));
+  const best = (saving.length > 0 ? saving : [...seen]).reduce((a, b) =>
+    b[1] > a[1] || (b[1] === a[1] && b[0] < a[0]) ? b : a,
+  );
+  // What the pass promises is 10 dB less than what is asked for; a plan below that is no plan.
+  const [count, after] =
+    enough !== undefined
+      ? [enough, seen.get(enough) ?? Number.NaN]
+      : best[1] >= options.minSqnr - slack
+        ? best
+        : [groups.length, Number.POSITIVE_INFINITY];
   const kept = new Map<number, string>();
-  for (const { places, db } of groups.slice(0, high)) {
+  for (const { places, db } of groups.slice(0, count)) {
     for (const place of places)
       kept.set(
         place,
-        `${size > 1 ? `with it and ${places.length - 1} neighbours` : 'with it'} alone in float16 the outputs have ${db.toFixed(1)} dB; all that are left in float16 reach ${options.minSqnr} dB without it (--min-sqnr)`,
+        `${size > 1 ? `with it and ${places.length - 1} neighbours` : 'with it'} alone in float16 the outputs have ${db.toFixed(1)} dB; all that are left in float16 reach ${Number.isFinite(after) ? Math.min(after, options.minSqnr).toFixed(1).replace(/\.0$/, '') : options.minSqnr} dB without it (--min-sqnr)`,
       );
   }
-  return { kept, before, after, measurements };
+  return { kept, before, after, best: best[1], measurements };
+}
+
+/**
+ * How many of the noisiest groups to keep, fewer than all; undefined when no number that was tried is enough. Halving takes it that keeping
+ * more never hurts. It may: a border between float32 and float16 rounds (or overflows) where there was none before. So when halving ends
+ * with nothing, counts spread over the whole range are tried.
+ */
+async function fewestGroups(
+  groups: readonly { readonly noise: number }[],
+  minSqnr: number,
+  reached: (count: number) => Promise<number>,
+): Promise<number | undefined> {
+  let [low, high] = [0, groups.length];
+  while (high - low > 1) {
+    const middle = low === 0 && high === groups.length ? guess(groups, minSqnr) : (low + high) >> 1;
+    if ((await reached(middle)) >= minSqnr) high = middle;
+    else low = middle;
+  }
+  if (high < groups.length) return high;
+  for (let step = 1; step < spread; step++) {
+    const count = Math.round((step * groups.length) / spread);
+    if (count > 0 && count < groups.length && (await reached(count)) >= minSqnr) return count;
+  }
+  return undefined;
 }
 
 /** How many of the noisiest must go for the rest to keep the budget, if noises add up. */

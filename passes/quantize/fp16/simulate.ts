@@ -10,14 +10,16 @@ import type { ElementTypes } from './element-types.ts';
 import type { Plan } from './plan.ts';
 
 /**
- * Makes a float32 model that rounds where the plan would have halves: constants, what enters half nodes, what they give out. It computes what
+ * Makes a float32 model that rounds where the plan would have halves: constants, what enters half nodes (those that move elements among them), what they give out. It computes what
  * a processor does that stores float16 and adds up in float32. (The converted model itself would flatter: on the CPU, ONNX Runtime computes
  * neighbouring half nodes in float32 and leaves the rounding between them out.)
  */
 export function simulateHalf(plan: Plan, types: ElementTypes): void {
-  const nodes = [...plan.classes].filter(([, { kind }]) => kind === 'half').map(([node]) => node);
+  const ofKinds = (...kinds: readonly string[]): Node[] =>
+    [...plan.classes].filter(([node, { kind }]) => kinds.includes(kind) && plan.isHalfNode(node)).map(([node]) => node);
   const entering = new Map<Value, { node: Node; index: number }[]>();
-  for (const node of nodes) {
+  // What only moves elements rounds what it is given, too: its float readers get no more than that.
+  for (const node of ofKinds('half', 'mover')) {
     for (const [index, value] of node.inputs.entries()) {
       if (!value || !types.isFloat32(value) || plan.demandOfInput(node, index) !== 'half') continue;
       if (constantOf(value)) roundConstant(node, index, value);
@@ -25,7 +27,7 @@ export function simulateHalf(plan: Plan, types: ElementTypes): void {
         entering.set(value, [...(entering.get(value) ?? []), { node, index }]);
     }
   }
-  const leaving = nodes.flatMap((node) =>
+  const leaving = ofKinds('half', 'maker').flatMap((node) =>
     node.outputs.filter(
       (value): value is Value => value !== undefined && types.isFloat32(value) && plan.precisionOf(value) === 'half',
     ),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { keepForFidelity } from '../../../passes/quantize/fp16/fidelity.ts';
 import { toFp16 } from '../../../passes/quantize/to-fp16.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
@@ -45,6 +46,45 @@ describe('to-fp16 --min-sqnr', () => {
     }
   });
 
+  it('sees what a transposition in half takes from its readers in float32', async () => {
+    const { ctx } = await convert(
+      head(`g (float[4,16] x) => (float[16,4] y, float[16,4] z, float[16,16] w) <float k = {900}, float[4,16] v = random(1)> {
+  h = Tanh (x)  [up] a = Add (h, k)  t = Transpose (a)  [down] y = Sub (t, k)  [beside] z = Relu (t)  [product] w = MatMul (y, v)
+}`),
+      { minSqnr: 60 },
+    );
+    const kept = ctx.skips.filter(({ rule }) => rule === 'fidelity').map(({ node }) => node);
+    expect(kept).toEqual(expect.arrayContaining(['Add "up"', 'Sub "down"', 'Relu "beside"']));
+    expect(kept).not.toContain('MatMul "product"');
+    expect(ctx.counts().half).toBe(2);
+  });
+
+  it('takes the best plan it saw where no plan reaches the target, unless that is more than 10 dB below', async () => {
+    const model = parseModel(
+      head('g (float[4] x) => (float[4] y) { a = Relu (x)  b = Relu (a)  c = Relu (b)  y = Relu (c) }'),
+    );
+    const half = [0, 1, 2, 3];
+    const search = (minSqnr: number, saves: (kept: ReadonlySet<number>) => boolean) => {
+      let kept = 0;
+      // Alone, the first node is the noisiest. Together, keeping the first two is best, and keeping more is worse again.
+      const statistics = { sqnr: () => Promise.resolve(new Map([['y', [40, 52, 57, 51][kept] ?? 0]])) };
+      return keepForFidelity(
+        model,
+        half,
+        statistics as never,
+        (_, set) => {
+          kept = set.size;
+        },
+        { minSqnr, samples: 1, saves, signal: new AbortController().signal },
+      );
+    };
+    const any = await search(60, () => true);
+    expect([...any.kept.keys()]).toEqual([0, 1]);
+    expect(any).toMatchObject({ before: 40, after: 57, best: 57 });
+    expect((await search(60, (kept) => kept.size < 2)).after).toBe(52);
+    expect((await search(70, () => true)).kept.size).toBe(4);
+  });
+
   it('changes nothing about a model that reaches it, and leaves one in float32 that cannot', async () => {
     const easy = head(
       'g (float[4,4] x) => (float[4,4] y) <float[4,4] w = random(1)> { m = MatMul (x, w)  y = Relu (m) }',
@@ -56,7 +96,8 @@ describe('to-fp16 --min-sqnr', () => {
     const ctx = new TestContext();
     const { changed } = await toFp16.run(model, toFp16({ minSqnr: 120 }).options as never, ctx);
     expect(changed).toBe(false);
-    expect(ctx.skips.map(({ rule }) => rule)).toEqual(['fidelity', 'fidelity']);
+    expect(ctx.skips.map(({ rule }) => rule)).toEqual(['fidelity', 'fidelity', 'fidelity']);
+    expect(ctx.skips[0]?.why).toMatch(/^every node stays in float32: .* the best reaches \d+\.\d dB$/);
     expect(cloneModel(model).graph.nodeCount).toBe(2);
   });
 });
