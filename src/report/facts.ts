@@ -31,8 +31,9 @@ export function measuredProviders(report: Report): string[] {
  */
 export const smallestEffect = 0.02;
 
-/** A ratio that says nothing about which of the two is faster: its interval reaches 1, or it is hardly off 1. */
-export function isNoise({ ratioToBase, ratioCi: [low, high] }: Latency): boolean {
+/** A ratio that says nothing about which of the two is faster: by what the benchmark called it, else by its interval. */
+export function isNoise({ ratioToBase, ratioCi: [low, high], call }: Latency): boolean {
+  if (call !== undefined) return call === 'same' || call === 'undecided';
   return (low <= 1 && high >= 1) || Math.abs(ratioToBase - 1) <= smallestEffect;
 }
 

@@ -99,6 +99,16 @@ describe('choose', () => {
     expect(recommendations[0]?.variant).toBe('base');
   });
 
+  it('does not call slower, and does not count as faster, what lies within the margin of the machine', () => {
+    const doubtful = { ...latency(1.1, 1.05, 1.2), call: 'undecided' };
+    const slower = choose([base, variant('a', { bytes: 500, latency: { cpu: doubtful } })], floors, [server]);
+    expect(slower.variants[1]?.verdict).toBe('rejected');
+    expect(slower.variants[1]?.reasons[0]).toMatch(/^may be slower than base on cpu/);
+    const lucky = { ...latency(0.9, 0.85, 0.95), call: 'undecided' };
+    const { variants } = choose([base, variant('b', { latency: { cpu: lucky } })], floors, [server]);
+    expect(variants[1]?.reasons).toEqual(['neither smaller nor measurably faster than base']);
+  });
+
   it('takes equal speed within noise when the file is smaller', () => {
     const half = variant('half', { bytes: 500, compressedBytes: 450, latency: { cpu: latency(1.01, 0.97, 1.05) } });
     const { recommendations } = choose([base, half], floors, [server]);

@@ -111,7 +111,9 @@ function objections(variant: Measured, provider: string, base: Measured | undefi
   const failure = variant.failures[provider];
   if (failure !== undefined) return [failure];
   if (variant === base || !isSlower(variant, provider)) return [];
-  const sure = (variant.latency[provider]?.ratioCi[0] ?? 0) > 1;
+  // The call knows the margin too: what two sessions of the same file differ by on this machine, at this time.
+  const { call, ratioCi } = variant.latency[provider] ?? {};
+  const sure = call === undefined ? (ratioCi?.[0] ?? 0) > 1 : call === 'slower';
   return [
     sure
       ? `slower than base on ${provider}: ${describeLatency(variant, provider)}`
@@ -172,9 +174,10 @@ function isSlower(variant: Measured, provider: string): boolean {
   return (variant.latency[provider]?.ratioToBase ?? 1) > 1 + smallestEffect;
 }
 
-/** By its whole interval: a gain has to be sure. */
+/** By its whole interval, and by more than two sessions of the same file differ: a gain has to be sure. */
 function isFaster(variant: Measured, provider: string): boolean {
-  return (variant.latency[provider]?.ratioCi[1] ?? 1) < 1 - smallestEffect;
+  const { ratioCi, call = 'faster' } = variant.latency[provider] ?? {};
+  return (ratioCi?.[1] ?? 1) < 1 - smallestEffect && call === 'faster';
 }
 
 const isSmaller = (variant: Measured, base: Measured): boolean => (variant.bytes ?? Infinity) < (base.bytes ?? 0);
