@@ -81,6 +81,18 @@ describe.each([
     }
   });
 
+  it('holds the layers of what it recommends against those of base', () => {
+    for (const { variant: chosen } of report.recommendations) {
+      const variant = report.variants.find((one) => one.name === chosen);
+      if (chosen === 'base') continue;
+      expect(variant?.layers?.length).toBeGreaterThan(2);
+      for (const { node, sqnrDb } of variant?.layers ?? []) {
+        expect(node).not.toBe('');
+        if (sqnrDb !== null) expect(sqnrDb).toBeGreaterThan(10);
+      }
+    }
+  });
+
   it('pairs every variant with base, sample by sample', () => {
     for (const { name, accuracy } of report.variants) {
       if (!accuracy) throw new Error(`${name} was not judged`);

@@ -48,6 +48,7 @@ import { dataHash } from './data-hash.ts';
 import type { OptimizeFlags } from './flags.ts';
 import { identify } from './identity.ts';
 import { timeAll } from './latency.ts';
+import { withLayerErrors } from './layer-errors.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
 import { measureAll } from './measure.ts';
 import { heldToFloor, sensitivityOf, whyMixed } from './mixed.ts';
@@ -151,7 +152,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       artifacts,
       sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
     });
-    const { variants, recommendations } = choose(measured, settings, answers.map(needOf));
+    const choice = choose(measured, settings, answers.map(needOf));
+    const { recommendations } = choice;
+    const variants = await withLayerErrors(choice.variants, { ...context, folder: staging });
     const bundles: BundleResult[] = [];
     for (const [at, { target, from, options }] of chosenTargets.entries()) {
       const auto = recommendations.find((one) => one.target === target.id)?.variant;
