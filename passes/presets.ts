@@ -18,7 +18,7 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   'fp32-runtime': [...prepare, fuse({ level: 'runtime' })],
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
-  'int8-static': [...prepare, quantizeStatic({ weights: 'gptq' })],
+  'int8-static': [...prepare, quantizeStatic({ weights: 'auto' })],
   int4: [...prepare, quantizeWeights()],
   uint8: [...prepare, quantizeDynamic({ weights: 'u8' })],
   'int4-dq': [...prepare, quantizeWeights({ format: 'qdq' })],

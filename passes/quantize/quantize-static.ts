@@ -64,9 +64,9 @@ const options = {
     '7-bit weights; auto: only as far as products could saturate, on processors that do (no VNNI)',
   ),
   weights: opt.choice(
-    roundings,
+    ['auto', ...roundings],
     'minmax',
-    'how codes of weights are chosen: minmax, mse, weighted (by what the inputs are like) or gptq (errors made up for by other weights); kept layer by layer where held-out rows say so',
+    'how codes of weights are chosen: auto (gptq where it does not take minutes), minmax, mse, weighted (by what the inputs are like) or gptq (errors made up for by other weights); kept layer by layer where held-out rows say so',
   ),
   correctBias: opt.choice(
     biasCorrections,

@@ -39,7 +39,7 @@ const options = {
   method: opt.choice(
     ['auto', ...methodNames],
     'auto',
-    'how codes are chosen; auto: gptq where there is data, else kquant. rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
+    'how codes are chosen; auto: gptq where there is data and it does not take minutes, else kquant. rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
   ),
   realZeros: opt.boolean(false, 'hqq: real zero points, a little more exact, in a kernel that is 20 times slower'),
   recipe: opt.choice(
@@ -98,7 +98,7 @@ export const quantizeWeights = definePass({
     const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
     const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
-    const scaled = await chooseCodes(model, book, ctx);
+    const scaled = await chooseCodes(model, book, ctx, options.method === 'auto');
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
     return { changed: changed || retied || raised || scaled };
@@ -173,7 +173,7 @@ function checkConflicts({ method, format, bits, realZeros }: Given): void {
 }
 
 /** Codes that are chosen ahead, where the method looks at activations. @returns whether the model changed for it */
-async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Promise<boolean> {
+async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext, chosenByUs: boolean): Promise<boolean> {
   const { method }: WeightOnlyOptions = book.options;
   const { activations } = ctx;
   if ((method === 'gptq' || method === 'awq') && !activations)
@@ -183,6 +183,6 @@ async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext): Pro
     );
   if (!activations || method === 'rtn' || method === 'hqq') return false;
   const scaled = method === 'awq' && (await scaleInputs(model, activations, book, ctx));
-  await calibrate(model, activations, book, ctx);
+  await calibrate(model, activations, book, ctx, chosenByUs);
   return scaled;
 }

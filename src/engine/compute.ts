@@ -14,5 +14,6 @@ export function createCompute(): Compute {
         await session.dispose();
       }
     },
+    freeBytes: () => process.availableMemory(),
   };
 }

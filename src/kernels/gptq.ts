@@ -145,7 +145,7 @@ function groupEnds(order: Int32Array, k: number, block: number): number[] {
 }
 
 /** upper[first:end, end:]ᵀ as [k − end, end − first] */
-function columnsOf(upper: Float64Array, k: number, first: number, end: number): Float32Array {
+export function columnsOf(upper: Float64Array, k: number, first: number, end: number): Float32Array {
   const width = end - first;
   const columns = new Float32Array((k - end) * width);
   for (let i = first; i < end; i++)

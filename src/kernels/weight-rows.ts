@@ -1,5 +1,4 @@
-import type { GptqFactor } from './gptq.ts';
-import { subtractTransposed } from './linear-algebra.ts';
+import { columnsOf, type GptqFactor, type Product32 } from './gptq.ts';
 import type { IntRange } from './quantize.ts';
 import { roundHalfEven } from './round.ts';
 
@@ -73,21 +72,22 @@ export function roundRows(rows: Float32Array, k: number, scales: Float32Array, r
   return { codes, scales };
 }
 
-/** Columns handled between two updates of the rest. */
-const panel = 32;
+/** Columns handled between two updates of the rest, each of which is one product. */
+const panel = 64;
 
 /**
  * GPTQ on given scales (see `gptqBlocks`): column by column, each rounding error handed on to the columns still to come, e = (w − ŵ) / U_ii,
  * w_j −= U_ij · e. Writes the codes of rows `first` … `first + count − 1`.
  */
-export function gptqRows(
+export async function gptqRows(
   rows: Float32Array,
   first: number,
   count: number,
   factor: GptqFactor,
   coded: CodedRows,
   range: IntRange,
-): void {
+  product: Product32,
+): Promise<void> {
   const { k, order, upper } = factor;
   const { codes, scales } = coded;
   // [k, count] in the order of the factor.
@@ -116,7 +116,11 @@ export function gptqRows(
       }
     }
     const next = start + length;
-    subtractTransposed(current, next, k - next, count, upper, start, k, errors, length);
+    if (next === k) break;
+    const own = errors.subarray(0, length * count);
+    const handed = await product(columnsOf(upper, k, start, next), own, k - next, length, count);
+    const at = next * count;
+    for (let i = 0; i < handed.length; i++) current[at + i] = (current[at + i] as number) - (handed[i] as number);
   }
 }
 

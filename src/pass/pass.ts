@@ -26,6 +26,8 @@ export interface Compute {
    * @returns the outputs by name. @throws when the runtime has no kernel for a node, or the inputs do not fit.
    */
   run(model: Model, feeds?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  /** Bytes of memory that can still be had; absent where nobody can tell. */
+  freeBytes?(): number;
 }
 
 /** Statistics of one activation tensor over the calibration samples. NaN and infinities are counted, not folded in. */

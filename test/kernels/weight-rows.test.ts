@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gptqFactor } from '../../src/kernels/gptq.ts';
+import { gptqFactor, type Product32 } from '../../src/kernels/gptq.ts';
 import { multiply } from '../../src/kernels/linear-algebra.ts';
 import { intRanges, quantizeChannels } from '../../src/kernels/quantize.ts';
 import { gptqRows, roundRows, searchScales } from '../../src/kernels/weight-rows.ts';
@@ -76,8 +76,9 @@ describe('weight rows', () => {
     if (!factor) throw new Error('no factor');
     const coded = roundRows(rows, k, full, range);
     const rounded = coded.codes.slice();
-    gptqRows(rows, 0, 3, factor, coded, range);
-    gptqRows(rows, 3, 3, factor, coded, range);
+    const product: Product32 = async (a, b, m, depth, columns) => multiply(a, b, m, depth, columns, Float32Array);
+    await gptqRows(rows, 0, 3, factor, coded, range, product);
+    await gptqRows(rows, 3, 3, factor, coded, range, product);
     let differing = 0;
     for (let row = 0; row < n; row++) {
       const scale = full[row] as number;

@@ -4,11 +4,12 @@ import { dequantizeBlocks, quantizeBlocks } from '../../../src/kernels/blockwise
 import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Activations, Gram, PassContext } from '../../../src/pass/pass.ts';
+import { beyondBudget, bytesToFit, checkMemory, gptqCost, rowsOf } from '../fit-cost.ts';
 import type { Linear } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 import { fits, layerWeights, quantizeLayer } from './candidate.ts';
-import { fitGptq, mostInputs } from './fit-gptq.ts';
-import { blockFormat, decibels, type QuantizedLayer } from './format.ts';
+import { fitGptq } from './fit-gptq.ts';
+import { blockFormat, decibels, type MethodName, type QuantizedLayer } from './format.ts';
 import { type Attempt, consider, type Fitting, Judge } from './judge.ts';
 import { type Products, products } from './product.ts';
 import { lostToUnderflow } from './underflow.ts';
@@ -39,11 +40,12 @@ export async function calibrate(
   activations: Activations,
   book: LayerBook,
   ctx: PassContext,
+  chosenByUs: boolean,
 ): Promise<void> {
   const byInput = layersByInput(model, book);
-  for (const [value, layers] of byInput) {
-    if (layers.every(({ k }) => k <= mostInputs)) continue;
-    for (const linear of layers) withoutData(linear, book, `more than ${mostInputs} inputs are too many to sum up`);
+  const left = chosenByUs ? tooCostly(byInput, activations.samples) : tooLarge(byInput, book.options.method, ctx);
+  for (const [value, why] of left) {
+    for (const linear of byInput.get(value) ?? []) withoutData(linear, book, why, cheapMethod(book.options.method));
     byInput.delete(value);
   }
   // An input of another width than the weights would be an invalid model: the runtime says so when it runs.
@@ -61,6 +63,44 @@ export async function calibrate(
     { sequential },
   );
 }
+
+/** Seconds of processor time for each k²·n of GPTQ in blocks, with its descent: 1.7 s at 2048×512, 4.2 s at 4096×512. */
+const perWeight = 6e-10;
+/** Dampings that are tried where rows are few, as they often are for many inputs. */
+const factorizations = 3;
+
+function tooCostly(byInput: ReadonlyMap<Value, readonly Linear[]>, samples: number): Map<Value, string> {
+  const costs = new Map(
+    [...byInput].map(([value, layers]) => {
+      const outputs = layers.reduce((sum, { n }) => sum + n, 0);
+      const rows = rowsOf(samples, value.shape);
+      return [value, gptqCost({ k: layers[0]?.k ?? 0, outputs, rows, factorizations, perWeight })];
+    }),
+  );
+  return beyondBudget(costs, '--method gptq');
+}
+
+/**
+ * Inputs whose sums do not fit the memory, for methods that do without.
+ * @throws UserError for methods that do not.
+ */
+function tooLarge(
+  byInput: ReadonlyMap<Value, readonly Linear[]>,
+  method: MethodName,
+  { compute }: PassContext,
+): Map<Value, string> {
+  const free = compute.freeBytes?.();
+  const left = new Map<Value, string>();
+  for (const [value, [first]] of byInput) {
+    if (!first || free === undefined || bytesToFit(method, first.k) <= free) continue;
+    if (method === 'gptq' || method === 'awq')
+      checkMemory(method, `"${first.node}"`, first.k, free, 'Keep it in float with --keep, or use --method kquant.');
+    left.set(value, `the sums of its ${first.k} inputs do not fit the memory there is`);
+  }
+  return left;
+}
+
+const cheapMethod = (method: MethodName): MethodName => (method === 'gptq' || method === 'awq' ? 'kquant' : method);
 
 /** What the layers' weights have become, in the form the weights had. */
 function standIns(layers: readonly Linear[], book: LayerBook): Map<Value, Tensor> {
@@ -93,7 +133,7 @@ async function fitLayers(
   const { method } = book.options;
   if (gram.rows < leastRows || gram.heldOutRows < leastHeldOut) {
     const rows = gram.rows + gram.heldOutRows;
-    for (const linear of todo) withoutData(linear, book, `${rows} rows of data are too few`);
+    for (const linear of todo) withoutData(linear, book, `${rows} rows of data are too few`, 'rtn');
     return;
   }
   const diagonal = Float64Array.from({ length: k }, (_, i) => gram.sum[i * k + i] as number);
@@ -123,8 +163,8 @@ async function fitLayers(
   }
 }
 
-/** Plain rounding, and why. */
-function withoutData(linear: Linear, book: LayerBook, why: string): void {
-  const layer = quantizeLayer(linear, { ...book.optionsFor(linear), method: 'rtn' });
-  if (typeof layer !== 'string') book.set(linear, { ...layer, quality: `${layer.quality}; rtn, since ${why}` });
+/** A method that needs no data, and why. */
+function withoutData(linear: Linear, book: LayerBook, why: string, method: MethodName): void {
+  const layer = quantizeLayer(linear, { ...book.optionsFor(linear), method });
+  if (typeof layer !== 'string') book.set(linear, { ...layer, quality: `${layer.quality}; ${method}, since ${why}` });
 }

@@ -7,8 +7,6 @@ import type { Products } from './product.ts';
 
 /** Coordinate descent after GPTQ: most of its gain comes in two sweeps. */
 const sweeps = 2;
-/** Beyond so many inputs the sums and their factor would take more than 2 GB. */
-export const mostInputs = 12_288;
 
 /** Shares of the mean diagonal to damp with: the fewer rows for each input, the stronger; with few, several are tried. */
 function dampingsFor(rows: number, k: number): readonly number[] {
@@ -38,24 +36,27 @@ async function fitAlike(
   stop: () => void,
 ): Promise<void> {
   const { k, sum, rows } = gram;
-  const trials: { readonly factor: GptqFactor; noise: number }[] = [];
+  let factor: GptqFactor | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  const tried = new Set<number>();
   const dampings = dampingsFor(rows, k);
   for (const damping of dampings) {
-    const factor = await gptqFactor(sum, k, block, damping, product.float64);
-    if (!factor || trials.some((trial) => trial.factor.damping === factor.damping)) continue;
-    const trial = { factor, noise: 0 };
-    trials.push(trial);
+    const trial = await gptqFactor(sum, k, block, damping, product.float64);
+    if (!trial || tried.has(trial.damping)) continue;
+    tried.add(trial.damping);
+    factor ??= trial;
     if (dampings.length === 1) break;
+    let noise = 0;
     // Outputs are independent of each other, so some of them tell which damping is best.
     for (const { weights, format } of fittings) {
       const sample = someOutputs(weights, sampled);
       const judge = await Judge.of(sample, gram, product);
-      const quantized = await gptqBlocks(sample, format, factor, product.float32, stop);
-      trial.noise += (await judge.try('gptq', quantized, format)).noise;
+      const quantized = await gptqBlocks(sample, format, trial, product.float32, stop);
+      noise += (await judge.try('gptq', quantized, format)).noise;
     }
+    // Only the best is held: each takes 8·K² bytes.
+    if (noise < least) [factor, least] = [trial, noise];
   }
-  trials.sort((a, b) => a.noise - b.noise);
-  const factor = trials[0]?.factor;
   if (!factor) return;
   for (const fitting of fittings) {
     const { weights, format, judge } = fitting;

@@ -67,6 +67,26 @@ async function outputDb(options: Options, activations?: Activations): Promise<nu
 }
 
 describe('methods of quantize-weights', () => {
+  it('leave wide layers to kquant unless gptq is asked for by name, and refuse what the memory does not hold', async () => {
+    const wide = head(`g (float[m,25088] x) => (float[m,8] y) <float[25088,8] w = random(1)> { y = MatMul (x, w) }`);
+    const data: Activations = {
+      ...dataOf([]),
+      grams: (_, requests) => (requests.length === 0 ? Promise.resolve() : Promise.reject(new Error('summed up'))),
+    };
+    const left = await quantize(parseModel(wide), {}, data);
+    expect(left.details.join()).toContain(
+      'kquant, since fitting its 25088 inputs with gptq would take about 2846 s and 25.2 GB; --method gptq asks for it',
+    );
+    const ctx = Object.assign(new TestContext(), { activations: data as Activations | undefined });
+    Object.assign(ctx.compute, { freeBytes: () => 8e9 });
+    const asked = quantizeWeights({ method: 'gptq' }).options as never;
+    await expect(async () => await quantizeWeights.run(parseModel(wide), asked, ctx)).rejects.toThrow(
+      /25088 inputs: fitting them with gptq takes about 25\.2 GB of memory, and 8\.0 GB are free.*--keep/,
+    );
+    const clip = await quantize(parseModel(wide), { method: 'clip' }, { ...data, grams: () => Promise.resolve() });
+    expect(clip.details).toHaveLength(1);
+  });
+
   it('keep more of a layer with correlated inputs than rounding does, without and with data', async () => {
     const data = dataOf([rowsOf(1024, 5), rowsOf(1024, 6)]);
     const plain = await outputDb({ method: 'rtn', symmetric: false });

@@ -9,7 +9,7 @@ import { type QdqLayer, readQdqLayer } from './layer.ts';
 import { type Rounding, type RoundingOptions, refineRounding } from './rounding.ts';
 
 export interface RefineOptions {
-  readonly weights: Rounding;
+  readonly weights: Rounding | 'auto';
   readonly correctBias: BiasCorrection;
   readonly range: IntRange;
   readonly unsafe: RoundingOptions['unsafe'];
@@ -54,8 +54,10 @@ export class Refinement {
       return (value && params.get(value)?.scale) ?? bug(`no scale for the input of ${node}`);
     };
     if (options.weights !== 'minmax') {
-      const { weights: method, range, unsafe } = options;
-      await refineRounding(this.#float, layers, activations, { method, range, inputScale, unsafe }, ctx);
+      const { range, unsafe } = options;
+      const chosenByUs = options.weights === 'auto';
+      const method = options.weights === 'auto' ? 'gptq' : options.weights;
+      await refineRounding(this.#float, layers, activations, { method, chosenByUs, range, inputScale, unsafe }, ctx);
     }
     if (options.correctBias !== 'none')
       await correctBiases(this.#float, model, layers, activations, { method: options.correctBias, inputScale }, ctx);

@@ -95,6 +95,18 @@ describe('weights of quantize-static', () => {
     },
   );
 
+  it('leaves wide layers to plain rounding where nobody asked for gptq, and says what it would take', async () => {
+    const text = head(
+      13,
+      `g (float[8,12288] x) => (float[8,8] z) <float[12288,32] w = random(1), float[32,8] v = random(2)> { y = MatMul (x, w)  z = MatMul (y, v) }`,
+    );
+    const { why, counts } = await quantize(text, alike([8, 12288], 24, 1), { weights: 'auto' });
+    expect(why.join()).toContain(
+      'rounding: fitting its 12288 inputs with gptq would take about 113 s and 6.6 GB; --weights gptq asks for it',
+    );
+    expect(counts.rounding ?? 0).toBeLessThanOrEqual(1);
+  });
+
   it('leaves layers whose weights are shared, and says so where nothing better is found', async () => {
     const text = head(
       13,
