@@ -77,7 +77,8 @@ describe('methods of quantize-weights', () => {
     expect(left.details.join()).toContain(
       'kquant, since fitting its 25088 inputs with gptq would take about 2846 s and 25.2 GB; --method gptq asks for it',
     );
-    const ctx = Object.assign(new TestContext(), { activations: data as Activations | undefined });
+    const activations: { activations: Activations | undefined } = { activations: data };
+    const ctx = Object.assign(new TestContext(), activations);
     Object.assign(ctx.compute, { freeBytes: () => 8e9 });
     const asked = quantizeWeights({ method: 'gptq' }).options as never;
     await expect(async () => await quantizeWeights.run(parseModel(wide), asked, ctx)).rejects.toThrow(
