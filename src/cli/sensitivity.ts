@@ -13,7 +13,7 @@ import { resolveModel } from './model-source.ts';
 import { createContext } from './pass-context.ts';
 import { table } from './talk.ts';
 
-interface SensitivityFlags {
+export interface SensitivityFlags {
   readonly data?: string;
   readonly formats?: readonly string[];
   readonly samples: number;

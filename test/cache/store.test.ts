@@ -55,7 +55,7 @@ describe('the cache', () => {
     expect(problems[0]).toContain(why);
     expect(existsSync(join(dir, key))).toBe(false);
     await open().put(key, { steps: 1 }, holding('model.onnx', 'weights'));
-    expect(await open().get(key)).toBeDefined();
+    expect((await open().get(key))?.meta).toEqual({ steps: 1 });
   });
 
   test('stays within its size, and what was used last stays', async () => {

@@ -1,19 +1,9 @@
 import { type Command, Option } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { count, integer } from '../numbers.ts';
+import type { SensitivityFlags } from '../sensitivity.ts';
 
-interface Flags extends CommonFlags {
-  readonly data?: string;
-  readonly formats?: string[];
-  readonly samples: number;
-  readonly calibrate?: string;
-  readonly cpu?: string;
-  readonly provider: string;
-  readonly seed: number;
-  readonly time: boolean;
-  readonly asIs?: boolean;
-  readonly top: number;
-}
+type Flags = CommonFlags & SensitivityFlags;
 
 export function register(program: Command, start: Start): void {
   addCommonFlags(
