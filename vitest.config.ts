@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -6,6 +8,9 @@ export default defineConfig({
     pool: 'forks',
     // Child processes that the engine forks inherit this: they run the sources as they are.
     execArgv: ['--import', new URL('./test/support/ts-loader.mjs', import.meta.url).href],
+    // Never the user's own cache: what an earlier run left there would decide what is tested.
+    env: { MLPACK_CACHE: join(tmpdir(), `mlpack-test-cache-${process.pid}`) },
+    globalSetup: ['test/support/clean-cache.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },

@@ -12,10 +12,13 @@ const model = fileURLToPath(new URL('../../models/digits', import.meta.url));
 const optimize = ['optimize', model, '-o', 'out', '-v', 'int8', '--samples', '20'];
 
 let home: string;
+/** Empty for every test: a variant that is taken from the cache is never built. */
+let cache: string;
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'mlpack-test-'));
+  cache = await mkdtemp(join(tmpdir(), 'mlpack-test-cache-'));
 });
-afterEach(() => rm(home, { recursive: true, force: true }));
+afterEach(() => Promise.all([home, cache].map((folder) => rm(folder, { recursive: true, force: true }))));
 
 /** Starts the command and sends SIGINT when its talk says where it is. */
 async function interruptAt(
@@ -27,7 +30,7 @@ async function interruptAt(
   const child = spawn(process.execPath, [distBin, ...argv], {
     cwd: home,
     detached: true,
-    env: { ...process.env, TMPDIR: home },
+    env: { ...process.env, TMPDIR: home, MLPACK_CACHE: cache },
   });
   let stdout = '';
   let stderr = '';

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,9 +8,10 @@ import { main } from '../../src/cli/main.ts';
 export const distRoot = fileURLToPath(new URL('../../dist', import.meta.url));
 export const distBin = fileURLToPath(new URL('../../dist/bin/mlpack.js', import.meta.url));
 
-/** What commands keep for later runs must neither come from nor go to the cache of whoever runs the tests. */
-const testCache = mkdtempSync(join(tmpdir(), 'mlpack-test-cache-'));
-process.on('exit', () => rmSync(testCache, { recursive: true, force: true }));
+/** One for each file of tests, within the one of the run (vitest.config.ts), which is removed at its end. */
+const runCache = process.env.MLPACK_CACHE ?? tmpdir();
+mkdirSync(runCache, { recursive: true });
+const testCache = mkdtempSync(join(runCache, 'file-'));
 
 export interface RunResult {
   readonly code: number;
