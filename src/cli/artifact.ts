@@ -12,6 +12,7 @@ import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance } from '../target/tolerance.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
+import { staticGraph } from './static-graph.ts';
 
 export interface ArtifactOptions {
   readonly name: string;
@@ -21,6 +22,9 @@ export interface ArtifactOptions {
   readonly dataset: Dataset | undefined;
   readonly seed: number;
   readonly shapes: readonly string[];
+  /** Make `Artifact.graph`, for targets that compile it. */
+  readonly wantsGraph: boolean;
+  readonly signal: AbortSignal;
 }
 
 const goldenCount = 4;
@@ -43,6 +47,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       const outputs = await session.run(batch.feeds);
       golden.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });
     }
+    const [first] = golden;
     return {
       name: options.name,
       variant: options.variant,
@@ -57,6 +62,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       labels: dataset?.labelNames,
       preprocessing: dataset?.preprocessing,
       license: dataset?.license,
+      ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
     };
   } finally {
     await session.dispose();

@@ -45,6 +45,8 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     dataset,
     seed: flags.seed,
     shapes: flags.inputShape ?? [],
+    wantsGraph: chosen.some((target) => target.wantsGraph),
+    signal: session.io.signal,
   });
   const results = [];
   for (const [at, target] of chosen.entries()) {

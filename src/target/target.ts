@@ -1,3 +1,4 @@
+import type { Model } from '../ir/graph.ts';
 import type { OptionTable, OptionValues } from '../pass/options.ts';
 import type { IoInfo } from '../report/report.ts';
 
@@ -27,6 +28,11 @@ export interface Artifact {
   /** dataset.json's inputs section, for preprocessing in the bundle. */
   readonly preprocessing: unknown;
   readonly license: string | undefined;
+  /**
+   * For targets with `wantsGraph`: the model with every input fixed at its shape in the first golden case, constants folded,
+   * types of all values known. Not the model of `files`, which stays as it came.
+   */
+  readonly graph?: Model;
 }
 
 /** One recorded inference: inputs and the outputs that this file gave on the CPU provider of this machine's runtime. */
@@ -64,6 +70,8 @@ export interface Target<T extends OptionTable = OptionTable> {
   readonly id: string;
   readonly summary: string;
   readonly options: T;
+  /** The target writes code or another format from the graph: it gets `Artifact.graph`, and golden cases of that shape only. */
+  readonly wantsGraph?: boolean;
   /** Providers the bundle runs on, the one that decides first. */
   readonly providers: readonly string[];
   /** The npm package and exact version of the runtime in the bundle. */

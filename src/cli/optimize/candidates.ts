@@ -33,7 +33,19 @@ export function chooseTargets(targets: ReadonlyMap<string, TargetConfig>): Chose
 export async function makeArtifacts(
   built: readonly Built[],
   measured: readonly Measured[],
-  { source, dataset, settings }: { source: ModelSource; dataset: Dataset | undefined; settings: Settings },
+  {
+    source,
+    dataset,
+    settings,
+    targets,
+    signal,
+  }: {
+    source: ModelSource;
+    dataset: Dataset | undefined;
+    settings: Settings;
+    targets: readonly ChosenTarget[];
+    signal: AbortSignal;
+  },
 ): Promise<Map<string, Artifact>> {
   const artifacts = new Map<string, Artifact>();
   for (const one of built) {
@@ -41,7 +53,16 @@ export async function makeArtifacts(
     const { seed, inputShape: shapes } = settings;
     artifacts.set(
       one.name,
-      await makeArtifact({ name: source.name, variant: one.name, file: one.path, dataset, seed, shapes }),
+      await makeArtifact({
+        name: source.name,
+        variant: one.name,
+        file: one.path,
+        dataset,
+        seed,
+        shapes,
+        wantsGraph: targets.some(({ target }) => target.wantsGraph),
+        signal,
+      }),
     );
   }
   return artifacts;

@@ -144,7 +144,13 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       requireSameFiles(frozen, lock);
       talk.note('every variant is bit by bit the one of the lock');
     }
-    const artifacts = await makeArtifacts(built, judged, { source, dataset, settings });
+    const artifacts = await makeArtifacts(built, judged, {
+      source,
+      dataset,
+      settings,
+      targets: chosenTargets,
+      signal: io.signal,
+    });
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
     const { measured, warnings, ...timing } = await timeAll(judged, {
       ...context,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
+import { staticGraph } from '../../../src/cli/static-graph.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { encodeModel } from '../../../src/onnx/encode.ts';
 import type { IoInfo } from '../../../src/report/report.ts';
@@ -114,6 +115,8 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
   const ops: Record<string, number> = {};
   for (const node of model.graph.nodes) ops[node.op] = (ops[node.op] ?? 0) + 1;
   const labels = text === classifier ? ['ant', 'bee', 'cat', 'dog'] : undefined;
+  const [first] = cases;
+  if (!first) throw new Error('a test artifact needs feeds');
   return {
     name: text === classifier ? 'tiny' : 'types',
     variant: 'base',
@@ -129,5 +132,6 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
     labels,
     preprocessing: text === classifier ? { image: { file: 'x.npy', scale: 1 / 255, bias: 0 } } : undefined,
     license: 'Apache-2.0',
+    graph: await staticGraph(model, first, new AbortController().signal),
   };
 }

@@ -1,0 +1,24 @@
+import { fuse } from '../../passes/fuse/fuse.ts';
+import { simplify } from '../../passes/simplify/simplify.ts';
+import { createCompute } from '../engine/compute.ts';
+import { cloneModel } from '../ir/clone.ts';
+import type { Model } from '../ir/graph.ts';
+import { inferShapes } from '../ir/infer/infer.ts';
+import { runSteps } from '../pass/pipeline.ts';
+import type { GoldenCase } from '../target/target.ts';
+
+/**
+ * What targets without a runtime compile from: a copy of the model with every input fixed at its shape in `golden`,
+ * shape arithmetic and constants folded, batch norms fused, and types of all values inferred. Dimensions that follow from data stay open.
+ */
+export async function staticGraph(model: Model, golden: GoldenCase, signal: AbortSignal): Promise<Model> {
+  const copy = cloneModel(model);
+  const inputShape = golden.inputs
+    .filter(({ name, shape }) => shape.length > 0 && copy.graph.inputs.some((value) => value.name === name))
+    .map(({ name, shape }) => `${name}=${shape.join('x')}`);
+  await runSteps(copy, [simplify({ inputShape }), fuse(), simplify()], {
+    context: { compute: createCompute(), activations: undefined, signal, seed: 0 },
+  });
+  inferShapes(copy);
+  return copy;
+}
