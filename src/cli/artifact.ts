@@ -13,6 +13,7 @@ import { goldenTolerance } from '../target/tolerance.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
 import { staticGraph } from './static-graph.ts';
+import { createWorkshop } from './workshop.ts';
 
 export interface ArtifactOptions {
   readonly name: string;
@@ -63,6 +64,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       preprocessing: dataset?.preprocessing,
       license: dataset?.license,
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
+      workshop: createWorkshop(file, options.seed),
     };
   } finally {
     await session.dispose();

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { checkBundle } from '../target/check.ts';
 import type { Session } from './command.ts';
+import { programRunners } from './program-runners.ts';
 
 interface CheckFlags {
   readonly start: boolean;
@@ -15,6 +16,7 @@ export async function checkCommand(dir: string, flags: CheckFlags, session: Sess
     replay: flags.start,
     install: flags.install,
     signal: io.signal,
+    runners: programRunners,
     onProgress: (text) => talk.progress('check', text),
     ...(flags.chromium !== undefined && { chromium: flags.chromium }),
   });

@@ -16,7 +16,7 @@ export function toGolden(name: string, tensor: Tensor): GoldenTensor {
   return { name, dtype: tensor.dtype, shape: tensor.shape, bytes };
 }
 
-function fromGolden({ dtype, shape, bytes }: GoldenTensor): Tensor {
+export function fromGolden({ dtype, shape, bytes }: GoldenTensor): Tensor {
   if (!isDType(dtype)) return bug(`a golden tensor of type ${dtype}`);
   if (dtype !== 'string') return tensorFromBytes(dtype, shape, bytes);
   const strings = unpackStrings(bytes).map((text) => encoder.encode(text));

@@ -15,7 +15,7 @@ export async function buildBundle<T extends OptionTable>(
   outDir: string,
   write: WriteOptions = {},
 ): Promise<BundleResult> {
-  const plan = planBundle(target, artifact, options);
+  const plan = await planBundle(target, artifact, options);
   const { bytes, files } = await writeBundle(plan, outDir, write);
   return { target: target.id, dir: outDir, variant: artifact.variant, bytes, files };
 }

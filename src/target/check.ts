@@ -6,6 +6,7 @@ import { nodeArguments, startBundle } from './process.ts';
 import { loadGolden, type Replay } from './replay.ts';
 import { replayBrowser } from './replay-browser.ts';
 import { replayHttp } from './replay-http.ts';
+import { type ProgramRunners, replayPrograms } from './replay-programs.ts';
 import { prepareStage } from './stage.ts';
 
 export interface CheckOptions {
@@ -17,6 +18,8 @@ export interface CheckOptions {
   readonly chromium?: string;
   /** Longest wait for the bundle to be ready, and for one page to finish; default 120 s. */
   readonly timeoutMs?: number;
+  /** What runs the programs of a bundle that is not started, by their format (`src/cli/program-runners.ts`); default none. */
+  readonly runners?: ProgramRunners;
   readonly signal?: AbortSignal;
   /** Told what happens, in words. */
   readonly onProgress?: (text: string) => void;
@@ -74,6 +77,11 @@ interface ReplayContext extends CheckOptions {
 async function replayBundle(dir: string, manifest: Manifest, context: ReplayContext): Promise<Replay[]> {
   const { findings, notes, say, signal, timeoutMs = 120_000 } = context;
   const command = manifest.commands.start;
+  if (manifest.kind === 'programs') {
+    const cases = await loadGolden(dir, manifest);
+    say(`replaying ${cases.length} golden cases`);
+    return replayPrograms(dir, manifest, cases, { runners: context.runners ?? {}, findings, notes });
+  }
   const args = nodeArguments(command, new Set(manifest.files.map(({ path }) => path)));
   const cases = await loadGolden(dir, manifest);
   // Asked for before anything is started: its absence is the likeliest failure.

@@ -74,6 +74,7 @@ export async function inspectBundle(dir: string, manifest: Manifest, signal?: Ab
 function referenceFindings(manifest: Manifest): Finding[] {
   const listed = new Map(manifest.files.map((row) => [row.path, row]));
   const named = [
+    ...(manifest.programs ?? []).map(({ path }) => path),
     ...manifest.model.files.map(({ path }) => path),
     ...manifest.golden.flatMap(({ inputs, outputs }) => [...inputs, ...outputs].map(({ file }) => file)),
   ];

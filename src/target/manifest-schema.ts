@@ -11,6 +11,10 @@ function record(properties: Readonly<Record<string, Schema>>): Schema {
   return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
 }
 
+function withOptional(schema: Schema, properties: Readonly<Record<string, Schema>>): Schema {
+  return { ...schema, properties: { ...schema.properties, ...properties } };
+}
+
 function list(items: Schema, minItems = 0): Schema {
   return { type: 'array', items, minItems };
 }
@@ -27,6 +31,17 @@ const io: Schema = list(
   }),
 );
 
+const tolerance = record({ rtol: { type: 'number', minimum: 0 }, atol: { type: 'number', minimum: 0 } });
+
+const programs = list(
+  withOptional(record({ path: name, format: name }), {
+    config: { type: 'object', additionalProperties: string },
+    tolerance,
+    cases: list(size),
+    axes: { type: 'object', additionalProperties: list(size) },
+  }),
+);
+
 const tensors: Schema = list(record({ name, dtype: name, shape: list(size), file: name }));
 
 /** JSON Schema of `mlpack.json`. Unknown keys are refused: a bundle may not claim what nobody checks. */
@@ -34,34 +49,37 @@ export const manifestSchema: Schema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'mlpack bundle manifest',
   description: 'What a bundle made by mlpack contains, needs, and how it proves itself.',
-  ...record({
-    schema: { const: 'mlpack.bundle/1' },
-    tool: record({ name: { const: 'mlpack' }, version: name }),
-    target: name,
-    kind: { enum: ['http-v2', 'browser'] },
-    options: { type: 'object' },
-    variant: name,
-    model: record({
-      name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' },
-      sha256,
-      license: orNull(string),
-      files: list(record({ name, path: name }), 1),
-    }),
-    inputs: io,
-    outputs: io,
-    labels: orNull(strings),
-    providers: strings,
-    runtime: record({ package: name, version: name }),
-    requires: record({ irVersion: { type: 'integer', minimum: 1 }, opsets }),
-    commands: record({ install: orNull(string), start: name }),
-    notes: strings,
-    golden: list(
-      record({
-        inputs: tensors,
-        outputs: tensors,
-        tolerance: record({ rtol: { type: 'number', minimum: 0 }, atol: { type: 'number', minimum: 0 } }),
+  ...withOptional(
+    record({
+      schema: { const: 'mlpack.bundle/1' },
+      tool: record({ name: { const: 'mlpack' }, version: name }),
+      target: name,
+      kind: { enum: ['http-v2', 'browser', 'programs'] },
+      options: { type: 'object' },
+      variant: name,
+      model: record({
+        name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' },
+        sha256,
+        license: orNull(string),
+        files: list(record({ name, path: name }), 1),
       }),
-    ),
-    files: list(record({ path: name, bytes: size, sha256 })),
-  }),
+      inputs: io,
+      outputs: io,
+      labels: orNull(strings),
+      providers: strings,
+      runtime: record({ package: name, version: name }),
+      requires: record({ irVersion: { type: 'integer', minimum: 1 }, opsets }),
+      commands: record({ install: orNull(string), start: name }),
+      notes: strings,
+      golden: list(
+        record({
+          inputs: tensors,
+          outputs: tensors,
+          tolerance,
+        }),
+      ),
+      files: list(record({ path: name, bytes: size, sha256 })),
+    }),
+    { programs },
+  ),
 };

@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import type { IoInfo } from '../report/report.ts';
 import { manifestSchema } from './manifest-schema.ts';
 import { schemaProblem } from './schema-check.ts';
+import type { BundleKind, Program } from './target.ts';
 
 export const manifestName = 'mlpack.json';
 export const bundleSchema = 'mlpack.bundle/1';
@@ -27,12 +28,16 @@ export interface ManifestGolden {
   readonly tolerance: { readonly rtol: number; readonly atol: number };
 }
 
+export interface ManifestProgram extends Program {
+  readonly path: string;
+}
+
 /** `mlpack.json`, the manifest at the root of every bundle: what is in it, what it needs, and how it proves itself. */
 export interface Manifest {
   readonly schema: typeof bundleSchema;
   readonly tool: { readonly name: 'mlpack'; readonly version: string };
   readonly target: string;
-  readonly kind: 'http-v2' | 'browser';
+  readonly kind: BundleKind;
   readonly options: Readonly<Record<string, unknown>>;
   readonly variant: string;
   readonly model: {
@@ -53,6 +58,8 @@ export interface Manifest {
   readonly commands: { readonly install: string | null; readonly start: string };
   readonly notes: readonly string[];
   readonly golden: readonly ManifestGolden[];
+  /** Files that an app loads, where the bundle is not itself an app. */
+  readonly programs?: readonly ManifestProgram[];
   /** Every file of the bundle but the manifest itself, sorted by path. */
   readonly files: readonly ManifestFile[];
 }

@@ -4,7 +4,7 @@ import type { OptionSpec, OptionTable, OptionValues } from '../pass/options.ts';
 import { checkValue } from '../pass/resolve-options.ts';
 import type { IoInfo } from '../report/report.ts';
 import { goldenFiles } from './golden.ts';
-import { bundleSchema, type Manifest, manifestName } from './manifest.ts';
+import { bundleSchema, type Manifest, type ManifestProgram, manifestName } from './manifest.ts';
 import { packageVersion } from './package-root.ts';
 import { checkPaths } from './path.ts';
 import type { Artifact, BundleFile, GoldenCase, Target } from './target.ts';
@@ -48,14 +48,14 @@ function sortedRecord<V>(record: Readonly<Record<string, V>>): Record<string, V>
 
 /**
  * Asks the target whether it can take the model, collects its files and the golden cases, and checks every path. Reads no
- * model bytes. The same target, artifact and options give the same plan.
+ * model bytes, unless the target asks its workshop. The same target, artifact and options give the same plan.
  * @throws UserError `target-unsupported` with the target's own sentences, `bundle-path`, `option.*`.
  */
-export function planBundle<T extends OptionTable>(
+export async function planBundle<T extends OptionTable>(
   target: Target<T>,
   finished: Artifact,
   given: Readonly<Record<string, unknown>>,
-): BundlePlan {
+): Promise<BundlePlan> {
   const options = resolveTargetOptions(target, given);
   checkArtifact(finished);
   const artifact = {
@@ -72,7 +72,9 @@ export function planBundle<T extends OptionTable>(
     );
   }
   const golden = goldenFiles(artifact.golden);
-  const files = [...target.emit(artifact, options), ...golden.files].sort(byPath);
+  const files = [...golden.files];
+  for await (const file of target.emit(artifact, options)) files.push(file);
+  files.sort(byPath);
   checkPaths([manifestName, ...files.map((file) => file.path)]);
 
   const modelFiles = artifact.files.map(({ name, source }) => {
@@ -107,6 +109,7 @@ export function planBundle<T extends OptionTable>(
       commands: { install: install ?? null, start },
       notes: support.because,
       golden: golden.manifest,
+      ...programsOf(files),
     },
   };
 }
@@ -114,6 +117,11 @@ export function planBundle<T extends OptionTable>(
 /** Code made for fixed shapes can replay the cases of these shapes only. */
 function sameShapes(a: GoldenCase, b: GoldenCase | undefined): boolean {
   return a.inputs.every(({ shape }, i) => shape.join() === b?.inputs[i]?.shape.join());
+}
+
+function programsOf(files: readonly BundleFile[]): { programs?: ManifestProgram[] } {
+  const programs = files.flatMap(({ path, program }) => (program ? [{ path, ...program }] : []));
+  return programs.length > 0 ? { programs } : {};
 }
 
 /** A dimension without a name is unknown: two of them need not be equal. */

@@ -33,6 +33,27 @@ export interface Artifact {
    * types of all values known. Not the model of `files`, which stays as it came.
    */
   readonly graph?: Model;
+  /** For targets that need more of the model than its file: the core reads, rewrites and runs on their behalf. */
+  readonly workshop?: Workshop;
+}
+
+/** What the core does for a target while it emits; targets have neither file system nor runtime. */
+export interface Workshop {
+  /** The model's graph, read anew on every call: the caller may edit it. */
+  model(): Promise<Model>;
+  /** The graph after these steps, as `mlpack run` writes them (`simplify`, `to-fp16:keepIo=true`), from the model or from `of`. */
+  derived(steps: readonly string[], of?: Model): Promise<Model>;
+  /** What ONNX Runtime writes when it has loaded and optimized the model (or `of`). @throws UserError when it refuses. */
+  saved(request: SaveRequest, of?: Model): Promise<Uint8Array>;
+  /** The same as a graph. */
+  savedGraph(request: Omit<SaveRequest, 'format'>, of?: Model): Promise<Model>;
+}
+
+export interface SaveRequest {
+  readonly format: 'onnx' | 'ort';
+  readonly level: 'basic' | 'extended' | 'layout' | 'all';
+  /** Session config entries by their full key. */
+  readonly config: Readonly<Record<string, string>>;
 }
 
 /** One recorded inference: inputs and the outputs that this file gave on the CPU provider of this machine's runtime. */
@@ -52,9 +73,27 @@ export interface GoldenTensor {
 }
 
 /** One file of a bundle: bytes, or a file to copy (`from`, absolute). Paths use `/` and stay inside the bundle. */
-export type BundleFile =
+export type BundleFile = (
   | { readonly path: string; readonly bytes: Uint8Array | string }
-  | { readonly path: string; readonly from: string };
+  | { readonly path: string; readonly from: string }
+) & {
+  /** Says that the file is the model in a form that an app loads: `mlpack check` replays the golden cases through it. */
+  readonly program?: Program;
+};
+
+/** A file that runs, and how. */
+export interface Program {
+  /** `onnx` and `ort` run on ONNX Runtime, `tflite` on the package's own interpreter; others are listed, not executed. */
+  readonly format: string;
+  /** Session config entries that the app must set. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** Where it cannot keep the tolerance of the golden cases: 16-bit weights, integer arithmetic of another runtime. */
+  readonly tolerance?: { readonly rtol: number; readonly atol: number };
+  /** Golden cases that it takes, by number; default all. A file of fixed shapes takes those of its shapes only. */
+  readonly cases?: readonly number[];
+  /** How axes of its inputs and outputs are ordered where it is not the model's order: [0, 2, 3, 1] is NHWC for NCHW. */
+  readonly axes?: Readonly<Record<string, readonly number[]>>;
+}
 
 export interface Support {
   readonly ok: boolean;
@@ -78,13 +117,16 @@ export interface Target<T extends OptionTable = OptionTable> {
   readonly runtime: { readonly package: string; readonly version: string };
   supports(artifact: Artifact, options: OptionValues<T>): Support;
   /** Pure: the same artifact and options give the same files. The core adds `mlpack.json` (the manifest) and writes. */
-  emit(artifact: Artifact, options: OptionValues<T>): Iterable<BundleFile>;
+  emit(artifact: Artifact, options: OptionValues<T>): Iterable<BundleFile> | AsyncIterable<BundleFile>;
   /** How a person uses the bundle, relative to its folder; also what `mlpack check` does. */
   commands(
     artifact: Artifact,
     options: OptionValues<T>,
-  ): { readonly install?: string; readonly start: string; readonly kind: 'http-v2' | 'browser' };
+  ): { readonly install?: string; readonly start: string; readonly kind: BundleKind };
 }
+
+/** How a bundle is used: a server or page that is started, or files for an app (`programs`), which nothing starts. */
+export type BundleKind = 'http-v2' | 'browser' | 'programs';
 
 export function defineTarget<const T extends OptionTable>(target: Target<T>): Target<T> {
   return target;

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { datasetSchema, parseDatasetSpec } from '../../src/data/dataset-format.ts';
 import { resolveTargetOptions } from '../../src/target/plan.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
-import type { Artifact } from '../../src/target/target.ts';
+import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { imageInput } from '../../targets/browser/image-input.ts';
 import { browser } from '../../targets/browser/index.ts';
 import { assess } from '../../targets/browser/knowledge.ts';
@@ -84,7 +84,7 @@ describe('which provider goes first', () => {
 
 describe('the browser target', () => {
   const paths = (change: Partial<Artifact>, options: Record<string, unknown> = {}) =>
-    [...browser.emit(artifact(change), resolveTargetOptions(browser, options))]
+    [...(browser.emit(artifact(change), resolveTargetOptions(browser, options)) as Iterable<BundleFile>)]
       .map(({ path }) => path)
       .filter((path) => path.endsWith('.wasm'));
   const runtime = (build: string) => `mlpack-model/runtime/ort-wasm-simd-threaded${build}.wasm`;
@@ -97,7 +97,7 @@ describe('the browser target', () => {
   });
 
   it('takes them from the stable release', () => {
-    const files = [...browser.emit(artifact(), resolveTargetOptions(browser, {}))];
+    const files = [...(browser.emit(artifact(), resolveTargetOptions(browser, {})) as Iterable<BundleFile>)];
     const script = files.find(({ path }) => path.endsWith('ort.wasm.min.mjs'));
     expect(script && 'from' in script ? script.from : '').toMatch(/onnxruntime-web/);
     expect(browser.runtime).toEqual({ package: 'onnxruntime-web', version: ortVersion });

@@ -32,8 +32,8 @@ function targetOf(files: readonly BundleFile[], withModel = true) {
 const plain = targetOf([{ path: 'x.mjs', bytes: 'export {};\n' }]);
 
 describe('planning', () => {
-  it('sorts files, fills in defaults, keeps the notes', () => {
-    const plan = planBundle(plain, artifact, {});
+  it('sorts files, fills in defaults, keeps the notes', async () => {
+    const plan = await planBundle(plain, artifact, {});
     const paths = plan.files.map(({ path }) => path);
     expect(paths).toEqual([...paths].sort());
     expect(plan.manifest.options).toEqual({ size: 3 });
@@ -42,18 +42,22 @@ describe('planning', () => {
     expect(plan.manifest.golden).toHaveLength(2);
   });
 
-  it('says what it refuses', () => {
-    expect(() => planBundle(plain, { ...artifact, irVersion: 14 }, {})).toThrow(
+  it('says what it refuses', async () => {
+    await expect(planBundle(plain, { ...artifact, irVersion: 14 }, {})).rejects.toThrow(
       'Target probe cannot take tiny (base): Too new. Really.',
     );
-    expect(() => planBundle(plain, artifact, { size: 0 })).toThrow(
+    await expect(planBundle(plain, artifact, { size: 0 })).rejects.toThrow(
       'probe: size takes a whole number, at least 1, not 0',
     );
-    expect(() => planBundle(plain, artifact, { sise: 1 })).toThrow('has no option "sise" (did you mean "size"?)');
-    expect(() => planBundle(targetOf([], false), artifact, {})).toThrow('leaves out the model file model.onnx');
-    expect(() => planBundle(targetOf([{ path: '../x', bytes: '' }]), artifact, {})).toThrow('".." part');
-    expect(() => planBundle(targetOf([{ path: 'mlpack.json', bytes: '' }]), artifact, {})).toThrow('occurs twice');
-    expect(() => planBundle(plain, { ...artifact, name: '../a' }, {})).toThrow('cannot name');
+    await expect(planBundle(plain, artifact, { sise: 1 })).rejects.toThrow(
+      'has no option "sise" (did you mean "size"?)',
+    );
+    await expect(planBundle(targetOf([], false), artifact, {})).rejects.toThrow('leaves out the model file model.onnx');
+    await expect(planBundle(targetOf([{ path: '../x', bytes: '' }]), artifact, {})).rejects.toThrow('".." part');
+    await expect(planBundle(targetOf([{ path: 'mlpack.json', bytes: '' }]), artifact, {})).rejects.toThrow(
+      'occurs twice',
+    );
+    await expect(planBundle(plain, { ...artifact, name: '../a' }, {})).rejects.toThrow('cannot name');
   });
 });
 

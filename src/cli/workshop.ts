@@ -1,0 +1,56 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createSyntheticActivations } from '../engine/activations.ts';
+import { createCompute } from '../engine/compute.ts';
+import { openSession } from '../engine/session.ts';
+import type { Model } from '../ir/graph.ts';
+import { decodeModel } from '../onnx/decode.ts';
+import { loadModel } from '../onnx/load.ts';
+import { saveModel } from '../onnx/save.ts';
+import { runSteps } from '../pass/pipeline.ts';
+import type { SaveRequest, Workshop } from '../target/target.ts';
+import { parseStep } from './steps.ts';
+
+/** What targets may have done to the model in `file` while they emit. `seed` is for passes that make up inputs. */
+export function createWorkshop(file: string, seed: number): Workshop {
+  return {
+    model: () => loadModel(file),
+    async derived(steps, of) {
+      const model = of ?? (await loadModel(file));
+      const context = {
+        compute: createCompute(),
+        activations: undefined,
+        madeUpActivations: createSyntheticActivations({ seed }),
+        signal: new AbortController().signal,
+        seed,
+      };
+      await runSteps(model, steps.flatMap(parseStep), { context });
+      return model;
+    },
+    saved: (request, of) => savedByRuntime(file, request, of),
+    async savedGraph(request, of) {
+      return decodeModel(await savedByRuntime(file, { ...request, format: 'onnx' }, of));
+    },
+  };
+}
+
+/** Opens a session, which optimizes and saves, in a folder of its own. */
+async function savedByRuntime(file: string, request: SaveRequest, of: Model | undefined): Promise<Uint8Array> {
+  const dir = await mkdtemp(join(tmpdir(), 'mlpack-workshop-'));
+  try {
+    const source = of ? join(dir, 'source.onnx') : file;
+    if (of) await saveModel(of, source);
+    const out = join(dir, `model.${request.format}`);
+    const session = await openSession(source, {
+      graphOptimizationLevel: request.level,
+      optimizedModelFilePath: out,
+      extra: { ...request.config, ...(request.format === 'ort' && { 'session.save_model_format': 'ORT' }) },
+      label: 'the model',
+    });
+    await session.dispose();
+    return new Uint8Array(await readFile(out));
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
