@@ -1,62 +1,80 @@
 import { UserError } from '../../src/errors.ts';
-import { tensor as tensorAttr } from '../../src/ir/attr.ts';
-import { computedTensor, elementCount, type Tensor, typedArray } from '../../src/ir/tensor.ts';
-import { f16ToF32, f32ToF16 } from '../../src/kernels/f16.ts';
-import { countZeros, dropBelow, keepNofM, type MagnitudeCut, magnitudeCut } from '../../src/kernels/mask.ts';
+import { computedTensor, type Tensor } from '../../src/ir/tensor.ts';
+import { f32ToF16 } from '../../src/kernels/f16.ts';
+import { countZeros, dropBelow, dropGroups, isNofM, keepNofM, magnitudeCut } from '../../src/kernels/mask.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { cutFor, erdosRenyi, perLayer, weightsOf, wholeModel } from './budget.ts';
+import { fitByData } from './fit.ts';
+import { scoreNames } from './fit-weights.ts';
+import { type Cut, type Pattern, parsePattern } from './pattern.ts';
+import { putConstant, shareOf } from './store.ts';
 import { type PruneTarget, pruneTargets } from './targets.ts';
 
 const options = {
-  sparsity: opt.number(0.5, 'share of the weights set to zero', { min: 0, max: 1 }),
-  scope: opt.choice(['layer', 'global'], 'layer', 'the same share in every tensor, or the smallest of the whole model'),
-  pattern: opt.string('unstructured', 'unstructured, or N:M: of each M neighbours along the inputs N stay (2:4)'),
+  sparsity: opt.number(0.5, 'share of the weights set to zero (a pattern N:M sets its own)', { min: 0, max: 1 }),
+  scope: opt.choice(
+    ['layer', 'global', 'erk'],
+    'layer',
+    'how the share is spread: the same in every tensor, the smallest of the whole model, or more from large tensors than from small ones (Erdős–Rényi)',
+  ),
+  score: opt.choice(
+    ['auto', ...scoreNames],
+    'auto',
+    'what goes: the smallest magnitudes, those that carry least (wanda), or those whose loss the others can make up for, which are then moved to do so (sparsegpt); auto: sparsegpt where there is data and it does not take minutes, else magnitude',
+  ),
+  pattern: opt.string(
+    'none',
+    'none, N:M (of each M neighbours along the inputs N stay: 2:4 for TensorRT), or blockN (whole groups of N neighbours)',
+  ),
   minElements: opt.int(1024, 'leave weights with fewer elements whole', { min: 0 }),
   keep: opt.list([], 'names of nodes, or operators, whose weights stay whole'),
 } as const;
 
-type Drop = (data: Float32Array) => Float32Array;
-
-/** Magnitude pruning: the smallest weights become zero. */
+/** Pruning of single weights: zeros for compression, or for runtimes that skip them. */
 export const pruneWeights = definePass({
   id: 'prune-weights',
   summary:
-    'Set the smallest weights to zero: a smaller download after compression, the same speed (ONNX Runtime has no sparse kernels)',
+    'Set weights to zero (by magnitude, or fitted to data): a smaller download after compression, the same speed (ONNX Runtime has no sparse kernels)',
   options,
   rules: {
     magnitude: 'The weights of smallest magnitude become zero',
-    'n-of-m': 'Of each M neighbours along the inputs the N largest stay',
+    fitted: 'Weights become zero by what the layer sees, and the others make up for it',
+    pattern: 'Weights become zero in a pattern: N of M, or whole groups',
+    scope: 'How much each layer loses',
     keep: 'Names given with --keep that stand for nothing',
     speed: 'What pruning does to speed',
   },
   // Nothing can be promised: without retraining, half of the weights may be most of what a layer does.
   numerics: () => lossy(-40),
-  run(model, given, ctx) {
+  async run(model, given, ctx) {
     const pattern = parsePattern(given.pattern);
-    const rule = pattern ? 'n-of-m' : 'magnitude';
+    if (given.sparsity === 1)
+      throw new UserError(
+        'option.value',
+        'prune-weights: --sparsity 1 would leave no weight at all; half (0.5) is a usual share, and 0.9 a high one.',
+      );
+    if ((given.score === 'wanda' || given.score === 'sparsegpt') && !ctx.activations)
+      throw new UserError(
+        'calibration.none',
+        `--score ${given.score} looks at what layers see, and there are no samples: give a folder of them with --data, or use --score magnitude, which needs none.`,
+      );
     reportUnmatched(model, given.keep, ctx);
     const targets = pruneTargets(
       model,
       given.minElements,
       (node) => isKept(node, given.keep),
-      (node, why) => ctx.skipped(rule, node, why),
+      (node, why) => ctx.skipped(ruleOf(pattern), node, why),
     );
-    const plan = pattern
-      ? () => targets.map(structured(pattern))
-      : () => unstructured(targets, given.sparsity, given.scope);
-    let changed = false;
-    for (const [index, drop] of plan().entries()) {
-      const target = targets[index] as PruneTarget;
+    const todo = cutsFor(targets, pattern, given, ctx);
+    const fitted =
+      given.score === 'magnitude' ? new Set<PruneTarget>() : await fitByData(model, todo, given.score, ctx);
+    for (const [target, cut] of todo) {
       ctx.signal.throwIfAborted();
-      if (pattern && target.view.length < pattern.m) {
-        ctx.skipped(
-          rule,
-          target.node,
-          `its weights "${target.value.name}" have ${target.view.length} inputs, fewer than a group of ${pattern.m}`,
-        );
-      } else if (prune(target, drop, rule, ctx)) changed = true;
+      if (!fitted.has(target)) byMagnitude(target, cut, ruleOf(pattern), ctx);
     }
+    const changed = todo.size > 0;
     if (changed) {
       ctx.skipped(
         'speed',
@@ -68,72 +86,73 @@ export const pruneWeights = definePass({
   },
 });
 
-/** `2:4` → { n: 2, m: 4 }; undefined for `unstructured`. */
-function parsePattern(pattern: string): { n: number; m: number } | undefined {
-  if (pattern === 'unstructured') return undefined;
-  const [, n, m] = /^(\d+):(\d+)$/.exec(pattern) ?? [];
-  const parsed = { n: Number(n), m: Number(m) };
-  if (n === undefined || parsed.n < 1 || parsed.n >= parsed.m || parsed.m > 64) {
-    throw new UserError(
-      'prune-pattern',
-      `"${pattern}" is no pruning pattern: write "unstructured", or N:M with 1 ≤ N < M ≤ 64, such as 2:4.`,
-    );
+const ruleOf = ({ kind }: Pattern): string => (kind === 'share' ? 'magnitude' : 'pattern');
+
+/** What goes from each target; those that have their zeros already, or cannot have them, are left out. */
+function cutsFor(
+  targets: readonly PruneTarget[],
+  pattern: Pattern,
+  { sparsity, scope }: { sparsity: number; scope: 'layer' | 'global' | 'erk' },
+  ctx: PassContext,
+): Map<PruneTarget, Cut> {
+  const counts =
+    scope === 'layer' || pattern.kind === 'n-of-m'
+      ? perLayer(targets, sparsity)
+      : scope === 'erk'
+        ? erdosRenyi(targets, sparsity)
+        : wholeModel(targets, sparsity, ({ node, value }) =>
+            ctx.skipped(
+              'scope',
+              node,
+              `its weights "${value.name}" are so small beside those of other layers that next to none would be left: 1 % stay`,
+            ),
+          );
+  const cuts = new Map<PruneTarget, Cut>();
+  for (const target of targets) {
+    const { node, value, elements, view } = target;
+    const count = counts.get(target) ?? 0;
+    const cut = cutFor(target, count, pattern);
+    const rule = ruleOf(pattern);
+    if (pattern.kind === 'n-of-m' && view.length < pattern.m)
+      ctx.skipped(
+        rule,
+        node,
+        `its weights "${value.name}" have ${view.length} inputs, fewer than a group of ${pattern.m}`,
+      );
+    else if (pattern.kind !== 'n-of-m' && count === elements)
+      ctx.skipped(rule, node, `a share of ${sparsity} would leave none of the ${elements} weights "${value.name}"`);
+    else if (!isDone(target, cut)) cuts.set(target, cut);
   }
-  return parsed;
+  return cuts;
 }
 
-function structured(pattern: { n: number; m: number }): (target: PruneTarget) => Drop {
-  return ({ view }) =>
-    (data) =>
-      keepNofM(data, view, pattern.n, pattern.m);
+/** Whether the zeros are there already. */
+function isDone(target: PruneTarget, cut: Cut): boolean {
+  const weights = weightsOf(target);
+  if (cut.kind === 'n-of-m') return isNofM(weights, target.view, cut.n, cut.m);
+  if (cut.drop === 0) return true;
+  if (cut.kind === 'share') return countZeros(weights) >= cut.drop;
+  return countZeros(dropGroups(weights, target.view, cut.size, cut.drop)) === countZeros(weights);
 }
 
-/** What to drop from each target: exactly round(sparsity · elements) of each, or of all together. */
-function unstructured(targets: readonly PruneTarget[], sparsity: number, scope: 'layer' | 'global'): Drop[] {
-  const elements = (list: readonly PruneTarget[]): number =>
-    list.reduce((sum, { tensor }) => sum + elementCount(tensor.shape), 0);
-  const cutOf = (list: readonly PruneTarget[]): MagnitudeCut =>
-    magnitudeCut(
-      list.map(
-        ({ tensor }) =>
-          () =>
-            weightsOf(tensor),
-      ),
-      Math.round(sparsity * elements(list)),
-    );
-  if (scope === 'layer') {
-    return targets.map((target) => {
-      const cut = cutOf([target]);
-      return (data) => dropBelow(data, cut).data;
-    });
-  }
-  let cut = cutOf(targets);
-  return targets.map(({ tensor }) => {
-    const own = cut;
-    cut = { ...cut, ties: dropBelow(weightsOf(tensor), own).ties };
-    return (data) => dropBelow(data, own).data;
-  });
-}
-
-function prune(target: PruneTarget, drop: Drop, rule: string, ctx: PassContext): boolean {
-  const { value, tensor, node } = target;
-  const before = weightsOf(tensor);
-  const zerosBefore = countZeros(before);
-  const zeros = countZeros(drop(before));
-  const total = before.length;
-  const share = `${zeros} of ${total} are zero (${((100 * zeros) / total).toFixed(1)} %)`;
-  if (zeros === zerosBefore) return false;
+function byMagnitude(target: PruneTarget, cut: Cut, rule: string, ctx: PassContext): void {
+  const { value, tensor, node, elements } = target;
+  const drop = dropper(target, cut);
+  const zeros = countZeros(drop());
   // Made when asked for, so that a big model is not held twice.
-  const pruned = computedTensor(tensor.dtype, tensor.shape, () => asStored(drop(weightsOf(tensor)), tensor.dtype));
-  if (value.producer) value.producer.setAttr('value', tensorAttr(pruned));
-  else value.graph.setInitializer(value, pruned);
-  ctx.applied(rule, node, `"${value.name}": ${share}`);
-  return true;
+  putConstant(
+    value,
+    computedTensor(tensor.dtype, tensor.shape, () => asStored(drop(), tensor.dtype)),
+  );
+  ctx.applied(rule, node, `"${value.name}": ${shareOf(zeros, elements)}`);
 }
 
-/** float32 weights as they are, float16 ones widened (exact both ways). */
-function weightsOf(tensor: Tensor): Float32Array {
-  return tensor.dtype === 'float16' ? f16ToF32(typedArray(tensor, 'float16')) : typedArray(tensor, 'float32');
+function dropper(target: PruneTarget, cut: Cut): () => Float32Array {
+  const { view } = target;
+  if (cut.kind === 'n-of-m') return () => keepNofM(weightsOf(target), view, cut.n, cut.m);
+  if (cut.kind === 'groups') return () => dropGroups(weightsOf(target), view, cut.size, cut.drop);
+  const at = magnitudeCut([() => weightsOf(target)], cut.drop);
+  return () => dropBelow(weightsOf(target), at).data;
 }
 
 function asStored(data: Float32Array, dtype: Tensor['dtype']): Uint8Array {

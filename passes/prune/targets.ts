@@ -1,14 +1,20 @@
 import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, type Tensor } from '../../src/ir/tensor.ts';
+import type { GroupView } from '../../src/kernels/mask.ts';
 
-/** A weight tensor that may lose elements, and how its inputs lie: [outer, length, inner] with `length` reduced over. */
+/** A weight tensor that may lose elements, and how its inputs lie. */
 export interface PruneTarget {
   readonly value: Value;
   readonly tensor: Tensor;
-  /** The first node that reads it. */
+  /** The first node that reads it, and as which input. */
   readonly node: Node;
-  readonly view: { readonly outer: number; readonly length: number; readonly inner: number };
+  readonly index: number;
+  /** All nodes that read it as their weights, `node` among them. */
+  readonly readers: readonly Node[];
+  /** [outer, length, inner] with `length` reduced over. */
+  readonly view: GroupView;
+  readonly elements: number;
 }
 
 /** Inputs that hold the weights of an operator; biases, norms and tables are never pruned. */
@@ -32,7 +38,7 @@ export function pruneTargets(
   isKept: (node: Node) => boolean,
   miss: (node: Node, why: string) => void,
 ): PruneTarget[] {
-  const targets = new Map<Value, PruneTarget>();
+  const targets = new Map<Value, PruneTarget & { readonly readers: Node[] }>();
   const kept = new Map<Value, Node>();
   const refused = new Map<Value, string>();
   for (const graph of model.graphs()) {
@@ -53,12 +59,20 @@ export function pruneTargets(
           kept.set(value, node);
           continue;
         }
-        if (targets.has(value)) continue;
+        const known = targets.get(value);
+        if (known) {
+          if (!known.readers.includes(node)) known.readers.push(node);
+          continue;
+        }
         const why = refused.get(value) ?? unsuitable(value, tensor, minElements) ?? sharedBeyond(value);
         if (why) {
           refused.set(value, why);
           miss(node, why);
-        } else targets.set(value, { value, tensor, node, view: reductionView(node, index, value, tensor.shape) });
+        } else {
+          const view = reductionView(node, index, value, tensor.shape);
+          const elements = elementCount(tensor.shape);
+          targets.set(value, { value, tensor, node, index, readers: [node], view, elements });
+        }
       }
     }
   }
@@ -73,9 +87,10 @@ export function pruneTargets(
   return [...targets.values()];
 }
 
-/** A reader that takes the tensor for something else than weights, an embedding table say. */
+/** A reader that takes the tensor for something else than weights, an embedding table say; or the graph output. */
 function sharedBeyond(value: Value): string | undefined {
-  const other = (source: Value): Node | undefined => {
+  const other = (source: Value): Node | string | undefined => {
+    if (source.isGraphOutput) return `graph output "${source.name}"`;
     for (const { node, index } of source.uses) {
       const turned = node.is('Transpose') ? node.outputs[0] : undefined;
       const found = turned ? other(turned) : weightInputs[node.op]?.includes(index) ? undefined : node;
@@ -108,7 +123,7 @@ function unsuitable(value: Value, tensor: Tensor, minElements: number): string |
  * Which axis the operator sums over: dimension 1 of Conv [M, C/group, …] and of the gates of LSTM, GRU, RNN [directions, gates, inputs],
  * dimension 0 of ConvTranspose [C, M/group, …], the second last of a right operand [K, N] and the last of [N, K].
  */
-function reductionView(node: Node, index: number, value: Value, shape: readonly number[]): PruneTarget['view'] {
+function reductionView(node: Node, index: number, value: Value, shape: readonly number[]): GroupView {
   const last = shape.length - 1;
   let axis: number;
   if (node.op === 'Conv') axis = 1;

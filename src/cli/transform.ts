@@ -7,6 +7,7 @@ import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
+import type { CompressedSizes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
@@ -42,11 +43,11 @@ export async function transform(
   const source = await resolveModel(modelText, session);
   talk.progress('read', source.file);
   const model = await loadModel(source.file);
-  const { modelBytes, downloadBytes } = await import('./model-size.ts');
+  const { modelBytes, compressedSizes } = await import('./model-size.ts');
   const before = await modelBytes(source.file, model);
   // Zeros do not make a file smaller, only its compressed form: pruning is judged by the download.
-  const prunes = steps.some((step) => step.pass.id === 'prune-weights');
-  const downloadBefore = prunes ? await downloadBytes(source.file, model) : undefined;
+  const prunes = steps.some((step) => compressing.has(step.pass.id));
+  const sizesBefore = prunes ? await compressedSizes(source.file, model) : undefined;
   const base = flags.verify ? await loadModel(source.file) : undefined;
   const why = flags.opset === undefined ? undefined : upgradeOpset(model, flags.opset);
   if (why) throw new UserError('opset.raise', `the opset stays at ${model.opset}: ${why}.`);
@@ -62,18 +63,15 @@ export async function transform(
   const check = base ? await verifyResult(base, model, steps, flags.seed, session) : undefined;
   talk.progress('write', flags.out);
   const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
-  const download =
-    downloadBefore === undefined
-      ? undefined
-      : { before: downloadBefore, after: await downloadBytes(out, await loadModel(out)) };
+  const sizes = sizesBefore && { before: sizesBefore, after: await compressedSizes(out, await loadModel(out)) };
   if (session.json) {
     talk.json({
       ok: check?.ok ?? true,
-      input: { path: source.file, bytes: before, ...(download && { downloadBytes: download.before }) },
+      input: { path: source.file, bytes: before, ...(sizes && sizesOf(sizes.before)) },
       output: {
         path: out,
         bytes: written.bytes,
-        ...(download && { downloadBytes: download.after }),
+        ...(sizes && sizesOf(sizes.after)),
         sha256: written.sha256,
         files: written.files,
       },
@@ -86,10 +84,27 @@ export async function transform(
     talk.out(
       `${flags.out}  ${formatBytes(before)} → ${formatBytes(written.bytes)}  (${formatCount(countNodes(model))} nodes)`,
     );
-    if (download) talk.out(`download (brotli)  ${formatBytes(download.before)} → ${formatBytes(download.after)}`);
+    if (sizes) talk.out(`download  ${describeSizes(sizes.before, sizes.after)}`);
     if (check) talk.out(check.sentence);
   }
   return check && !check.ok ? 1 : 0;
+}
+
+/** Passes that make a file compress better, and not smaller. */
+const compressing: ReadonlySet<string> = new Set(['prune-weights']);
+
+/** `downloadBytes` is what a browser gets: brotli. */
+const sizesOf = (compressed: CompressedSizes): object => ({ downloadBytes: compressed.brotli, compressed });
+
+/** `gzip 1.02 MB → 712 kB, brotli …` */
+function describeSizes(before: CompressedSizes, after: CompressedSizes): string {
+  const names = ['gzip', 'brotli', 'zstd'] as const;
+  return names
+    .flatMap((name) => {
+      const [from, to] = [before[name], after[name]];
+      return from === null || to === null ? [] : [`${name} ${formatBytes(from)} → ${formatBytes(to)}`];
+    })
+    .join(', ');
 }
 
 type Style = Session['talk']['style'];

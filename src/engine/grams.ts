@@ -6,7 +6,7 @@ import { sortTopologically } from '../ir/sort.ts';
 import { type Tensor, tensorFrom, typedArray } from '../ir/tensor.ts';
 import { tensorType } from '../ir/types.ts';
 import { addGram } from '../kernels/linear-algebra.ts';
-import type { Gram, GramOptions, GramRequest, VisitGram } from '../pass/pass.ts';
+import type { Gram, GramOptions, GramRequest, StandIns, VisitGram } from '../pass/pass.ts';
 import { adaptFeeds, type FeedBatches } from './compare.ts';
 import { openModel } from './open-model.ts';
 import { canExchange } from './ort-tensor.ts';
@@ -37,7 +37,42 @@ export async function gramsOf(
   signal?: AbortSignal,
   options: GramOptions = {},
 ): Promise<void> {
-  const wanted = requests.filter(({ value }) => value.graph === model.graph);
+  const observers = requests.map(({ value, k }) => ({
+    value,
+    k,
+    bytes: rowSumsBytes(k),
+    open: (squares: Session) => new RowSums(k, squares),
+    visit: (rows: RowSums) => rows.finish().then((gram) => visit(value, gram)),
+  }));
+  await observeInOrder(model, observers, batches, { ...options, signal });
+}
+
+/** Takes in a value tensor by tensor. */
+interface Sums {
+  add(tensor: Tensor): Promise<void>;
+}
+
+/** A value that is observed, and what is made of it. */
+export interface Observer<S extends Sums> {
+  readonly value: Value;
+  /** What its sums take while they are held. */
+  readonly bytes: number;
+  open(squares: Session): S;
+  visit(sums: S): Promise<StandIns | undefined | void>;
+}
+
+/**
+ * Feeds sums with the values of the main graph that they observe, in the order in which these are made; each is handed over and
+ * dropped when it has seen all batches.
+ * @throws UserError when the model cannot be run on the batches.
+ */
+export async function observeInOrder<S extends Sums>(
+  model: Model,
+  observers: readonly Observer<S>[],
+  batches: () => FeedBatches,
+  { signal, sequential = false }: GramOptions & { readonly signal?: AbortSignal | undefined },
+): Promise<void> {
+  const wanted = observers.filter(({ value }) => value.graph === model.graph);
   if (wanted.length === 0) return;
   const source = cloneModel(model);
   sortTopologically(source.graph);
@@ -46,24 +81,22 @@ export async function gramsOf(
   const squares = await openModel(squaresModel(), { label: 'the sums of squares' });
   const run = new StagedRun(segments, batches, signal);
   try {
-    const placed = wanted.flatMap(({ value, k }) => {
-      const copy = copies.get(value.name);
-      return copy ? [{ value, copy, k, place: segments.placeOf(copy), reader: segments.firstReader(copy) }] : [];
+    const placed = wanted.flatMap((observer) => {
+      const copy = copies.get(observer.value.name);
+      return copy ? [{ observer, copy, place: segments.placeOf(copy), reader: segments.firstReader(copy) }] : [];
     });
     placed.sort((a, b) => a.place - b.place);
-    for (const wave of waves(placed, options.sequential ?? false)) {
-      const sums = new Map(wave.map(({ value, copy, k }) => [copy.name, { value, rows: new RowSums(k, squares) }]));
-      await run.observe(
-        wave.map(({ copy }) => copy),
-        async (name, tensor) => await sums.get(name)?.rows.add(tensor),
-      );
-      for (const [name, { value, rows }] of sums) {
-        const standIns = await visit(value, await rows.finish());
+    for (const wave of waves(placed, sequential)) {
+      const open = wave.map(({ observer, copy }) => ({ name: copy.name, observer, sums: observer.open(squares) }));
+      await run.observe([...new Set(wave.map(({ copy }) => copy))], async (name, tensor) => {
+        for (const one of open) if (one.name === name) await one.sums.add(tensor);
+      });
+      for (let next = open.shift(); next; next = open.shift()) {
+        const standIns = await next.observer.visit(next.sums);
         for (const [weight, tensor] of standIns ?? []) {
           const copy = copies.get(weight.name);
           if (copy) run.standIns.set(copy, tensor);
         }
-        sums.delete(name);
       }
     }
   } finally {
@@ -78,30 +111,33 @@ function valuesByName({ graph }: Model): Map<string, Value> {
   return values;
 }
 
-interface Placed extends GramRequest {
+interface Placed<S extends Sums> {
+  readonly observer: Observer<S>;
   readonly copy: Value;
   readonly place: number;
   readonly reader: number;
 }
 
+/** Memory of the sums over rows [k] while they are made. */
+export const rowSumsBytes = (k: number): number => 4 * k * (k + mostHeldOut + chunkRows(k));
+
 /**
  * Values that are observed in one run: as many as fit the memory, and, where weights may be replaced in between, only such
  * as are made before the first layer of any of them.
  */
-function* waves(placed: readonly Placed[], sequential: boolean): Generator<Placed[]> {
-  let wave: Placed[] = [];
+function* waves<S extends Sums>(placed: readonly Placed<S>[], sequential: boolean): Generator<Placed<S>[]> {
+  let wave: Placed<S>[] = [];
   let bytes = 0;
   for (const request of placed) {
-    const { k, place } = request;
-    const size = 4 * k * (k + mostHeldOut + chunkRows(k));
+    const { observer, place } = request;
     const late = sequential && wave.some(({ reader }) => reader < place);
-    if (wave.length > 0 && (late || bytes + size > memoryBudget)) {
+    if (wave.length > 0 && (late || bytes + observer.bytes > memoryBudget)) {
       yield wave;
       wave = [];
       bytes = 0;
     }
     wave.push(request);
-    bytes += size;
+    bytes += observer.bytes;
   }
   if (wave.length > 0) yield wave;
 }
@@ -219,6 +255,7 @@ export class RowSums {
   readonly #session: Session;
   readonly #chunk: Float32Array;
   readonly #sum: Float32Array;
+  readonly #total: Float64Array;
   readonly #heldOut: Float32Array;
   #filled = 0;
   #rows = 0;
@@ -233,6 +270,7 @@ export class RowSums {
     this.#session = session;
     this.#chunk = new Float32Array(chunkRows(k) * k);
     this.#sum = new Float32Array(k * k);
+    this.#total = new Float64Array(k);
     this.#heldOut = new Float32Array(mostHeldOut * k);
   }
 
@@ -271,6 +309,8 @@ export class RowSums {
   }
 
   async #flush(): Promise<void> {
+    for (let row = 0, at = 0; row < this.#filled; row++)
+      for (let i = 0; i < this.#k; i++, at++) this.#total[i] = (this.#total[i] as number) + (this.#chunk[at] as number);
     if (this.#k <= smallest) {
       addGram(this.#sum, this.#chunk, this.#filled, this.#k);
       this.#rows += this.#filled;
@@ -294,6 +334,7 @@ export class RowSums {
       k: this.#k,
       rows: this.#rows,
       sum: this.#sum,
+      total: this.#total,
       heldOutRows: this.#heldOutRows,
       heldOut: this.#heldOut.subarray(0, this.#heldOutRows * this.#k),
       nonFinite: this.#nonFinite,

@@ -5,11 +5,12 @@ import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
 import { samplePatches } from '../kernels/patches.ts';
 import { axisView } from '../kernels/quantize.ts';
 import { randomNumbers } from '../kernels/random.ts';
-import type { ChannelRequest, ChannelStats, LayerStatistics, PatchRequest } from '../pass/pass.ts';
+import type { ChannelRequest, ChannelStats, Gram, GramRequest, LayerStatistics, PatchRequest } from '../pass/pass.ts';
 import { compare, type FeedBatch, type FeedBatches } from './compare.ts';
-import { chunkRows, RowSums, squaresModel } from './grams.ts';
+import { chunkRows, type Observer, observeInOrder, RowSums, rowSumsBytes, squaresModel } from './grams.ts';
 import { observable, observe } from './observe.ts';
 import { openModel } from './open-model.ts';
+import type { Session } from './session.ts';
 
 /** Patches drawn for one convolution: so many at least, and so many for each input of a dot product. */
 const leastPatches = 4096;
@@ -40,6 +41,9 @@ export function createLayerStatistics(
     },
     async patches(model, requests, visit) {
       for (const group of bySize(requests)) await patchesOf(model, group, await source(model), visit, options);
+    },
+    async inOrder(model, requests, visit) {
+      await inOrder(model, requests, await source(model), visit, options);
     },
     async sqnr(base, candidate, samples) {
       const from = await source(base);
@@ -212,35 +216,71 @@ async function patchesOf(
   try {
     const layers = requests.map((request, index) => ({
       request,
-      sums: Array.from({ length: request.groups }, () => new RowSums(request.k, squares)),
-      next: randomNumbers(seed + index),
+      sums: new PatchSums(request, squares, { samples, seed: seed + index }),
     }));
-    const byName = new Map<string, typeof layers>();
-    for (const layer of layers) {
-      const { name } = layer.request.value;
-      byName.set(name, [...(byName.get(name) ?? []), layer]);
-    }
     const add = async (name: string, tensor: Tensor): Promise<void> => {
-      for (const { request, sums, next } of byName.get(name) ?? []) {
-        const { window, groups, k } = request;
-        const { shape } = tensor;
-        const taps = elementCount(window.kernel);
-        if (shape.length !== window.kernel.length + 2 || ((shape[1] ?? 0) / groups) * taps !== k) continue;
-        const wanted = Math.max(leastPatches, patchesPerInput * k) / Math.max(1, samples);
-        const count = Math.ceil(wanted * (shape[0] ?? 1));
-        const patches = samplePatches(numbersOf(tensor), shape, window, groups, count, next);
-        for (const [group, rows] of patches.entries())
-          await sums[group]?.add(tensorFrom('float32', [rows.length / k, k], rows));
-      }
+      for (const { request, sums } of layers) if (request.value.name === name) await sums.add(tensor);
     };
     const values = requests.map(({ value }) => value);
     await visitFloats(model, values, batches, add, signal);
-    for (const { request, sums } of layers) {
-      const grams = [];
-      for (const sum of sums) grams.push(await sum.finish());
-      await visit(request, grams);
-    }
+    for (const { request, sums } of layers) await visit(request, await sums.finish());
   } finally {
     await squares.dispose();
   }
+}
+
+/** Sums over patches at random places of what a convolution reads, one for each group. */
+class PatchSums {
+  readonly #request: PatchRequest;
+  readonly #sums: readonly RowSums[];
+  readonly #samples: number;
+  readonly #next: () => number;
+
+  constructor(request: PatchRequest, squares: Session, { samples, seed }: { samples: number; seed: number }) {
+    this.#request = request;
+    this.#sums = Array.from({ length: request.groups }, () => new RowSums(request.k, squares));
+    this.#samples = samples;
+    this.#next = randomNumbers(seed);
+  }
+
+  async add(tensor: Tensor): Promise<void> {
+    const { window, groups, k } = this.#request;
+    const { shape } = tensor;
+    if (dtypeKind(tensor.dtype) !== 'float') return;
+    const taps = elementCount(window.kernel);
+    if (shape.length !== window.kernel.length + 2 || ((shape[1] ?? 0) / groups) * taps !== k) return;
+    const wanted = Math.max(leastPatches, patchesPerInput * k) / Math.max(1, this.#samples);
+    const count = Math.ceil(wanted * (shape[0] ?? 1));
+    const patches = samplePatches(numbersOf(tensor), shape, window, groups, count, this.#next);
+    for (const [group, rows] of patches.entries())
+      await this.#sums[group]?.add(tensorFrom('float32', [rows.length / k, k], rows));
+  }
+
+  async finish(): Promise<Gram[]> {
+    const grams = [];
+    for (const sum of this.#sums) grams.push(await sum.finish());
+    return grams;
+  }
+}
+
+/** Linear layers and convolutions one after the other, each with the weights that stand in by then. */
+async function inOrder(
+  model: Model,
+  requests: readonly (GramRequest | PatchRequest)[],
+  batches: () => FeedBatches,
+  visit: Parameters<LayerStatistics['inOrder']>[2],
+  { samples, seed, signal }: LayerStatisticsOptions,
+): Promise<void> {
+  const observers = requests.map(
+    (request, index): Observer<PatchSums | RowSums> => ({
+      value: request.value,
+      bytes: 'groups' in request ? requestBytes(request) : rowSumsBytes(request.k),
+      open: (squares) =>
+        'groups' in request
+          ? new PatchSums(request, squares, { samples, seed: seed + index })
+          : new RowSums(request.k, squares),
+      visit: async (sums) => visit(request, [await sums.finish()].flat()),
+    }),
+  );
+  await observeInOrder(model, observers, batches, { signal, sequential: true });
 }

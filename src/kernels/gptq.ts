@@ -35,9 +35,19 @@ export async function gptqFactor(
   damping: number,
   product: Product64,
 ): Promise<GptqFactor | undefined> {
+  return await factorInOrder(gram, k, blockOrder(gram, k, block), damping, product);
+}
+
+/** The same, for inputs in this order. */
+export async function factorInOrder(
+  gram: Float32Array | Float64Array,
+  k: number,
+  order: Int32Array,
+  damping: number,
+  product: Product64,
+): Promise<GptqFactor | undefined> {
   const mean = meanDiagonal(gram, k);
   if (!(mean > 0) || mean === Number.POSITIVE_INFINITY) return undefined;
-  const order = blockOrder(gram, k, block);
   const upper = new Float64Array(k * k);
   for (let share = damping; share <= largestDamping; share *= 10) {
     for (let i = 0; i < k; i++) {

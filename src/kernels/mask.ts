@@ -13,6 +13,13 @@ export interface MagnitudeCut {
   readonly ties: number;
 }
 
+/** Data in row-major order, seen as [outer, length, inner]: groups run along the middle axis. */
+export interface GroupView {
+  readonly outer: number;
+  readonly length: number;
+  readonly inner: number;
+}
+
 const bitsOf = (data: Float32Array): Uint32Array => new Uint32Array(data.buffer, data.byteOffset, data.length);
 
 /**
@@ -70,18 +77,33 @@ export function dropBelow(data: Float32Array, cut: MagnitudeCut): { data: Float3
   return { data: new Float32Array(bits.buffer), ties };
 }
 
+/** Marks of the `count` smallest magnitudes, of equal ones the first. */
+export function smallest(scores: Float32Array, count: number): Uint8Array {
+  const mask = new Uint8Array(scores.length);
+  if (count <= 0) return mask;
+  const bits = bitsOf(scores);
+  const cut = magnitudeCut([() => scores], count);
+  let { ties } = cut;
+  for (let i = 0; i < bits.length; i++) {
+    const abs = (bits[i] as number) & 0x7fffffff;
+    if (abs < cut.bits) mask[i] = 1;
+    else if (abs === cut.bits && ties > 0) {
+      mask[i] = 1;
+      ties--;
+    }
+  }
+  return mask;
+}
+
 /**
- * A copy in which each group of `m` neighbours along the middle axis of [outer, length, inner] keeps its `n` largest
- * magnitudes; of equal ones the first stay. An incomplete group at the end stays whole.
+ * A copy in which each group of `m` neighbours along the middle axis of the view keeps its `n` largest scores; of equal
+ * ones the first stay. An incomplete group at the end stays whole.
+ * @param scores what weights are compared by; default their magnitudes
  */
-export function keepNofM(
-  data: Float32Array,
-  view: { readonly outer: number; readonly length: number; readonly inner: number },
-  n: number,
-  m: number,
-): Float32Array {
+export function keepNofM(data: Float32Array, view: GroupView, n: number, m: number, scores = data): Float32Array {
   const { outer, length, inner } = view;
-  const bits = bitsOf(data).slice();
+  const bits = bitsOf(scores);
+  const result = data.slice();
   const groups = Math.floor(length / m);
   const kept = new Uint8Array(m);
   for (let o = 0; o < outer; o++) {
@@ -101,11 +123,63 @@ export function keepNofM(
           }
           kept[best] = 1;
         }
-        for (let j = 0; j < m; j++) if (kept[j] === 0) bits[base + j * inner] = 0;
+        for (let j = 0; j < m; j++) if (kept[j] === 0) result[base + j * inner] = 0;
       }
     }
   }
-  return new Float32Array(bits.buffer);
+  return result;
+}
+
+/** Groups of `size` neighbours along the middle axis, incomplete ones at the end included. */
+export const groupCount = ({ outer, length, inner }: GroupView, size: number): number =>
+  outer * inner * Math.ceil(length / size);
+
+/**
+ * A copy without the `count` groups of `size` neighbours along the middle axis whose mean squared score is smallest.
+ * @param scores what groups are compared by; default their magnitudes
+ */
+export function dropGroups(
+  data: Float32Array,
+  view: GroupView,
+  size: number,
+  count: number,
+  scores = data,
+): Float32Array {
+  const { outer, length, inner } = view;
+  const perLine = Math.ceil(length / size);
+  const sums = new Float32Array(groupCount(view, size));
+  const result = data.slice();
+  const each = (visit: (group: number, at: number, members: number) => void): void => {
+    for (let o = 0; o < outer; o++) {
+      for (let j = 0; j < length; j++) {
+        const g = Math.floor(j / size);
+        const members = Math.min(size, length - g * size);
+        for (let i = 0; i < inner; i++) visit((o * perLine + g) * inner + i, (o * length + j) * inner + i, members);
+      }
+    }
+  };
+  each((group, at, members) => {
+    sums[group] = (sums[group] as number) + (scores[at] as number) ** 2 / members;
+  });
+  const gone = smallest(sums, count);
+  each((group, at) => {
+    if (gone[group] === 1) result[at] = 0;
+  });
+  return result;
+}
+
+/** Whether each whole group of `m` neighbours along the middle axis has at most `n` weights that are not zero. */
+export function isNofM(data: Float32Array, { outer, length, inner }: GroupView, n: number, m: number): boolean {
+  for (let o = 0; o < outer; o++) {
+    for (let g = 0; g + m <= length; g += m) {
+      for (let i = 0; i < inner; i++) {
+        let used = 0;
+        for (let j = g; j < g + m; j++) if (data[(o * length + j) * inner + i] !== 0) used++;
+        if (used > n) return false;
+      }
+    }
+  }
+  return true;
 }
 
 /** How many elements are zero (of either sign). */

@@ -48,9 +48,10 @@ export interface GramRequest {
 /** What a linear layer saw: rows x [k] of its input. Rows with NaN or infinities are counted and left out. */
 export interface Gram {
   readonly k: number;
-  /** Rows summed up, and Σxᵀx [k, k] over them. */
+  /** Rows summed up, Σxᵀx [k, k] and Σx [k] over them. */
   readonly rows: number;
   readonly sum: Float32Array;
+  readonly total: Float64Array;
   /** Some rows [heldOutRows, k] that are not in the sum: to judge by what was fitted to it. */
   readonly heldOutRows: number;
   readonly heldOut: Float32Array;
@@ -95,6 +96,15 @@ export interface LayerStatistics {
     model: Model,
     requests: readonly PatchRequest[],
     visit: (request: PatchRequest, grams: readonly Gram[]) => void | Promise<void>,
+  ): Promise<void>;
+  /**
+   * The same for linear layers and convolutions together, in the order in which their inputs are made, each observed with the weights
+   * that stand in by then. `visit` must leave the model as it is.
+   */
+  inOrder(
+    model: Model,
+    requests: readonly (GramRequest | PatchRequest)[],
+    visit: (request: GramRequest | PatchRequest, grams: readonly Gram[]) => Promise<StandIns | undefined>,
   ): Promise<void>;
   /** SQNR in dB of each output of `candidate` against that of `base`, on at most `samples` samples, the runtime's optimizer off. */
   sqnr(base: Model, candidate: Model, samples: number): Promise<ReadonlyMap<string, number>>;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { countZeros, dropBelow, keepNofM, magnitudeCut } from '../../src/kernels/mask.ts';
+import { countZeros, dropBelow, dropGroups, isNofM, keepNofM, magnitudeCut, smallest } from '../../src/kernels/mask.ts';
 
 const noise = (length: number, seed: number): Float32Array => {
   let state = seed;
@@ -61,5 +61,40 @@ describe('keepNofM', () => {
     const pruned = keepNofM(data, { outer: 4, length: 30, inner: 3 }, 1, 5);
     expect(countZeros(pruned)).toBe((data.length * 4) / 5);
     expect(keepNofM(pruned, { outer: 4, length: 30, inner: 3 }, 1, 5)).toEqual(pruned);
+  });
+});
+
+describe('patterns', () => {
+  it('drop whole groups of neighbours, the weakest first, a short one at the end among them', () => {
+    // [outer 2, length 5, inner 1] in groups of two: {1,1} {9,0} {2} | {3,3} {0.1,0.1} {8}
+    const data = Float32Array.of(1, 1, 9, 0, 2, 3, 3, 0.1, 0.1, 8);
+    const view = { outer: 2, length: 5, inner: 1 };
+    expect(Array.from(dropGroups(data, view, 2, 2))).toEqual([0, 0, 9, 0, 2, 3, 3, 0, 0, 8]);
+    expect(Array.from(dropGroups(data, view, 2, 3))).toEqual([0, 0, 9, 0, 0, 3, 3, 0, 0, 8]);
+    expect(
+      Array.from(
+        dropGroups(
+          data,
+          view,
+          2,
+          1,
+          data.map((x) => 10 - x),
+        ),
+      ),
+    ).toEqual([1, 1, 9, 0, 2, 3, 3, Math.fround(0.1), Math.fround(0.1), 0]);
+  });
+
+  it('run along the middle axis, and are recognized', () => {
+    const view = { outer: 1, length: 8, inner: 3 };
+    const data = noise(24, 5);
+    expect(isNofM(data, view, 2, 4)).toBe(false);
+    expect(isNofM(keepNofM(data, view, 2, 4), view, 2, 4)).toBe(true);
+    expect(isNofM(keepNofM(data, view, 2, 4), { outer: 3, length: 8, inner: 1 }, 2, 4)).toBe(false);
+    expect(isNofM(keepNofM(data, view, 4, 8), view, 4, 8)).toBe(true);
+  });
+
+  it('mark exactly as many as asked, of equal ones the first', () => {
+    expect(Array.from(smallest(Float32Array.of(1, 2, 1, 1, 0), 3))).toEqual([1, 0, 1, 0, 1]);
+    expect(Array.from(smallest(Float32Array.of(1, 2), 0))).toEqual([0, 0]);
   });
 });
