@@ -147,7 +147,11 @@ export const quantizeStatic = definePass({
 
     const plans = plansOf();
     const observed = new Set(plans.flatMap((plan) => [...plan.observed]));
-    const histograms = await activations.histograms(model, [...observed], channelAxes(plans));
+    const histograms = await activations.histograms(model, [...observed], {
+      // Extremes of channels say in which of them products can saturate.
+      ...(profile.reduce === 'threatened' && { channelAxes: channelAxes(plans) }),
+      extremesOnly: given.calibrate === 'minmax',
+    });
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
     for (const plan of plans) {
       plan.avoid(unusable(plan, histograms));
@@ -168,7 +172,8 @@ export const quantizeStatic = definePass({
           ? undefined
           : new Refinement(model, plan);
       const largest = new Map<Node, ArrayLike<number>>();
-      for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
+      if (reduce === 'threatened')
+        for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
       insertQdq(model, plan, params, store, {
         ...options,
         type,

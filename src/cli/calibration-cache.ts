@@ -12,7 +12,7 @@ import type { Activations } from '../pass/pass.ts';
 import type { Session } from './command.ts';
 
 /** Raised when histograms, or how they are counted, change. */
-const version = 1;
+const version = 2;
 const maxBytes = 1e9;
 /** Encoding a larger model to hash it would take the memory that calibrating was meant to save. */
 const largestModel = 1e9;
@@ -36,14 +36,23 @@ export function rememberCalibration(
   let data: Promise<unknown> | undefined;
   return {
     ...activations,
-    async histograms(model, values, channelAxes) {
+    async histograms(model, values, wanted) {
       const hash = modelHash(model);
-      if (hash === undefined) return await activations.histograms(model, values, channelAxes);
+      if (hash === undefined) return await activations.histograms(model, values, wanted);
       data ??= identityOf(dataset);
       const names = values.map(({ name }) => name);
       const { samples } = activations;
-      const axes = Object.fromEntries(channelAxes ?? []);
-      const key = cacheKey({ version, model: hash, data: await data, samples, seed, names, axes });
+      const axes = Object.fromEntries(wanted?.channelAxes ?? []);
+      const key = cacheKey({
+        version,
+        model: hash,
+        data: await data,
+        samples,
+        seed,
+        names,
+        axes,
+        extremesOnly: wanted?.extremesOnly === true,
+      });
       const hit = await store.get(key);
       if (hit) {
         const found = await read(join(hit.folder, fileName), hit.meta as string[]);
@@ -52,7 +61,7 @@ export function rememberCalibration(
           return found;
         }
       }
-      const made = await activations.histograms(model, values, channelAxes);
+      const made = await activations.histograms(model, values, wanted);
       await store.put(key, [...made.keys()], (folder) => write(join(folder, fileName), made));
       return made;
     },

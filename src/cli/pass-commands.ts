@@ -19,9 +19,9 @@ export function registerPassCommands(program: Command, start: Start, { passes }:
       async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
         await start(flags, async (session) => {
           const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
-          const { findPass } = await import('./steps.ts');
+          const { loadPass } = await import('./load-step.ts');
           const { makeStep } = await import('../pass/resolve-options.ts');
-          const step = makeStep(findPass(pass.id), given);
+          const step = makeStep(await loadPass(pass.id), given);
           const { transform } = await import('./transform.ts');
           return transform(model, [step], flags, session);
         });

@@ -1,6 +1,8 @@
+import type { Dataset } from '../data/dataset.ts';
 import type { MakeJudge } from '../pass/judge.ts';
-import type { PassContext } from '../pass/pass.ts';
+import type { Activations, PassContext } from '../pass/pass.ts';
 import type { Session } from './command.ts';
+import { deferredActivations } from './deferred-activations.ts';
 import type { ModelSource } from './model-source.ts';
 
 /**
@@ -17,23 +19,39 @@ export async function createContext(
   },
   session: Session,
 ): Promise<Omit<PassContext, 'applied' | 'skipped'> & { readonly judge: MakeJudge }> {
-  const { createCompute } = await import('../engine/compute.ts');
-  const { createActivations, createSyntheticActivations } = await import('../engine/activations.ts');
-  const { createJudge } = await import('../engine/judge.ts');
-  const { openData } = await import('./data.ts');
-  const data = await openData(source, flags.data, session);
-  const plain = data && createActivations(data, { seed: flags.seed, signal: session.io.signal });
-  const { rememberCalibration } = await import('./calibration-cache.ts');
+  const { seed } = flags;
+  const { signal } = session.io;
+  const named = flags.data ?? source.data;
+  const data =
+    named === undefined ? undefined : await (await import('./data.ts')).openData(source, flags.data, session);
   return {
-    compute: createCompute(),
-    activations: plain && data && flags.cache !== false ? rememberCalibration(plain, data, flags.seed, session) : plain,
-    madeUpActivations: createSyntheticActivations({ seed: flags.seed, signal: session.io.signal }),
-    judge: createJudge(data, {
-      seed: flags.seed,
-      signal: session.io.signal,
-      ...(flags.provider !== undefined && { provider: flags.provider }),
+    compute: {
+      run: async (model, feeds) => (await import('../engine/compute.ts')).createCompute().run(model, feeds),
+      freeBytes: () => process.availableMemory(),
+    },
+    activations: data && (await activationsOf(data, flags, session)),
+    madeUpActivations: deferredActivations(async () => {
+      const { createSyntheticActivations } = await import('../engine/activations.ts');
+      return createSyntheticActivations({ seed, signal });
     }),
-    signal: session.io.signal,
-    seed: flags.seed,
+    judge: async (base, options) => {
+      const { createJudge } = await import('../engine/judge.ts');
+      const { provider } = flags;
+      return await createJudge(data, { seed, signal, ...(provider !== undefined && { provider }) })(base, options);
+    },
+    signal,
+    seed,
   };
+}
+
+async function activationsOf(
+  data: Dataset,
+  { seed, cache }: { readonly seed: number; readonly cache?: boolean | undefined },
+  session: Session,
+): Promise<Activations> {
+  const { createActivations } = await import('../engine/activations.ts');
+  const plain = createActivations(data, { seed, signal: session.io.signal });
+  if (cache === false) return plain;
+  const { rememberCalibration } = await import('./calibration-cache.ts');
+  return rememberCalibration(plain, data, seed, session);
 }

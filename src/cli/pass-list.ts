@@ -7,6 +7,9 @@ export interface PassInfo {
   readonly summary: string;
   readonly options: OptionTable;
   readonly rules: Readonly<Record<string, string>>;
+  /** Where the build put it, below passes/, and under what name: for loading it alone. */
+  readonly module?: string;
+  readonly exported?: string;
 }
 
 export interface PassList {

@@ -4,20 +4,14 @@ import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import type { Pass, Step } from '../pass/pass.ts';
 import { makeStep } from '../pass/resolve-options.ts';
+import { splitStep } from './split-step.ts';
 
 /** `fuse`, `quantize-weights:bits=4,symmetric=false`, or the name of a preset. */
 export function parseStep(text: string): Step[] {
-  const [name = '', ...rest] = text.split(':');
+  const { name, given } = splitStep(text);
   const preset = presets[name];
-  if (preset && rest.length === 0) return [...preset];
-  const pass = findPass(name);
-  const given: Record<string, unknown> = {};
-  for (const pair of rest.join(':').split(',')) {
-    if (pair === '') continue;
-    const at = pair.indexOf('=');
-    given[at < 0 ? pair : pair.slice(0, at)] = at < 0 ? 'true' : pair.slice(at + 1);
-  }
-  return [makeStep(pass, given)];
+  if (preset && !text.includes(':')) return [...preset];
+  return [makeStep(findPass(name), given)];
 }
 
 /** @throws UserError with the nearest name. */

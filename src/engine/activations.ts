@@ -3,9 +3,10 @@ import type { Dataset } from '../data/dataset.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { Histogram } from '../kernels/histogram.ts';
-import type { ActivationRange, Activations } from '../pass/pass.ts';
+import type { ActivationRange, Activations, HistogramOptions } from '../pass/pass.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { FeedBatches } from './compare.ts';
+import { extremesOf } from './extremes.ts';
 import { requiredInputs } from './feed-shapes.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { gramsOf } from './grams.ts';
@@ -13,6 +14,7 @@ import { createLayerStatistics } from './layer-statistics.ts';
 import { observable, observe, type ReadBatches } from './observe.ts';
 import { openModel } from './open-model.ts';
 import { withStates } from './states.ts';
+import { syntheticSamples } from './synthetic-samples.ts';
 
 export interface ActivationOptions {
   readonly seed: number;
@@ -44,8 +46,8 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
     source: 'data',
     samples,
     ranges: (model, values) => rangesOf(model, values, (batch) => batches(model, batch), options.signal),
-    histograms: (model, values, channelAxes) =>
-      histogramsOf(model, values, channelAxes, (batch) => batches(model, batch), options.signal),
+    histograms: (model, values, wanted) =>
+      histogramsOf(model, values, wanted, (batch) => batches(model, batch), options.signal),
     grams: (model, requests, visit, how) => gramsOf(model, requests, () => batches(model), visit, options.signal, how),
     layers: createLayerStatistics(batches, { ...options, samples }),
   };
@@ -53,7 +55,7 @@ export function createActivations(dataset: Dataset, options: ActivationOptions):
 
 /** Activation statistics from made-up inputs: good for finding overflows, poor for choosing ranges. */
 export function createSyntheticActivations(options: ActivationOptions): Activations {
-  const samples = Math.min(options.samples ?? 8, 8);
+  const samples = Math.min(options.samples ?? syntheticSamples, syntheticSamples);
   const madeUp = async (model: Model): Promise<FeedBatches> => {
     const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
     try {
@@ -69,9 +71,9 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
       const batches = await madeUp(model);
       return await rangesOf(model, values, () => batches, options.signal);
     },
-    histograms: async (model, values, channelAxes) => {
+    histograms: async (model, values, wanted) => {
       const batches = await madeUp(model);
-      return await histogramsOf(model, values, channelAxes, () => batches, options.signal);
+      return await histogramsOf(model, values, wanted, () => batches, options.signal);
     },
     grams: async (model, requests, visit, how) => {
       const batches = await madeUp(model);
@@ -106,22 +108,24 @@ async function rangesOf(
 async function histogramsOf(
   model: Model,
   values: readonly Value[],
-  channelAxes: ReadonlyMap<string, number> | undefined,
+  { channelAxes, extremesOnly = false }: HistogramOptions = {},
   batches: ReadBatches,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, Histogram>> {
-  const histograms = new Map<string, Histogram>();
+  const known = extremesOnly ? await extremesOf(model, values, channelAxes, batches, signal) : undefined;
+  const histograms = new Map(known?.found);
   const visit: Visit = (name, numbers, shape, size) => {
     let histogram = histograms.get(name);
     if (!histogram) {
       histogram = new Histogram();
+      histogram.extremesOnly = extremesOnly;
       const axis = channelAxes?.get(name);
       if (axis !== undefined) histogram.channels = { axis, low: new Float32Array(0), high: new Float32Array(0) };
       histograms.set(name, histogram);
     }
     histogram.addSamples(numbers, shape, size);
   };
-  await visitFloats(model, values, batches, visit, signal);
+  await visitFloats(model, known?.left ?? values, batches, visit, signal);
   return histograms;
 }
 

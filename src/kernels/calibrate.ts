@@ -1,4 +1,4 @@
-import { type Bins, binsPerSide, type Histogram } from './histogram.ts';
+import { type Bins, binsPerSide, type Histogram, smallestMask } from './histogram.ts';
 import { affineParams, type IntRange } from './quantize.ts';
 import { roundHalfEven } from './round.ts';
 
@@ -25,6 +25,8 @@ export function chooseRange(
   options: { readonly percentile: number },
 ): RealRange {
   if (histogram.count === 0 || histogram.limit === 0) return { low: 0, high: 0 };
+  if (histogram.extremesOnly && method !== 'minmax')
+    throw new RangeError(`extremes alone were counted, and ${method} needs more`);
   switch (method) {
     case 'minmax':
       return { low: histogram.min, high: histogram.max };
@@ -184,9 +186,6 @@ function klDivergence(counts: Float64Array, cut: number): number {
   }
   return divergence;
 }
-
-/** Attention masks are at least this large; data that merely has few values is not mistaken for one. */
-const smallestMask = 1000;
 
 /**
  * Whether the largest magnitudes stand apart from everything else, as those of additive attention masks (−1e4, −3.4e38)

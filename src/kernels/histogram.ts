@@ -15,6 +15,12 @@ export interface ChannelExtremes {
   high: Float32Array;
 }
 
+/** Masks of attention are at least this large (`hasMaskGap`); data that merely has few values is not mistaken for one. */
+export const smallestMask = 1000;
+
+/** Numbers that `pack` writes before counts and channels. */
+const headLength = 14;
+
 /** Weight of a new sample in the moving average of extremes, once so many samples were seen that it is less than 1 / n. */
 const averagingWeight = 0.01;
 
@@ -39,6 +45,11 @@ export class Histogram {
   averageHigh = 0;
   /** Set when extremes of single channels are wanted too. */
   channels: ChannelExtremes | undefined;
+  /**
+   * Nothing but extremes and numbers of elements is kept, and no bins, except from the batch on in which something as large as a mask
+   * is seen: `zeros` and `bins` then say nothing, and averages stay 0.
+   */
+  extremesOnly = false;
   #counts: Float64Array = new Float64Array(0);
   #samples = 0;
 
@@ -48,10 +59,31 @@ export class Histogram {
    */
   addSamples(values: ArrayLike<number>, shape: readonly number[], size: number): void {
     this.add(values);
+    if (this.channels) addExtremes(this.channels, values, shape);
+    if (this.extremesOnly) return;
     const parts = size > 1 && (shape[0] ?? 1) % size === 0 ? size : 1;
     const each = values.length / parts;
     for (let part = 0; part < parts; part++) this.#average(values, part * each, (part + 1) * each);
-    if (this.channels) addExtremes(this.channels, values, shape);
+  }
+
+  /**
+   * Takes note of a tensor of finite numbers by what it reaches alone (`extremesOnly`).
+   * @param low, high one number, or one for each channel along `axis`
+   * @param count elements
+   */
+  addExtremes(low: Float32Array, high: Float32Array, count: number, axis: number | undefined): void {
+    this.count += count;
+    for (const x of low) if (x < this.min) this.min = x;
+    for (const x of high) if (x > this.max) this.max = x;
+    this.#widen();
+    if (axis === undefined) return;
+    this.channels ??= { axis, low: new Float32Array(0), high: new Float32Array(0) };
+    const { channels } = this;
+    if (!startChannels(channels, low.length)) return;
+    for (let c = 0; c < low.length; c++) {
+      channels.low[c] = Math.min(channels.low[c] as number, low[c] as number);
+      channels.high[c] = Math.max(channels.high[c] as number, high[c] as number);
+    }
   }
 
   #average(values: ArrayLike<number>, from: number, to: number): void {
@@ -72,6 +104,7 @@ export class Histogram {
 
   add(values: ArrayLike<number>): void {
     this.#fit(values);
+    if (this.extremesOnly && this.absMax < smallestMask) return;
     const counts = this.#counts;
     const scale = this.limit > 0 ? binsPerSide / this.limit : 0;
     const last = counts.length - 1;
@@ -103,7 +136,12 @@ export class Histogram {
     }
     this.min = min;
     this.max = max;
-    const largest = Math.max(-min, max);
+    this.#widen();
+  }
+
+  /** Doubles the range of the bins until it holds the extremes. */
+  #widen(): void {
+    const largest = Math.max(-this.min, this.max);
     if (!(largest > this.limit)) return;
     if (this.limit === 0) {
       this.#counts = new Float64Array(2 * binsPerSide);
@@ -121,7 +159,7 @@ export class Histogram {
     const { channels } = this;
     const head = [
       ...[this.min, this.max, this.zeros, this.nan, this.inf, this.count, this.limit],
-      ...[this.averageLow, this.averageHigh, this.#samples],
+      ...[this.averageLow, this.averageHigh, this.#samples, this.extremesOnly ? 1 : 0],
       ...[this.#counts.length, channels ? channels.low.length : -1, channels?.axis ?? 0],
     ];
     return Float64Array.from([...head, ...this.#counts, ...(channels ? [...channels.low, ...channels.high] : [])]);
@@ -130,17 +168,18 @@ export class Histogram {
   /** The histogram that `pack` gave at `at`, and where the next one starts. @throws RangeError when the numbers end before it does. */
   static unpack(row: Float64Array, at: number): { histogram: Histogram; next: number } {
     const histogram = new Histogram();
-    const head = row.subarray(at, at + 13) as ArrayLike<number> as number[];
+    const head = row.subarray(at, at + headLength) as ArrayLike<number> as number[];
     const [min = 0, max = 0, zeros = 0, nan = 0, inf = 0, count = 0, limit = 0, low = 0, high = 0, samples = 0] = head;
+    histogram.extremesOnly = head[10] === 1;
     Object.assign(histogram, { min, max, zeros, nan, inf, count, limit, averageLow: low, averageHigh: high });
     histogram.#samples = samples;
-    const [bins = 0, channels = -1, axis = 0] = [head[10], head[11], head[12]];
-    const end = at + 13 + bins + 2 * Math.max(0, channels);
+    const [bins = 0, channels = -1, axis = 0] = [head[11], head[12], head[13]];
+    const end = at + headLength + bins + 2 * Math.max(0, channels);
     if (!(end <= row.length) || (bins !== 0 && bins !== 2 * binsPerSide))
       throw new RangeError('a histogram is cut off');
-    histogram.#counts = row.slice(at + 13, at + 13 + bins);
+    histogram.#counts = row.slice(at + 13, at + headLength + bins);
     if (channels >= 0) {
-      const from = at + 13 + bins;
+      const from = at + headLength + bins;
       histogram.channels = {
         axis,
         low: Float32Array.from(row.subarray(from, from + channels)),
@@ -185,12 +224,7 @@ function addExtremes(extremes: ChannelExtremes, values: ArrayLike<number>, shape
   const axis = extremes.axis < 0 ? extremes.axis + shape.length : extremes.axis;
   const count = shape[axis];
   if (count === undefined || count === 0) return;
-  if (extremes.low.length !== count) {
-    // Another extent than before (a dynamic dimension): positions are no channels then.
-    if (extremes.low.length > 0) return spoil(extremes);
-    extremes.low = new Float32Array(count).fill(Number.POSITIVE_INFINITY);
-    extremes.high = new Float32Array(count).fill(Number.NEGATIVE_INFINITY);
-  }
+  if (!startChannels(extremes, count)) return;
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const { low, high } = extremes;
   for (let at = 0; at < values.length; ) {
@@ -206,6 +240,19 @@ function addExtremes(extremes: ChannelExtremes, values: ArrayLike<number>, shape
       high[c] = max;
     }
   }
+}
+
+/** Makes room for the first. @returns whether there are so many channels as before */
+function startChannels(extremes: ChannelExtremes, count: number): boolean {
+  if (extremes.low.length === count) return true;
+  // Another extent than before (a dynamic dimension): positions are no channels then.
+  if (extremes.low.length > 0) {
+    spoil(extremes);
+    return false;
+  }
+  extremes.low = new Float32Array(count).fill(Number.POSITIVE_INFINITY);
+  extremes.high = new Float32Array(count).fill(Number.NEGATIVE_INFINITY);
+  return true;
 }
 
 /** One pair of extremes that says nothing. */

@@ -2,15 +2,18 @@
 // process. Without an interpreter only our column is filled, and the table says so.
 //
 //   npm run bench:quantization -- [--python /path/to/python] [--part static,weights] [--models dir …] [--json] [--seconds 1]
+//     [--keep rows.json]   rows are added to this file as they come, and those it holds already are not measured again: a long run in parts
+//     [--page]             writes the table of --keep's rows into docs/quantization.md
 //
 // The interpreter (or MLPACK_BENCH_PYTHON) needs onnx, onnxruntime and onnxscript. A folder given with --models holds model.onnx and, for
 // a task metric, dataset.json. A part is a file in quantization/: job.mjs says how to write one.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import '../support/ts-loader.mjs';
 import { parts } from './quantization/parts.mjs';
 import { runJobs } from './quantization/run.mjs';
 import { openSubjects } from './quantization/subjects.mjs';
-import { printTable } from './quantization/table.mjs';
+import { tableOf, writePage } from './quantization/table.mjs';
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,6 +23,8 @@ const { values: flags, positionals } = parseArgs({
     models: { type: 'string', multiple: true },
     seconds: { type: 'string', default: '1' },
     json: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    page: { type: 'boolean', default: false },
   },
 });
 const names = flags.part?.split(',') ?? Object.keys(parts);
@@ -35,12 +40,24 @@ if (subjects.length === 0) {
   process.stderr.write('no models: ../shared/models is not there, and --models names none\n');
   process.exit(2);
 }
-const rows = [];
+const rows = flags.keep && existsSync(flags.keep) ? JSON.parse(readFileSync(flags.keep, 'utf8')) : [];
+const known = ({ format }, { name }) => rows.some((row) => row.format === format && row.model === name);
 try {
-  for (const name of names)
-    rows.push(...(await runJobs(parts[name], subjects, { python: flags.python, seconds: Number(flags.seconds) })));
+  for (const name of names) {
+    for (const job of parts[name]) {
+      const left = subjects.filter((subject) => !known(job, subject));
+      await runJobs([job], left, {
+        python: flags.python,
+        seconds: Number(flags.seconds),
+        done(row) {
+          rows.push(row);
+          if (flags.keep) writeFileSync(flags.keep, `${JSON.stringify(rows, undefined, 1)}\n`);
+        },
+      });
+    }
+  }
 } finally {
   for (const subject of subjects) await subject.close();
 }
-if (flags.json) process.stdout.write(`${JSON.stringify(rows, undefined, 2)}\n`);
-else printTable(rows);
+if (flags.page) writePage(rows);
+process.stdout.write(flags.json ? `${JSON.stringify(rows, undefined, 2)}\n` : tableOf(rows));

@@ -62,7 +62,7 @@ async function roundedOutputs(
 ): Promise<AloneResult> {
   const names = new Set(layer.outputs.map(({ name }) => name));
   const values = float.graph.outputs.filter(({ name }) => names.has(name));
-  const histograms = await ctx.activations?.histograms(float, values);
+  const histograms = await ctx.activations?.histograms(float, values, { extremesOnly: options.calibrate === 'minmax' });
   for (const value of values) {
     const histogram = histograms?.get(value.name);
     if (!histogram || histogram.absMax === 0 || histogram.nan + histogram.inf > 0)

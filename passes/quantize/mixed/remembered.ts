@@ -1,6 +1,6 @@
 import { valuesByName } from '../../../src/ir/cut.ts';
 import type { Model, Value } from '../../../src/ir/graph.ts';
-import type { Activations } from '../../../src/pass/pass.ts';
+import type { Activations, HistogramOptions } from '../../../src/pass/pass.ts';
 
 /**
  * Statistics of one float model for its copies and parts: values keep their names, so that what was measured once, on the whole,
@@ -15,8 +15,16 @@ export function rememberedActivations(activations: Activations, whole: Model): A
   };
   return {
     ...activations,
-    histograms: remembered((wanted) => activations.histograms(whole, wanted), here),
-    ranges: remembered((wanted) => activations.ranges(whole, wanted), here),
+    histograms: remembered(
+      (values, wanted?: HistogramOptions) => activations.histograms(whole, values, wanted),
+      here,
+      ({ name }, wanted) => `${wanted?.channelAxes?.get(name)} ${wanted?.extremesOnly === true} ${name}`,
+    ),
+    ranges: remembered(
+      (values) => activations.ranges(whole, values),
+      here,
+      ({ name }) => name,
+    ),
     async grams(_, requests, visit) {
       const asked = new Map(
         requests.flatMap((request) => here(request.value).map((value) => [value, request] as const)),
@@ -27,21 +35,27 @@ export function rememberedActivations(activations: Activations, whole: Model): A
   };
 }
 
-/** Asks for each value once. */
-function remembered<T>(
-  ask: (values: readonly Value[]) => Promise<ReadonlyMap<string, T>>,
+/** Asks for each value once for each key. */
+function remembered<T, O>(
+  ask: (values: readonly Value[], options?: O) => Promise<ReadonlyMap<string, T>>,
   here: (value: Value) => readonly Value[],
-): (model: Model, values: readonly Value[]) => Promise<ReadonlyMap<string, T>> {
+  keyOf: (value: Value, options: O | undefined) => string,
+): (model: Model, values: readonly Value[], options?: O) => Promise<ReadonlyMap<string, T>> {
   const known = new Map<string, T>();
   const asked = new Set<string>();
-  return async (_, wanted) => {
-    const missing = wanted.filter(({ name }) => !asked.has(name)).flatMap(here);
-    for (const { name } of missing) asked.add(name);
-    if (missing.length > 0) for (const [name, found] of await ask(missing)) known.set(name, found);
+  return async (_, values, options) => {
+    const missing = values.filter((value) => !asked.has(keyOf(value, options)));
+    for (const value of missing) asked.add(keyOf(value, options));
+    const own = missing.flatMap(here);
+    const found = own.length > 0 ? await ask(own, options) : new Map<string, T>();
+    for (const value of missing) {
+      const made = found.get(value.name);
+      if (made !== undefined) known.set(keyOf(value, options), made);
+    }
     const result = new Map<string, T>();
-    for (const { name } of wanted) {
-      const found = known.get(name);
-      if (found !== undefined) result.set(name, found);
+    for (const value of values) {
+      const made = known.get(keyOf(value, options));
+      if (made !== undefined) result.set(value.name, made);
     }
     return result;
   };

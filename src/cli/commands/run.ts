@@ -23,8 +23,8 @@ export function register(program: Command, start: Start, { presets }: PassList):
   );
   addCommonFlags(command).action(async (model: string, names: string[], flags: TransformFlags & CommonFlags) => {
     await start(flags, async (session) => {
-      const { parseStep } = await import('../steps.ts');
-      const steps = names.flatMap(parseStep);
+      const { loadStep } = await import('../load-step.ts');
+      const steps = (await Promise.all(names.map(loadStep))).flat();
       const { transform } = await import('../transform.ts');
       return transform(model, steps, flags, session);
     });

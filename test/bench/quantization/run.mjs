@@ -7,6 +7,7 @@ import { evaluate } from '../../../dist/src/engine/evaluate.js';
 import { syntheticFeeds } from '../../../dist/src/engine/feeds.js';
 import { probe } from '../../../dist/src/engine/isolated.js';
 import { openSession } from '../../../dist/src/engine/session.js';
+import { UserError } from '../../../dist/src/errors.js';
 import { externalFiles } from '../../../dist/src/onnx/external-files.js';
 import { loadModel } from '../../../dist/src/onnx/load.js';
 import { makeOurs, makeTheirs } from './processes.mjs';
@@ -14,17 +15,15 @@ import { makeOurs, makeTheirs } from './processes.mjs';
 /** Samples that decibels are taken on. */
 const comparedSamples = 64;
 
-/** Every job on every model. @returns {Promise<import('./job.mjs').Row[]>} */
-export async function runJobs(jobs, subjects, options) {
-  const rows = [];
+/** Every job on every model; each row goes to `done` when it is measured. */
+export async function runJobs(jobs, subjects, { done, ...options }) {
   for (const job of jobs) {
     for (const subject of subjects) {
       const why = job.skip?.(subject);
       process.stderr.write(`${job.format} · ${subject.name}${why ? `: left out, ${why}` : ''}\n`);
-      if (!why) rows.push(await runJob(job, subject, options));
+      if (!why) await done(await runJob(job, subject, options));
     }
   }
-  return rows;
 }
 
 async function runJob(job, subject, { python, seconds }) {
@@ -74,7 +73,8 @@ const plain = ({ name, failed, value, sqnrDb, bytes, wallMs, rssBytes }) => ({ n
 async function judgeOf({ dataset, file: baseFile }, base) {
   const synthetic = dataset ? undefined : await syntheticFeeds(await loadModel(baseFile), base, { seed: 0, count: 4 });
   const batches = () => synthetic ?? dataset.batches({ inputs: base.inputs, samples: comparedSamples });
-  const before = dataset && (await evaluate(base, dataset, { reference: base }));
+  const task = dataset && (await judgeable(base, dataset)) ? dataset : undefined;
+  const before = task && (await evaluate(base, task, { reference: base }));
   let feeds;
   for await (const batch of synthetic ?? dataset.batches({ inputs: base.inputs, samples: 1, batch: 1 })) feeds ??= batch.feeds;
   return {
@@ -88,7 +88,7 @@ async function judgeOf({ dataset, file: baseFile }, base) {
       try {
         const { outputs } = await compare(base, session, batches());
         const sqnrDb = Math.min(...outputs.map((output) => output.sqnrDb));
-        const after = dataset && (await evaluate(session, dataset, { reference: base }));
+        const after = task && (await evaluate(session, task, { reference: base }));
         const rank = after ? (after.higherIsBetter ? after.value : -after.value) : sqnrDb;
         return { value: after ? after.value : sqnrDb, rank, sqnrDb, bytes: await bytesOf(path) };
       } catch (error) {
@@ -98,6 +98,18 @@ async function judgeOf({ dataset, file: baseFile }, base) {
       }
     },
   };
+}
+
+/** Whether the data has a metric that fits the model's outputs: some data holds inputs alone. */
+async function judgeable(base, dataset) {
+  try {
+    await evaluate(base, dataset, { reference: base, samples: 1 });
+    return true;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    process.stderr.write(`  judged by decibels: ${error.message}\n`);
+    return false;
+  }
 }
 
 /** Median latencies as ratios to the float model's, all interleaved. */

@@ -1,27 +1,59 @@
-/** The rows as a Markdown table: ours / theirs in each cell. @param {readonly import('./job.mjs').Row[]} rows */
-export function printTable(rows) {
-  const head = ['model', 'format', 'metric (float)', 'ours', 'theirs', 'dB', 'size, % of float', 'latency, × float', 'wall, s', 'RSS, MB'];
-  const lines = [head, head.map(() => '---'), ...rows.map(cells)];
-  process.stdout.write(`${lines.map((line) => `| ${line.join(' | ')} |`).join('\n')}\n\n`);
-  for (const row of rows)
-    for (const one of row.all)
-      if (one.failed) process.stdout.write(`- ${row.model}, ${row.format}, ${one.side} ${one.name} failed: ${one.failed}\n`);
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+
+const page = new URL('../../../docs/quantization.md', import.meta.url);
+const begin = '<!-- rivals: written by npm run bench:quantization -- --page -->';
+const end = '<!-- rivals end -->';
+
+const head = [
+  'model (metric, float)',
+  'ours',
+  'theirs',
+  'dB',
+  'size, % of float',
+  'latency, × float',
+  'wall, s',
+  'RSS, MB',
+];
+
+/** The rows as Markdown tables, one for each format: ours / theirs in each cell. @param {readonly import('./job.mjs').Row[]} rows */
+export function tableOf(rows) {
+  const formats = [...new Set(rows.map(({ format }) => format))];
+  return formats.map((format) => section(format, rows.filter((row) => row.format === format))).join('\n');
 }
 
-function cells({ model, format, metric, base, baseBytes, ours, theirs }) {
+/** Replaces the table in the page. */
+export function writePage(rows) {
+  const text = readFileSync(page, 'utf8');
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${page.pathname} has no place for the table: ${begin} … ${end}`);
+  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores`;
+  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${machine}. Node ${process.version}.\n\n${tableOf(rows)}\n${text.slice(to)}`);
+}
+
+function section(format, rows) {
+  const lines = [head, head.map(() => '---'), ...rows.map(cells)].map((line) => `| ${line.join(' | ')} |`);
+  const failures = rows.flatMap((row) =>
+    row.all.filter(({ failed }) => failed).map((one) => `- ${row.model}, ${sides[one.side]} ${one.name}: ${one.failed}`),
+  );
+  return `### ${format}\n\n${lines.join('\n')}\n${failures.length > 0 ? `\n${failures.join('\n')}\n` : ''}`;
+}
+
+const sides = { ours: 'our', theirs: 'their' };
+
+function cells({ model, metric, base, baseBytes, ours, theirs }) {
   const pair = (of) => `${of(ours)} / ${of(theirs)}`;
   const figure = (of) => (side) => {
     const number = side && !side.failed ? of(side) : undefined;
     return number === undefined || Number.isNaN(number) ? '–' : number;
   };
-  const side = (one) => (one ? (one.failed ? `fails (${one.name})` : `${digits(one.value)} (${one.name})`) : '–');
+  const side = (one) => (one ? (one.failed ? `– (${one.name})` : `${digits(one.value)} (${one.name})`) : '–');
   return [
-    model,
-    format,
-    `${metric}${base === undefined ? '' : ` ${digits(base)}`}`,
+    `${model} (${metric}${base === undefined ? '' : ` ${digits(base)}`})`,
     side(ours),
     side(theirs),
-    pair(figure(({ sqnrDb }) => (sqnrDb === Number.POSITIVE_INFINITY ? '∞' : sqnrDb.toFixed(1)))),
+    // JSON knows no infinity: identical outputs come back as null.
+    pair(figure(({ sqnrDb }) => (Number.isFinite(sqnrDb) ? sqnrDb.toFixed(1) : '∞'))),
     pair(figure(({ bytes }) => ((100 * bytes) / baseBytes).toFixed(1))),
     pair(figure(({ ratio }) => ratio?.toFixed(2))),
     pair(figure(({ wallMs }) => (wallMs / 1000).toFixed(1))),

@@ -26,7 +26,7 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
     ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
     grams: () => Promise.reject(new Error('quantize-static asks for histograms')),
     layers: layersOf(feeds),
-    async histograms(model, values, channelAxes) {
+    async histograms(model, values, { channelAxes } = {}) {
       const histograms = new Map<string, Histogram>();
       const add = (name: string, tensor: Tensor): void => {
         const histogram = histograms.get(name) ?? new Histogram();
