@@ -1,5 +1,4 @@
 import { numbersOf } from '../data/cast.ts';
-import { UserError } from '../errors.ts';
 import { int, ints } from '../ir/attr.ts';
 import { cloneModel } from '../ir/clone.ts';
 import type { Graph, Model, Value } from '../ir/graph.ts';
@@ -57,10 +56,6 @@ export async function extremesOf(
         found.set(name, histogram);
       }
     }
-  } catch (error) {
-    // Samples on which a value has no elements, for one. The other way says what is wrong, if anything is.
-    if (!(error instanceof UserError)) throw error;
-    return { found: new Map(), left: values };
   } finally {
     await session.dispose();
   }
@@ -78,12 +73,11 @@ interface Probe {
   readonly axis: number | undefined;
 }
 
-/** Adds the reductions; undefined for values of other types, or that may have no elements. */
+/** Adds the reductions; undefined for values of other types, or of unknown rank. Of nothing the runtime makes ∞, −∞ and 0. */
 function probeOf(model: Model, value: Value, channelAxis: number | undefined): Probe | undefined {
   if (value.dtype !== 'float32') return undefined;
   const { shape } = value;
-  // A reduction of nothing is an error.
-  if (!shape || shape.some((dim) => dim === 0)) return undefined;
+  if (!shape) return undefined;
   const rank = shape.length;
   const axis = channelAxis === undefined ? undefined : channelAxis < 0 ? channelAxis + rank : channelAxis;
   // No axes would mean all.

@@ -2,9 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
 import { presets } from '../../passes/presets.ts';
+import type { PassList } from '../../src/cli/pass-list.ts';
 import { distBin, distRoot } from './support.ts';
 
 /** The files that Node loads for a command: its coverage output lists every script. */
@@ -31,11 +33,16 @@ it('--help, --version and the help of a pass load neither the runtime nor the co
   }
 });
 
-it('the list of passes that --help reads is the registry', () => {
-  const list: unknown = JSON.parse(readFileSync(join(distRoot, 'passes', 'list.json'), 'utf8'));
+it('the list of passes that --help reads is the registry, and says where each pass is', async () => {
+  const list = JSON.parse(readFileSync(join(distRoot, 'passes', 'list.json'), 'utf8')) as PassList;
   const wanted = {
     passes: passes.map(({ id, summary, options, rules }) => ({ id, summary, options, rules })),
     presets: Object.keys(presets),
   };
-  expect(list).toEqual(JSON.parse(JSON.stringify(wanted)));
+  const bare = list.passes.map(({ module: _, exported: __, ...pass }) => pass);
+  expect({ ...list, passes: bare }).toEqual(JSON.parse(JSON.stringify(wanted)));
+  for (const { id, module = '', exported = '' } of list.passes) {
+    const file = (await import(pathToFileURL(join(distRoot, 'passes', module)).href)) as Record<string, { id: string }>;
+    expect(file[exported]?.id).toBe(id);
+  }
 });

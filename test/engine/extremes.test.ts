@@ -57,10 +57,15 @@ test.each([13, 17, 20])('extremes taken by the runtime are those of the elements
   expect(model.graph.outputs.length).toBe(before);
 });
 
-test('values without elements on a sample are left to the other way', async () => {
+test('samples on which a value has no elements move nothing', async () => {
   const model = typed(text(17));
   const values = valuesOf(model, ['twice']);
-  const batches = [{ size: 1, feeds: new Map([['x', tensorFrom('float32', [0, 3, 2], new Float32Array(0))]]) }];
-  const { found, left } = await extremesOf(model, values, undefined, () => batches, undefined);
-  expect([found.size, left.length]).toEqual([0, 1]);
+  const feed = (...values: number[]) => tensorFrom('float32', [values.length / 6, 3, 2], Float32Array.from(values));
+  const read = async (...batches: ReturnType<typeof feed>[]) => {
+    const feeds = batches.map((x) => ({ size: 1, feeds: new Map([['x', x]]) }));
+    return (await extremesOf(model, values, new Map([['twice', 1]]), () => feeds, undefined)).found.get('twice');
+  };
+  expect((await read(feed()))?.count).toBe(0);
+  const some = await read(feed(), feed(1, 2, 3, 4, 5, 6));
+  expect([some?.min, some?.max, some?.count, some?.channels?.low]).toEqual([2, 12, 6, Float32Array.of(2, 6, 10)]);
 });
