@@ -121,7 +121,7 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
     silent,
   );
   const layers = sensitivity.layers.filter(({ formats }) => formats.length > 0);
-  ctx.found?.({ samples: sensitivity.samples, layers: sensitivity.layers });
+  ctx.found?.({ ...sensitivity, source: judge.source });
   if (layers.length === 0) {
     ctx.skipped('mixed-precision', 'model', `no layer of its main graph has a form in ${settings.formats.join(', ')}`);
     return { changed: false };

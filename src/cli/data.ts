@@ -10,13 +10,14 @@ import type { ModelSource } from './model-source.ts';
 
 /**
  * The dataset that was named, or the one that stands beside the model, or none. What was inferred or looks odd is said once.
+ * @param inputs the model's; a function is asked only where no dataset.json says what feeds what
  * @throws UserError when the folder named is no dataset, or does not fit.
  */
 export async function openData(
   source: ModelSource,
   named: string | undefined,
   session: Session,
-  inputs?: readonly IoInfo[],
+  inputs: readonly IoInfo[] | (() => Promise<readonly IoInfo[]>) = () => signatureOf(source.file),
   options: Omit<OpenOptions, 'modelDir'> = {},
 ): Promise<Dataset | undefined> {
   const dir = named === undefined ? source.data : resolve(session.io.cwd, named);
@@ -25,7 +26,8 @@ export async function openData(
     throw new UserError('data.missing', `there is no data folder "${named}"; check --data.`);
   }
   // What feeds what is told by dataset.json, or else by the names and shapes of the model's inputs.
-  const known = inputs ?? (existsSync(join(dir, 'dataset.json')) ? undefined : await signatureOf(source.file));
+  const described = existsSync(join(dir, 'dataset.json'));
+  const known = typeof inputs === 'function' ? (described ? undefined : await inputs()) : inputs;
   const dataset = await openDataset(dir, known, { modelDir: modelFolder(source.file), ...options });
   session.atEnd.push(() => dataset.close());
   for (const note of dataset.notes) session.talk.note(`data: ${note}`);

@@ -40,10 +40,10 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
   const { talk } = session;
   checkFlags(flags);
   const source = await resolveModel(modelText, session);
-  const runtime = await open(source.file, flags, session);
-  const dataset = await openData(source, flags.data, session, runtime.inputs, {
-    allowModules: flags.allowModules === true,
-  });
+  let opened: Promise<RuntimeSession> | undefined;
+  const model = (): Promise<RuntimeSession> => (opened ??= open(source.file, flags, session));
+  const { allowModules = false } = flags;
+  const dataset = await openData(source, flags.data, session, async () => (await model()).inputs, { allowModules });
   if (!dataset) {
     throw new UserError(
       'data.none',
@@ -51,6 +51,8 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
     );
   }
   await warnOfOverlap(dataset, session);
+  await dataset.prefetch();
+  const runtime = await model();
   const baseFile = flags.base === undefined ? undefined : (await resolveModel(flags.base, session)).file;
   const reference = baseFile === undefined ? undefined : await open(baseFile, flags, session);
   const judge = (model: RuntimeSession, stage: string): Promise<Evaluation> =>

@@ -102,6 +102,11 @@ export interface Dataset {
   /** What a sample is made of, over all inputs: equal samples have equal digests. */
   digest(split: Split, index: number): Promise<string>;
   /**
+   * Starts decoding the first samples to evaluate on, as many as a batch or two take. Awaited before a model is opened, which holds the main
+   * thread, it lets the decoder work meanwhile.
+   */
+  prefetch(): Promise<void>;
+  /**
    * Streams samples; the next batches are prepared while the current one is used.
    * @throws UserError, see `fitToModel`; and when more samples than `maxBad` allows cannot be decoded
    */

@@ -20,6 +20,11 @@ const mostPixels = 268_402_689;
  * @throws UserError for settings that do not fit the picture, Error of sharp for a file that is none
  */
 export async function decodeImage(file: string, spec: ImageSpec): Promise<Decoded> {
+  return await (await startDecoding(file, spec)).decoded;
+}
+
+/** The first turn; the second has been started when it resolves, and goes on while the main thread is held. */
+export async function startDecoding(file: string, spec: ImageSpec): Promise<{ readonly decoded: Promise<Decoded> }> {
   const { default: sharp } = await import('sharp');
   // A file that is cut short decodes to grey below; that is no sample.
   const options = { failOn: 'truncated', limitInputPixels: mostPixels } as const;
@@ -43,7 +48,7 @@ export async function decodeImage(file: string, spec: ImageSpec): Promise<Decode
       right: width - window.width - left,
       background: { r: spec.pad, g: spec.pad, b: spec.pad },
     });
-  const { data, info } = await image.raw().toBuffer({ resolveWithObject: true });
+  const pixels = image.raw().toBuffer({ resolveWithObject: true });
   const geometry: Geometry = {
     width: autoOrient.width,
     height: autoOrient.height,
@@ -54,11 +59,17 @@ export async function decodeImage(file: string, spec: ImageSpec): Promise<Decode
     fedWidth: width,
     fedHeight: height,
   };
+  return {
+    decoded: pixels.then(({ data, info }) => ({ pixels: inChannels(data, info.channels, spec, file), geometry })),
+  };
+}
+
+function inChannels(data: Uint8Array, found: number, spec: ImageSpec, file: string): Uint8Array {
   const channels = spec.channels === 'GRAY' ? 1 : 3;
-  if (info.channels === channels) return { pixels: data, geometry };
-  if (info.channels === 1) return { pixels: grayToColour(data, channels), geometry };
-  if (channels === 1 && info.channels === 3) return { pixels: data.filter((_, at) => at % 3 === 0), geometry };
-  throw new UserError('dataset-image', `${file} decodes to ${info.channels} channels; ${channels} are needed.`);
+  if (found === channels) return data;
+  if (found === 1) return grayToColour(data, channels);
+  if (channels === 1 && found === 3) return data.filter((_, at) => at % 3 === 0);
+  throw new UserError('dataset-image', `${file} decodes to ${found} channels; ${channels} are needed.`);
 }
 
 interface Size {

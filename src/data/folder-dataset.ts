@@ -40,6 +40,8 @@ interface Members {
  */
 const samplesAhead = 8;
 const batchesAhead = 3;
+/** Samples whose preparation starts before there is a model: about what two cores decode while a small one is opened. */
+const samplesPrefetched = 32;
 
 export class FolderDataset implements Dataset {
   readonly dir: string;
@@ -109,6 +111,12 @@ export class FolderDataset implements Dataset {
     const hash = createHash('sha256');
     for (const source of this.#parts.sources.values()) hash.update(await source.digest(files, places[index] ?? 0));
     return hash.digest('base64');
+  }
+
+  async prefetch(): Promise<void> {
+    const { files, places } = this.#members.eval;
+    const first = places.slice(0, Math.min(this.samples, samplesPrefetched));
+    for (const source of this.#parts.sources.values()) await source.prefetch?.(files, first);
   }
 
   async *batches(options: BatchOptions = {}): AsyncGenerator<Batch> {

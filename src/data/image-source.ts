@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { tensorOfNumbers } from './cast.ts';
-import { type Decoded, decodeImage } from './decode-image.ts';
+import { type Decoded, decodeImage, startDecoding } from './decode-image.ts';
 import type { Geometry } from './metrics/metric.ts';
 import { BadSample, digestOf, type Source, type Split } from './source.ts';
 import type { ImageSpec } from './specs.ts';
@@ -65,12 +65,17 @@ export async function listFiles(dir: string, endings: ReadonlySet<string>, what:
     .sort();
 }
 
+/** Pictures prepared before a model asks for them take at most so much memory. */
+const prefetchedBytes = 64e6;
+
 class ImageSource implements Source {
   readonly shape: readonly (number | null)[];
   readonly dtype: DType;
   readonly #spec: ImageSpec;
   readonly #folders: Readonly<Record<Split, Folder | undefined>>;
   readonly #geometry = new Map<string, Geometry>();
+  /** Pictures on their way before anybody asked for them; each is handed out once. */
+  readonly #ahead = new Map<string, Promise<Decoded>>();
   /** Prepared value of each of the 256 pixel values, by channel as fed. */
   readonly #values: readonly Float32Array[];
 
@@ -110,12 +115,32 @@ class ImageSource implements Source {
     return tensorOfNumbers(dtype, shape, values);
   }
 
+  readonly prefetch = async (split: Split, indices: readonly number[]): Promise<void> => {
+    const { size } = this.#spec;
+    const fitting = Math.floor(prefetchedBytes / (size[0] * size[1] * channelCount(this.#spec)));
+    await Promise.all(
+      indices.slice(0, fitting).map(async (index) => {
+        const key = `${split}:${index}`;
+        if (this.#ahead.has(key)) return;
+        try {
+          const { decoded } = await startDecoding(this.#path(split, index), this.#spec);
+          // A picture that cannot be decoded fails when it is read.
+          decoded.catch(() => this.#ahead.delete(key));
+          this.#ahead.set(key, decoded);
+        } catch (error) {
+          if (!(error instanceof Error)) throw error;
+        }
+      }),
+    );
+  };
+
   async digest(split: Split, index: number): Promise<string> {
     return digestOf(await readFile(this.#path(split, index)));
   }
 
   async close(): Promise<void> {
-    // Files are opened one at a time: nothing is held.
+    // Files are opened one at a time: no other thing is held.
+    this.#ahead.clear();
   }
 
   #path(split: Split, index: number): string {
@@ -124,7 +149,11 @@ class ImageSource implements Source {
 
   async #decode(split: Split, index: number): Promise<Decoded> {
     const path = this.#path(split, index);
+    const key = `${split}:${index}`;
+    const ahead = this.#ahead.get(key);
+    this.#ahead.delete(key);
     try {
+      if (ahead) return await ahead;
       return await decodeImage(path, this.#spec);
     } catch (error) {
       if (error instanceof UserError) throw error;

@@ -19,6 +19,8 @@ export interface Source {
    * @throws BadSample for one that cannot be decoded
    */
   read(split: Split, indices: readonly number[], dtype: DType, length?: number): Promise<Tensor>;
+  /** Starts preparing these samples; `read` takes them from there. Resolves when nothing more has to be started. */
+  readonly prefetch?: (split: Split, indices: readonly number[]) => Promise<void>;
   /** Another product of the same samples: `attention_mask`, `token_type_ids`. */
   readonly take?: (field: string, split: Split, indices: readonly number[], dtype: DType) => Promise<Tensor>;
   /** Names of the samples, where they are files. */

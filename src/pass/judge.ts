@@ -86,6 +86,9 @@ export interface LayerFinding {
 
 export interface LayerFindings {
   readonly samples: number;
+  readonly source: Judge['source'];
+  /** Nodes with weights that were not measured, with the reason. */
+  readonly unmeasured: readonly { readonly node: string; readonly why: string }[];
   readonly layers: readonly LayerFinding[];
 }
 

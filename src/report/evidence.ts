@@ -76,6 +76,12 @@ export const sensitivityShape = object('What the outputs of the model lose when 
       kept: optional(string('Where the layer was left in higher precision: why, in a sentence.')),
     }),
   ),
+  unmeasured: optional(
+    array(
+      'Nodes with weights that were not measured.',
+      object('One of them.', { node: string('The node.'), why: string('The reason, in a sentence.') }),
+    ),
+  ),
 });
 export type Sensitivity = TypeOf<typeof sensitivityShape>;
 

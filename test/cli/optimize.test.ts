@@ -93,6 +93,16 @@ describe.each([
     }
   });
 
+  it('ranks the layers of base by what they lose in the format that it recommends', () => {
+    const [scheme] = report.sensitivity ?? [];
+    expect(scheme?.scheme).toMatch(/^int8/);
+    expect(scheme?.layers.length).toBeGreaterThan(2);
+    for (const { node, loss } of scheme?.layers ?? []) {
+      expect(node).not.toBe('');
+      expect(loss).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   it('pairs every variant with base, sample by sample', () => {
     for (const { name, accuracy } of report.variants) {
       if (!accuracy) throw new Error(`${name} was not judged`);

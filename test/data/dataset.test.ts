@@ -215,6 +215,25 @@ describe('pictures', () => {
     expect(new Set(numbers(batch, 'x'))).toEqual(new Set([255]));
   });
 
+  test('prepared ahead are the same, each used once; one that cannot be decoded is still told when it is read', async () => {
+    await picture('a.png', 4, 4, '#ff8000');
+    await picture('b.png', 4, 4, '#0000ff');
+    describeAs({ inputs: { x: { images: 'images', size: [2, 2] } }, batch: 2 });
+    const expected = numbers((await batchesOf())[0], 'x');
+    const dataset = await openDataset(dir);
+    await dataset.prefetch();
+    for (let turn = 0; turn < 2; turn++)
+      for await (const batch of dataset.batches()) expect(numbers(batch, 'x')).toEqual(expected);
+    await dataset.close();
+    writeFileSync(join(dir, 'images', 'a.png'), 'no picture');
+    const broken = await openDataset(dir);
+    await broken.prefetch();
+    await expect(async () => {
+      for await (const _ of broken.batches());
+    }).rejects.toThrow(/a\.png cannot be decoded/);
+    await broken.close();
+  });
+
   test('that cannot be decoded are named', async () => {
     writeFileSync(join(dir, 'images', 'broken.jpg'), 'no jpeg');
     describeAs({ inputs: { x: { images: 'images', size: [2, 2] } } });

@@ -20,6 +20,8 @@ export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
   readonly samples: number;
   /** Whether layers are timed. */
   readonly timed: boolean;
+  /** After so many milliseconds no further layer is begun: those with most weights come first, then. Default: all are measured. */
+  readonly budgetMs?: number;
 }
 
 /** One layer in one format, all others in float32. */
@@ -74,6 +76,7 @@ export async function measureSensitivity(
   options: SensitivityOptions,
   given: PassContext,
 ): Promise<SensitivityResult> {
+  const started = performance.now();
   const base = cloneModel(model);
   sortTopologically(base.graph);
   inferShapes(base);
@@ -91,9 +94,16 @@ export async function measureSensitivity(
   const observed = await observeAll(base, needed, judge, options.samples);
   const times = options.timed ? await judge.nodeTimes(base) : undefined;
   const total = times && [...times.values()].reduce((sum, ms) => sum + ms, 0);
-  const measured: LayerSensitivity[] = [];
-  for (const [at, layer] of layers.entries()) {
+  const measured = new Map<Layer, LayerSensitivity>();
+  const { budgetMs = Infinity } = options;
+  const order = budgetMs === Infinity ? layers : layers.toSorted((a, b) => b.weightBytes - a.weightBytes);
+  for (const [at, layer] of order.entries()) {
     ctx.signal.throwIfAborted();
+    if (performance.now() - started > budgetMs) {
+      const why = `the ${budgetMs / 1000} s for it were over; mlpack sensitivity takes as long as it needs`;
+      unmeasured.push({ node: String(layer.node), why });
+      continue;
+    }
     ctx.progress?.(`layer ${at + 1} of ${layers.length}, ${layer.node.op}`);
     const missing = [...layer.inputs, ...layer.outputs].find(({ name }) => !observed.batches[0]?.values.has(name));
     if (missing) {
@@ -102,7 +112,8 @@ export async function measureSensitivity(
     }
     const own = times?.get(layer.id);
     const share = own === undefined || !total ? undefined : own / total;
-    measured.push(
+    measured.set(
+      layer,
       await measureLayer(
         base,
         layer,
@@ -115,7 +126,8 @@ export async function measureSensitivity(
       ),
     );
   }
-  return { layers: measured, samples: observed.samples, unmeasured };
+  const inOrder = layers.flatMap((layer) => measured.get(layer) ?? []);
+  return { layers: inOrder, samples: observed.samples, unmeasured };
 }
 
 /** The same context, with statistics that are measured once. */

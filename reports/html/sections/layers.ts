@@ -22,13 +22,26 @@ export function layers(report: Report, budget: Budget): Section | undefined {
   };
 }
 
-function sensitivityFigure({ scheme, measure, samples, layers: all }: Sensitivity, budget: Budget): Html {
+function sensitivityFigure(
+  { scheme, measure, samples, layers: all, unmeasured = [] }: Sensitivity,
+  budget: Budget,
+): Html {
   const sorted = [...all].sort((a, b) => (b.loss ?? Number.POSITIVE_INFINITY) - (a.loss ?? Number.POSITIVE_INFINITY));
   const most = Math.max(Number.MIN_VALUE, ...all.map(({ loss }) => loss ?? 0));
   const item = ({ node, op, loss, bytes, kept }: (typeof sorted)[number]): Html | false =>
     budget.fits(shorten(node, nameLength) + shorten(kept ?? '', 240), 520) &&
     html`<li class="${kept === undefined ? 'k-accepted' : 'k-recommended'}"><span class="bar-name">${code(node)} <span class="soft">${shorten(op, 40)}</span></span><span class="bar-value"><b>${loss === null ? 'no number' : formatFigure(loss)}</b> ${bytes !== undefined && formatSize(bytes)}</span><svg class="bar" width="100%" height="8" aria-hidden="true"><rect class="track" width="100%" height="8" rx="3"/><rect class="fill" width="${(100 * Math.min(1, Math.max(0, (loss ?? most) / most))).toFixed(1)}%" height="8" rx="3"/></svg>${kept !== undefined && html`<p class="bar-why">${chip('kept in higher precision')} ${sentence(shorten(kept, 240))}</p>`}</li>`;
-  return html`<figure><figcaption>Sensitivity, ${scheme} <span class="soft">${measure}, ${plural(samples, 'sample')}</span></figcaption>${folded(`Layers by sensitivity to ${scheme}`, sorted.map(item), all.length)}</figure>`;
+  return html`<figure><figcaption>Sensitivity, ${scheme} <span class="soft">${measure}, ${plural(samples, 'sample')}</span></figcaption>${folded(`Layers by sensitivity to ${scheme}`, sorted.map(item), all.length)}${leftOut(unmeasured)}</figure>`;
+}
+
+/** How many were left out for each reason. */
+function leftOut(unmeasured: NonNullable<Sensitivity['unmeasured']>): Html | false {
+  const reasons = new Map<string, number>();
+  for (const { why } of unmeasured) reasons.set(why, (reasons.get(why) ?? 0) + 1);
+  return (
+    reasons.size > 0 &&
+    html`${[...reasons].slice(0, 5).map(([why, count]) => html`<p class="rest">${plural(count, 'layer')} not measured: ${shorten(why, 240)}.</p>`)}`
+  );
 }
 
 function errorFigure(variant: VariantResult, budget: Budget): Html {

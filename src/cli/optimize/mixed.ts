@@ -1,6 +1,4 @@
-import type { LayerFindings } from '../../pass/judge.ts';
 import type { Step } from '../../pass/pass.ts';
-import type { Report, StepResult } from '../../report/report.ts';
 import { type Floors, floorReason, type Measured } from './choose.ts';
 import type { VariantPlan } from './variants.ts';
 
@@ -39,37 +37,4 @@ export function heldToFloor(plan: VariantPlan, floors: Floors): VariantPlan {
     };
   });
   return { name: plan.name, steps };
-}
-
-/** What the search measured, in the report's form: one entry a format; layers that stayed in float with the reason. */
-export function sensitivityOf(
-  findings: LayerFindings | undefined,
-  steps: readonly Pick<StepResult, 'pass' | 'skipped'>[],
-): Report['sensitivity'] {
-  if (!findings) return undefined;
-  const kept = new Map<string, string>();
-  for (const { pass, skipped } of steps)
-    if (pass === 'mixed-precision')
-      for (const { rule, node, why } of skipped) if (rule === 'float') kept.set(node, why);
-  const formats = [...new Set(findings.layers.flatMap((layer) => layer.formats.map(({ format }) => format)))];
-  return formats.map((format) => ({
-    scheme: format,
-    measure: 'noise at the outputs, in % of the signal, when this layer alone is changed',
-    samples: findings.samples,
-    layers: findings.layers.flatMap(({ label, op, bytes, timeShare, formats: own }) => {
-      const loss = own.find((one) => one.format === format);
-      if (!loss) return [];
-      const why = kept.get(`${op} "${label}"`);
-      return [
-        {
-          node: label,
-          op,
-          loss: Number.isFinite(loss.noise) ? 100 * loss.noise : null,
-          bytes,
-          ...(timeShare !== undefined && { timeShare }),
-          ...(why !== undefined && { kept: why }),
-        },
-      ];
-    }),
-  }));
 }

@@ -51,10 +51,11 @@ import { timeAll } from './latency.ts';
 import { withLayerErrors } from './layer-errors.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
 import { measureAll } from './measure.ts';
-import { heldToFloor, sensitivityOf, whyMixed } from './mixed.ts';
+import { heldToFloor, whyMixed } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
+import { findSensitivity, sensitivityOf } from './sensitivity.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
 import { defaultVariants, needsData, planVariants, type VariantPlan } from './variants.ts';
@@ -98,6 +99,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
     const plain = dataset && createActivations(dataset, { seed: settings.seed, signal: io.signal });
     let findings: LayerFindings | undefined;
+    const judge = createJudge(dataset, { seed: settings.seed, signal: io.signal });
     const building: BuildOptions = {
       // A run that is to prove something makes everything itself.
       cache: settings.cache && !frozen ? openPassCache(identity, session) : undefined,
@@ -108,7 +110,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
           plain && dataset && settings.cache && !frozen
             ? rememberCalibration(plain, dataset, settings.seed, session)
             : plain,
-        judge: createJudge(dataset, { seed: settings.seed, signal: io.signal }),
+        judge,
         progress: (what) => talk.progress('search', what),
         found: (found) => {
           findings = found;
@@ -181,6 +183,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       const result = await buildBundle(target, artifact, options, dir, {});
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
+    findings ??= await findSensitivity(variants, { base, judge, passes: building.context, talk });
     const sensitivity = sensitivityOf(
       findings,
       variants.flatMap(({ steps }) => steps),

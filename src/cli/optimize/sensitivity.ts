@@ -1,0 +1,117 @@
+import { prepare } from '../../../passes/presets.ts';
+import type { FormatName } from '../../../passes/quantize/mixed/formats.ts';
+import { measureSensitivity } from '../../../passes/quantize/mixed/sensitivity.ts';
+import { quantizeStatic } from '../../../passes/quantize/quantize-static.ts';
+import { quantizeWeights } from '../../../passes/quantize/quantize-weights.ts';
+import { UserError } from '../../errors.ts';
+import { cloneModel } from '../../ir/clone.ts';
+import type { Model } from '../../ir/graph.ts';
+import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
+import type { PassContext } from '../../pass/pass.ts';
+import { runSteps } from '../../pass/pipeline.ts';
+import { resolveOptions } from '../../pass/resolve-options.ts';
+import type { Report, StepResult, VariantResult } from '../../report/report.ts';
+import type { Talk } from '../talk.ts';
+
+/** Samples that a layer's loss is taken on: ranks of layers differ by decibels, and sixteen show that. */
+const samples = 16;
+/**
+ * What the ranking may take: it explains, and nothing is chosen by it. Enough for all layers of the embedded models and of each shared CNN
+ * (docs/report.md); of a larger model the layers with most weights come first, and the report says how many were left.
+ */
+const budgetMs = 10_000;
+
+/** Formats by the pass that makes them. */
+const formatsOf: Readonly<Record<string, FormatName>> = {
+  'quantize-static': 'int8',
+  'quantize-dynamic': 'int8-dynamic',
+  'quantize-weights': 'int4',
+  'to-fp16': 'fp16',
+};
+
+/** Of the recommended variants, the first that changed precision; else of what was built. */
+function formatToRank(variants: readonly VariantResult[]): FormatName | undefined {
+  const recommended = variants.filter(({ verdict }) => verdict === 'recommended');
+  for (const { steps } of [...recommended, ...variants]) {
+    for (const { pass, changed } of steps) {
+      const format = changed ? formatsOf[pass] : undefined;
+      if (format) return format;
+    }
+  }
+  return undefined;
+}
+
+interface Context {
+  readonly base: Model;
+  readonly judge: MakeJudge;
+  readonly passes: Omit<PassContext, 'applied' | 'skipped'>;
+  readonly talk: Talk;
+}
+
+/** Which layers bear the format that matters here, measured as `mlpack sensitivity` does, within the budget. Undefined where nothing was quantized. */
+export async function findSensitivity(
+  variants: readonly VariantResult[],
+  { base, judge: makeJudge, passes, talk }: Context,
+): Promise<LayerFindings | undefined> {
+  const format = formatToRank(variants);
+  if (format === undefined) return undefined;
+  const model = cloneModel(base);
+  const silent = { ...passes, progress: (what: string) => talk.progress('sensitivity', what) };
+  try {
+    await runSteps(model, prepare, { context: silent });
+    const judge = await makeJudge(model);
+    try {
+      const { calibrate, cpu } = resolveOptions(quantizeStatic, {});
+      const { block, method } = resolveOptions(quantizeWeights, {});
+      const found = await measureSensitivity(
+        model,
+        judge,
+        { formats: [format], calibrate, cpu, block, method, samples, timed: false, budgetMs },
+        { ...silent, applied: () => undefined, skipped: () => undefined },
+      );
+      return { ...found, source: judge.source };
+    } finally {
+      await judge.dispose();
+    }
+  } catch (error) {
+    passes.signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    talk.warn(`the sensitivity of layers was not measured: ${error.message}`);
+    return undefined;
+  }
+}
+
+/** What was measured, in the report's form: one entry a format; layers that a mix left in float with the reason. */
+export function sensitivityOf(
+  findings: LayerFindings | undefined,
+  steps: readonly Pick<StepResult, 'pass' | 'skipped'>[],
+): Report['sensitivity'] {
+  if (!findings || findings.layers.length === 0) return undefined;
+  const kept = new Map<string, string>();
+  for (const { pass, skipped } of steps)
+    if (pass === 'mixed-precision')
+      for (const { rule, node, why } of skipped) if (rule === 'float') kept.set(node, why);
+  const formats = [...new Set(findings.layers.flatMap((layer) => layer.formats.map(({ format }) => format)))];
+  const inputs = findings.source === 'synthetic' ? ', on made-up inputs' : '';
+  return formats.map((format) => ({
+    scheme: format,
+    measure: `noise at the outputs, in % of the signal, when this layer alone is changed${inputs}`,
+    samples: findings.samples,
+    ...(findings.unmeasured.length > 0 && { unmeasured: [...findings.unmeasured] }),
+    layers: findings.layers.flatMap(({ label, op, bytes, timeShare, formats: own }) => {
+      const loss = own.find((one) => one.format === format);
+      if (!loss) return [];
+      const why = kept.get(`${op} "${label}"`);
+      return [
+        {
+          node: label,
+          op,
+          loss: Number.isFinite(loss.noise) ? 100 * loss.noise : null,
+          bytes,
+          ...(timeShare !== undefined && { timeShare }),
+          ...(why !== undefined && { kept: why }),
+        },
+      ];
+    }),
+  }));
+}
