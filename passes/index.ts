@@ -1,6 +1,7 @@
 /** The registry: every pass there is. A new pass is one file and one line here. */
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { pruneChannels } from './prune/prune-channels.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
@@ -23,5 +24,6 @@ export const passes: readonly Pass[] = [
   quantizeStatic,
   quantizeWeights,
   mixedPrecision,
+  pruneChannels,
   pruneWeights,
 ];

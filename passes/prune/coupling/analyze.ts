@@ -3,6 +3,7 @@ import type { Model, Node } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
 import { sortTopologically } from '../../../src/ir/sort.ts';
 import { type Axis, Book, type Slot } from './book.ts';
+import { canCut } from './cut.ts';
 import { type Group, groupsOf } from './groups.ts';
 import { tell } from './rules/table.ts';
 import { type Adjust, Site } from './site.ts';
@@ -87,8 +88,10 @@ function blockBorders(model: Model, book: Book): void {
 
 function borderReason({ value }: Slot, model: Model): string | undefined {
   if (!value) return undefined;
+  const constant = constantOf(value);
+  if (constant && !canCut(constant)) return `"${value.name}" is ${constant.dtype}: prune before quantizing`;
   if (value.isGraphOutput) return `it feeds the graph output "${value.name}"`;
-  if (value.isGraphInput && !constantOf(value))
+  if (value.isGraphInput && !constant)
     return value.initializer
       ? `"${value.name}" is a graph input too, so a caller may replace it: make it a plain initializer`
       : `it comes from the graph input "${value.name}"`;

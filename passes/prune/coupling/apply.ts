@@ -1,13 +1,11 @@
 import { tensor as tensorAttr } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
-import { byteSize, dtypeBits } from '../../../src/ir/dtype.ts';
 import type { Graph, Value } from '../../../src/ir/graph.ts';
-import { elementCount, type Tensor, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import { takeAlong } from '../../../src/kernels/take.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import type { Coupling } from './analyze.ts';
 import type { Axis, Slot } from './book.ts';
+import { cutTensor } from './cut.ts';
 import { patched, release } from './rewire.ts';
 import { changesOf } from './rules/reshape.ts';
 import type { Kept } from './site.ts';
@@ -58,23 +56,6 @@ function cutConstant(slot: Slot, kept: Kept): void {
     value.type = tensorType(cut.dtype, cut.shape);
   } else value.graph.setInitializer(value, cut);
 }
-
-function cutTensor(tensor: Tensor, axes: readonly Axis[], kept: Kept): Tensor {
-  let shape = [...tensor.shape];
-  let bytes = tensor.bytes();
-  const size = byteSize(tensor.dtype, 1);
-  for (const axis of axes) {
-    const left = kept(axis);
-    if (!left) continue;
-    const inner = elementCount(shape.slice(axis.index + 1)) * size;
-    bytes = takeAlong(bytes, axis.extent ?? 0, inner, left);
-    shape = shape.map((dim, at) => (at === axis.index ? left.length : dim));
-  }
-  return tensorFromBytes(tensor.dtype, shape, bytes);
-}
-
-/** Weights of less than a byte an element cannot be cut apart. */
-export const canCut = (tensor: Tensor): boolean => dtypeBits(tensor.dtype) >= 8;
 
 function shrinkType(value: Value, slot: Slot, kept: Kept): void {
   const { type } = value;

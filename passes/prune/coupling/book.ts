@@ -1,8 +1,11 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import type { Dim } from '../../../src/ir/types.ts';
 
-/** What a weight does along an axis: gives channels out, reads them, or holds one number for each (bias, gain). */
-export type Role = 'out' | 'in' | 'each';
+/**
+ * What a weight does along an axis: gives channels out, reads them, or holds one number for each (bias, gain). `head`: the axis along
+ * which attention is many attentions side by side.
+ */
+export type Role = 'out' | 'in' | 'each' | 'head';
 
 /** A place that has axes: a value, a small constant as one reader sees it, or a factor that a Reshape folds into an axis. */
 export interface Slot {

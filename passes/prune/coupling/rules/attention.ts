@@ -24,6 +24,7 @@ export function attention(site: Site): void {
   if (mask && mask.axes.length === 4 && mask.axes[1]?.dim !== 1) site.same(mask.axes[1], all);
   for (const past of [site.input(4), site.input(5), site.output(1), site.output(2)]) site.same(past?.axes[1], shared);
   site.same(q.axes[0], y.axes[0]);
+  site.role(y.axes[flat ? 2 : 1], 'head');
   site.adjust((kept) => {
     if (!flat) return;
     const [left, leftFew] = [kept(q.axes[2]), kept(k.axes[2])];
@@ -48,6 +49,7 @@ export function multiHeadAttention(site: Site): void {
   if (bias && bias.axes[1]?.dim !== 1) site.same(bias.axes[1], all);
   for (const past of [site.input(6), site.input(7), site.output(1), site.output(2)]) site.same(past?.axes[1], all);
   site.same(q.axes[0], y.axes[0]);
+  site.role(y.axes[2], 'head');
   site.adjust((kept) => {
     const left = kept(q.axes[2]);
     if (left) node.setAttr('num_heads', left.length / ((q.axes[2]?.extent ?? 1) / heads));

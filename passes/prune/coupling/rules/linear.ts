@@ -18,6 +18,7 @@ export function matMul(site: Site): void {
   batchAxes(site, b, rb - 2, y, ry - (columns ? 1 : 0) - (rows ? 1 : 0));
   weigh(site, a, a.axes[ra - 1], rows);
   weigh(site, b, inner, columns);
+  if (!isWeight(a) && !isWeight(b)) for (const axis of y.axes.slice(0, -2)) site.role(axis, 'head');
 }
 
 function batchAxes(site: Site, slot: Slot, count: number, y: Slot, batch: number): void {
@@ -36,7 +37,7 @@ function weigh(site: Site, slot: Slot, inner: Axis | undefined, outer: Axis | un
 
 /** A constant, or a constant turned or cast. */
 function isWeight(slot: Slot): boolean {
-  if (slot.isConstant) return true;
+  if (slot.isConstant || slot.value?.initializer) return true;
   const node = slot.value?.producer;
   const from = node && (node.is('Transpose') || node.is('Cast') || node.is('Identity')) ? node.input(0) : undefined;
   return from !== undefined && (from.initializer !== undefined || from.producer?.op === 'Constant');

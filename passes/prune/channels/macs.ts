@@ -1,0 +1,95 @@
+import { constantOf } from '../../../src/ir/constant.ts';
+import type { Node } from '../../../src/ir/graph.ts';
+import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { countMacs } from '../../../src/ir/macs.ts';
+import type { Coupling } from '../coupling/analyze.ts';
+import type { Axis } from '../coupling/book.ts';
+import { type Group, unitsAlong } from '../coupling/groups.ts';
+
+/** A node's multiply-accumulates grow with the extents of these axes; how many positions of each a unit of a group takes. */
+interface Term {
+  readonly macs: number;
+  readonly axes: readonly { readonly extent: number; readonly perUnit: ReadonlyMap<number, number> }[];
+}
+
+/** Multiply-accumulates of a model as units go. */
+export class MacModel {
+  readonly total: number;
+  readonly #terms: readonly Term[];
+  readonly #termsOf = new Map<number, Term[]>();
+
+  constructor(coupling: Coupling, groups: readonly Group[]) {
+    const { model } = coupling;
+    const { byNode, total } = countMacs(model, inferShapes(model, { write: false }));
+    this.total = total;
+    const terms: Term[] = [];
+    for (const [node, macs] of byNode) {
+      if (node.graph !== model.graph) continue;
+      const axes = axesOf(coupling, node).map((axis) => ({
+        extent: axis.extent ?? 1,
+        perUnit: positionsPerUnit(axis, groups, coupling),
+      }));
+      const term = { macs, axes: axes.filter(({ perUnit }) => perUnit.size > 0) };
+      if (term.axes.length === 0) continue;
+      terms.push(term);
+      for (const id of new Set(term.axes.flatMap(({ perUnit }) => [...perUnit.keys()])))
+        this.#termsOf.set(id, [...(this.#termsOf.get(id) ?? []), term]);
+    }
+    this.#terms = terms;
+  }
+
+  /** What goes when so many units of each group (by id) are gone. */
+  saved(removed: ReadonlyMap<number, number>): number {
+    return this.#terms.reduce((sum, term) => sum + savedBy(term, removed), 0);
+  }
+  /** The same for one more step of a group. */
+  step(group: number, units: number, removed: ReadonlyMap<number, number>): number {
+    const next = new Map(removed).set(group, (removed.get(group) ?? 0) + units);
+    const terms = this.#termsOf.get(group) ?? [];
+    return terms.reduce((sum, term) => sum + savedBy(term, next) - savedBy(term, removed), 0);
+  }
+}
+
+function savedBy({ macs, axes }: Term, removed: ReadonlyMap<number, number>): number {
+  let left = 1;
+  for (const { extent, perUnit } of axes) {
+    let gone = 0;
+    for (const [group, positions] of perUnit) gone += positions * (removed.get(group) ?? 0);
+    left *= (extent - gone) / extent;
+  }
+  return macs * (1 - left);
+}
+
+function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupling): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const group of groups) {
+    if (!group.axes.includes(axis)) continue;
+    const positions = unitsAlong(axis, group, union).reduce((sum, unit) => sum + (unit >= 0 ? 1 : 0), 0);
+    counts.set(group.id, positions / group.size);
+  }
+  return counts;
+}
+
+/** Axes whose extents are factors of a node's products. */
+function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
+  const site = slotsOf(node);
+  const [a, b, y] = [site.input(0), site.input(1), site.output()];
+  switch (node.op) {
+    case 'Conv':
+    case 'ConvTranspose':
+      return b?.axes.slice(0, 2) ?? [];
+    case 'MatMul':
+    case 'Gemm':
+      if (b && constantOf(b.value)) return [...b.axes];
+      return [...(y?.axes ?? []), ...(a?.axes.slice(-1) ?? [])];
+    case 'LSTM':
+    case 'GRU':
+    case 'RNN':
+      return site.input(2)?.axes.slice(1, 2) ?? [];
+    case 'Attention':
+    case 'MultiHeadAttention':
+      return y?.axes.slice(-1) ?? [];
+    default:
+      return y?.axes.filter(({ extent }) => extent !== undefined) ?? [];
+  }
+}

@@ -1,0 +1,80 @@
+import { opt } from '../../src/pass/options.ts';
+import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { type Cut, type Plan, planChannels } from './channels/plan.ts';
+import { scoreNames } from './channels/score.ts';
+import { remember } from './channels/settings.ts';
+import { removeUnits } from './coupling/apply.ts';
+import { layersOf } from './coupling/groups.ts';
+
+const options = {
+  ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
+  scope: opt.choice(
+    ['group', 'global'],
+    'group',
+    'the same share of every layer, or those of the whole model that are worth least',
+  ),
+  macs: opt.number(0, 'share of the multiply-accumulates to keep, in place of a ratio: 0.7 takes 30 % off', {
+    min: 0,
+    max: 1,
+  }),
+  score: opt.choice(
+    scoreNames,
+    'auto',
+    'what a channel is worth: l1, l2 (its weights), bn (its gain), energy (what its readers get of it on the samples), median (distance from the others); auto: energy with data, else l2',
+  ),
+  round: opt.int(8, 'channels stay in multiples of this', { min: 1, max: 128 }),
+  maxRatio: opt.number(0.75, 'with --macs or a global scope: the largest share that one layer may lose', {
+    min: 0,
+    max: 0.99,
+  }),
+  layer: opt.list([], 'NAME=RATIO for single layers, by node or output'),
+  heads: opt.boolean(false, 'take attention heads too, by score'),
+  keep: opt.list([], 'names of nodes, or operators, whose channels stay'),
+} as const;
+
+/** Structured pruning: channels that really go. */
+export const pruneChannels = definePass({
+  id: 'prune-channels',
+  summary: 'Remove whole channels, with all that hangs on them: fewer multiplications, smaller and faster everywhere',
+  options,
+  rules: {
+    channels: 'Channels went, in every place where they appeared',
+    coupling: 'Layers whose channels have to stay',
+    heads: 'Attention heads, which prune-heads takes',
+    ratio: 'Ratios that could not be met',
+    macs: 'A number of multiplications that could not be met',
+    layer: 'Names given with --layer that stand for nothing',
+    keep: 'Names given with --keep that stand for nothing',
+  },
+  // Without repair or retraining nothing can be promised.
+  numerics: () => lossy(-40),
+  async run(model, given, ctx) {
+    reportUnmatched(model, given.keep, ctx);
+    const plan = await planChannels(model, given, ctx);
+    if (plan.cuts.length === 0) return { changed: false };
+    ctx.signal.throwIfAborted();
+    remember(model, plan.macs.original, plan.originals);
+    removeUnits(plan.coupling, plan.removed);
+    for (const cut of plan.cuts) tellCut(cut, ctx);
+    ctx.note?.(summaryOf(plan));
+    return { changed: true };
+  },
+});
+
+function tellCut({ group, left, by, cost }: Cut, ctx: PassContext): void {
+  const [first, ...others] = layersOf(group, 'out');
+  const with_ = others.length === 0 ? '' : `, with ${others.length} more layers that share them`;
+  const read = layersOf(group, 'in');
+  const share = `${(100 * cost).toFixed(1)} % of their ${by === 'energy' ? 'energy' : `${by} score`}`;
+  ctx.applied(
+    'channels',
+    first ?? 'model',
+    `${group.size} → ${left} (${share})${with_}; read by ${read.slice(0, 3).join(', ')}${read.length > 3 ? ', …' : ''}`,
+  );
+}
+
+function summaryOf({ macs, cuts }: Plan): string {
+  const share = (100 * macs.after) / Math.max(1, macs.original);
+  return `${cuts.length} groups of channels are narrower; ${share.toFixed(1)} % of the multiply-accumulates are left`;
+}
