@@ -1,4 +1,4 @@
-import type { Model, Value } from '../../../src/ir/graph.ts';
+import type { Value } from '../../../src/ir/graph.ts';
 import type { ChannelStats, PassContext } from '../../../src/pass/pass.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import type { Axis } from '../coupling/book.ts';
@@ -106,7 +106,7 @@ async function channelStats({ model }: Coupling, groups: readonly Group[], ctx: 
       if (read) requests.set(read.value.name, read);
     }
   }
-  return (await ctx.activations?.layers.channels(model as Model, [...requests.values()])) ?? new Map();
+  return (await ctx.activations?.layers.channels(model, [...requests.values()])) ?? new Map();
 }
 
 function energies({ union }: Coupling, group: Group, stats: Stats): Float64Array {

@@ -24,7 +24,7 @@ export interface Coupling {
   readonly stuck: readonly StuckLayer[];
   readonly adjusts: readonly Adjust[];
   /** Slots of the inputs and outputs of a node, as its rule saw them. */
-  slotsOf(node: Node): Site;
+  readonly slotsOf: (node: Node) => Site;
 }
 
 export interface CouplingOptions {

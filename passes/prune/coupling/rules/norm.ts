@@ -88,7 +88,7 @@ export function reduce(site: Site): void {
     site.blockAll(`${node} reduces axes that are not known`);
     return;
   }
-  const reduced = new Set(none ? range(x.axes.length) : (given as number[]).map((axis) => axisOf(axis, x)));
+  const reduced = new Set(none ? range(x.axes.length) : given.map((axis) => axisOf(axis, x)));
   const keeps = node.int('keepdims', 1) !== 0;
   let at = 0;
   for (const axis of x.axes) {
