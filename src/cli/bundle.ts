@@ -4,13 +4,19 @@ import { targets } from '../../targets/index.ts';
 import { openSession } from '../engine/session.ts';
 import { bug, UserError } from '../errors.ts';
 import { formatBytes, nearest } from '../messages.ts';
+import { hashFile } from '../onnx/hash.ts';
 import { buildBundle } from '../target/bundle.ts';
-import type { Target } from '../target/target.ts';
+import { evidenceFrom } from '../target/evidence.ts';
+import { readManifest } from '../target/inspect.ts';
+import { manifestName } from '../target/manifest.ts';
+import { nextRelease, type Release } from '../target/release.ts';
+import type { Artifact, Target } from '../target/target.ts';
 import { makeArtifact } from './artifact.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
+import { readReport } from './read-report.ts';
 
 interface BundleFlags {
   readonly target: readonly string[];
@@ -20,6 +26,9 @@ interface BundleFlags {
   readonly option?: readonly string[];
   readonly inputShape?: readonly string[];
   readonly seed: number;
+  readonly bundleVersion?: string;
+  readonly previous?: string;
+  readonly report?: string;
 }
 
 /** The work of `mlpack bundle`. */
@@ -32,13 +41,14 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
       : resolve(io.cwd, flags.out, chosen.length > 1 ? target.id : ''),
   );
   for (const out of outs) await requireFree(out, flags);
+  const release = nextRelease(flags.bundleVersion, await previousOf(flags.previous, io.cwd));
   const source = await resolveModel(modelText, session);
   const probe = await openSession(source.file, { label: modelText });
   const { inputs } = probe;
   await probe.dispose();
   const dataset = await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
-  const artifact = await makeArtifact({
+  const made = await makeArtifact({
     name: source.name,
     variant: 'given',
     file: source.file,
@@ -48,6 +58,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     wantsGraph: chosen.some((target) => target.wantsGraph),
     signal: session.io.signal,
   });
+  const artifact = { ...made, release, ...(await evidenceFor(made, flags.report, io.cwd)) };
   const results = [];
   for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
@@ -66,6 +77,29 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     for (const sentence of because) talk.out(talk.style.dim(`  ${sentence}`));
     talk.out(talk.style.dim(`  check it: mlpack check ${relative(io.cwd, dir) || '.'}`));
   }
+}
+
+/** @throws UserError where the folder is no bundle. */
+async function previousOf(dir: string | undefined, cwd: string): Promise<Release['previous']> {
+  if (dir === undefined) return null;
+  const { release } = await readManifest(resolve(cwd, dir));
+  return { version: release.version, manifest: await hashFile(join(resolve(cwd, dir), manifestName)) };
+}
+
+/** @throws UserError when the report does not know this very file. */
+async function evidenceFor(
+  artifact: Artifact,
+  named: string | undefined,
+  cwd: string,
+): Promise<Pick<Artifact, 'evidence'>> {
+  if (named === undefined) return {};
+  const { report } = await readReport(named, cwd);
+  const evidence = evidenceFrom(report, artifact.files[0]?.sha256 ?? '');
+  if (evidence) return { evidence };
+  throw new UserError(
+    'report.variant',
+    `no variant of "${named}" has the bytes of this model; bundle a file of its variants/ folder, or leave out --report.`,
+  );
 }
 
 /** Said before golden cases are recorded, not after. @throws UserError when the place is taken or cannot be written. */

@@ -13,7 +13,10 @@ import * as inspect from './commands/inspect.ts';
 import * as optimize from './commands/optimize.ts';
 import * as report from './commands/report.ts';
 import * as run from './commands/run.ts';
+import * as sbom from './commands/sbom.ts';
 import * as sensitivity from './commands/sensitivity.ts';
+import * as sign from './commands/sign.ts';
+import * as verify from './commands/verify.ts';
 
 /** In the order of `--help`. The pass commands follow (pass-commands.ts). */
 export const commands: readonly CommandModule[] = [
@@ -30,6 +33,9 @@ export const commands: readonly CommandModule[] = [
   report,
   bundle,
   check,
+  sign,
+  verify,
+  sbom,
   doctor,
   init,
 ];

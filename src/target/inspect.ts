@@ -3,8 +3,10 @@ import { createReadStream, type Dirent } from 'node:fs';
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
-import { type Manifest, type ManifestFile, manifestName, parseManifest } from './manifest.ts';
+import { installedFolder, type Manifest, type ManifestFile, manifestName, parseManifest } from './manifest.ts';
 import { checkPaths } from './path.ts';
+import { signatureName } from './sign/sign.ts';
+import { parseSums, sumsName } from './sums.ts';
 
 export interface Finding {
   readonly code: string;
@@ -13,8 +15,8 @@ export interface Finding {
   readonly file?: string;
 }
 
-/** What installing a bundle puts beside its files; everything else must be in the manifest. */
-const installed = 'node_modules';
+/** What stands beside the files of the manifest: itself, and what is made of it. */
+const besides: ReadonlySet<string> = new Set([manifestName, sumsName, signatureName]);
 const maxManifestBytes = 64_000_000;
 
 /**
@@ -58,7 +60,7 @@ export async function inspectBundle(dir: string, manifest: Manifest, signal?: Ab
         file: path,
       });
       listed.delete(path);
-    } else if (!listed.has(path) && path !== manifestName) {
+    } else if (!listed.has(path) && !besides.has(path)) {
       findings.push({ code: 'extra-file', message: `${path} is not in ${manifestName}.`, file: path });
     }
   }
@@ -67,7 +69,40 @@ export async function inspectBundle(dir: string, manifest: Manifest, signal?: Ab
     const finding = listed.has(row.path) ? await fileFinding(dir, row) : undefined;
     if (finding) findings.push(finding);
   }
+  findings.push(...(await sumsFindings(dir, manifest)));
   return findings;
+}
+
+/** SHA256SUMS must say what the manifest says, and what the manifest itself is: it is what people without mlpack check by. */
+async function sumsFindings(dir: string, manifest: Manifest): Promise<Finding[]> {
+  const finding = (message: string, file: string): Finding => ({ code: 'sums', message, file });
+  let sums: Map<string, string>;
+  try {
+    sums = parseSums(await readFile(join(dir, sumsName), 'utf8'));
+  } catch (error) {
+    if (error instanceof UserError) return [finding(error.message, sumsName)];
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return [{ code: 'missing-file', message: `${sumsName} is missing.`, file: sumsName }];
+  }
+  const own = createHash('sha256')
+    .update(await readFile(join(dir, manifestName)))
+    .digest('hex');
+  const expected = new Map([[manifestName, own], ...manifest.files.map(({ path, sha256 }) => [path, sha256] as const)]);
+  const wrong = [...expected].filter(([path, sha256]) => sums.get(path) !== sha256).map(([path]) => path);
+  const unknown = [...sums.keys()].filter((path) => !expected.has(path));
+  const changed = wrong.includes(manifestName)
+    ? [
+        finding(
+          `${manifestName} was changed: its SHA-256 is not the one in ${sumsName} (or ${sumsName} was).`,
+          manifestName,
+        ),
+      ]
+    : [];
+  const others = [...wrong.filter((path) => path !== manifestName), ...unknown];
+  return [
+    ...changed,
+    ...others.map((path) => finding(`${sumsName} and ${manifestName} say different things of ${path}.`, sumsName)),
+  ];
 }
 
 /** Files that the manifest speaks of elsewhere must be among its files. */
@@ -100,7 +135,7 @@ async function* walk(dir: string, under: string): AsyncIterable<[path: string, e
   const entries = await readdir(join(dir, under), { withFileTypes: true });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const path = under === '' ? entry.name : `${under}/${entry.name}`;
-    if (path === installed && entry.isDirectory()) continue;
+    if (path === installedFolder && entry.isDirectory()) continue;
     if (entry.isDirectory()) yield* walk(dir, path);
     else yield [path, entry];
   }

@@ -44,6 +44,22 @@ const programs = list(
 
 const tensors: Schema = list(record({ name, dtype: name, shape: list(size), file: name }));
 
+const number: Schema = { type: 'number' };
+const interval: Schema = list(number, 2);
+
+const evidence: Schema = record({
+  base: record({ name, sha256, bytes: size }),
+  recipe: list(record({ pass: name, options: { type: 'object' } })),
+  seed: number,
+  bytes: size,
+  parameters: orNull(size),
+  data: orNull(record({ name: string, samples: size, sha256: orNull(sha256) })),
+  accuracy: orNull(record({ metric: name, value: orNull(number), base: orNull(number), dropCi: orNull(interval) })),
+  fidelity: orNull(record({ sqnrDb: orNull(number), agreement: orNull(number), samples: size })),
+  latency: list(record({ provider: name, p50Ms: number, ratioToBase: number, ratioCi: interval })),
+  machine: orNull(string),
+});
+
 /** JSON Schema of `mlpack.json`. Unknown keys are refused: a bundle may not claim what nobody checks. */
 export const manifestSchema: Schema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -57,6 +73,10 @@ export const manifestSchema: Schema = {
       kind: { enum: ['http-v2', 'browser', 'programs'] },
       options: { type: 'object' },
       variant: name,
+      release: record({
+        version: { type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+' },
+        previous: orNull(record({ version: name, manifest: sha256 })),
+      }),
       model: record({
         name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' },
         sha256,
@@ -71,6 +91,7 @@ export const manifestSchema: Schema = {
       requires: record({ irVersion: { type: 'integer', minimum: 1 }, opsets }),
       commands: record({ install: orNull(string), start: name }),
       notes: strings,
+      evidence: orNull(evidence),
       golden: list(
         record({
           inputs: tensors,

@@ -1,10 +1,14 @@
 import { UserError } from '../errors.ts';
 import type { IoInfo } from '../report/report.ts';
+import type { Evidence } from './evidence.ts';
 import { manifestSchema } from './manifest-schema.ts';
+import type { Release } from './release.ts';
 import { schemaProblem } from './schema-check.ts';
 import type { BundleKind, Program } from './target.ts';
 
 export const manifestName = 'mlpack.json';
+/** What installing a bundle puts beside its files; no manifest, sum or signature speaks of it. */
+export const installedFolder = 'node_modules';
 export const bundleSchema = 'mlpack.bundle/1';
 
 export interface ManifestFile {
@@ -40,6 +44,7 @@ export interface Manifest {
   readonly kind: BundleKind;
   readonly options: Readonly<Record<string, unknown>>;
   readonly variant: string;
+  readonly release: Release;
   readonly model: {
     readonly name: string;
     /** Digest of the `.onnx` file itself. */
@@ -57,10 +62,12 @@ export interface Manifest {
   readonly requires: { readonly irVersion: number; readonly opsets: Readonly<Record<string, number>> };
   readonly commands: { readonly install: string | null; readonly start: string };
   readonly notes: readonly string[];
+  /** How the model came about and what was measured on it, where that is known. */
+  readonly evidence: Evidence | null;
   readonly golden: readonly ManifestGolden[];
   /** Files that an app loads, where the bundle is not itself an app. */
   readonly programs?: readonly ManifestProgram[];
-  /** Every file of the bundle but the manifest itself, sorted by path. */
+  /** Every file of the bundle but the manifest itself and what is made of it (`SHA256SUMS`, `model.sig`), sorted by path. */
   readonly files: readonly ManifestFile[];
 }
 

@@ -1,12 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import type { OptionSpec, OptionTable, OptionValues } from '../pass/options.ts';
 import { checkValue } from '../pass/resolve-options.ts';
 import type { IoInfo } from '../report/report.ts';
+import { cardName, printCard } from './card.ts';
 import { goldenFiles } from './golden.ts';
 import { bundleSchema, type Manifest, type ManifestProgram, manifestName } from './manifest.ts';
 import { packageVersion } from './package-root.ts';
 import { checkPaths } from './path.ts';
+import { printProvenance, provenanceName } from './provenance.ts';
+import { firstRelease } from './release.ts';
+import { lockName, printSbom, sbomName } from './sbom.ts';
+import { signatureName } from './sign/sign.ts';
+import { sumsName } from './sums.ts';
 import type { Artifact, BundleFile, GoldenCase, Target } from './target.ts';
 
 /** Everything a bundle will hold, before anything is written. */
@@ -72,46 +79,65 @@ export async function planBundle<T extends OptionTable>(
     );
   }
   const golden = goldenFiles(artifact.golden);
-  const files = [...golden.files];
-  for await (const file of target.emit(artifact, options)) files.push(file);
-  files.sort(byPath);
-  checkPaths([manifestName, ...files.map((file) => file.path)]);
-
+  const own = [...golden.files];
+  for await (const file of target.emit(artifact, options)) own.push(file);
+  own.sort(byPath);
   const modelFiles = artifact.files.map(({ name, source }) => {
-    const file = files.find((one) => 'from' in one && one.from === source);
+    const file = own.find((one) => 'from' in one && one.from === source);
     if (!file) throw new UserError('target-unsupported', `Target ${target.id} leaves out the model file ${name}.`);
     return { name, path: file.path };
   });
   const { install, start, kind } = target.commands(artifact, options);
   const main = artifact.files[0];
-  return {
-    files,
-    expected: new Map(modelFiles.map(({ path }, i) => [path, artifact.files[i]?.sha256 ?? ''])),
-    manifest: {
-      schema: bundleSchema,
-      tool: { name: 'mlpack', version: packageVersion() },
-      target: target.id,
-      kind,
-      options: sortedRecord<unknown>(options),
-      variant: artifact.variant,
-      model: {
-        name: artifact.name,
-        sha256: main?.sha256 ?? '',
-        license: artifact.license ?? null,
-        files: modelFiles,
-      },
-      inputs: artifact.inputs,
-      outputs: artifact.outputs,
-      labels: artifact.labels ?? null,
-      providers: support.providers ?? target.providers,
-      runtime: { package: target.runtime.package, version: target.runtime.version },
-      requires: { irVersion: artifact.irVersion, opsets: sortedRecord(artifact.opsets) },
-      commands: { install: install ?? null, start },
-      notes: support.because,
-      golden: golden.manifest,
-      ...programsOf(files),
+  const expected = new Map(modelFiles.map(({ path }, i) => [path, artifact.files[i]?.sha256 ?? '']));
+  const manifest: Omit<Manifest, 'files'> = {
+    schema: bundleSchema,
+    tool: { name: 'mlpack', version: packageVersion() },
+    target: target.id,
+    kind,
+    options: sortedRecord<unknown>(options),
+    variant: artifact.variant,
+    release: artifact.release ?? firstRelease,
+    model: {
+      name: artifact.name,
+      sha256: main?.sha256 ?? '',
+      license: artifact.license ?? null,
+      files: modelFiles,
     },
+    inputs: artifact.inputs,
+    outputs: artifact.outputs,
+    labels: artifact.labels ?? null,
+    providers: support.providers ?? target.providers,
+    runtime: { package: target.runtime.package, version: target.runtime.version },
+    requires: { irVersion: artifact.irVersion, opsets: sortedRecord(artifact.opsets) },
+    commands: { install: install ?? null, start },
+    notes: support.because,
+    evidence: artifact.evidence ?? null,
+    golden: golden.manifest,
+    ...programsOf(own),
   };
+  const files = [...own, ...papers(manifest, expected, own)].sort(byPath);
+  checkPaths([manifestName, sumsName, signatureName, ...files.map((file) => file.path)]);
+  return { files, expected, manifest };
+}
+
+/** What every bundle says of itself: model card, bill of materials, provenance. */
+function papers(
+  manifest: Omit<Manifest, 'files'>,
+  digests: ReadonlyMap<string, string>,
+  files: readonly BundleFile[],
+): BundleFile[] {
+  const lock = files.find(({ path }) => path === lockName);
+  return [
+    { path: cardName, bytes: printCard(manifest) },
+    { path: sbomName, bytes: printSbom(manifest, digests, lock && textOf(lock)) },
+    { path: provenanceName, bytes: printProvenance(manifest, digests) },
+  ];
+}
+
+function textOf(file: BundleFile): string {
+  if ('from' in file) return readFileSync(file.from, 'utf8');
+  return typeof file.bytes === 'string' ? file.bytes : Buffer.from(file.bytes).toString('utf8');
 }
 
 /** Code made for fixed shapes can replay the cases of these shapes only. */

@@ -1,6 +1,8 @@
 import type { Model } from '../ir/graph.ts';
 import type { OptionTable, OptionValues } from '../pass/options.ts';
 import type { IoInfo } from '../report/report.ts';
+import type { Evidence } from './evidence.ts';
+import type { Release } from './release.ts';
 
 /** A finished model on its way into a bundle. */
 export interface Artifact {
@@ -28,6 +30,10 @@ export interface Artifact {
   /** dataset.json's inputs section, for preprocessing in the bundle. */
   readonly preprocessing: unknown;
   readonly license: string | undefined;
+  /** How the model came about and what was measured on it, where that is known. */
+  readonly evidence?: Evidence;
+  /** Default: version 1.0.0 without a previous one. */
+  readonly release?: Release;
   /**
    * For targets with `wantsGraph`: the model with every input fixed at its shape in the first golden case, constants folded,
    * types of all values known. Not the model of `files`, which stays as it came.

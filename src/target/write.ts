@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { type Manifest, type ManifestFile, manifestName, printManifest } from './manifest.ts';
 import type { BundlePlan } from './plan.ts';
+import { printSums, sumsName } from './sums.ts';
 import type { BundleFile } from './target.ts';
 
 export interface WriteOptions {
@@ -63,8 +64,14 @@ async function fill(dir: string, plan: BundlePlan, signal: AbortSignal | undefin
   }
   const manifest: Manifest = { ...plan.manifest, files: rows };
   const own = await writeFile(join(dir, manifestName), { path: manifestName, bytes: printManifest(manifest) });
+  const sums = printSums([...rows, { path: manifestName, sha256: own.sha256 }]);
+  const last = await writeFile(join(dir, sumsName), { path: sumsName, bytes: sums });
   for (const folder of folders) await syncFolder(folder);
-  return { bytes: rows.reduce((sum, row) => sum + row.bytes, own.bytes), files: rows.length + 1, manifest };
+  return {
+    bytes: rows.reduce((sum, row) => sum + row.bytes, own.bytes + last.bytes),
+    files: rows.length + 2,
+    manifest,
+  };
 }
 
 async function writeFile(place: string, file: BundleFile): Promise<{ bytes: number; sha256: string }> {

@@ -19,6 +19,9 @@ describe('usage', () => {
       'report',
       'bundle',
       'check',
+      'sign',
+      'verify',
+      'sbom',
       'doctor',
       'init',
     ];

@@ -10,6 +10,7 @@ import { checkBundle } from '../../src/target/check.ts';
 import { findChromium } from '../../src/target/chromium.ts';
 import { type Manifest, parseManifest } from '../../src/target/manifest.ts';
 import { packageRoot } from '../../src/target/package-root.ts';
+import { printSums } from '../../src/target/sums.ts';
 import type { Artifact, Target } from '../../src/target/target.ts';
 import { targets } from '../../targets/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
@@ -37,6 +38,14 @@ async function contents(place: string, manifest: Manifest): Promise<Map<string, 
     files.set(path, await readFile(join(place, path)));
   }
   return files;
+}
+
+/** A manifest and the sums that fit it: as a forger would write both. */
+async function writeManifest(place: string, manifest: Manifest): Promise<void> {
+  const text = JSON.stringify(manifest);
+  await writeFile(join(place, 'mlpack.json'), text);
+  const own = { path: 'mlpack.json', sha256: createHash('sha256').update(text).digest('hex') };
+  await writeFile(join(place, 'SHA256SUMS'), printSums([own, ...manifest.files]));
 }
 
 async function readBundle(place: string): Promise<Manifest> {
@@ -82,7 +91,11 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
       (entry) => !entry.isDirectory(),
     );
     expect(found.every((entry) => entry.isFile())).toBe(true);
-    expect(found.length).toBe(manifest.files.length + 1);
+    expect(found.length).toBe(manifest.files.length + 2);
+    const sums = (await readFile(join(place, 'SHA256SUMS'), 'utf8')).trimEnd().split('\n');
+    expect(sums.map((line) => line.slice(66))).toEqual(
+      ['mlpack.json', ...manifest.files.map(({ path }) => path)].sort(),
+    );
     const paths = manifest.files.map(({ path }) => path);
     expect(paths).toEqual([...paths].sort());
     for (const [path, bytes] of await contents(place, manifest)) {
@@ -110,7 +123,8 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
     expect(manifest.golden).toHaveLength(artifact.golden.length);
     expect(manifest.requires).toEqual({ irVersion: 8, opsets: { '': 17 } });
     expect(manifest.model.sha256).toBe(artifact.files[0]?.sha256);
-    for (const path of ['README.md', 'mlpack.json']) expect(existsSync(join(place, path)), path).toBe(true);
+    for (const path of ['README.md', 'mlpack.json', 'MODEL_CARD.md', 'sbom.cdx.json', 'provenance.json'])
+      expect(existsSync(join(place, path)), path).toBe(true);
   });
 
   it('keeps external data beside the model under its own name', async () => {
@@ -161,7 +175,7 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
   /** Hashing the whole runtime for every flipped file would take minutes: large files are dropped from this manifest. */
   async function inspectOnly(copy: string, path: string) {
     const small = manifest.files.filter((file) => file.bytes <= 5_000_000);
-    await writeFile(join(copy, 'mlpack.json'), JSON.stringify({ ...manifest, files: small }));
+    await writeManifest(copy, { ...manifest, files: small });
     for (const { path: large } of manifest.files.filter((file) => file.bytes > 5_000_000)) {
       await rm(join(copy, large), { force: true });
     }
@@ -196,7 +210,7 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
 
   it('check refuses a manifest that lies', async () => {
     const copy = await spoiled('lying');
-    const write = (change: object) => writeFile(join(copy, 'mlpack.json'), JSON.stringify({ ...manifest, ...change }));
+    const write = (change: object) => writeManifest(copy, { ...manifest, ...change });
     const codes = async () => (await inspect(copy)).findings.map(({ code }) => code);
     const [first, ...rest] = manifest.files;
     await write({ files: [{ ...first, path: '../../outside' }, ...rest] });

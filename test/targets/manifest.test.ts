@@ -12,6 +12,8 @@ function valid(): Manifest {
     target: 'server',
     kind: 'http-v2',
     options: { anything: [1] },
+    release: { version: '1.0.0', previous: null },
+    evidence: null,
     variant: 'base',
     model: { name: 'digits', sha256: digest, license: null, files: [{ name: 'model.onnx', path: 'model/model.onnx' }] },
     inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', 3, null] }],

@@ -66,11 +66,20 @@ describe('writing', () => {
     const place = join(dir, 'one', 'bundle');
     const result = await buildBundle(plain, artifact, {}, place);
     expect(await readdir(join(dir, 'one'))).toEqual(['bundle']);
-    expect(await readdir(place)).toEqual(['golden', 'mlpack.json', 'model', 'x.mjs']);
+    expect(await readdir(place)).toEqual([
+      'MODEL_CARD.md',
+      'SHA256SUMS',
+      'golden',
+      'mlpack.json',
+      'model',
+      'provenance.json',
+      'sbom.cdx.json',
+      'x.mjs',
+    ]);
     expect(await readFile(join(place, 'model/model.onnx'))).toEqual(await readFile(artifact.files[0]?.source ?? ''));
     const manifest = JSON.parse(await readFile(join(place, 'mlpack.json'), 'utf8'));
-    const own = (await stat(join(place, 'mlpack.json'))).size;
-    expect(result).toMatchObject({ target: 'probe', dir: place, variant: 'base', files: manifest.files.length + 1 });
+    const own = (await stat(join(place, 'mlpack.json'))).size + (await stat(join(place, 'SHA256SUMS'))).size;
+    expect(result).toMatchObject({ target: 'probe', dir: place, variant: 'base', files: manifest.files.length + 2 });
     expect(result.bytes).toBe(manifest.files.reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, own));
   });
 

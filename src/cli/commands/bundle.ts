@@ -10,6 +10,9 @@ interface Flags extends CommonFlags {
   readonly option?: string[];
   readonly inputShape?: string[];
   readonly seed: number;
+  readonly bundleVersion?: string;
+  readonly previous?: string;
+  readonly report?: string;
 }
 
 export function register(program: Command, start: Start): void {
@@ -34,6 +37,9 @@ export function register(program: Command, start: Start): void {
         'shapes of made-up golden inputs: batch=1,sequence=128 or x=1x3x224x224',
         collect,
       )
+      .option('--bundle-version <v>', 'semantic version of the bundle (default: 1.0.0, or the patch after --previous)')
+      .option('--previous <dir>', 'the bundle that this one follows: what to roll back to')
+      .option('--report <file>', 'report.json of the run that made the model: its figures go into the model card')
       .option('--seed <n>', 'seed of made-up golden inputs', integer, 0),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {

@@ -24,6 +24,7 @@ import {
   type VariantResult,
 } from '../../report/report.ts';
 import { buildBundle } from '../../target/bundle.ts';
+import { evidenceOf } from '../../target/evidence.ts';
 import { packageVersion } from '../../target/package-root.ts';
 import { artifactFiles } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
@@ -163,6 +164,11 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const choice = choose(measured, settings, answers.map(needOf));
     const { recommendations } = choice;
     const variants = await withLayerErrors(choice.variants, { ...context, folder: staging });
+    const input = { ...(await describeInput(source, base, io.cwd)), inputs, outputs };
+    const data = {
+      ...describeData(dataset, settings, io.cwd),
+      ...(dataset && ofBase && { sha256: await dataHash(dataset, ofBase) }),
+    };
     const bundles: BundleResult[] = [];
     for (const [at, { target, from, options }] of chosenTargets.entries()) {
       const auto = recommendations.find((one) => one.target === target.id)?.variant;
@@ -180,7 +186,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       }
       talk.progress(`bundle ${target.id}`, name);
       const dir = join(staging, 'bundles', target.id);
-      const result = await buildBundle(target, artifact, options, dir, {});
+      const evidence = chosen && evidenceOf({ input, seed: settings.seed, data }, chosen);
+      const result = await buildBundle(target, { ...artifact, ...(evidence && { evidence }) }, options, dir, {});
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
     findings ??= await findSensitivity(variants, { base, judge, passes: building.context, talk });
@@ -195,11 +202,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       command: ['mlpack', ...io.argv].map(quote).join(' '),
       seed: settings.seed,
       host,
-      input: { ...(await describeInput(source, base, io.cwd)), inputs, outputs },
-      data: {
-        ...describeData(dataset, settings, io.cwd),
-        ...(dataset && ofBase && { sha256: await dataHash(dataset, ofBase) }),
-      },
+      input,
+      data,
       limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
       origins: settings.origins,
       targets: chosenTargets.map(({ target }) => target.id),
