@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Spec } from '@cyclonedx/cyclonedx-library';
 import Ajv from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -45,7 +46,7 @@ const schema = (name: string) =>
 const ajv = new Ajv.default({ strict: false, validateFormats: false });
 for (const name of ['spdx', 'jsf-0.82', 'cryptography-defs'])
   ajv.addSchema({ ...schema(name), $id: `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json` });
-const validate = ajv.compile(schema('bom-1.6'));
+const validate = ajv.compile(schema(`bom-${Spec.Version.v1dot6}`));
 
 function check(text: string): void {
   validate(JSON.parse(text));
