@@ -34,6 +34,8 @@ export async function compareCommand(
   const candidate = await openSession(b.file, { label: bText });
   try {
     const dataset = await openData(a, flags.data, session, base.inputs);
+    if (dataset && flags.inputShape?.length)
+      talk.warn(`--input-shape is not used: inputs are the samples of ${dataset.name}, which have their own shapes.`);
     const feedOptions = {
       dataset,
       model,

@@ -2,12 +2,15 @@ import { join, resolve } from 'node:path';
 import { isCastable, numbersOf } from '../data/cast.ts';
 import { type Batch, type Dataset, openDataset } from '../data/dataset.ts';
 import { findOverlap, type Overlap } from '../data/overlap.ts';
+import { withBatches } from '../data/part.ts';
 import { openTokenizer, type Tokenizer } from '../data/tokenizer.ts';
+import { evaluate } from '../engine/evaluate.ts';
+import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { formatCount } from '../messages.ts';
 import type { Session } from './command.ts';
-import { modelFolder, signatureOf } from './data.ts';
+import { modelFolder } from './data.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { writePicture } from './picture.ts';
@@ -53,7 +56,9 @@ interface SampleView {
 export async function dataCheck(dir: string, flags: DataCheckFlags, session: Session): Promise<number> {
   const { talk, io } = session;
   const model = flags.model === undefined ? undefined : await resolveModel(flags.model, session);
-  const inputs = model && (await signatureOf(model.file));
+  const runtime = model && (await openSession(model.file));
+  if (runtime) session.atEnd.push(() => runtime.dispose());
+  const inputs = runtime?.inputs;
   const modelDir = model && modelFolder(model.file);
   const path = resolve(io.cwd, dir);
   // The check itself says how many samples are bad.
@@ -76,15 +81,23 @@ export async function dataCheck(dir: string, flags: DataCheckFlags, session: Ses
   const classes = new Map<number, number>();
   const nonFinite: string[] = [];
   let read = 0;
+  /** The first batch, and the one with the highest label. */
+  const tried: Batch[] = [];
+  let highest = -1;
   for await (const batch of dataset.batches({ batch: 1, ...(inputs && { inputs }) })) {
     io.signal.throwIfAborted();
     read += batch.size;
+    const label = Math.max(-1, ...(batch.labels ?? []));
+    if (tried.length === 0 || label > highest) tried.splice(1, 1, batch);
+    highest = Math.max(highest, label);
     for (const label of batch.labels ?? []) classes.set(label, (classes.get(label) ?? 0) + 1);
     const name = dataset.sampleName('eval', batch.indices[0] ?? 0);
     if ([...batch.feeds.values()].some((tensor) => countNonFinite(tensor) > 0)) nonFinite.push(name);
     if (samples.length < show) samples.push(await viewSample(name, batch, { dataset, tokenizer, pictures }));
     talk.progress('read', `${read} of ${dataset.samples}`);
   }
+  // What eval would refuse (a metric without its data, classes beyond the outputs) is said here already.
+  if (runtime) await evaluate(runtime, withBatches(dataset, tried), { reference: runtime });
   talk.progress('compare');
   const overlap = await findOverlap(dataset);
   const found: Found = { dataset, samples, read, classes: balance(classes, dataset), nonFinite, overlap };

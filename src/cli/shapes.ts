@@ -15,6 +15,8 @@ export function parseShapes(pairs: readonly string[]): ShapeOverrides {
     }
     const numbers = match[2].split('x').map(Number);
     if (!numbers.every(Number.isSafeInteger)) throw new UserError('shape.size', `--input-shape ${pair} is too large.`);
+    if (numbers.includes(0))
+      throw new UserError('shape.size', `--input-shape ${pair} leaves no element; sizes begin at 1.`);
     const [first] = numbers;
     if (numbers.length === 1 && first !== undefined) dims[match[1]] = first;
     else shapes.set(match[1], numbers);

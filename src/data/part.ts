@@ -37,7 +37,19 @@ export function datasetPart(whole: Dataset, { seed, skip, samples }: PartOptions
     }
     if (all) kept.set(key, all);
   }
-  const own = { samples, batches, close: () => Promise.resolve() };
+  return overlaid(whole, { samples, batches, close: () => Promise.resolve() });
+}
+
+/** A data set with nothing but these batches to evaluate on. */
+export function withBatches(whole: Dataset, chosen: readonly Batch[]): Dataset {
+  const samples = chosen.reduce((sum, { size }) => sum + size, 0);
+  async function* batches(): AsyncGenerator<Batch> {
+    yield* chosen;
+  }
+  return overlaid(whole, { samples, batches, close: () => Promise.resolve() });
+}
+
+function overlaid(whole: Dataset, own: Pick<Dataset, 'samples' | 'batches' | 'close'>): Dataset {
   return new Proxy(whole, {
     get(target, key) {
       if (Object.hasOwn(own, key)) return own[key as keyof typeof own];

@@ -207,6 +207,24 @@ describe('mlpack data check', () => {
   });
 });
 
+describe('mlpack data check --model', () => {
+  it('refuses labels beyond the outputs wherever they stand, as eval would', async () => {
+    mkdirSync(join(dir, 'beyond'));
+    writeFileSync(join(dir, 'beyond', 'x.csv'), 'v,class\n-1,a\n1,b\n0.5,c\n-1,a\n');
+    writeFileSync(
+      join(dir, 'beyond', 'dataset.json'),
+      JSON.stringify({
+        schema: 'mlpack.dataset/1',
+        inputs: { x: { file: 'x.csv', columns: ['v'], dtype: 'float32' } },
+        labels: { file: 'x.csv', column: 'class' },
+      }),
+    );
+    expect((await run('data', 'check', 'beyond', '-q')).code).toBe(0);
+    const { code, stderr } = await run('data', 'check', 'beyond', '--model', 'good.onnx');
+    expect([code, stderr]).toEqual([2, expect.stringContaining('the output has only 2 classes')]);
+  });
+});
+
 describe('decide', () => {
   const accuracy = (drop: number, low: number, high: number) => ({
     metric: 'top1',

@@ -202,6 +202,7 @@ describe('flags and settings', () => {
     [['eval', digits, '--provider', 'cudda'], /no provider "cudda"/],
     [['explain', digits, 'fuse', 'Convv'], /"Convv".*did you mean "Conv"/],
     [['inspect', digits, '--input-shape', 'batch'], /--input-shape takes symbol=1/],
+    [['bench', digits, '--input-shape', 'batch=0'], /batch=0 leaves no element/],
     [['check', 'hollow-bundle'], /is not a bundle/],
   ])('%j', async (argv, sentence) => {
     await refused(argv, sentence);
