@@ -10,6 +10,7 @@ import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance } from '../target/tolerance.ts';
+import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
 import { staticGraph } from './static-graph.ts';
@@ -26,6 +27,8 @@ export interface ArtifactOptions {
   /** Make `Artifact.graph`, for targets that compile it. */
   readonly wantsGraph: boolean;
   readonly signal: AbortSignal;
+  /** The model as it came, where `file` was made of it: what stands beside that tells about its inputs. */
+  readonly origin?: string;
 }
 
 const goldenCount = 4;
@@ -59,6 +62,8 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       opsets: Object.fromEntries(model.opsets),
       ops,
       weightBytes,
+      largestWeight: largestInitializer(model),
+      companions: await findCompanions(options.origin ?? file, dataset),
       golden,
       labels: dataset?.labelNames,
       preprocessing: dataset?.preprocessing,
@@ -73,6 +78,13 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
   return [...tensors].map(([name, tensor]) => toGolden(name, tensor));
+}
+
+function largestInitializer(model: Model): number {
+  let largest = 0;
+  for (const graph of model.graphs())
+    for (const { initializer } of graph.initializers) largest = Math.max(largest, initializer?.byteLength ?? 0);
+  return largest;
 }
 
 /** Node counts by `domain:op`, the way targets name operators ('' domain without colon). */

@@ -58,11 +58,24 @@ export function parseDatasetSpec(text: string, folderName: string, defaults: Ima
     split: parseSplit(top.get('split')),
     maxBad: parseShare(top, 'maxBad') ?? usualMaxBad,
     restart: top.count('restart'),
-    preprocessing: section,
+    preprocessing: resolved(section as Record<string, unknown>, inputs),
   };
   top.done();
   checkReferences(inputs);
   return spec;
+}
+
+/** The section with everything that an image processor's file or a default says, for those who repeat the preprocessing. */
+function resolved(section: Record<string, unknown>, inputs: ReadonlyMap<string, InputSpec>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(section).map(([name, own]) => {
+      const spec = inputs.get(name);
+      if (spec?.kind !== 'images') return [name, own];
+      const { kind: _, folder: images, calibration, dtype, resize, ...rest } = spec;
+      const optional = { ...(calibration !== undefined && { calibration }), ...(dtype && { dtype }) };
+      return [name, { images, ...optional, ...(resize !== undefined && { resize }), ...rest }];
+    }),
+  );
 }
 
 function parseTargets(value: unknown): TargetSpec {

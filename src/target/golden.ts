@@ -25,17 +25,30 @@ export function unpackStrings(bytes: Uint8Array): string[] {
   return values;
 }
 
-/** Golden cases as files `golden/<case>/input-<n>.bin` and `output-<n>.bin`, and their rows in the manifest. */
-export function goldenFiles(cases: readonly GoldenCase[]): { files: BundleFile[]; manifest: ManifestGolden[] } {
-  const files: BundleFile[] = [];
-  const manifest = cases.map(({ inputs, outputs, tolerance }, n) => {
+/** Recorded cases of one variant; `variant` only where the bundle holds several. */
+export interface GoldenSet {
+  readonly variant?: string;
+  readonly cases: readonly GoldenCase[];
+}
+
+/**
+ * Golden cases as files `golden/<case>/input-<n>.bin` and `output-<n>.bin`, and their rows in the manifest. What is equal to a
+ * tensor of an earlier case (the inputs of other variants) is not written again.
+ */
+export function goldenFiles(sets: readonly GoldenSet[]): { files: BundleFile[]; manifest: ManifestGolden[] } {
+  const files: (BundleFile & { readonly bytes: Uint8Array | string })[] = [];
+  const all = sets.flatMap(({ variant, cases }) => cases.map((one) => ({ variant, ...one })));
+  const manifest = all.map(({ variant, inputs, outputs, tolerance }, n) => {
     const put = (tensors: readonly GoldenTensor[], role: string): ManifestTensor[] =>
       tensors.map(({ name, dtype, shape, bytes }, i) => {
-        const path = `golden/${n}/${role}-${i}.bin`;
-        files.push({ path, bytes });
+        const twin =
+          sets.length > 1 ? files.find((file) => Buffer.compare(Buffer.from(file.bytes), bytes) === 0) : undefined;
+        const path = twin?.path ?? `golden/${n}/${role}-${i}.bin`;
+        if (!twin) files.push({ path, bytes });
         return { name, dtype, shape, file: path };
       });
     return {
+      ...(variant !== undefined && { variant }),
       inputs: put(inputs, 'input'),
       outputs: put(outputs, 'output'),
       tolerance: { rtol: tolerance.rtol, atol: tolerance.atol },

@@ -110,18 +110,25 @@ function referenceFindings(manifest: Manifest): Finding[] {
   const listed = new Map(manifest.files.map((row) => [row.path, row]));
   const named = [
     ...(manifest.programs ?? []).map(({ path }) => path),
-    ...manifest.model.files.map(({ path }) => path),
+    ...[manifest.model, ...(manifest.variants ?? [])].flatMap(({ files }) =>
+      files.flatMap(({ path, pieces }) => pieces ?? [path]),
+    ),
     ...manifest.golden.flatMap(({ inputs, outputs }) => [...inputs, ...outputs].map(({ file }) => file)),
   ];
-  const findings: Finding[] = named
+  const findings: Finding[] = [...new Set(named)]
     .filter((path) => !listed.has(path))
     .map((path) => ({
       code: 'unlisted-file',
       message: `${manifestName} uses "${path}" without listing it.`,
       file: path,
     }));
-  const main = listed.get(manifest.model.files[0]?.path ?? '');
-  if (main && main.sha256 !== manifest.model.sha256) {
+  const digests = new Set<string>();
+  for (const { files, sha256 } of [manifest.model, ...(manifest.variants ?? [])]) {
+    const [first] = files;
+    const main = listed.get(first?.path ?? '');
+    // What is cut into pieces has no row of its own.
+    if (!main || first?.pieces || main.sha256 === sha256 || digests.has(main.path)) continue;
+    digests.add(main.path);
     findings.push({
       code: 'model-digest',
       message: `${manifestName} gives two digests for ${main.path}.`,

@@ -7,8 +7,13 @@ const sha256: Schema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
 const strings: Schema = { type: 'array', items: string };
 const opsets: Schema = { type: 'object', additionalProperties: { type: 'integer', minimum: 1 } };
 
-function record(properties: Readonly<Record<string, Schema>>): Schema {
-  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+function record(properties: Readonly<Record<string, Schema>>, optional: Readonly<Record<string, Schema>> = {}): Schema {
+  return {
+    type: 'object',
+    properties: { ...properties, ...optional },
+    required: Object.keys(properties),
+    additionalProperties: false,
+  };
 }
 
 function withOptional(schema: Schema, properties: Readonly<Record<string, Schema>>): Schema {
@@ -42,6 +47,8 @@ const programs = list(
   }),
 );
 
+const modelFiles: Schema = list(record({ name, path: name }, { pieces: list(name, 1) }), 1);
+
 const tensors: Schema = list(record({ name, dtype: name, shape: list(size), file: name }));
 
 const number: Schema = { type: 'number' };
@@ -59,6 +66,10 @@ const evidence: Schema = record({
   latency: list(record({ provider: name, p50Ms: number, ratioToBase: number, ratioCi: interval })),
   machine: orNull(string),
 });
+
+const variants: Schema = list(
+  record({ name, sha256, files: modelFiles, providers: strings, evidence: orNull(evidence) }),
+);
 
 /** JSON Schema of `mlpack.json`. Unknown keys are refused: a bundle may not claim what nobody checks. */
 export const manifestSchema: Schema = {
@@ -81,7 +92,7 @@ export const manifestSchema: Schema = {
         name: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$' },
         sha256,
         license: orNull(string),
-        files: list(record({ name, path: name }), 1),
+        files: modelFiles,
       }),
       inputs: io,
       outputs: io,
@@ -93,14 +104,17 @@ export const manifestSchema: Schema = {
       notes: strings,
       evidence: orNull(evidence),
       golden: list(
-        record({
-          inputs: tensors,
-          outputs: tensors,
-          tolerance,
-        }),
+        record(
+          {
+            inputs: tensors,
+            outputs: tensors,
+            tolerance,
+          },
+          { variant: name },
+        ),
       ),
       files: list(record({ path: name, bytes: size, sha256 })),
     }),
-    { programs },
+    { programs, variants },
   ),
 };

@@ -25,7 +25,26 @@ export interface ManifestTensor {
   readonly file: string;
 }
 
+/** A model file; `pieces` where it is cut: they joined are the file, and `path` is the first of them. */
+export interface ManifestModelFile {
+  readonly name: string;
+  readonly path: string;
+  readonly pieces?: readonly string[];
+}
+
+/** A variant in a bundle that holds several. */
+export interface ManifestVariant {
+  readonly name: string;
+  /** Digest of its `.onnx` file. */
+  readonly sha256: string;
+  readonly files: readonly ManifestModelFile[];
+  readonly providers: readonly string[];
+  readonly evidence: Evidence | null;
+}
+
 export interface ManifestGolden {
+  /** Which variant gave the outputs, in a bundle that holds several. */
+  readonly variant?: string;
   readonly inputs: readonly ManifestTensor[];
   readonly outputs: readonly ManifestTensor[];
   /** |got − expected| ≤ atol + rtol · max|expected| for every element of an output. */
@@ -51,8 +70,10 @@ export interface Manifest {
     readonly sha256: string;
     readonly license: string | null;
     /** The `.onnx` file first, then its external data; `name` is what the model calls it. */
-    readonly files: readonly { readonly name: string; readonly path: string }[];
+    readonly files: readonly ManifestModelFile[];
   };
+  /** All variants, the one that `variant` names first, where the bundle holds several. */
+  readonly variants?: readonly ManifestVariant[];
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly labels: readonly string[] | null;

@@ -6,7 +6,7 @@ import { checkValue } from '../pass/resolve-options.ts';
 import type { IoInfo } from '../report/report.ts';
 import { cardName, printCard } from './card.ts';
 import { goldenFiles } from './golden.ts';
-import { bundleSchema, type Manifest, type ManifestProgram, manifestName } from './manifest.ts';
+import { bundleSchema, type Manifest, type ManifestModelFile, type ManifestProgram, manifestName } from './manifest.ts';
 import { packageVersion } from './package-root.ts';
 import { checkPaths } from './path.ts';
 import { printProvenance, provenanceName } from './provenance.ts';
@@ -78,18 +78,22 @@ export async function planBundle<T extends OptionTable>(
       `Target ${target.id} cannot take ${artifact.name} (${artifact.variant}): ${support.because.join(' ')}`,
     );
   }
-  const golden = goldenFiles(artifact.golden);
+  const all = [artifact, ...((target.beside && artifact.others) || [])];
+  const several = all.length > 1;
+  const golden = goldenFiles(all.map(({ variant, golden: cases }) => ({ cases, ...(several && { variant }) })));
   const own = [...golden.files];
   for await (const file of target.emit(artifact, options)) own.push(file);
   own.sort(byPath);
-  const modelFiles = artifact.files.map(({ name, source }) => {
-    const file = own.find((one) => 'from' in one && one.from === source);
-    if (!file) throw new UserError('target-unsupported', `Target ${target.id} leaves out the model file ${name}.`);
-    return { name, path: file.path };
-  });
+  const modelFiles = all.map((one) => placesOf(target.id, one, own));
   const { install, start, kind } = target.commands(artifact, options);
   const main = artifact.files[0];
-  const expected = new Map(modelFiles.map(({ path }, i) => [path, artifact.files[i]?.sha256 ?? '']));
+  const expected = new Map(
+    all.flatMap((one, v) =>
+      (modelFiles[v] ?? []).flatMap(({ path, pieces }, i) =>
+        pieces ? [] : [[path, one.files[i]?.sha256 ?? ''] as const],
+      ),
+    ),
+  );
   const manifest: Omit<Manifest, 'files'> = {
     schema: bundleSchema,
     tool: { name: 'mlpack', version: packageVersion() },
@@ -102,8 +106,17 @@ export async function planBundle<T extends OptionTable>(
       name: artifact.name,
       sha256: main?.sha256 ?? '',
       license: artifact.license ?? null,
-      files: modelFiles,
+      files: modelFiles[0] ?? [],
     },
+    ...(several && {
+      variants: all.map((one, v) => ({
+        name: one.variant,
+        sha256: one.files[0]?.sha256 ?? '',
+        files: modelFiles[v] ?? [],
+        providers: support.byVariant?.[one.variant] ?? support.providers ?? target.providers,
+        evidence: one.evidence ?? null,
+      })),
+    }),
     inputs: artifact.inputs,
     outputs: artifact.outputs,
     labels: artifact.labels ?? null,
@@ -148,6 +161,18 @@ function sameShapes(a: GoldenCase, b: GoldenCase | undefined): boolean {
 function programsOf(files: readonly BundleFile[]): { programs?: ManifestProgram[] } {
   const programs = files.flatMap(({ path, program }) => (program ? [{ path, ...program }] : []));
   return programs.length > 0 ? { programs } : {};
+}
+
+/** Where the model files of a variant lie in the bundle. */
+function placesOf(target: string, artifact: Artifact, files: readonly BundleFile[]): ManifestModelFile[] {
+  return artifact.files.map(({ name, source }) => {
+    const copies = files.flatMap((file) => ('from' in file && file.from === source ? [file] : []));
+    const [first] = copies;
+    if (!first) throw new UserError('target-unsupported', `Target ${target} leaves out the model file ${name}.`);
+    if (first.start === undefined) return { name, path: first.path };
+    const pieces = copies.sort((a, b) => (a.start ?? 0) - (b.start ?? 0)).map(({ path }) => path);
+    return { name, path: first.path, pieces };
+  });
 }
 
 /** A dimension without a name is unknown: two of them need not be equal. */

@@ -20,6 +20,14 @@ interface Way {
   how(result: SelfTest): string;
 }
 
+/** What is to be replayed: each variant on each of its providers, or the only one there is. */
+function plansOf({ variants, providers }: Manifest): { readonly variant: string | undefined; readonly way: Way }[] {
+  const all = variants ?? [{ name: undefined, providers }];
+  return all.flatMap(({ name: variant, providers }) =>
+    providers.flatMap((provider) => (ways[provider] ?? []).map((way) => ({ variant, way }))),
+  );
+}
+
 const ways: Readonly<Record<string, readonly Way[]>> = {
   'web-wasm': [1, 2].map((threads) => ({
     provider: 'web-wasm',
@@ -44,16 +52,19 @@ export async function replayBrowser(
   { timeoutMs, findings, notes }: { timeoutMs: number; findings: Finding[]; notes: string[] },
 ): Promise<Replay[]> {
   const replays: Replay[] = [];
-  for (const way of manifest.providers.flatMap((provider) => ways[provider] ?? [])) {
-    const result = await openSelfTest(browser, `${url}/selftest.html?${way.query}`, timeoutMs);
+  for (const { variant, way } of plansOf(manifest)) {
+    const own = cases.filter((one) => one.variant === undefined || one.variant === variant);
+    const of = variant === undefined ? '' : `${variant} on `;
+    const query = variant === undefined ? way.query : `${way.query}&variant=${encodeURIComponent(variant)}`;
+    const result = await openSelfTest(browser, `${url}/selftest.html?${query}`, timeoutMs);
     if (result.error === undefined) {
       const outputs = result.cases.map((one) => one.outputs.map(decode));
-      replays.push(judge({ provider: way.provider, how: way.how(result) }, cases, outputs, findings));
+      replays.push(judge({ provider: way.provider, how: of + way.how(result) }, own, outputs, findings));
     } else if (result.code === 'provider') {
-      notes.push(`${way.provider} was not replayed on this machine: ${result.error}`);
+      notes.push(`${of}${way.provider} was not replayed on this machine: ${result.error}`);
     } else {
-      findings.push({ code: 'inference-failed', message: `${way.provider} (${way.query}): ${result.error}` });
-      replays.push({ provider: way.provider, how: way.query, cases: cases.length, maxAbs: 0, ok: false });
+      findings.push({ code: 'inference-failed', message: `${of}${way.provider} (${query}): ${result.error}` });
+      replays.push({ provider: way.provider, how: query, cases: own.length, maxAbs: 0, ok: false });
     }
   }
   return replays;

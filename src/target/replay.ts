@@ -19,6 +19,8 @@ export interface LoadedTensor extends ManifestTensor {
 }
 
 export interface LoadedCase {
+  /** Whose outputs these are, in a bundle that holds several variants. */
+  readonly variant?: string | undefined;
   readonly inputs: readonly LoadedTensor[];
   readonly outputs: readonly LoadedTensor[];
   readonly tolerance: Tolerance;
@@ -36,8 +38,8 @@ export async function loadGolden(dir: string, manifest: Manifest): Promise<Loade
   const read = (tensors: readonly ManifestTensor[]): Promise<LoadedTensor[]> =>
     Promise.all(tensors.map(async (tensor) => ({ ...tensor, bytes: await readFile(join(dir, tensor.file)) })));
   const cases: LoadedCase[] = [];
-  for (const { inputs, outputs, tolerance } of manifest.golden) {
-    cases.push({ inputs: await read(inputs), outputs: await read(outputs), tolerance });
+  for (const { variant, inputs, outputs, tolerance } of manifest.golden) {
+    cases.push({ variant, inputs: await read(inputs), outputs: await read(outputs), tolerance });
   }
   return cases;
 }

@@ -41,6 +41,18 @@ export interface Artifact {
   readonly graph?: Model;
   /** For targets that need more of the model than its file: the core reads, rewrites and runs on their behalf. */
   readonly workshop?: Workshop;
+  /** Bytes of the largest initializer, where known: what a GPU must take in one buffer. */
+  readonly largestWeight?: number;
+  /** Files beside the model that say what its inputs mean: config.json, tokenizer.json … */
+  readonly companions?: readonly Companion[];
+  /** The same model in other formats, for targets with `beside`; inputs and outputs have the same names. */
+  readonly others?: readonly Artifact[];
+}
+
+export interface Companion {
+  readonly name: string;
+  readonly source: string;
+  readonly bytes: number;
 }
 
 /** What the core does for a target while it emits; targets have neither file system nor runtime. */
@@ -78,10 +90,13 @@ export interface GoldenTensor {
   readonly bytes: Uint8Array;
 }
 
-/** One file of a bundle: bytes, or a file to copy (`from`, absolute). Paths use `/` and stay inside the bundle. */
+/**
+ * One file of a bundle: bytes, or a file to copy (`from`, absolute), or its bytes from `start` up to `end` where a host takes no
+ * file of its size. Paths use `/` and stay inside the bundle.
+ */
 export type BundleFile = (
   | { readonly path: string; readonly bytes: Uint8Array | string }
-  | { readonly path: string; readonly from: string }
+  | { readonly path: string; readonly from: string; readonly start?: number; readonly end?: number }
 ) & {
   /** Says that the file is the model in a form that an app loads: `mlpack check` replays the golden cases through it. */
   readonly program?: Program;
@@ -107,6 +122,8 @@ export interface Support {
   readonly because: readonly string[];
   /** Providers that this very model runs on in the bundle, the one that decides first; default the target's. */
   readonly providers?: readonly string[];
+  /** For bundles of several variants: the providers that each of them runs on there. */
+  readonly byVariant?: Readonly<Record<string, readonly string[]>>;
   /** Session config entries that the bundle sets, by provider: whoever measures must set them too. */
   readonly sessionConfig?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
@@ -117,6 +134,11 @@ export interface Target<T extends OptionTable = OptionTable> {
   readonly options: T;
   /** The target writes code or another format from the graph: it gets `Artifact.graph`, and golden cases of that shape only. */
   readonly wantsGraph?: boolean;
+  /**
+   * For targets whose bundles hold several variants and choose where they run: which of the candidates, all as accurate as asked,
+   * go into the bundle beside the recommended one. Whoever names `Artifact.others` otherwise has chosen already.
+   */
+  beside?(recommended: Artifact, candidates: readonly Artifact[], options: OptionValues<T>): readonly Artifact[];
   /** Providers the bundle runs on, the one that decides first. */
   readonly providers: readonly string[];
   /** The npm package and exact version of the runtime in the bundle. */

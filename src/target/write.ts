@@ -92,8 +92,11 @@ async function writeFile(place: string, file: BundleFile): Promise<{ bytes: numb
 }
 
 async function* chunks(file: BundleFile): AsyncIterable<Uint8Array> {
-  if ('from' in file) yield* createReadStream(file.from, { highWaterMark: 1 << 20 });
-  else yield typeof file.bytes === 'string' ? Buffer.from(file.bytes, 'utf8') : file.bytes;
+  if ('from' in file) {
+    const { from, start = 0, end = Number.POSITIVE_INFINITY } = file;
+    // The stream's own `end` counts the last byte in.
+    yield* createReadStream(from, { highWaterMark: 1 << 20, start, end: end - 1 });
+  } else yield typeof file.bytes === 'string' ? Buffer.from(file.bytes, 'utf8') : file.bytes;
 }
 
 async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {

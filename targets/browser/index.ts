@@ -1,136 +1,153 @@
-import type { OptionValues } from '../../src/pass/options.ts';
-import { opt } from '../../src/pass/options.ts';
-import { literalPath } from '../../src/target/literal.ts';
+import { dependencyFile, literalPath } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget, type Support } from '../../src/target/target.ts';
-import { imageInput } from './image-input.ts';
-import { type Assessment, assess } from './knowledge.ts';
+import { hostFiles, hosts } from './hosting.ts';
+import { print } from './json.ts';
+import { isSmall } from './knowledge.ts';
+import { modelJson } from './model-json.ts';
+import { options } from './options.ts';
 import { readme } from './readme.ts';
-import { type RuntimeId, runtimeEntry, runtimeFiles } from './runtime-files.ts';
+import { serviceWorker } from './service-worker.ts';
+import { taskOf } from './task.ts';
+import { tokenizerFiles } from './task-sequence.ts';
+import { indexTypes } from './types.ts';
+import { bytesOf, type Options, planWays, timeOf, type WayPlan } from './ways.ts';
 
-/** Bundle path → literal file. */
-const loader: Readonly<Record<string, string>> = {
-  'mlpack-model/index.js': 'mlpack-model/index.js',
-  'mlpack-model/index.d.ts': 'mlpack-model/index.d.ts',
-  'mlpack-model/download.js': 'mlpack-model/download.js',
-  'mlpack-model/errors.js': 'mlpack-model/errors.js',
-  'mlpack-model/provider.js': 'mlpack-model/provider.js',
-  'mlpack-model/sha256.js': 'mlpack-model/sha256.js',
-  'mlpack-model/tensors.js': 'mlpack-model/tensors.js',
-  'mlpack-model/runtime/LICENSE.txt': 'LICENSE-onnxruntime.txt',
-};
+/** Literal files of the loader, and of the pages around it. */
+const loader = [
+  ...['index.js', 'worker.js', 'engine.js', 'provider.js', 'download.js', 'store.js', 'session.js', 'tensors.js'],
+  ...[
+    'errors.js',
+    'sha256.js',
+    'media.js',
+    'prepare.js',
+    'answer.js',
+    'offline.js',
+    'react.js',
+    'react.d.ts',
+    'element.js',
+  ],
+  ...['element.d.ts', 'offline.d.ts', 'prepare/image.js', 'prepare/resample.js', 'prepare/text.js', 'prepare/audio.js'],
+];
+const pages = [
+  ...['serve.mjs', 'index.html', 'selftest.html', 'selftest.js', 'golden.js', 'demo/dom.js', 'demo/generic.js'],
+  ...['demo/image.js', 'demo/draw.js', 'demo/text.js', 'demo/audio.js', 'demo/main.js', 'demo/results.js'],
+  'demo/style.css',
+];
 
-const pages: Readonly<Record<string, string>> = {
-  _headers: 'headers.txt',
-  'serve.mjs': 'serve.mjs',
-  'index.html': 'index.html',
-  'selftest.html': 'selftest.html',
-  'selftest.js': 'selftest.js',
-  'golden.js': 'golden.js',
-  'demo/dom.js': 'demo/dom.js',
-  'demo/generic.js': 'demo/generic.js',
-  'demo/image.js': 'demo/image.js',
-  'demo/main.js': 'demo/main.js',
-  'demo/results.js': 'demo/results.js',
-  'demo/style.css': 'demo/style.css',
-};
-
-const options = {
-  provider: opt.choice(
-    ['auto', 'wasm', 'webgpu'],
-    'auto',
-    'what runs the model; auto decides by its operators and size',
-  ),
-  webgpuRuntime: opt.choice(
-    ['jspi', 'asyncify', 'both'],
-    'jspi',
-    'WebAssembly build for WebGPU: jspi is 17 MB and needs promise integration, asyncify is 27 MB and runs everywhere WebGPU does',
-  ),
-};
-
-type Options = OptionValues<typeof options>;
+/** Version of @huggingface/tokenizers that bundles of text models carry. */
+const tokenizersVersion = '0.2.0';
 
 /** A WebAssembly module addresses 4 GB, and the model is in it beside its own copy in JavaScript. */
 const maxModelBytes = 2_000_000_000;
-const cloudflareLimit = 25 * 2 ** 20;
-const githubLimit = 100 * 2 ** 20;
-
-function runtimesOf({ providers }: Assessment, { webgpuRuntime }: Options): RuntimeId[] {
-  if (!providers.includes('webgpu')) return ['wasm'];
-  return webgpuRuntime === 'both' ? ['wasm', 'jspi', 'asyncify'] : ['wasm', webgpuRuntime];
-}
 
 function supports(artifact: Artifact, chosen: Options): Support {
   const objections = runtimeObjections(artifact);
-  const bytes = artifact.files.reduce((sum, file) => sum + file.bytes, 0);
+  const bytes = bytesOf(artifact);
   if (bytes > maxModelBytes) {
     objections.push(`The model has ${(bytes / 1e9).toFixed(1)} GB; in a browser about 2 GB can be loaded.`);
   }
   if (objections.length > 0) return { ok: false, because: objections };
-  const assessment = assess(artifact, chosen.provider);
+  const plan = planWays(artifact, chosen);
+  const { ways, assessments } = plan;
+  const alone = (artifact.others ?? []).length === 0;
+  const folds = [...assessments.values()].some(({ foldWeights }) => foldWeights);
+  const providersOf = (variant: string): string[] =>
+    ways.filter((way) => way.variant === variant).map(({ provider }) => `web-${provider}`);
   return {
     ok: true,
-    because: [...assessment.notes, ...hostNotes(artifact, runtimesOf(assessment, chosen))],
-    providers: assessment.providers.map((provider) => `web-${provider}`),
-    ...(assessment.foldWeights && { sessionConfig: { 'web-wasm': { 'session.disable_quant_qdq': '1' } } }),
+    because: [...(alone ? (assessments.get(artifact.variant)?.notes ?? []) : []), ...hostNotes(artifact, plan, chosen)],
+    providers: [...new Set(ways.map(({ provider }) => `web-${provider}`))],
+    byVariant: Object.fromEntries([...assessments.keys()].map((variant) => [variant, providersOf(variant)])),
+    ...(folds && { sessionConfig: { 'web-wasm': { 'session.disable_quant_qdq': '1' } } }),
   };
 }
 
-function hostNotes(artifact: Artifact, runtimes: readonly RuntimeId[]): string[] {
+function hostNotes(artifact: Artifact, { runtimes }: WayPlan, { host }: Options): string[] {
   const notes: string[] = [];
-  for (const { name, bytes } of artifact.files) {
-    if (bytes > githubLimit) notes.push(`${name} is over 100 MiB: GitHub Pages and Cloudflare Pages refuse it.`);
-    else if (bytes > cloudflareLimit) notes.push(`${name} is over 25 MiB: Cloudflare Pages refuses it.`);
+  const { limit, headers } = hosts[host as keyof typeof hosts];
+  const large = [artifact, ...(artifact.others ?? [])].flatMap(({ files }) =>
+    files.filter(({ bytes }) => bytes > limit),
+  );
+  for (const { name } of large) {
+    notes.push(`${name} is over ${limit / 2 ** 20} MiB and is cut into pieces, since hosts refuse files of its size.`);
   }
-  if (runtimes.includes('asyncify')) {
-    notes.push('The asyncify runtime is over 25 MiB: Cloudflare Pages refuses it; webgpuRuntime jspi fits.');
-  } else if (runtimes.includes('jspi')) {
+  if (!headers) notes.push('GitHub Pages sets no headers: the service worker isolates the page, after one reload.');
+  if (runtimes.includes('jspi') && !runtimes.includes('asyncify')) {
     notes.push('Browsers without WebAssembly promise integration take WebAssembly instead of WebGPU.');
   }
   return notes;
 }
 
-/** model.json: what the loader needs to know, beside the loader. */
-function modelJson(artifact: Artifact, assessment: Assessment, runtimes: readonly RuntimeId[]): string {
-  const fold = { extra: { session: { disable_quant_qdq: '1' } } };
-  return print({
-    schema: 'mlpack.browser-model/1',
-    name: artifact.name,
-    variant: artifact.variant,
-    files: artifact.files.map(({ name, bytes, sha256 }) => ({ name, url: name, bytes, sha256 })),
-    inputs: artifact.inputs,
-    outputs: artifact.outputs,
-    labels: artifact.labels ?? null,
-    providers: assessment.providers,
-    webgpuFeatures: assessment.webgpuFeatures,
-    sessionOptions: assessment.foldWeights ? { wasm: fold } : {},
-    runtimes: Object.fromEntries(runtimes.map((id) => [id, runtimeEntry(id)])),
+/**
+ * Beside what is recommended: for WebGPU the smallest candidate that asks for shader-f16 and the smallest that does not, where the
+ * model is large enough that a GPU pays or was measured to be faster; for WebAssembly the smallest that runs well there.
+ */
+function beside(recommended: Artifact, candidates: readonly Artifact[], chosen: Options): readonly Artifact[] {
+  const others = candidates.filter((one) => one.variant !== recommended.variant && supports(one, chosen).ok);
+  const { ways, assessments } = planWays({ ...recommended, others }, chosen);
+  const named = (variant: string): Artifact[] => [recommended, ...others].filter((one) => one.variant === variant);
+  const onGpu = ways.filter(({ provider }) => provider === 'webgpu').flatMap(({ variant }) => named(variant));
+  const pays = onGpu.some((one) => {
+    const [gpu, wasm] = [timeOf(one, 'webgpu'), timeOf(one, 'wasm')];
+    return gpu !== undefined && wasm !== undefined && gpu < wasm;
   });
+  const large = !isSmall(Math.max(...[recommended, ...others].map(bytesOf)));
+  const halves = (one: Artifact): boolean => (assessments.get(one.variant)?.webgpuFeatures ?? []).length > 0;
+  const gpu = large || pays ? [onGpu.find(halves), onGpu.find((one) => !halves(one))] : [];
+  const wasm = ways.find(({ provider }) => provider === 'wasm');
+  const taken = new Set([...gpu, ...named(wasm?.variant ?? '')]);
+  return others.filter((one) => taken.has(one));
 }
 
-function demoJson(artifact: Artifact): string {
-  return print({
-    name: artifact.name,
-    license: artifact.license ?? null,
-    files: artifact.files.map(({ name, bytes }) => ({ name, bytes })),
-    image: imageInput(artifact) ?? null,
-  });
-}
-
-function print(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+/** The tokenizer and its code, where people give the model a text. */
+function tokenizer(artifact: Artifact): BundleFile[] {
+  if (taskOf(artifact)?.kind !== 'text') return [];
+  const code = dependencyFile('@huggingface/tokenizers', tokenizersVersion, 'dist/tokenizers.min.mjs');
+  const own = (artifact.companions ?? []).filter(({ name }) => tokenizerFiles.includes(name));
+  return [
+    { path: 'mlpack-model/tokenizer/tokenizers.min.mjs', from: code.place },
+    { path: 'mlpack-model/tokenizer/LICENSE.txt', from: literalPath('browser', 'LICENSE-tokenizers.txt') },
+    ...own.map(({ name, source }) => ({ path: `mlpack-model/tokenizer/${name}`, from: source })),
+  ];
 }
 
 function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
-  const assessment = assess(artifact, chosen.provider);
-  const runtimes = runtimesOf(assessment, chosen);
-  for (const [path, name] of Object.entries({ ...loader, ...pages }))
-    yield { path, from: literalPath('browser', name) };
-  for (const id of runtimes) yield* runtimeFiles(id);
-  yield { path: 'mlpack-model/model.json', bytes: modelJson(artifact, assessment, runtimes) };
-  for (const { name, source } of artifact.files) yield { path: `mlpack-model/${name}`, from: source };
-  yield { path: 'demo/demo.json', bytes: demoJson(artifact) };
-  yield { path: 'README.md', bytes: readme(artifact, assessment, runtimes) };
+  const plan = planWays(artifact, chosen);
+  const limit = hosts[chosen.host as keyof typeof hosts].limit;
+  const model = modelJson(artifact, plan, limit);
+  const small: BundleFile[] = [
+    ...loader.map((name) => ({ path: `mlpack-model/${name}`, from: literalPath('browser', `mlpack-model/${name}`) })),
+    ...pages.map((name) => ({ path: name, from: literalPath('browser', name) })),
+    { path: 'mlpack-model/index.d.ts', bytes: indexTypes(artifact) },
+    { path: 'mlpack-model/package.json', bytes: packageJson(artifact) },
+    { path: 'mlpack-model/runtime/LICENSE.txt', from: literalPath('browser', 'LICENSE-onnxruntime.txt') },
+    { path: 'mlpack-model/model.json', bytes: model.text },
+    ...tokenizer(artifact),
+  ];
+  yield* small;
+  yield* model.files;
+  yield { path: 'sw.js', bytes: serviceWorker(small) };
+  yield* hostFiles();
+  yield { path: 'README.md', bytes: readme(artifact, plan) };
+}
+
+/** Lets bundlers and type checkers take the folder as a package. */
+function packageJson({ name }: Artifact): string {
+  return print({
+    name: `mlpack-model-${name.toLowerCase()}`,
+    version: '0.0.0',
+    private: true,
+    type: 'module',
+    sideEffects: ['./element.js'],
+    exports: {
+      '.': { types: './index.d.ts', default: './index.js' },
+      './react': { types: './react.d.ts', default: './react.js' },
+      './element': { types: './element.d.ts', default: './element.js' },
+      './offline': { types: './offline.d.ts', default: './offline.js' },
+      './*': './*',
+    },
+  });
 }
 
 /** A static folder: loader, runtime, model and a demo page, to be dropped on any web host. */
@@ -141,6 +158,7 @@ export const browser = defineTarget({
   providers: ['web-wasm', 'web-webgpu'],
   runtime: { package: 'onnxruntime-web', version: ortVersion },
   supports,
+  beside,
   emit,
   commands: () => ({ start: 'node serve.mjs', kind: 'browser' }),
 });

@@ -7,6 +7,8 @@ export type WebProvider = 'wasm' | 'webgpu';
 export interface Assessment {
   readonly providers: readonly WebProvider[];
   readonly webgpuFeatures: readonly string[];
+  /** Weight-only blocks, for which WebAssembly has no fast kernels. */
+  readonly blockwise: boolean;
   /** Weights are dequantized once at load instead of on every run. */
   readonly foldWeights: boolean;
   readonly notes: readonly string[];
@@ -30,6 +32,8 @@ const notOnWebgpu = [
  * WebAssembly goes first. A rule of thumb until the loader measures on the visitor's device.
  */
 const smallModelBytes = 8_000_000;
+
+export const isSmall = (bytes: number): boolean => bytes < smallModelBytes;
 
 function present(artifact: Artifact, names: readonly string[]): string[] {
   return names.filter((name) => (artifact.ops[name] ?? 0) > 0);
@@ -79,6 +83,7 @@ export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assess
   return {
     providers,
     webgpuFeatures: half ? ['shader-f16'] : [],
+    blockwise: blocks.length > 0,
     foldWeights: onlyDequantizes,
     notes,
   };
@@ -96,7 +101,7 @@ function preference(artifact: Artifact, { blocks, quantized, foreign, half }: Fo
   if (quantized.length > 0 || foreign.length > 0) return ['wasm'];
   if (half) return ['webgpu', 'wasm'];
   const bytes = artifact.files.reduce((sum, file) => sum + file.bytes, 0);
-  return bytes < smallModelBytes ? ['wasm', 'webgpu'] : ['webgpu', 'wasm'];
+  return isSmall(bytes) ? ['wasm', 'webgpu'] : ['webgpu', 'wasm'];
 }
 
 /** WebAssembly is always there as the way that works everywhere. */

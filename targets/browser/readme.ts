@@ -1,8 +1,9 @@
 import type { IoInfo } from '../../src/report/report.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact } from '../../src/target/target.ts';
-import type { Assessment } from './knowledge.ts';
 import type { RuntimeId } from './runtime-files.ts';
+import { taskOf } from './task.ts';
+import type { WayPlan } from './ways.ts';
 
 function row({ name, dtype, shape }: IoInfo): string {
   const dims = shape === null ? 'any' : `[${shape.map((dim) => dim ?? '?').join(', ')}]`;
@@ -13,13 +14,22 @@ function table(values: readonly IoInfo[]): string {
   return ['| name | type | shape |', '|---|---|---|', ...values.map(row)].join('\n');
 }
 
-function exampleCall({ inputs, outputs }: Artifact): string {
+const predictions = {
+  image: 'const { answer, ms } = await model.predict(file); // a picture: File, Blob, <img>, <canvas>, ImageData',
+  text: "const { answer, ms } = await model.predict('…'); // a text",
+  audio: 'const { answer, ms } = await model.predict(file); // a sound: File, Blob, AudioBuffer, Float32Array',
+};
+
+function exampleCall(artifact: Artifact): string {
+  const { inputs, outputs } = artifact;
   const feeds = inputs.map(({ name, shape }) => {
     const dims = (shape ?? [1]).map((dim) => (typeof dim === 'number' ? dim : 1));
     return `${JSON.stringify(name)}: { data, dims: [${dims.join(', ')}] }`;
   });
   const first = JSON.stringify(outputs[0]?.name ?? '');
-  return `const outputs = await model.run({ ${feeds.join(', ')} });\nconsole.log(outputs[${first}].data);`;
+  const task = taskOf(artifact);
+  const numbers = `const outputs = await model.run({ ${feeds.join(', ')} });\nconsole.log(outputs[${first}].data);`;
+  return task ? `${predictions[task.kind]}\n// or with numbers:\n${numbers}` : numbers;
 }
 
 const runtimeRows: Readonly<Record<RuntimeId, string>> = {
@@ -28,15 +38,33 @@ const runtimeRows: Readonly<Record<RuntimeId, string>> = {
   asyncify: '| `…asyncify` | 27 MB, about 4.7 MB with brotli | WebGPU in any browser that has it |',
 };
 
+function variantRows(artifact: Artifact): string {
+  const rows = [artifact, ...(artifact.others ?? [])].map(({ variant, files, evidence }) => {
+    const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    const latency = (evidence?.latency ?? []).map(
+      ({ provider, p50Ms, ratioToBase }) =>
+        `${provider} ${p50Ms.toFixed(1)} ms (×${ratioToBase.toFixed(2)} of the original)`,
+    );
+    const metric = evidence?.accuracy;
+    const told = metric
+      ? [`${metric.metric} ${metric.value?.toFixed(4) ?? '–'} (original ${metric.base?.toFixed(4) ?? '–'})`]
+      : [];
+    return `| \`${variant}\` | ${(bytes / 1e6).toFixed(2)} MB | ${[...latency, ...told].join('; ') || 'not measured'} |`;
+  });
+  return ['| variant | size | measured when packed |', '|---|---|---|', ...rows].join('\n');
+}
+
 /** README.md of the bundle. */
-export function readme(artifact: Artifact, assessment: Assessment, runtimes: readonly RuntimeId[]): string {
-  const order = assessment.providers
-    .map((provider) => (provider === 'wasm' ? 'WebAssembly' : 'WebGPU'))
+export function readme(artifact: Artifact, { ways, runtimes }: WayPlan): string {
+  const order = ways
+    .map(({ variant, provider, features }) => {
+      const asks = features.length > 0 ? ` (needs ${features.join(', ')})` : '';
+      return `\`${variant}\` on ${provider === 'wasm' ? 'WebAssembly' : 'WebGPU'}${asks}`;
+    })
     .join(', then ');
   return `# ${artifact.name} in the browser
 
-The \`${artifact.variant}\` variant of \`${artifact.name}\` as a static folder: drop it on any web host. Nothing is sent anywhere; the model runs
-on the visitor's device.
+\`${artifact.name}\` as a static folder: drop it on any web host. Nothing is sent anywhere; the model runs on the visitor's device.
 
 ## Look at it
 
@@ -59,9 +87,17 @@ ${exampleCall(artifact)}
 await model.dispose();
 \`\`\`
 
-\`load\` takes \`provider\` (\`auto\`, \`wasm\`, \`webgpu\`), \`threads\`, \`onProgress\` and an \`AbortSignal\` as \`signal\`. Errors are
-\`ModelError\` with a \`code\`: \`network\`, \`integrity\`, \`provider\`, \`runtime\`, \`input\`, \`cancelled\`, \`disposed\`. The model's SHA-256
-is verified before it is used.
+\`load\` takes \`base\` (where the folder is served), \`provider\` (\`auto\`, \`wasm\`, \`webgpu\`), \`variant\`, \`threads\`, \`cache\`,
+\`worker\`, \`onProgress\` and an \`AbortSignal\` as \`signal\`. Errors are \`ModelError\` with a \`code\`: \`network\`, \`integrity\`,
+\`provider\`, \`runtime\`, \`input\`, \`cancelled\`, \`disposed\`, \`place\`. Model and runtime are verified by their SHA-256 before use,
+kept for the next visit, and fetched on where a download broke off. Everything heavy happens in a worker.
+
+With a bundler (Vite, webpack, Next, esbuild): put the folder where it is served as it is (\`public/mlpack-model\`), install it for its
+code and types (\`npm install ./public/mlpack-model\`), and say where it is: \`load({ base: '/mlpack-model/' })\`. \`…/react\` has the hook
+\`useModel\`, \`…/element\` the web component \`<mlpack-model>\`.
+
+Offline, and threads where the host sets no headers: put \`sw.js\` at the root and call \`install()\` of \`…/offline\` before \`load\`, and
+\`keep(model)\` after it, as \`demo/main.js\` does.
 
 ## The model
 
@@ -73,7 +109,9 @@ Outputs
 
 ${table(artifact.outputs)}
 
-Order of providers: ${order}. \`model.provider\` says which one runs, \`model.reasons\` why others were passed over.
+${variantRows(artifact)}
+
+Order of choice: ${order}. \`model.variant\` and \`model.provider\` say what runs, \`model.reasons\` why others were passed over.
 
 ## The runtime
 
@@ -85,8 +123,9 @@ ${runtimes.map((id) => runtimeRows[id]).join('\n')}
 
 ## Hosting
 
-WebAssembly threads need a cross-origin isolated page. \`_headers\` carries the headers in the form that Netlify and Cloudflare Pages
-read; for other hosts copy the two \`Cross-Origin-…-Policy\` lines into their configuration. Without them the model runs on one
-thread. Serve over https: WebGPU exists only there (and on localhost). Let the host compress \`.wasm\`, \`.mjs\` and \`.js\`.
+WebAssembly threads need a cross-origin isolated page. The headers for it are here in the forms of the common hosts: \`_headers\` (Netlify,
+Cloudflare Pages), \`vercel.json\`, \`nginx.conf\`. Where a host sets none (GitHub Pages), the service worker \`sw.js\` isolates the page by
+one reload. Without either the model runs on one thread. Serve over https: WebGPU, storage and service workers exist only there (and on
+localhost). Let the host compress \`.wasm\`, \`.mjs\` and \`.js\`.
 `;
 }

@@ -1,6 +1,7 @@
 import { dependencyFile } from '../../src/target/literal.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { BundleFile } from '../../src/target/target.ts';
+import { type FileEntry, place } from './model-files.ts';
 
 /** The builds of onnxruntime-web that a bundle can carry. */
 export type RuntimeId = 'wasm' | 'jspi' | 'asyncify';
@@ -16,21 +17,32 @@ const files: Readonly<Record<RuntimeId, readonly [script: string, mjs: string, w
 export interface RuntimeEntry {
   readonly script: string;
   readonly mjs: string;
-  readonly wasm: string;
-  /** Of all three, before compression. */
+  readonly wasm: FileEntry;
+}
+
+/** A runtime's entry in model.json and its files. */
+export function runtimeOf(id: RuntimeId, limit: number): { entry: RuntimeEntry; files: BundleFile[] } {
+  const [script, mjs, wasm] = files[id].map((name) => ({
+    name,
+    ...dependencyFile('onnxruntime-web', ortVersion, `dist/${name}`),
+  })) as [Source, Source, Source];
+  const placed = place(
+    { name: wasm.name, source: wasm.place, bytes: wasm.bytes, sha256: '' },
+    `runtime/${wasm.name}`,
+    limit,
+  );
+  return {
+    entry: { script: `runtime/${script.name}`, mjs: `runtime/${mjs.name}`, wasm: placed.entry },
+    files: [
+      { path: `mlpack-model/runtime/${script.name}`, from: script.place },
+      { path: `mlpack-model/runtime/${mjs.name}`, from: mjs.place },
+      ...placed.files,
+    ],
+  };
+}
+
+interface Source {
+  readonly name: string;
+  readonly place: string;
   readonly bytes: number;
-}
-
-function source(name: string): { place: string; bytes: number } {
-  return dependencyFile('onnxruntime-web', ortVersion, `dist/${name}`);
-}
-
-export function runtimeEntry(id: RuntimeId): RuntimeEntry {
-  const [script, mjs, wasm] = files[id];
-  const bytes = files[id].reduce((sum, name) => sum + source(name).bytes, 0);
-  return { script: `runtime/${script}`, mjs: `runtime/${mjs}`, wasm: `runtime/${wasm}`, bytes };
-}
-
-export function runtimeFiles(id: RuntimeId): BundleFile[] {
-  return files[id].map((name) => ({ path: `mlpack-model/runtime/${name}`, from: source(name).place }));
 }

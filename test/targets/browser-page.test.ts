@@ -77,7 +77,7 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth')).toBe(true);
     await page.getByRole('button', { name: 'Clear' }).click();
     expect(await page.isVisible('.hint')).toBe(true);
-    expect(await page.textContent('#facts')).toContain('WebAssembly');
+    expect(await page.textContent('#strip')).toContain('WebAssembly');
     expect(complaints).toEqual([]);
     await page.context().close();
   });
@@ -85,7 +85,7 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   it('runs on WebGPU when asked', async () => {
     const page = await open(`${served.url}/?provider=webgpu`);
     await page.waitForSelector('.bars li', { timeout: 60_000 });
-    expect(await page.textContent('#facts')).toContain('WebGPU');
+    expect(await page.textContent('#strip')).toContain('WebGPU');
     await page.context().close();
   });
 
@@ -139,12 +139,12 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
     const page = await open(damaged.url);
     await page.waitForSelector('#status.error');
     expect(await page.textContent('#status')).toMatch(
-      /model\.onnx\?v=\w+ is damaged: its SHA-256 is not the one in model\.json/,
+      /model\.onnx\?v=\w+ is damaged: its bytes 0 to \d+ \(of model\.onnx\) are not those that model\.json names/,
     );
     await writeFile(file, bytes.subarray(0, 100));
     await page.reload();
     await page.waitForSelector('#status.error');
-    expect(await page.textContent('#status')).toMatch(/has 100 bytes instead of \d+/);
+    expect(await page.textContent('#status')).toMatch(/broke off: it has 100 bytes instead of \d+/);
     await page.context().close();
     await damaged.stop();
   });

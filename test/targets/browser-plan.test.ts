@@ -1,17 +1,24 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { datasetSchema, parseDatasetSpec } from '../../src/data/dataset-format.ts';
 import { resolveTargetOptions } from '../../src/target/plan.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
-import { imageInput } from '../../targets/browser/image-input.ts';
 import { browser } from '../../targets/browser/index.ts';
 import { assess } from '../../targets/browser/knowledge.ts';
+import { imageTask } from '../../targets/browser/task-image.ts';
+import { tempDir } from './support/temp.ts';
+
+const dir = await tempDir();
+const source = join(dir, 'model.onnx');
+await writeFile(source, new Uint8Array(1000));
 
 function artifact(change: Partial<Artifact> = {}): Artifact {
   return {
     name: 'm',
     variant: 'v',
-    files: [{ name: 'model.onnx', source: '/nowhere/model.onnx', bytes: 1000, sha256: '0'.repeat(64) }],
+    files: [{ name: 'model.onnx', source, bytes: 1000, sha256: '0'.repeat(64) }],
     inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', 3, 224, 224] }],
     outputs: [{ name: 'y', dtype: 'float32', shape: ['batch', 10] }],
     irVersion: 8,
@@ -86,14 +93,19 @@ describe('the browser target', () => {
   const paths = (change: Partial<Artifact>, options: Record<string, unknown> = {}) =>
     [...(browser.emit(artifact(change), resolveTargetOptions(browser, options)) as Iterable<BundleFile>)]
       .map(({ path }) => path)
-      .filter((path) => path.endsWith('.wasm'));
+      .filter((path) => /\.wasm(\.\d+)?$/.test(path));
   const runtime = (build: string) => `mlpack-model/runtime/ort-wasm-simd-threaded${build}.wasm`;
 
   it('ships the WebAssembly files that can be used, and no others', () => {
     expect(paths({ ops: { QLinearConv: 1 } })).toEqual([runtime('')]);
     expect(paths({})).toEqual([runtime(''), runtime('.jspi')]);
     expect(paths({}, { provider: 'wasm' })).toEqual([runtime('')]);
-    expect(paths({}, { webgpuRuntime: 'both' })).toEqual([runtime(''), runtime('.jspi'), runtime('.asyncify')]);
+    expect(paths({}, { webgpuRuntime: 'both' })).toEqual([
+      runtime(''),
+      runtime('.jspi'),
+      `${runtime('.asyncify')}.000`,
+      `${runtime('.asyncify')}.001`,
+    ]);
   });
 
   it('takes them from the stable release', () => {
@@ -107,18 +119,25 @@ describe('the browser target', () => {
     const support = (change: Partial<Artifact>, options: Record<string, unknown> = {}) =>
       browser.supports(artifact(change), resolveTargetOptions(browser, options));
     const file = (bytes: number) => ({ files: [{ ...artifact().files[0], bytes }] }) as Partial<Artifact>;
-    expect(support(file(30_000_000)).because.join(' ')).toContain('over 25 MiB: Cloudflare Pages refuses it');
-    expect(support(file(120_000_000)).because.join(' ')).toContain('over 100 MiB: GitHub Pages');
-    expect(support({}, { webgpuRuntime: 'asyncify' }).because.join(' ')).toContain('over 25 MiB');
+    expect(support(file(30_000_000)).because.join(' ')).toContain('over 25 MiB and is cut into pieces');
+    expect(support(file(30_000_000), { host: 'github' }).because.join(' ')).not.toContain('MiB');
+    expect(support(file(120_000_000), { host: 'github' }).because.join(' ')).toContain('over 100 MiB');
+    expect(support({}, { host: 'github' }).because.join(' ')).toContain('GitHub Pages sets no headers');
+    expect(support({}, { webgpuRuntime: 'both' }).because).toEqual([]);
     expect(support(file(2_100_000_000))).toMatchObject({ ok: false, because: [expect.stringContaining('2.1 GB')] });
-    expect(support({ ops: { QLinearConv: 1 } })).toEqual({ ok: true, because: [], providers: ['web-wasm'] });
+    expect(support({ ops: { QLinearConv: 1 } })).toEqual({
+      ok: true,
+      because: [],
+      providers: ['web-wasm'],
+      byVariant: { v: ['web-wasm'] },
+    });
   });
 });
 
 describe('pictures as input', () => {
   const grey = [{ name: 'x', dtype: 'float32', shape: ['batch', 1, 28, 28] }];
   const of = (spec: unknown, change: Partial<Artifact> = {}) =>
-    imageInput(artifact({ preprocessing: { x: spec }, ...change }));
+    imageTask(artifact({ preprocessing: { x: spec }, ...change }), { x: spec });
   /** The form is that of dataset.json: its reader must understand it too. */
   const described = (spec: object): unknown => {
     const text = JSON.stringify({ schema: datasetSchema, inputs: { x: spec } });
@@ -127,14 +146,21 @@ describe('pictures as input', () => {
 
   it('reads stored pixels', () => {
     expect(of(described({ file: 'x.npy', scale: 1 / 255, bias: 0 }), { inputs: grey })).toEqual({
+      kind: 'image',
       input: 'x',
       dtype: 'float32',
       height: 28,
       width: 28,
+      resize: null,
+      crop: 'center',
+      pad: 114,
+      anchor: 'center',
+      interpolation: 'bilinear',
       channels: 'GRAY',
       layout: 'NCHW',
       factor: [1 / 255],
       offset: [0],
+      drawn: true,
     });
     expect(of(described({ file: 'x.npy', scale: [1, 2, 3], bias: -1 }))).toMatchObject({
       channels: 'RGB',

@@ -51,12 +51,14 @@ export async function makeArtifacts(
   for (const one of built) {
     if (one.path === undefined || measured.find(({ name }) => name === one.name)?.blockers.length !== 0) continue;
     const { seed, inputShape: shapes } = settings;
+    const origin = source.file;
     artifacts.set(
       one.name,
       await makeArtifact({
         name: source.name,
         variant: one.name,
         file: one.path,
+        origin,
         dataset,
         seed,
         shapes,

@@ -51,7 +51,7 @@ async function replay(model, golden, n) {
   const feeds = await goldenFeeds(golden);
   const started = performance.now();
   const outputs = await model.run(feeds);
-  const ms = performance.now() - started;
+  const ms = model.lastMs ?? performance.now() - started;
   const rows = [];
   for (const expected of golden.outputs) {
     const got = outputs[expected.name];
@@ -66,13 +66,15 @@ async function replay(model, golden, n) {
 async function selfTest() {
   const query = new URLSearchParams(location.search);
   const threads = query.has('threads') ? Number(query.get('threads')) : undefined;
-  const model = await load({ provider: query.get('provider') ?? 'auto', threads });
+  const variant = query.get('variant') ?? undefined;
+  const model = await load({ provider: query.get('provider') ?? 'auto', variant, threads, cache: query.get('cache') !== 'no' });
   const manifest = await readManifest();
+  const own = manifest.golden.filter((golden) => (golden.variant ?? model.variant) === model.variant);
   const cases = [];
-  for (const [n, golden] of manifest.golden.entries()) cases.push(await replay(model, golden, n));
+  for (const [n, golden] of own.entries()) cases.push(await replay(model, golden, n));
   const { provider, adapter, reasons } = model;
   await model.dispose();
-  return { provider, threads: model.threads, adapter: adapter ?? null, reasons, cases };
+  return { provider, variant: model.variant, threads: model.threads, adapter: adapter ?? null, reasons, cases };
 }
 
 const status = document.querySelector('#status');
@@ -80,7 +82,7 @@ window.mlpackSelfTest = selfTest().then(
   (result) => {
     const good = result.cases.every(({ outputs }) => outputs.every(({ ok }) => ok));
     const where = result.provider === 'wasm' ? `WebAssembly, ${result.threads === 1 ? 'one thread' : `${result.threads} threads`}` : `WebGPU (${result.adapter})`;
-    status.textContent = `${good ? 'All recorded outputs agree' : 'Some outputs differ'}: ${where}.`;
+    status.textContent = `${good ? 'All recorded outputs agree' : 'Some outputs differ'}: variant ${result.variant}, ${where}.`;
     return result;
   },
   (error) => {

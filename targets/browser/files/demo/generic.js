@@ -38,7 +38,8 @@ function describe({ name, dtype, shape }) {
 }
 
 /** An input for any model: recorded inputs, seeded random numbers, or values as JSON. */
-export function genericInput(model, examples, run) {
+export function genericInput(model, examples, ask) {
+  const run = (feeds) => ask({ feeds });
   const seed = h('input', { type: 'number', value: '1', step: '1' });
   const sizes = openDims(model.inputs).map((name) => ({ name, field: h('input', { type: 'number', value: '1', min: '1' }) }));
   const json = h('textarea', { placeholder: '{ "input": { "data": [0, 1], "dims": [1, 2] } }', spellcheck: false });
@@ -77,6 +78,7 @@ export function genericInput(model, examples, run) {
     invitation: 'Take an example or random numbers.',
     element,
     extras: [],
+    fed: () => {},
     begin: () => examples.length > 0 && run(examples[0]),
   };
 }

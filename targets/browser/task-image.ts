@@ -1,21 +1,25 @@
 import type { Artifact } from '../../src/target/target.ts';
+import { isObject, type Json } from './json.ts';
 
-/** How the demo page turns a picture into the model's input: pixel (0…255) · factor + offset, by channel. */
-export interface ImageInput {
+/** How a picture becomes the model's input: brought to size, then pixel (0…255) · factor + offset, by channel as fed. */
+export interface ImageTask {
+  readonly kind: 'image';
   readonly input: string;
   readonly dtype: string;
   readonly height: number;
   readonly width: number;
+  /** The shorter side is brought to this first. */
+  readonly resize: number | null;
+  readonly crop: 'center' | 'none' | 'letterbox';
+  readonly pad: number;
+  readonly anchor: 'center' | 'corner';
+  readonly interpolation: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
   readonly channels: 'GRAY' | 'RGB' | 'BGR';
   readonly layout: 'NCHW' | 'NHWC';
   readonly factor: readonly number[];
   readonly offset: readonly number[];
-}
-
-type Json = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  /** Small grey pictures, light on dark: they can be drawn, and pictures on a light ground are turned over. */
+  readonly drawn: boolean;
 }
 
 /** A number for every channel, from one number, a list, or nothing. */
@@ -37,26 +41,26 @@ function pictureShape(shape: readonly (number | string | null)[] | null, layout:
   return { count, height, width };
 }
 
-/**
- * Reads the `inputs` section of dataset.json for a model with one input that is a picture. Undefined where the model is not
- * fed pictures, or how pixels become numbers is not said.
- */
-export function imageInput({ inputs, preprocessing }: Artifact): ImageInput | undefined {
-  const [input] = inputs;
-  if (!input || inputs.length !== 1 || !isObject(preprocessing)) return undefined;
-  const spec = preprocessing[input.name];
-  if (!isObject(spec)) return undefined;
-  return typeof spec.images === 'string' ? fromPictures(input, spec) : fromArray(input, spec);
-}
-
 type Io = Artifact['inputs'][number];
 
+/** Reads the `inputs` section of dataset.json for a model with one input that is a picture. */
+export function imageTask({ inputs }: Artifact, sections: Json): ImageTask | undefined {
+  const [input] = inputs;
+  const section = sections[input?.name ?? ''];
+  if (!input || inputs.length !== 1 || !isObject(section)) return undefined;
+  return typeof section.images === 'string' ? fromPictures(input, section) : fromArray(input, section);
+}
+
+function choice<T extends string>(value: unknown, known: readonly T[], fallback: T): T {
+  return known.find((one) => one === value) ?? fallback;
+}
+
 /** Decoded pictures: (pixel − mean) · scale / std. */
-function fromPictures({ name, dtype, shape }: Io, spec: Json): ImageInput | undefined {
-  const layout = spec.layout === 'NHWC' ? 'NHWC' : 'NCHW';
+function fromPictures({ name, dtype, shape }: Io, spec: Json): ImageTask | undefined {
+  const layout = choice(spec.layout, ['NCHW', 'NHWC'], 'NCHW');
   const frame = pictureShape(shape, layout) ?? sizeOf(spec);
   if (!frame) return undefined;
-  const channels = spec.channels === 'GRAY' || spec.channels === 'BGR' ? spec.channels : 'RGB';
+  const channels = choice(spec.channels, ['GRAY', 'RGB', 'BGR'], 'RGB');
   const count = channels === 'GRAY' ? 1 : 3;
   const mean = perChannel(spec.mean, count, 0);
   const std = perChannel(spec.std, count, 1);
@@ -64,7 +68,15 @@ function fromPictures({ name, dtype, shape }: Io, spec: Json): ImageInput | unde
   if (!mean || !std) return undefined;
   const factor = std.map((value) => scale / value);
   const offset = factor.map((value, c) => -(mean[c] ?? 0) * value);
-  return { input: name, dtype, height: frame.height, width: frame.width, channels, layout, factor, offset };
+  return {
+    ...{ kind: 'image', input: name, dtype, height: frame.height, width: frame.width },
+    resize: typeof spec.resize === 'number' ? spec.resize : null,
+    crop: choice(spec.crop, ['center', 'none', 'letterbox'], 'center'),
+    pad: typeof spec.pad === 'number' ? spec.pad : 114,
+    anchor: choice(spec.anchor, ['center', 'corner'], 'center'),
+    interpolation: choice(spec.interpolation, ['nearest', 'bilinear', 'bicubic', 'lanczos'], 'bilinear'),
+    ...{ channels, layout, factor, offset, drawn: false },
+  };
 }
 
 function sizeOf({ size }: Json): { height: number; width: number } | undefined {
@@ -74,12 +86,17 @@ function sizeOf({ size }: Json): { height: number; width: number } | undefined {
 }
 
 /** Stored pixels: x · scale + bias. Without either, nobody says that the numbers are pixels. */
-function fromArray({ name, dtype, shape }: Io, spec: Json): ImageInput | undefined {
+function fromArray({ name, dtype, shape }: Io, spec: Json): ImageTask | undefined {
   const frame = pictureShape(shape, 'NCHW');
   if (!frame || (spec.scale === undefined && spec.bias === undefined)) return undefined;
   const factor = perChannel(spec.scale, frame.count, 1);
   const offset = perChannel(spec.bias, frame.count, 0);
   if (!factor || !offset || factor.includes(0)) return undefined;
-  const channels = frame.count === 1 ? 'GRAY' : 'RGB';
-  return { input: name, dtype, height: frame.height, width: frame.width, channels, layout: 'NCHW', factor, offset };
+  const { height, width, count } = frame;
+  return {
+    ...{ kind: 'image', input: name, dtype, height, width, resize: null },
+    ...{ crop: 'center', pad: 114, anchor: 'center', interpolation: 'bilinear' },
+    ...{ channels: count === 1 ? 'GRAY' : 'RGB', layout: 'NCHW', factor, offset },
+    drawn: count === 1 && Math.max(height, width) <= 64,
+  };
 }

@@ -1,0 +1,51 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Dataset } from '../data/dataset.ts';
+import type { Companion } from '../target/target.ts';
+import { modelFolder } from './data.ts';
+
+/** Files of a Hugging Face folder that say what goes in and what comes out. */
+const names = [
+  'added_tokens.json',
+  'chat_template.jinja',
+  'config.json',
+  'generation_config.json',
+  'merges.txt',
+  'preprocessor_config.json',
+  'processor_config.json',
+  'quantize_config.json',
+  'sentencepiece.bpe.model',
+  'special_tokens_map.json',
+  'spiece.model',
+  'tokenizer.json',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'vocab.json',
+  'vocab.txt',
+];
+
+/** The folder that a dataset names for its tokenizer. */
+function tokenizerFolder({ dir, preprocessing }: Dataset): string | undefined {
+  for (const section of Object.values((preprocessing ?? {}) as Record<string, unknown>)) {
+    const named = (section as { tokenizer?: unknown } | null)?.tokenizer;
+    if (typeof named === 'string') return join(dir, named);
+  }
+  return undefined;
+}
+
+/** What stands beside a model or its data; the folder that the data names goes first, as when the data is read. */
+export async function findCompanions(file: string, dataset: Dataset | undefined): Promise<Companion[]> {
+  const named = dataset && tokenizerFolder(dataset);
+  const folders = [...(named === undefined ? [] : [named]), ...(dataset ? [dataset.dir] : []), modelFolder(file)];
+  const found: Companion[] = [];
+  for (const name of names) {
+    for (const folder of folders) {
+      const source = join(folder, name);
+      const info = await stat(source).catch(() => undefined);
+      if (!info?.isFile()) continue;
+      found.push({ name, source, bytes: info.size });
+      break;
+    }
+  }
+  return found;
+}

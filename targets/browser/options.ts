@@ -1,0 +1,20 @@
+import { opt } from '../../src/pass/options.ts';
+
+/** Options of the browser target. */
+export const options = {
+  provider: opt.choice(
+    ['auto', 'wasm', 'webgpu'],
+    'auto',
+    'what runs the model; auto decides by its operators and size',
+  ),
+  webgpuRuntime: opt.choice(
+    ['jspi', 'asyncify', 'both'],
+    'jspi',
+    'WebAssembly build for WebGPU: jspi is 17 MB and needs promise integration, asyncify is 27 MB and runs everywhere WebGPU does',
+  ),
+  host: opt.choice(
+    ['any', 'cloudflare', 'github', 'netlify', 'vercel', 'nginx'],
+    'any',
+    'where the folder will be hosted: files are cut where the host takes none of their size; any cuts for all of them',
+  ),
+};

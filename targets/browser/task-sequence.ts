@@ -1,0 +1,85 @@
+import type { Artifact } from '../../src/target/target.ts';
+import { isObject, type Json } from './json.ts';
+
+/** What the tokenizer gives for an input, or a number put everywhere. */
+export type TokenField = 'ids' | 'mask' | 'types' | 'positions' | number;
+
+export interface TextTask {
+  readonly kind: 'text';
+  /** Model input → what it is fed, and its element type. */
+  readonly feeds: Readonly<Record<string, { readonly field: TokenField; readonly dtype: string }>>;
+  /** Two texts are asked for. */
+  readonly pair: boolean;
+  /** Most tokens, where it is known. */
+  readonly maxLength: number | null;
+  /** Always as many tokens. */
+  readonly length: number | null;
+}
+
+export interface AudioTask {
+  readonly kind: 'audio';
+  readonly input: string;
+  readonly dtype: string;
+  readonly sampleRate: number;
+  /** Samples fed; sounds are cut or filled up with silence. */
+  readonly length: number | null;
+}
+
+/** Inputs that tokenizers of Hugging Face give, by the names that models have for them. */
+const wellKnown: Readonly<Record<string, TokenField>> = {
+  input_ids: 'ids',
+  attention_mask: 'mask',
+  token_type_ids: 'types',
+  position_ids: 'positions',
+};
+
+export const tokenizerFiles: readonly string[] = ['tokenizer.json', 'tokenizer_config.json'];
+
+/** A model of token ids whose tokenizer stands beside it, or whose data set is texts. */
+export function textTask(artifact: Artifact, sections: Json): TextTask | undefined {
+  if (!artifact.companions?.some(({ name }) => name === 'tokenizer.json')) return undefined;
+  const feeds: Record<string, { field: TokenField; dtype: string }> = {};
+  let source: Json = {};
+  for (const { name, dtype } of artifact.inputs) {
+    const section = sections[name];
+    const field = fieldOf(name, isObject(section) ? section : undefined);
+    if (field === undefined) return undefined;
+    if (field === 'ids' && isObject(section)) source = section;
+    feeds[name] = { field, dtype };
+  }
+  if (!Object.values(feeds).some(({ field }) => field === 'ids')) return undefined;
+  const ids = artifact.inputs.find(({ name }) => feeds[name]?.field === 'ids');
+  const extent = ids?.shape?.[1];
+  const length = typeof extent === 'number' ? extent : source.padding === 'max' ? numberOr(source.maxLength) : null;
+  return {
+    ...{ kind: 'text', feeds, pair: typeof source.pair === 'string', length },
+    maxLength: length ?? numberOr(source.maxLength),
+  };
+}
+
+function numberOr(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}
+
+function fieldOf(name: string, section: Json | undefined): TokenField | undefined {
+  if (typeof section?.text === 'string') return 'ids';
+  if (typeof section?.constant === 'number') return section.constant;
+  if (typeof section?.notEqual === 'number') return 'mask';
+  if (section?.positions === true) return 'positions';
+  if (typeof section?.take === 'string') return wellKnown[section.take];
+  return wellKnown[name];
+}
+
+/** A model of one wave. Features that an extractor makes of it are not repeated in the page. */
+export function audioTask({ inputs }: Artifact, sections: Json): AudioTask | undefined {
+  const [input] = inputs;
+  const section = sections[input?.name ?? ''];
+  if (!input || inputs.length !== 1 || !isObject(section)) return undefined;
+  if (typeof section.audio !== 'string' || section.features !== undefined) return undefined;
+  const { name, dtype, shape } = input;
+  const extent = shape?.[1];
+  return {
+    ...{ kind: 'audio', input: name, dtype, sampleRate: numberOr(section.sampleRate) ?? 16_000 },
+    length: numberOr(section.length) ?? (typeof extent === 'number' ? extent : null),
+  };
+}
