@@ -65,7 +65,7 @@ function supports(artifact: Artifact, chosen: Options): Support {
 
 function hostNotes(artifact: Artifact, { runtimes }: WayPlan, { host }: Options): string[] {
   const notes: string[] = [];
-  const { limit, headers } = hosts[host as keyof typeof hosts];
+  const { limit, headers } = hosts[host];
   const large = [artifact, ...(artifact.others ?? [])].flatMap(({ files }) =>
     files.filter(({ bytes }) => bytes > limit),
   );
@@ -114,7 +114,7 @@ function tokenizer(artifact: Artifact): BundleFile[] {
 
 function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
   const plan = planWays(artifact, chosen);
-  const limit = hosts[chosen.host as keyof typeof hosts].limit;
+  const limit = hosts[chosen.host].limit;
   const model = modelJson(artifact, plan, limit);
   const small: BundleFile[] = [
     ...loader.map((name) => ({ path: `mlpack-model/${name}`, from: literalPath('browser', `mlpack-model/${name}`) })),
