@@ -170,6 +170,13 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     expect(await table.getByRole('cell').first().isVisible()).toBe(true);
   });
 
+  it('does not break names of layers letter by letter', async () => {
+    const { page } = await open('sample', { width: 360 });
+    const widths = await page.locator('#layers .bar-name').evaluateAll((all) => all.map((one) => one.clientWidth));
+    expect(widths.length).toBeGreaterThan(4);
+    expect(Math.min(...widths)).toBeGreaterThan(200);
+  });
+
   it('keeps labels within the charts', async () => {
     for (const width of [360, 1280]) {
       const { page } = await open('sample', { width });

@@ -42,7 +42,13 @@ export const digitClasses: readonly ClassResult[] = Array.from({ length: 10 }, (
   p: digit === 8 ? 0.15625 : 1,
 }));
 
-export const layerNames = ['/stem/Conv', '/block1/Conv_1', '/block2/Conv_1', '/classifier/fc/Gemm', '<i>odd</i>'];
+export const layerNames = [
+  '/stem/Conv',
+  '/block1/Conv_1',
+  '/features/features.6/body/body.0/body.0.1/BatchNormalization',
+  '/classifier/fc/Gemm',
+  '<i>odd</i>',
+];
 
 export const layerErrors: readonly LayerError[] = layerNames.map((node, at) => ({
   node,

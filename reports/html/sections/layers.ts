@@ -30,7 +30,7 @@ function sensitivityFigure(
   const most = Math.max(Number.MIN_VALUE, ...all.map(({ loss }) => loss ?? 0));
   const item = ({ node, op, loss, bytes, kept }: (typeof sorted)[number]): Html | false =>
     budget.fits(shorten(node, nameLength) + shorten(kept ?? '', 240), 520) &&
-    html`<li class="${kept === undefined ? 'k-accepted' : 'k-recommended'}"><span class="bar-name">${code(node)} <span class="soft">${shorten(op, 40)}</span></span><span class="bar-value"><b>${loss === null ? 'no number' : formatFigure(loss)}</b> ${bytes !== undefined && formatSize(bytes)}</span><svg class="bar" width="100%" height="8" aria-hidden="true"><rect class="track" width="100%" height="8" rx="3"/><rect class="fill" width="${(100 * Math.min(1, Math.max(0, (loss ?? most) / most))).toFixed(1)}%" height="8" rx="3"/></svg>${kept !== undefined && html`<p class="bar-why">${chip('kept in higher precision')} ${sentence(shorten(kept, 240))}</p>`}</li>`;
+    html`<li class="${kept === undefined ? 'k-accepted' : 'k-recommended'}"><span class="bar-name whole">${code(node)}</span><span class="soft">${shorten(op, 40)}</span><span class="bar-value"><b>${loss === null ? 'no number' : formatFigure(loss)}</b> ${bytes !== undefined && formatSize(bytes)}</span><svg class="bar" width="100%" height="8" aria-hidden="true"><rect class="track" width="100%" height="8" rx="3"/><rect class="fill" width="${(100 * Math.min(1, Math.max(0, (loss ?? most) / most))).toFixed(1)}%" height="8" rx="3"/></svg>${kept !== undefined && html`<p class="bar-why">${chip('kept in higher precision')} ${sentence(shorten(kept, 240))}</p>`}</li>`;
   return html`<figure><figcaption>Sensitivity, ${scheme} <span class="soft">${measure}, ${plural(samples, 'sample')}</span></figcaption>${folded(`Layers by sensitivity to ${scheme}`, sorted.map(item), all.length)}${leftOut(unmeasured)}</figure>`;
 }
 
@@ -51,7 +51,7 @@ function errorFigure(variant: VariantResult, budget: Budget): Html {
   );
   const item = ({ node, op, sqnrDb, maxAbs }: LayerError): Html | false =>
     budget.fits(shorten(node, nameLength), 260) &&
-    html`<li><span class="bar-name">${code(node)} <span class="soft">${shorten(op, 40)}</span></span><span class="bar-value"><b>${sqnrWords({ sqnrDb })}</b>${maxAbs !== undefined && maxAbs > 0 && ` off by up to ${formatFigure(maxAbs)}`}</span></li>`;
+    html`<li><span class="bar-name whole">${code(node)}</span><span class="soft">${shorten(op, 40)}</span><span class="bar-value"><b>${sqnrWords({ sqnrDb })}</b>${maxAbs !== undefined && maxAbs > 0 && ` off by up to ${formatFigure(maxAbs)}`}</span></li>`;
   return html`<figure class="k-accepted"><figcaption>Error of ${variantName(variant.name)} ${badge(variant)}</figcaption>${layerStrip(all)}<p class="figure-note">Layers in the order of the graph; the lower, the further from base.</p>${folded('Layers by error, the worst first', sorted.map(item), all.length)}</figure>`;
 }
 

@@ -32,9 +32,10 @@ export const chartStyle = `
 .chart .name{font-weight:650;fill:var(--k)}
 .chart .note{font-size:.92em;fill:var(--soft)}
 .chart .point:hover .name,.chart .point:focus-visible .name{text-decoration:underline}
-.bars li{display:grid;grid-template-columns:1fr auto;gap:.1rem .8rem;margin-top:.75rem;font-size:.8125rem}
+.bars li{display:grid;grid-template-columns:minmax(0,1fr) auto;gap:.1rem .8rem;margin-top:.75rem;font-size:.8125rem}
 .bars .bar{grid-column:1/-1}
 .bar-name{display:flex;gap:.4em;align-items:center;min-width:0}
+.bar-name.whole{grid-column:1/-1}
 .bar-name .vname{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
 .bar-value{color:var(--soft);text-align:right}
 .bar-value b{color:var(--ink)}
