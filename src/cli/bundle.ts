@@ -49,7 +49,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   const dataset = await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
   const made = await makeArtifact({
-    name: source.name,
+    name: flags.name ?? source.name,
     variant: 'given',
     file: source.file,
     dataset,

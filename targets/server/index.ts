@@ -8,14 +8,32 @@ import { readme } from './readme.ts';
 const literals: Readonly<Record<string, string>> = {
   'server.mjs': 'server.mjs',
   'lib/app.mjs': 'lib/app.mjs',
+  'lib/auth.mjs': 'lib/auth.mjs',
+  'lib/batcher.mjs': 'lib/batcher.mjs',
+  'lib/breaker.mjs': 'lib/breaker.mjs',
   'lib/bundle.mjs': 'lib/bundle.mjs',
+  'lib/cache.mjs': 'lib/cache.mjs',
   'lib/config.mjs': 'lib/config.mjs',
+  'lib/cpu.mjs': 'lib/cpu.mjs',
   'lib/datatypes.mjs': 'lib/datatypes.mjs',
   'lib/errors.mjs': 'lib/errors.mjs',
   'lib/half.mjs': 'lib/half.mjs',
+  'lib/inference.mjs': 'lib/inference.mjs',
+  'lib/instances.mjs': 'lib/instances.mjs',
+  'lib/metrics.mjs': 'lib/metrics.mjs',
   'lib/model.mjs': 'lib/model.mjs',
+  'lib/models.mjs': 'lib/models.mjs',
+  'lib/pool.mjs': 'lib/pool.mjs',
   'lib/request.mjs': 'lib/request.mjs',
   'lib/response.mjs': 'lib/response.mjs',
+  'lib/routes/inference.mjs': 'lib/routes/inference.mjs',
+  'lib/routes/operation.mjs': 'lib/routes/operation.mjs',
+  'lib/routes/platform.mjs': 'lib/routes/platform.mjs',
+  'lib/rows.mjs': 'lib/rows.mjs',
+  'lib/served.mjs': 'lib/served.mjs',
+  'lib/tracing.mjs': 'lib/tracing.mjs',
+  'lib/warm-up.mjs': 'lib/warm-up.mjs',
+  'lib/worker.mjs': 'lib/worker.mjs',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
@@ -31,7 +49,10 @@ function dockerfile(artifact: Artifact, baseImage: string): string {
   return artifact.golden.length > 0 ? text : text.replace(/^COPY golden .*\n/m, '');
 }
 
-function* emit(artifact: Artifact, { baseImage }: { readonly baseImage: string }): Iterable<BundleFile> {
+function* emit(
+  artifact: Artifact,
+  { baseImage }: { readonly baseImage: string; readonly modelVersion: number },
+): Iterable<BundleFile> {
   for (const [path, name] of Object.entries(literals)) yield { path, from: literalPath('server', name) };
   yield { path: 'Dockerfile', bytes: dockerfile(artifact, baseImage) };
   yield { path: 'README.md', bytes: readme(artifact) };
@@ -43,6 +64,7 @@ export const server = defineTarget({
   id: 'server',
   summary: 'Node.js HTTP server: Open Inference Protocol v2, health checks, Dockerfile',
   options: {
+    modelVersion: opt.int(1, 'version that the model is served as', { min: 1, max: 1_000_000_000 }),
     baseImage: opt.string('node:22-bookworm-slim', 'base image of the Dockerfile, with glibc; name@sha256:… pins it'),
   },
   providers: ['cpu'],
@@ -50,7 +72,9 @@ export const server = defineTarget({
   supports(artifact, { baseImage }) {
     const objections = runtimeObjections(artifact);
     if (!imageReference.test(baseImage)) objections.push(`"${baseImage}" is not the name of a container image.`);
-    return objections.length > 0 ? { ok: false, because: objections } : { ok: true, because: batchNotes(artifact) };
+    return objections.length > 0
+      ? { ok: false, because: objections }
+      : { ok: true, because: [...batchNotes(artifact), ...mixingNotes(artifact)] };
   },
   emit,
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node server.mjs', kind: 'http-v2' }),
@@ -61,4 +85,16 @@ function batchNotes(artifact: Artifact): string[] {
   if (fixed.length === 0) return [];
   const names = fixed.map(({ name }) => `"${name}"`).join(', ');
   return [`The first dimension of ${names} is fixed, so one request carries exactly that many samples.`];
+}
+
+/** Operators that take a scale over all rows of a run: what a row gives would depend on whose rows run beside it. */
+const mixing = ['DynamicQuantizeLinear', 'com.microsoft:DynamicQuantizeMatMul', 'com.microsoft:DynamicQuantizeLSTM'];
+
+/** The server looks for the beginning of this sentence (lib/model.mjs). */
+function mixingNotes(artifact: Artifact): string[] {
+  const found = mixing.find((op) => artifact.ops[op] !== undefined);
+  if (found === undefined) return [];
+  return [
+    `Requests are not batched: ${found} takes its scale over all rows of a run, so an answer would depend on its neighbours. BATCH_MAX switches it on.`,
+  ];
 }

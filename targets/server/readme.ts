@@ -92,13 +92,18 @@ A dimension with a name varies from request to request; the same name means the 
 | | path | |
 |---|---|---|
 | GET | \`/v2/health/live\` | 200 while the process runs |
-| GET | \`/v2/health/ready\` | 200 when the model is loaded and warm, else 503 |
+| GET | \`/v2/health/ready\` | 200 when the model is loaded, has answered its golden cases and is warm, else 503 |
 | GET | \`/v2\` | server metadata |
 | GET | \`/v2/models/${artifact.name}\` | model metadata |
 | GET | \`/v2/models/${artifact.name}/ready\` | 200 or 503 |
 | POST | \`/v2/models/${artifact.name}/infer\` | inference |
+| POST | \`/v2/repository/index\` | models and versions, with the reason where one could not be loaded |
+| POST | \`/v2/repository/models/${artifact.name}/load\`, \`…/rollback\` | look for new versions now; go back to the version before. Only with \`ADMIN_KEYS\` |
+| GET | \`/metrics\` | Prometheus, under Triton's names (\`nv_inference_…\`) and as histograms (\`mlpack_…\`) |
+| GET, POST | \`/ping\`, \`/invocations\`, \`/execution-parameters\` | Amazon SageMaker |
+| GET, POST | \`AIP_HEALTH_ROUTE\`, \`AIP_PREDICT_ROUTE\` | Vertex AI, where it sets them: \`{"instances": […]}\` gives \`{"predictions": […]}\` |
 
-The model routes also exist with \`/versions/1\`. Errors are \`{"error": "…"}\` with a 4xx or 5xx status. FP16 values in JSON are
+The model routes also exist with \`/versions/<n>\`. Errors are \`{"error": "…"}\` with a 4xx or 5xx status. FP16 values in JSON are
 numbers, rounded to the nearest half. Whole numbers beyond 2^53, NaN and infinities have no exact form in JSON: send and ask for
 them as binary data.
 
@@ -108,14 +113,48 @@ them as binary data.
 |---|---|---|
 | \`HOST\` | 127.0.0.1 (container: 0.0.0.0) | address to listen on |
 | \`PORT\`, else \`AIP_HTTP_PORT\` | 8080 | port |
+| \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the port speaks TLS |
 | \`BODY_LIMIT_BYTES\` | 67108864 | largest request body |
+| \`INFLIGHT_BYTES\` | an eighth of the memory | request bodies on their way at once, in all; beyond it 503 |
 | \`REQUEST_TIMEOUT_MS\` | 30000 | longest time a request may take to arrive |
 | \`DRAIN_MS\` | 25000 | after SIGTERM, longest wait for requests that are running |
-| \`INTRA_OP_THREADS\` | 0 | threads of one inference; 0 lets ONNX Runtime decide. Set it to the CPU limit of a container |
+| \`WORKERS\` | 0 | sessions; 0: one for each CPU of the container's quota, fewer where the model is large |
+| \`INTRA_OP_THREADS\` | 0 | threads of one session; 0: the CPUs divided by the sessions. \`WORKERS=1\` answers a single request fastest, the default answers most requests |
+| \`MODEL_TIMEOUT_MS\` | 30000 | longest run; a session that takes longer is replaced |
+| \`BATCH_MAX\` | 0 | rows in one run; 0: found out by timing at start, 1: no batches |
+| \`BATCH_DELAY_MS\` | 1 | how long a free session waits for more rows, where the last runs show that more are coming |
+| \`BATCH_TUNE_MS\` | 200 | time for that timing at start |
+| \`QUEUE_LIMIT\` | 256 | requests on their way; beyond it 503 with Retry-After |
+| \`QUEUE_BYTES\` | an eighth of the memory | inputs that wait |
+| \`QUEUE_TIMEOUT_MS\` | 10000 | longest wait in the queue, then 503 |
+| \`CACHE_BYTES\` | 0 | answers kept in memory, least recently used first out; 0: none |
+| \`REDIS_URL\` | none | answers kept in Redis instead, for all servers; one that is away is a miss |
+| \`CACHE_TTL_SECONDS\` | 300 | how long answers are kept |
+| \`API_KEYS\`, \`API_KEYS_FILE\` | none | keys that may ask, each \`key\` or \`name:key\`, one a line; sent as \`Authorization: Bearer\` or \`X-API-Key\`. Health and metrics stay open |
+| \`ADMIN_KEYS\`, \`ADMIN_KEYS_FILE\` | none | keys of operators |
+| \`RATE_LIMIT\`, \`RATE_BURST\` | 0 | requests a second for each key (address, where there are no keys); beyond it 429 with Retry-After |
+| \`MODELS_DIR\` | none | folder of further models and versions, see below |
+| \`RELOAD_SECONDS\` | 10 | how often it is looked through; 0: on SIGHUP only |
+| \`KEEP_VERSIONS\` | 2 | versions of a model side by side |
+| \`BREAKER_FAILURES\`, \`BREAKER_RESET_MS\` | 5, 10000 | failures of the model in a row after which it is given a pause |
+| \`FALLBACK_VERSION\` | previous | the version that answers meanwhile: \`previous\`, a number, or \`none\` |
+| \`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`OTEL_SERVICE_NAME\` | none | traces by OTLP over HTTP |
 | \`LOG_LEVEL\` | info | fatal, error, warn, info, debug, trace, silent |
+| \`LOG_REQUESTS\` | on | one line for each request; \`off\`: none |
 
-Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged. The server has
-no authentication: put it behind something that has.
+Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged.
+
+## New versions, and back
+
+\`\`\`sh
+npx mlpack bundle better.onnx --name ${artifact.name} --target server --out models/${artifact.name}/2
+MODELS_DIR=models node server.mjs
+\`\`\`
+
+\`MODELS_DIR/<model>/<version>/\` are bundles. A new one is hashed, loaded, has to answer its golden cases as it did when it was packed, and
+takes over while the server serves; where it does not, requests stay with the version before, and the log and
+\`mlpack_model_load_failures_total\` say so. Copy it under a name that begins with a dot, then rename it. To go back:
+\`echo 1 > models/${artifact.name}/default-version\` (remove the file to go forward again), or \`POST …/rollback\`.
 
 ## Files
 

@@ -55,7 +55,7 @@ describe.skipIf(modules === undefined)('server of a classifier', () => {
     expect(await call(`${running.url}/v2/health/ready`)).toMatchObject({ status: 200, body: { ready: true } });
     expect((await call(`${running.url}/v2`)).body).toMatchObject({
       name: 'mlpack-server',
-      extensions: ['binary_tensor_data'],
+      extensions: ['binary_tensor_data', 'model_repository'],
     });
     const described = {
       name: 'tiny',

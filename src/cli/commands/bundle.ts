@@ -9,6 +9,7 @@ interface Flags extends CommonFlags {
   readonly force?: boolean;
   readonly option?: string[];
   readonly inputShape?: string[];
+  readonly name?: string;
   readonly seed: number;
   readonly bundleVersion?: string;
   readonly previous?: string;
@@ -31,6 +32,7 @@ export function register(program: Command, start: Start): void {
         'dataset for golden inputs, labels and preprocessing (default: the one beside the model)',
       )
       .option('--option <pairs>', 'options of the target: name=value', collect)
+      .option('--name <name>', 'name of the model in the bundle (default: by its file or folder)')
       .option('--force', 'replace an existing bundle')
       .option(
         '--input-shape <shapes>',

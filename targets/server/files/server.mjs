@@ -2,11 +2,18 @@
 
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import pino from 'pino';
 import { buildApp } from './lib/app.mjs';
-import { goldenInputs, readManifest, verifiedModel } from './lib/bundle.mjs';
+import { readManifest } from './lib/bundle.mjs';
+import { openCache } from './lib/cache.mjs';
 import { readConfig } from './lib/config.mjs';
-import { describeModel, openModel } from './lib/model.mjs';
+import { Inference } from './lib/inference.mjs';
+import { Metrics } from './lib/metrics.mjs';
+import { Models } from './lib/models.mjs';
+import { Tracer } from './lib/tracing.mjs';
 
+// ONNX Runtime would report usage to Microsoft; set ORT_DISABLE_TELEMETRY=0 to let it.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
 const dir = dirname(fileURLToPath(import.meta.url));
 
 function settings() {
@@ -19,40 +26,48 @@ function settings() {
 }
 
 const config = settings();
+const log = pino({ level: config.logLevel });
 const manifest = await readManifest(dir);
 const state = {
   server: { name: 'mlpack-server', version: manifest.tool.version },
-  model: describeModel(manifest),
-  loaded: undefined,
+  ready: false,
   draining: false,
 };
-const app = buildApp(config, state);
+let models;
+const metrics = new Metrics({ all: () => models.all() });
+models = new Models({ config, metrics, log });
+const cache = await openCache(config, log);
+const tracer =
+  config.traces === undefined ? undefined : new Tracer({ endpoint: config.traces, name: config.traceName, log });
+const inference = new Inference({ models, cache, metrics, log });
+const app = buildApp(config, { config, models, inference, metrics, tracer, state }, log);
 
 /** Stops taking work, lets what is running finish, and ends; after `drainMs` it ends anyway. */
 async function drain(signal) {
   if (state.draining) return;
   state.draining = true;
-  app.log.info({ signal }, 'draining');
+  log.info({ signal }, 'draining');
   const overdue = setTimeout(() => {
-    app.log.warn('requests were still running at the end of the drain time');
+    log.warn('requests were still running at the end of the drain time');
     process.exit(1);
   }, config.drainMs);
   overdue.unref();
   await app.close();
-  await state.loaded?.release();
-  app.log.info('stopped');
+  await models.close();
+  await Promise.all([cache?.close(), tracer?.close()]);
+  log.info('stopped');
 }
 
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void drain(signal));
+process.on('SIGHUP', () => void models.scan());
 
 await app.listen({ host: config.host, port: config.port });
 try {
-  const path = await verifiedModel(dir, manifest);
-  const loaded = await openModel(path, { threads: config.threads, warmUp: await goldenInputs(dir, manifest) });
-  if (state.draining) await loaded.release();
-  else state.loaded = loaded;
-  app.log.info({ model: state.model.name, variant: manifest.variant }, 'ready');
+  await models.open(dir);
+  if (state.draining) await models.close();
+  else state.ready = true;
+  log.info({ models: models.index() }, 'ready');
 } catch (error) {
-  app.log.fatal({ err: error }, 'the model could not be loaded');
+  log.fatal({ err: error }, 'the model could not be loaded');
   process.exit(1);
 }

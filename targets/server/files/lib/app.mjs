@@ -1,23 +1,26 @@
-/** The HTTP face: Open Inference Protocol v2 (REST) with binary tensors. */
+/** The HTTP face: what every request goes through, whatever its route. */
 
 import { randomUUID } from 'node:crypto';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
+import { makeAuth, makeRateLimit } from './auth.mjs';
 import { RequestError } from './errors.mjs';
-import { readRequest } from './request.mjs';
-import { writeResponse } from './response.mjs';
+import { inferenceRoutes } from './routes/inference.mjs';
+import { operationRoutes } from './routes/operation.mjs';
+import { platformRoutes } from './routes/platform.mjs';
 
-/**
- * @param state { model, server: {name, version}, loaded: {run} | undefined, draining } — the caller sets `loaded` when
- *   the model is ready to answer and `draining` when the process is about to end
- */
-export function buildApp(config, state) {
+/** @param services { config, models, inference, metrics, tracer, monitor, state: { ready, draining, server } } */
+export function buildApp(config, services, logger) {
   const app = Fastify({
-    logger: { level: config.logLevel },
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.bodyLimit,
     requestTimeout: config.requestTimeoutMs,
     forceCloseConnections: 'idle',
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     clientErrorHandler: refuseMalformed,
+    // A path that cannot be decoded is a path that nobody has.
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply),
+    ...(config.tls === undefined ? {} : { https: config.tls }),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -25,13 +28,20 @@ export function buildApp(config, state) {
   app.setNotFoundHandler((request, reply) =>
     reply.code(404).send({ error: `there is no ${request.method} on this path` }),
   );
+  app.decorateRequest('caller', undefined);
+  app.decorateRequest('bytesHeld', 0);
+  app.decorateRequest('counted', false);
+  guard(app, config);
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id);
     // A connection that stays open after its last answer would hold up the end of the process.
-    if (state.draining) reply.header('connection', 'close');
+    if (services.state.draining) reply.header('connection', 'close');
   });
-  healthRoutes(app, state);
-  for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version']) modelRoutes(app, base, state);
+  if (config.logRequests) logRequests(app);
+  if (services.tracer !== undefined) trace(app, services.tracer);
+  operationRoutes(app, services);
+  inferenceRoutes(app, services);
+  platformRoutes(app, services);
   return app;
 }
 
@@ -39,69 +49,79 @@ function requestId(given) {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
-function isReady(state) {
-  return state.loaded !== undefined && !state.draining;
-}
+const tooMany = () =>
+  new RequestError('more requests are on their way than can be answered; try again later', 503, { retryAfter: 1 });
 
-function healthRoutes(app, state) {
-  app.get('/v2/health/live', async () => ({ live: true }));
-  app.get('/v2/health/ready', async (_request, reply) => {
-    const ready = isReady(state);
-    return reply.code(ready ? 200 : 503).send({ ready });
-  });
-  app.get('/v2', async () => ({ ...state.server, extensions: ['binary_tensor_data'] }));
-}
-
-function modelRoutes(app, base, state) {
-  const { model } = state;
-  const tensor = ({ name, datatype, shape }) => ({
-    name,
-    datatype,
-    shape: (shape ?? [-1]).map((dim) => (typeof dim === 'number' ? dim : -1)),
-  });
-  app.get(base, async (request) => {
-    requireModel(request, model);
-    return {
-      name: model.name,
-      versions: [model.version],
-      platform: 'onnx_onnxv1',
-      inputs: model.inputs.map(tensor),
-      outputs: model.outputs.map(tensor),
-      properties: model.properties,
-    };
-  });
-  app.get(`${base}/ready`, async (request, reply) => {
-    requireModel(request, model);
-    const ready = isReady(state);
-    return reply.code(ready ? 200 : 503).send({ name: model.name, ready });
-  });
-  app.post(`${base}/infer`, async (request, reply) => {
-    requireModel(request, model);
-    if (state.loaded === undefined) throw new RequestError('the model is still being loaded', 503);
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') {
-      throw new RequestError(`content encoding "${encoding}" is not supported`, 415);
+/** Before a byte of the body is read: who asks, how often, and whether there is room for what comes. */
+function guard(app, config) {
+  const identify = makeAuth(config.keys);
+  const limitRate = makeRateLimit({ perSecond: config.rateLimit, burst: config.rateBurst });
+  let held = 0;
+  let asked = 0;
+  app.addHook('onRequest', async (request) => {
+    const { open, admin } = request.routeOptions.config ?? {};
+    // Nobody learns from a refusal which paths there are.
+    if (open || admin) return;
+    request.caller = identify(request.headers);
+    limitRate(request.caller ?? request.ip);
+    const length = request.headers['content-length'];
+    const bytes = request.method === 'GET' ? 0 : length === undefined ? config.bodyLimit : Number(length);
+    // What could only wait for a place in the queue is told so before its body is read.
+    if (request.method === 'POST' && asked >= config.queueLimit) throw tooMany();
+    // A body beyond the limit is refused by its length a moment later, and one alone always has room.
+    if (bytes > config.bodyLimit) return;
+    if (held > 0 && held + bytes > config.inflightBytes) {
+      throw tooMany();
     }
-    const body = request.body ?? Buffer.alloc(0);
-    const { id, feeds, outputs } = readRequest(model, body, request.headers['inference-header-content-length']);
-    const results = await state.loaded.run(
-      feeds,
-      outputs.map(({ tensor: { name } }) => name),
-    );
-    const response = writeResponse(model, id, outputs, results);
-    if (response.jsonLength === undefined) return reply.type('application/json; charset=utf-8').send(response.body);
-    reply.header('inference-header-content-length', response.jsonLength);
-    return reply.type('application/octet-stream').send(response.body);
+    request.bytesHeld = bytes;
+    held += bytes;
+    request.counted = true;
+    asked++;
+  });
+  const release = async (request) => {
+    held -= request.bytesHeld;
+    request.bytesHeld = 0;
+    if (request.counted) asked--;
+    request.counted = false;
+  };
+  app.addHook('onResponse', release);
+  app.addHook('onRequestAbort', release);
+}
+
+/** One line for each request, without what is in it. Health checks are not news. */
+function logRequests(app) {
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.routeOptions.config?.open && reply.statusCode < 500) return;
+    const { method, url, caller } = request;
+    const line = {
+      method,
+      url: url.split('?', 1)[0].slice(0, 200),
+      status: reply.statusCode,
+      ms: reply.elapsedTime,
+      caller,
+    };
+    request.log.info(line, 'answered');
   });
 }
 
-function requireModel(request, model) {
-  const { model: name, version } = request.params;
-  if (name !== model.name)
-    throw new RequestError(`there is no model "${name.slice(0, 100)}"; this server has "${model.name}"`, 404);
-  if (version !== undefined && version !== model.version) {
-    throw new RequestError(`model "${name}" has no version "${version.slice(0, 100)}"; it has "${model.version}"`, 404);
-  }
+function trace(app, tracer) {
+  app.addHook('onResponse', async (request, reply) => {
+    if (request.routeOptions.config?.open) return;
+    const durationMs = reply.elapsedTime;
+    tracer.record({
+      traceparent: request.headers.traceparent,
+      name: `${request.method} ${request.routeOptions.url ?? 'unknown'}`,
+      startMs: Date.now() - durationMs,
+      durationMs,
+      status: reply.statusCode,
+      attributes: {
+        'http.request.method': request.method,
+        'http.response.status_code': reply.statusCode,
+        'http.route': request.routeOptions.url ?? '',
+        'mlpack.request_id': request.id,
+      },
+    });
+  });
 }
 
 /** Every error leaves as `{error}`. What is not the client's fault is logged in full and told in brief. */
@@ -111,6 +131,8 @@ function answerError(error, request, reply) {
     request.log.error({ err: error }, 'request failed');
     return reply.code(500).send({ error: 'internal error' });
   }
+  if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter);
+  if (status === 401) reply.header('www-authenticate', 'Bearer');
   return reply.code(status).send({ error: error.message });
 }
 

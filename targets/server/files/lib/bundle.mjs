@@ -1,4 +1,4 @@
-/** The bundle around this server: its manifest, and the model it is allowed to load. */
+/** A bundle folder: its manifest, the model it is allowed to load, and its golden cases. */
 
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -6,7 +6,17 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export async function readManifest(dir) {
-  return JSON.parse(await readFile(join(dir, 'mlpack.json'), 'utf8'));
+  const manifest = JSON.parse(await readFile(join(dir, 'mlpack.json'), 'utf8'));
+  if (manifest.schema !== 'mlpack.bundle/1') throw new Error('mlpack.json is not the manifest of a bundle');
+  return manifest;
+}
+
+/** A path that a manifest names, inside its folder. */
+function inside(dir, path) {
+  if (typeof path !== 'string' || path.startsWith('/') || path.split(/[/\\]/).includes('..')) {
+    throw new Error(`mlpack.json names "${path}", which is not inside the bundle`);
+  }
+  return join(dir, path);
 }
 
 /** Hashes the model and its data files; throws where one is not what the manifest says. Returns the path of the model. */
@@ -14,24 +24,23 @@ export async function verifiedModel(dir, manifest) {
   for (const { path } of manifest.model.files) {
     const row = manifest.files.find((file) => file.path === path);
     const hash = createHash('sha256');
-    for await (const chunk of createReadStream(join(dir, path))) hash.update(chunk);
+    for await (const chunk of createReadStream(inside(dir, path), { highWaterMark: 1 << 20 })) hash.update(chunk);
     if (row === undefined || hash.digest('hex') !== row.sha256) {
       throw new Error(`${path} is not the file that mlpack.json describes; deploy the bundle again`);
     }
   }
-  return join(dir, manifest.model.files[0].path);
+  return inside(dir, manifest.model.files[0].path);
 }
 
-/** The inputs of the first golden case, as { name, dtype, shape, bytes }, or undefined. */
-export async function goldenInputs(dir, manifest) {
-  const first = manifest.golden[0];
-  if (first === undefined) return undefined;
+/** The golden cases: [{ inputs, outputs: [{ name, dtype, shape, bytes }], tolerance }]. */
+export async function goldenCases(dir, manifest) {
+  const read = (tensors) =>
+    Promise.all(tensors.map(async (tensor) => ({ ...tensor, bytes: await readFile(inside(dir, tensor.file)) })));
   return Promise.all(
-    first.inputs.map(async ({ name, dtype, shape, file }) => ({
-      name,
-      dtype,
-      shape,
-      bytes: await readFile(join(dir, file)),
+    manifest.golden.map(async ({ inputs, outputs, tolerance }) => ({
+      inputs: await read(inputs),
+      outputs: await read(outputs),
+      tolerance,
     })),
   );
 }

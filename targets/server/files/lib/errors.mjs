@@ -1,8 +1,15 @@
 /** A request that cannot be served as it is. `status` is the HTTP status, `message` goes to the client. */
 export class RequestError extends Error {
-  constructor(message, status = 400) {
+  /**
+   * @param {string} message one sentence for the client
+   * @param {number} status HTTP status
+   * @param {{ retryAfter?: number, reason?: string }} more seconds until a retry makes sense; Triton's reason of failure
+   */
+  constructor(message, status = 400, { retryAfter, reason } = {}) {
     super(message);
     this.name = 'RequestError';
     this.status = status;
+    this.retryAfter = retryAfter;
+    this.reason = reason ?? (status >= 500 ? 'BACKEND' : 'OTHER');
   }
 }

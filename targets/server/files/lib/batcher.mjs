@@ -1,0 +1,188 @@
+/**
+ * The queue in front of a model's sessions. A session that becomes free takes the oldest request and, where the model can
+ * do it, as many others of the same shape as fit into one run. Nobody waits for a batch to fill up while a session is
+ * free, except for `delayMs` when the last runs show that more requests are about to come.
+ */
+
+import { RequestError } from './errors.mjs';
+import { RunError } from './pool.mjs';
+import { joinFeeds, shapeKey, splitResults } from './rows.mjs';
+
+const overloaded = (retryAfter) =>
+  new RequestError('the model has more requests waiting than it can answer; try again later', 503, {
+    retryAfter,
+    reason: 'REJECTED',
+  });
+
+export class Batcher {
+  #pool;
+  #limits;
+  #queue = [];
+  #waitingBytes = 0;
+  #timer;
+  /** Requests per run and milliseconds per run, moving averages. */
+  #usualRequests = 1;
+  #usualMs = 1;
+
+  /**
+   * @param pool Pool
+   * @param {{ maxRows: number, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
+   *   onRun: Function }} limits maxRows 1: no batches. onRun({ rows, requests, inferMs, failed }) after every run
+   */
+  constructor(pool, limits) {
+    this.#pool = pool;
+    this.#limits = limits;
+    pool.onIdle = () => this.#dispatch();
+  }
+
+  get waiting() {
+    return this.#queue.length;
+  }
+
+  get maxRows() {
+    return this.#limits.maxRows;
+  }
+
+  set maxRows(rows) {
+    this.#limits = { ...this.#limits, maxRows: rows };
+  }
+
+  /**
+   * @param feeds [{name, dtype, shape, data}] @param {string[]} outputs names @param {AbortSignal} [signal] a client that has gone
+   * @returns { results: name → {dims, data}, queueMs, inferMs, batchRows }
+   * @throws RequestError 503 when the queue is full or the wait too long; RunError when the model refuses
+   */
+  submit(feeds, outputs, signal) {
+    const bytes = feeds.reduce((sum, { data }) => sum + (data.byteLength ?? data.length * 64), 0);
+    const { queueLimit, queueBytes } = this.#limits;
+    const free = this.#pool.idle > 0 && this.#queue.length === 0;
+    if (!free && (this.#queue.length >= queueLimit || this.#waitingBytes + bytes > queueBytes)) {
+      return Promise.reject(overloaded(this.retryAfter()));
+    }
+    return new Promise((resolve, reject) => {
+      const entry = { feeds, outputs, bytes, resolve, reject, at: performance.now(), key: undefined, rows: 1 };
+      if (this.#limits.maxRows > 1) {
+        entry.key = shapeKey(feeds);
+        entry.rows = feeds[0].shape[0];
+      }
+      this.#queue.push(entry);
+      this.#waitingBytes += bytes;
+      signal?.addEventListener('abort', () => this.#cancel(entry), { once: true });
+      this.#dispatch();
+    });
+  }
+
+  /** Seconds until what is waiting now will have been answered, at least 1. */
+  retryAfter() {
+    const runs = this.#queue.length / Math.max(1, this.#usualRequests);
+    return Math.min(60, Math.max(1, Math.ceil((runs * this.#usualMs) / this.#pool.size / 1000)));
+  }
+
+  #cancel(entry) {
+    if (!this.#remove(entry)) return;
+    entry.reject(new RequestError('the client has gone', 499, { reason: 'CANCELED' }));
+  }
+
+  #remove(entry) {
+    const at = this.#queue.indexOf(entry);
+    if (at < 0) return false;
+    this.#queue.splice(at, 1);
+    this.#waitingBytes -= entry.bytes;
+    return true;
+  }
+
+  #dropLate(now) {
+    while (this.#queue.length > 0 && now - this.#queue[0].at > this.#limits.queueTimeoutMs) {
+      const [entry] = this.#queue;
+      this.#remove(entry);
+      entry.reject(overloaded(this.retryAfter()));
+    }
+  }
+
+  #dispatch() {
+    while (this.#queue.length > 0 && this.#pool.idle > 0) {
+      const now = performance.now();
+      this.#dropLate(now);
+      const [first] = this.#queue;
+      if (first === undefined) return;
+      const batch = this.#pick(first);
+      const waitMs = this.#limits.delayMs - (now - first.at);
+      if (waitMs > 0 && this.#worthWaiting(batch)) {
+        this.#timer ??= setTimeout(() => {
+          this.#timer = undefined;
+          this.#dispatch();
+        }, Math.ceil(waitMs));
+        return;
+      }
+      for (const entry of batch) this.#remove(entry);
+      void this.#run(batch, now);
+    }
+  }
+
+  /** Fewer than usual are here, and there is room: the rest of the usual crowd is on its way. */
+  #worthWaiting(batch) {
+    const rows = batch.reduce((sum, entry) => sum + entry.rows, 0);
+    return rows < this.#limits.maxRows && batch.length + 0.5 < this.#usualRequests;
+  }
+
+  /** The oldest request and those behind it that fit into its run. */
+  #pick(first) {
+    const batch = [first];
+    if (first.key === undefined) return batch;
+    let { rows } = first;
+    for (const entry of this.#queue) {
+      if (rows >= this.#limits.maxRows) break;
+      if (entry === first || entry.key !== first.key || rows + entry.rows > this.#limits.maxRows) continue;
+      batch.push(entry);
+      rows += entry.rows;
+    }
+    return batch;
+  }
+
+  async #run(batch, started) {
+    const outputs = [...new Set(batch.flatMap((entry) => entry.outputs))];
+    const rows = batch.reduce((sum, entry) => sum + entry.rows, 0);
+    try {
+      const results = await this.#pool.run(joinFeeds(batch.map(({ feeds }) => feeds)), outputs);
+      const inferMs = performance.now() - started;
+      this.#learn(batch.length, inferMs);
+      this.#limits.onRun({ rows, requests: batch.length, inferMs, failed: false });
+      const parts =
+        batch.length === 1
+          ? [results]
+          : splitResults(
+              results,
+              batch.map((entry) => entry.rows),
+            );
+      if (parts === undefined) return await this.#oneByOne(batch);
+      for (const [i, entry] of batch.entries()) {
+        entry.resolve({ results: parts[i], queueMs: started - entry.at, inferMs, batchRows: rows });
+      }
+    } catch (error) {
+      this.#limits.onRun({ rows, requests: batch.length, inferMs: performance.now() - started, failed: true });
+      if (batch.length === 1) batch[0].reject(error);
+      else if (error instanceof RunError && !error.lost) await this.#oneByOne(batch);
+      else for (const entry of batch) entry.reject(error);
+    }
+  }
+
+  /** One request of a batch cannot be run, or the model mixes rows after all: each gets its own run, and its own answer. */
+  async #oneByOne(batch) {
+    for (const entry of batch) entry.key = undefined;
+    this.#queue.unshift(...batch);
+    for (const entry of batch) this.#waitingBytes += entry.bytes;
+    this.#dispatch();
+  }
+
+  #learn(requests, inferMs) {
+    this.#usualRequests += 0.2 * (requests - this.#usualRequests);
+    this.#usualMs += 0.2 * (inferMs - this.#usualMs);
+  }
+
+  /** Fails what waits: the model goes away. */
+  close(error) {
+    clearTimeout(this.#timer);
+    for (const entry of this.#queue.splice(0)) entry.reject(error);
+    this.#waitingBytes = 0;
+  }
+}

@@ -1,0 +1,61 @@
+/** From checked inputs to results: cache, circuit breaker, fallback, sessions; and who watches. */
+
+import { cacheKey, packResults, unpackResults } from './cache.mjs';
+import { RequestError } from './errors.mjs';
+
+export class Inference {
+  #services;
+
+  /** @param services { models, cache, metrics, log, watch: (served, feeds, results) => void } */
+  constructor(services) {
+    this.#services = services;
+  }
+
+  /**
+   * @param served the version that was asked for @param {string[]} outputs names
+   * @returns { results, info, queueMs, inferMs } info: the version that answered
+   */
+  async answer(served, feeds, outputs, signal) {
+    const { cache, metrics, watch } = this.#services;
+    const names = [...outputs].sort();
+    const key = cache === undefined ? undefined : cacheKey(served.info, feeds, names);
+    const kept = key === undefined ? undefined : await this.#kept(served.info, key);
+    if (kept !== undefined) return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
+    const watched = watch?.wants(served) ? watch.copy(feeds) : undefined;
+    const chosen = this.#whoAnswers(served);
+    const answer = await chosen.run(feeds, names, signal);
+    if (key !== undefined && chosen === served) this.#keep(served.info, key, answer.results);
+    if (watched !== undefined && chosen === served) watch.saw(served, watched, answer.results);
+    if (chosen !== served) metrics.fallbacks.inc({ model: served.info.name, version: served.info.version });
+    return { ...answer, info: chosen.info };
+  }
+
+  #whoAnswers(served) {
+    if (served.breaker.allows()) return served;
+    const other = this.#services.models.fallbackFor(served);
+    if (other?.breaker.allows() && sameSignature(other.info, served.info)) return other;
+    throw new RequestError('the model fails, and is given a pause', 503, { retryAfter: served.breaker.retryAfter });
+  }
+
+  async #kept(info, key) {
+    const { cache, metrics, log } = this.#services;
+    const id = { model: info.name, version: info.version };
+    const bytes = await cache.get(key).catch((error) => log.debug({ err: error }, 'the cache did not answer'));
+    const results = bytes && unpackResults(bytes);
+    (results ? metrics.cacheHits : metrics.cacheMisses).inc(id);
+    return results;
+  }
+
+  /** Not waited for: the answer is on its way already. */
+  #keep(info, key, results) {
+    const { cache, log } = this.#services;
+    cache
+      .set(key, packResults(info, results))
+      .catch((error) => log.debug({ err: error }, 'the cache did not take an answer'));
+  }
+}
+
+function sameSignature(a, b) {
+  const text = ({ inputs, outputs }) => JSON.stringify([inputs, outputs]);
+  return text(a) === text(b);
+}

@@ -1,0 +1,104 @@
+/** Prometheus metrics: Triton's names, so that dashboards made for it work, and histograms of what it only sums up. */
+
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const labels = ['model', 'version'];
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export class Metrics {
+  /** @param state { waiting: () => [{ info, waiting, breaker }] } asked when somebody reads the metrics */
+  constructor(state) {
+    this.registry = new Registry();
+    collectDefaultMetrics({ register: this.registry });
+    const counter = (name, help, more = []) =>
+      new Counter({ name, help, labelNames: [...labels, ...more], registers: [this.registry] });
+    const histogram = (name, help, buckets) =>
+      new Histogram({ name, help, labelNames: labels, buckets, registers: [this.registry] });
+    this.success = counter('nv_inference_request_success', 'Requests that were answered');
+    this.failure = counter('nv_inference_request_failure', 'Requests that were not answered, by reason', ['reason']);
+    this.count = counter('nv_inference_count', 'Rows that were answered');
+    this.execCount = counter('nv_inference_exec_count', 'Runs of the model');
+    this.requestUs = counter('nv_inference_request_duration_us', 'Microseconds of requests, from first byte to answer');
+    this.queueUs = counter('nv_inference_queue_duration_us', 'Microseconds that requests waited for a session');
+    this.inputUs = counter('nv_inference_compute_input_duration_us', 'Microseconds of reading and checking inputs');
+    this.inferUs = counter('nv_inference_compute_infer_duration_us', 'Microseconds of runs of the model');
+    this.outputUs = counter('nv_inference_compute_output_duration_us', 'Microseconds of writing outputs');
+    this.cacheHits = counter('nv_cache_num_hits_per_model', 'Answers from the cache');
+    this.cacheMisses = counter('nv_cache_num_misses_per_model', 'Requests that the cache could not answer');
+    this.loadFailures = counter('mlpack_model_load_failures_total', 'Versions that could not be loaded');
+    this.fallbacks = counter('mlpack_fallback_total', 'Requests answered by another version since this one fails');
+    this.requestSeconds = histogram(
+      'mlpack_request_seconds',
+      'Seconds of a request, from first byte to answer',
+      seconds,
+    );
+    this.queueSeconds = histogram('mlpack_queue_seconds', 'Seconds that a request waited for a session', seconds);
+    this.inferSeconds = histogram('mlpack_infer_seconds', 'Seconds of a run of the model', seconds);
+    this.batchRows = histogram('mlpack_batch_rows', 'Rows in one run', [1, 2, 4, 8, 16, 32, 64, 128]);
+    this.#gauges(state);
+  }
+
+  #gauges(state) {
+    const gauge = (name, help, read) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: labels,
+        registers: [this.registry],
+        collect() {
+          this.reset();
+          for (const served of state.all()) this.set(idOf(served.info), read(served));
+        },
+      });
+    gauge('nv_inference_pending_request_count', 'Requests that wait for a session', ({ waiting }) => waiting);
+    gauge('mlpack_breaker_open', '1 while the circuit breaker of a version is open', ({ breaker }) =>
+      Number(breaker.open),
+    );
+    this.default = new Gauge({
+      name: 'mlpack_default_version',
+      help: '1 for the version that answers requests without a version',
+      labelNames: labels,
+      registers: [this.registry],
+    });
+  }
+
+  /** One run: { rows, inferMs, failed }. */
+  ran(info, { rows, inferMs, failed }) {
+    if (failed) return;
+    const id = idOf(info);
+    this.execCount.inc(id);
+    this.count.inc(id, rows);
+    this.inferSeconds.observe(id, inferMs / 1000);
+    this.batchRows.observe(id, rows);
+  }
+
+  /** One request that was answered; all times in milliseconds. */
+  answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs }) {
+    const id = idOf(info);
+    this.success.inc(id);
+    this.requestUs.inc(id, totalMs * 1000);
+    this.inputUs.inc(id, inputMs * 1000);
+    this.queueUs.inc(id, queueMs * 1000);
+    this.inferUs.inc(id, inferMs * 1000);
+    this.outputUs.inc(id, outputMs * 1000);
+    this.requestSeconds.observe(id, totalMs / 1000);
+    this.queueSeconds.observe(id, queueMs / 1000);
+  }
+
+  failed(info, reason) {
+    this.failure.inc({ ...idOf(info), reason });
+  }
+
+  loadFailed(model, version) {
+    this.loadFailures.inc({ model, version });
+  }
+
+  chosen(model, version, before) {
+    if (before !== undefined) this.default.remove({ model, version: before });
+    if (version !== undefined) this.default.set({ model, version }, 1);
+  }
+}
+
+function idOf({ name, version }) {
+  return { model: name, version };
+}

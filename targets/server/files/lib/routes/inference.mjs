@@ -1,0 +1,88 @@
+/** Open Inference Protocol v2: metadata of models and inference, with and without version. */
+
+import { RequestError } from '../errors.mjs';
+import { readRequest } from '../request.mjs';
+import { writeResponse } from '../response.mjs';
+
+export function inferenceRoutes(app, services) {
+  for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version']) modelRoutes(app, base, services);
+}
+
+const tensor = ({ name, datatype, shape }) => ({
+  name,
+  datatype,
+  shape: (shape ?? [-1]).map((dim) => (typeof dim === 'number' ? dim : -1)),
+});
+
+function modelRoutes(app, base, services) {
+  const { models, state } = services;
+  const find = ({ params }) => {
+    if (!state.ready) throw new RequestError('the model is still being loaded', 503, { retryAfter: 1 });
+    return models.find(params.model, params.version);
+  };
+  app.get(base, async (request) => {
+    const { info } = find(request);
+    return {
+      name: info.name,
+      versions: models.versionsOf(info.name),
+      platform: 'onnx_onnxv1',
+      inputs: info.inputs.map(tensor),
+      outputs: info.outputs.map(tensor),
+      properties: info.properties,
+    };
+  });
+  app.get(`${base}/ready`, { config: { open: true } }, async (request, reply) => {
+    if (!state.ready || state.draining) return reply.code(503).send({ name: request.params.model, ready: false });
+    const { info } = models.find(request.params.model, request.params.version);
+    return { name: info.name, ready: true };
+  });
+  app.post(`${base}/infer`, async (request, reply) => {
+    const served = find(request);
+    const header = request.headers['inference-header-content-length'];
+    const { info, outputs, answer, id } = await infer(services, served, request, reply, (body) =>
+      readRequest(served.info, body, header),
+    );
+    const begun = performance.now();
+    const response = writeResponse(info, id, outputs, answer.results);
+    answer.done(performance.now() - begun);
+    if (response.jsonLength === undefined) return reply.type('application/json; charset=utf-8').send(response.body);
+    reply.header('inference-header-content-length', response.jsonLength);
+    return reply.type('application/octet-stream').send(response.body);
+  });
+}
+
+/**
+ * Reads, runs and measures one request of whatever form.
+ * @param read body → { id, feeds, outputs }
+ * @returns { info, id, outputs, answer: { results, done(outputMs) } } call `done` once the answer is written
+ */
+export async function infer({ inference, metrics }, served, request, reply, read) {
+  const started = performance.now();
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new RequestError(`content encoding "${encoding.slice(0, 40)}" is not supported`, 415);
+  }
+  try {
+    const { id, feeds, outputs } = read(request.body ?? Buffer.alloc(0));
+    const inputMs = performance.now() - started;
+    const names = outputs.map((output) => output.tensor.name);
+    const { results, info, queueMs, inferMs } = await inference.answer(served, feeds, names, signalOf(reply));
+    const done = (outputMs) => {
+      const totalMs = performance.now() - started;
+      metrics.answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs });
+    };
+    return { info, id, outputs, answer: { results, done } };
+  } catch (error) {
+    metrics.failed(served.info, error instanceof RequestError ? error.reason : 'BACKEND');
+    throw error;
+  }
+}
+
+/** Aborts when the client goes away before its answer. */
+function signalOf(reply) {
+  const controller = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}

@@ -1,0 +1,56 @@
+/** Rows of tensors: joining requests along their first dimension and taking the answer apart again. */
+
+/** A tensor's elements from row `start` to `end`; strings are lists, the rest typed arrays. */
+function slice(data, from, to) {
+  // A copy: the parts of a batch go to different clients and may outlive each other.
+  return data.slice(from, to);
+}
+
+function join(parts) {
+  if (parts.length === 1) return parts[0];
+  if (Array.isArray(parts[0])) return parts.flat();
+  const total = parts.reduce((sum, { length }) => sum + length, 0);
+  const whole = new parts[0].constructor(total);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** What two requests must share to run as one: every dimension but the first, of every input. */
+export function shapeKey(feeds) {
+  return feeds.map(({ name, shape }) => `${name}:${shape.slice(1).join('x')}`).join('|');
+}
+
+/** Feeds of several requests as one. All have the same `shapeKey`. */
+export function joinFeeds(requests) {
+  return requests[0].map(({ name, dtype, shape }, i) => {
+    const parts = requests.map((feeds) => feeds[i]);
+    const rows = parts.reduce((sum, part) => sum + part.shape[0], 0);
+    return { name, dtype, shape: [rows, ...shape.slice(1)], data: join(parts.map(({ data }) => data)) };
+  });
+}
+
+/**
+ * Takes results apart into those of each request.
+ * @param {number[]} counts rows of each request
+ * @returns one results object per request, or undefined where an output does not have one row for each row that went in
+ */
+export function splitResults(results, counts) {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  const entries = Object.entries(results);
+  if (entries.some(([, { dims }]) => dims[0] !== total)) return undefined;
+  let start = 0;
+  return counts.map((count) => {
+    const [from, to] = [start, start + count];
+    start = to;
+    return Object.fromEntries(
+      entries.map(([name, { dims, data }]) => {
+        const row = data.length / total;
+        return [name, { dims: [count, ...dims.slice(1)], data: slice(data, from * row, to * row) }];
+      }),
+    );
+  });
+}

@@ -1,0 +1,160 @@
+/** One version of one model, from its folder to answers. */
+
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Batcher } from './batcher.mjs';
+import { Breaker } from './breaker.mjs';
+import { goldenCases, readManifest, verifiedModel } from './bundle.mjs';
+import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
+import { RequestError } from './errors.mjs';
+import { describeModel } from './model.mjs';
+import { Pool, RunError } from './pool.mjs';
+import { feedsOf, proveItself, usefulRows } from './warm-up.mjs';
+
+export class Served {
+  #pool;
+  #batcher;
+  #golden;
+  #running = 0;
+  #idleWaiters = [];
+
+  /**
+   * Verifies, loads, proves and warms up the version in `dir`.
+   * @param {string} version given by the folder it lies in, or undefined: as the bundle says
+   * @param { config, metrics, log } services
+   * @throws Error, in words, where it cannot be served
+   */
+  static async open(dir, version, services) {
+    const manifest = await readManifest(dir);
+    const info = describeModel(manifest, version);
+    const path = await verifiedModel(dir, manifest);
+    const served = new Served(info, manifest, dir, services);
+    await served.#load(path);
+    return served;
+  }
+
+  constructor(info, manifest, dir, { config, metrics, log, onlyOne }) {
+    this.onlyOne = onlyOne === true;
+    this.info = info;
+    this.manifest = manifest;
+    this.dir = dir;
+    this.config = config;
+    this.metrics = metrics;
+    this.log = log.child({ model: info.name, version: info.version });
+    this.breaker = new Breaker({ failures: config.breakerFailures, resetMs: config.breakerResetMs });
+  }
+
+  async #load(path) {
+    const { config } = this;
+    const sizes = await Promise.all(
+      this.manifest.model.files.map(async (file) => (await stat(join(this.dir, file.path))).size),
+    );
+    const limits = {
+      cpus: cpuLimit(),
+      memory: memoryLimit(),
+      modelBytes: sizes.reduce((sum, size) => sum + size, 0),
+    };
+    const plan = sessionPlan(config, limits);
+    this.#pool = new Pool(path, { ...plan, timeoutMs: config.modelTimeoutMs, log: this.log });
+    await this.#pool.open();
+    try {
+      this.#golden = await goldenCases(this.dir, this.manifest);
+      const run = (feeds) => this.#pool.run(feeds, undefined);
+      await this.#prove(run);
+      const limit = this.info.mixesRows !== undefined && config.batchMax === 0 ? 1 : config.batchMax;
+      const batch = await usefulRows(run, {
+        info: this.info,
+        golden: this.#golden,
+        limit,
+        budgetMs: config.batchTuneMs,
+      });
+      const why = this.info.mixesRows !== undefined && limit === 1 ? this.info.mixesRows : batch.why;
+      this.batch = { rows: batch.rows, why };
+      this.log.info({ ...plan, ...limits, batchRows: batch.rows, why, rates: batch.rates }, 'model is ready');
+    } catch (error) {
+      await this.#pool.close();
+      throw error;
+    }
+    this.#batcher = new Batcher(this.#pool, {
+      maxRows: this.batch.rows,
+      delayMs: config.batchDelayMs,
+      queueLimit: config.queueLimit,
+      queueBytes: config.queueBytes,
+      queueTimeoutMs: config.queueTimeoutMs,
+      onRun: (run) => this.metrics.ran(this.info, run),
+    });
+  }
+
+  /** What would replace a version that serves must answer as it did when it was packed; the only one there is serves, and says so. */
+  async #prove(run) {
+    try {
+      await proveItself(run, this.#golden);
+    } catch (error) {
+      if (!this.onlyOne) throw error;
+      this.log.error({ err: error }, 'the model does not answer as it did when it was packed; run: mlpack check');
+    }
+  }
+
+  get waiting() {
+    return this.#batcher.waiting;
+  }
+
+  /**
+   * @param feeds [{name, dtype, shape, data}], handed over @param {string[]} outputs
+   * @returns { results, queueMs, inferMs, batchRows }
+   * @throws RequestError 400 where the inputs are at fault, 503 where the queue is full or the model is
+   */
+  async run(feeds, outputs, signal) {
+    this.#running++;
+    try {
+      const answer = await this.#batcher.submit(feeds, outputs, signal);
+      this.breaker.succeeded();
+      return answer;
+    } catch (error) {
+      if (!(error instanceof RunError)) {
+        this.breaker.undecided();
+        throw error;
+      }
+      throw await this.#judge(error);
+    } finally {
+      this.#running--;
+      if (this.#running === 0) for (const done of this.#idleWaiters.splice(0)) done();
+    }
+  }
+
+  /**
+   * A run failed. A model that still answers its own golden case is whole: then what passed the signature is a value or a
+   * size that the graph does not accept, and that is the client's. Else it is the model's, and counts for the breaker.
+   */
+  async #judge(error) {
+    if (!error.lost && (await this.#isWhole())) {
+      this.breaker.succeeded();
+      return new RequestError(`the model cannot run these inputs: ${error.message}`);
+    }
+    this.breaker.failed();
+    this.log.error({ err: error, breakerOpen: this.breaker.open }, 'the model failed');
+    return new RequestError('the model failed', 503, { retryAfter: this.breaker.retryAfter });
+  }
+
+  async #isWhole() {
+    const [first] = this.#golden;
+    if (first === undefined) return true;
+    try {
+      await this.#batcher.submit(
+        feedsOf(first.inputs),
+        this.info.outputs.map(({ name }) => name),
+      );
+      return true;
+    } catch (error) {
+      // A full queue says nothing about the model.
+      return error instanceof RequestError;
+    }
+  }
+
+  /** Waits for what is running, then lets go of the sessions. */
+  async close() {
+    if (this.#running > 0) await new Promise((resolve) => this.#idleWaiters.push(resolve));
+    this.#batcher.close(new RequestError('this version is no longer served', 503, { retryAfter: 1 }));
+    await this.#pool.close();
+  }
+}

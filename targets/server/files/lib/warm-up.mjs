@@ -1,0 +1,107 @@
+/** Before a model version is called ready: it answers its golden cases as recorded, and shows how many rows pay in one run. */
+
+import { datatypeOf, fromBytes } from './datatypes.mjs';
+import { joinFeeds, shapeKey, splitResults } from './rows.mjs';
+
+/** Recorded inputs as feeds; a fresh copy each time, since buffers go over to the session. */
+export function feedsOf(inputs) {
+  return inputs.map(({ name, dtype, shape, bytes }) => {
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    return { name, dtype, shape, data: fromBytes(datatypeOf(dtype), bytes, count) };
+  });
+}
+
+/** Where two outputs differ by more than the tolerance, in words; undefined where they agree. */
+function difference(name, got, want, { rtol, atol }) {
+  if (got === undefined || got.dims.join() !== want.dims.join()) return `output "${name}" has another shape`;
+  if (Array.isArray(want.data) || want.data instanceof Uint16Array) return undefined;
+  const largest = want.data.reduce((max, value) => Math.max(max, Math.abs(Number(value)) || 0), 0);
+  const limit = atol + rtol * largest;
+  const at = want.data.findIndex((value, i) => {
+    const [a, b] = [Number(got.data[i]), Number(value)];
+    return !(Object.is(a, b) || Math.abs(a - b) <= limit);
+  });
+  return at < 0 ? undefined : `output "${name}" is ${got.data[at]} at element ${at} instead of ${want.data[at]}`;
+}
+
+function recorded(outputs) {
+  return Object.fromEntries(feedsOf(outputs).map(({ name, shape, data }) => [name, { dims: shape, data }]));
+}
+
+/** Throws where the model does not answer its golden cases as it did when it was packed. */
+export async function proveItself(run, golden) {
+  for (const [n, { inputs, outputs, tolerance }] of golden.entries()) {
+    const got = await run(feedsOf(inputs));
+    for (const [name, want] of Object.entries(recorded(outputs))) {
+      const why = difference(name, got[name], want, tolerance);
+      if (why !== undefined) throw new Error(`golden case ${n} comes out differently: ${why}`);
+    }
+  }
+}
+
+/** Whether the signature lets requests run together: every tensor has a first dimension that varies. */
+function refusalBySignature({ inputs, outputs }) {
+  const free = ({ shape }) => shape !== null && shape.length > 0 && typeof shape[0] !== 'number';
+  const fixed = [...inputs, ...outputs].find((tensor) => !free(tensor));
+  if (fixed) return `"${fixed.name}" has no first dimension that varies`;
+  const symbols = new Set(inputs.map(({ shape }) => shape[0]).filter((dim) => typeof dim === 'string'));
+  return symbols.size > 1 ? 'the first dimensions of the inputs are different ones' : undefined;
+}
+
+/** A model whose rows do not depend on each other answers two cases together as it does each alone. Undefined: it does. */
+async function refusalByTrial(run, golden) {
+  const [first, second = first] = golden;
+  if (first === undefined) return 'the bundle has no golden cases to try it with';
+  const pair = [first, second].map(({ inputs }) => feedsOf(inputs));
+  if (shapeKey(pair[0]) !== shapeKey(pair[1])) pair[1] = feedsOf(first.inputs);
+  const counts = pair.map((feeds) => feeds[0].shape[0]);
+  if (pair.some((feeds) => feeds.some(({ shape }) => shape[0] !== feeds[0].shape[0]))) {
+    return 'the inputs of one sample have different first dimensions';
+  }
+  const alone = await run(feedsOf(first.inputs));
+  const parts = splitResults(await run(joinFeeds(pair)), counts);
+  if (parts === undefined) return 'an output does not have one row for each row of the inputs';
+  for (const [name, want] of Object.entries(alone)) {
+    const why = difference(name, parts[0][name], want, first.tolerance);
+    if (why !== undefined) return `rows depend on each other: ${why}`;
+  }
+  return undefined;
+}
+
+/**
+ * The number of rows per run that answers most rows per second: 1, 2, 4 … are timed while the budget lasts, and the
+ * smallest within 5 % of the best is taken (larger ones only add latency).
+ * @returns { rows, why } why: the reason where rows are 1
+ */
+export async function usefulRows(run, { info, golden, limit, budgetMs }) {
+  if (limit === 1) return { rows: 1, why: 'it is switched off' };
+  const refusal = refusalBySignature(info) ?? (await refusalByTrial(run, golden));
+  if (refusal !== undefined) return { rows: 1, why: refusal };
+  const rates = await timeSizes(run, golden[0], limit > 0 ? limit : 64, budgetMs);
+  if (limit > 1) return { rows: limit, rates };
+  const best = Math.max(...rates.map(({ perSecond }) => perSecond));
+  const { rows } = rates.find(({ perSecond }) => perSecond >= 0.95 * best);
+  return rows > 1
+    ? { rows, rates }
+    : { rows, rates, why: 'more rows in one run answer no more of them per second here' };
+}
+
+async function timeSizes(run, { inputs }, largest, budgetMs) {
+  const rates = [];
+  const started = performance.now();
+  for (let rows = 1; rows <= largest; rows *= 2) {
+    const each = feedsOf(inputs)[0].shape[0];
+    let fastest = Number.POSITIVE_INFINITY;
+    for (let turn = 0; turn < 5; turn++) {
+      const feeds = joinFeeds(Array.from({ length: rows }, () => feedsOf(inputs)));
+      const begun = performance.now();
+      await run(feeds);
+      // The first run of a size allocates.
+      if (turn > 0) fastest = Math.min(fastest, performance.now() - begun);
+      if (turn > 0 && performance.now() - started > budgetMs) break;
+    }
+    rates.push({ rows: rows * each, perSecond: (rows * each * 1000) / fastest });
+    if (performance.now() - started > budgetMs) break;
+  }
+  return rates;
+}

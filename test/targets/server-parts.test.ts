@@ -1,0 +1,336 @@
+/** The parts of the server bundle that can be tested without a model. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { literalPath } from '../../src/target/literal.ts';
+import { tempDir } from './support/temp.ts';
+
+const dir = await tempDir();
+
+async function load<T>(name: string): Promise<T> {
+  return (await import(literalPath('server', `lib/${name}.mjs`))) as T;
+}
+
+interface Feed {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: number[];
+  readonly data: Float32Array;
+}
+type Results = Record<string, { dims: number[]; data: Float32Array }>;
+
+/** A pool of which the test decides when a run ends; doubles its input. */
+class FakePool {
+  onIdle = (): void => {};
+  readonly size = 1;
+  readonly runs: { feeds: Feed[]; settle: (error?: Error) => void }[] = [];
+  idle = 1;
+  run(feeds: Feed[]): Promise<Results> {
+    this.idle--;
+    return new Promise((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        this.idle++;
+        const [{ shape, data }] = feeds as [Feed];
+        if (error) reject(error);
+        else resolve({ y: { dims: shape, data: data.map((value) => value * 2) } });
+        this.onIdle();
+      };
+      this.runs.push({ feeds, settle });
+    });
+  }
+}
+
+describe('queue in front of the sessions', async () => {
+  interface BatcherLike {
+    readonly waiting: number;
+    submit(feeds: Feed[], outputs: string[], signal?: AbortSignal): Promise<{ results: Results; batchRows: number }>;
+    retryAfter(): number;
+  }
+  const { Batcher } = await load<{ Batcher: new (pool: FakePool, limits: object) => BatcherLike }>('batcher');
+  const { RunError } = await load<{ RunError: new (message: string, lost?: boolean) => Error }>('pool');
+  const limits = { maxRows: 4, delayMs: 0, queueLimit: 100, queueBytes: 1e6, queueTimeoutMs: 1e6, onRun: () => {} };
+  const feed = (values: number[], width = 1): Feed[] => [
+    { name: 'x', dtype: 'float32', shape: [values.length / width, width], data: Float32Array.from(values) },
+  ];
+  const make = (change: object = {}): { pool: FakePool; batcher: BatcherLike } => {
+    const pool = new FakePool();
+    return { pool, batcher: new Batcher(pool, { ...limits, ...change }) };
+  };
+  const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it('runs the first at once and what came meanwhile together, each getting its own rows', async () => {
+    const { pool, batcher } = make();
+    const answers = [feed([1]), feed([2, 3]), feed([4]), feed([5])].map((one) => batcher.submit(one, ['y']));
+    expect(pool.runs.map(({ feeds }) => feeds[0]?.shape)).toEqual([[1, 1]]);
+    pool.runs[0]?.settle();
+    await tick();
+    expect(pool.runs[1]?.feeds[0]).toMatchObject({ shape: [4, 1], data: Float32Array.of(2, 3, 4, 5) });
+    pool.runs[1]?.settle();
+    const results = await Promise.all(answers);
+    expect(results.map(({ results: { y } }) => [y?.dims, [...(y?.data ?? [])]])).toEqual([
+      [[1, 1], [2]],
+      [
+        [2, 1],
+        [4, 6],
+      ],
+      [[1, 1], [8]],
+      [[1, 1], [10]],
+    ]);
+  });
+
+  it('puts only equal shapes into one run, the oldest first, and none beyond the limit', async () => {
+    const { pool, batcher } = make();
+    const ask = (one: Feed[]): void => void batcher.submit(one, ['y']).catch(() => {});
+    for (const one of [feed([0]), feed([1, 1], 2), feed([2]), feed([3, 3], 2), feed([4, 4, 4, 4]), feed([5])]) ask(one);
+    for (let i = 0; i < 4; i++) {
+      pool.runs[i]?.settle();
+      await tick();
+    }
+    expect(pool.runs.map(({ feeds }) => [...(feeds[0]?.data ?? [])])).toEqual([
+      [0],
+      [1, 1, 3, 3],
+      [2, 5],
+      [4, 4, 4, 4],
+    ]);
+  });
+
+  it('answers each alone when one of a run cannot be run, and fails all when the session is lost', async () => {
+    const { pool, batcher } = make();
+    const settled = (list: Promise<unknown>[]): Promise<string[]> =>
+      Promise.allSettled(list).then((all) => all.map(({ status }) => status));
+    const first = batcher.submit(feed([0]), ['y']);
+    const pair = [batcher.submit(feed([1]), ['y']), batcher.submit(feed([2]), ['y'])];
+    const outcome = settled(pair);
+    pool.runs[0]?.settle();
+    await first;
+    pool.runs[1]?.settle(new RunError('bad index'));
+    await tick();
+    pool.runs[2]?.settle(new RunError('bad index'));
+    await tick();
+    pool.runs[3]?.settle();
+    expect(await outcome).toEqual(['rejected', 'fulfilled']);
+    const lost = make();
+    const all = [feed([0]), feed([1]), feed([2])].map((one) => lost.batcher.submit(one, ['y']));
+    lost.pool.runs[0]?.settle();
+    await tick();
+    lost.pool.runs[1]?.settle(new RunError('gone', true));
+    expect(await settled(all)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    expect(lost.pool.runs).toHaveLength(2);
+  });
+
+  it('refuses with 503 and a time what the queue cannot hold, by number, bytes and age', async () => {
+    const { pool, batcher } = make({ queueLimit: 2 });
+    const asked = [0, 1, 2, 3].map((value) => batcher.submit(feed([value]), ['y']));
+    await expect(asked[3]).rejects.toMatchObject({ status: 503, retryAfter: 1, reason: 'REJECTED' });
+    expect(batcher.waiting).toBe(2);
+    pool.runs[0]?.settle();
+    await tick();
+    pool.runs[1]?.settle();
+    await Promise.all(asked.slice(0, 3));
+    const small = make({ queueBytes: 6 });
+    void small.batcher.submit(feed([0]), ['y']);
+    void small.batcher.submit(feed([0]), ['y']);
+    await expect(small.batcher.submit(feed([0]), ['y'])).rejects.toMatchObject({ status: 503 });
+    const late = make({ queueTimeoutMs: 1 });
+    void late.batcher.submit(feed([0]), ['y']);
+    const old = late.batcher.submit(feed([1]), ['y']);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    late.pool.runs[0]?.settle();
+    await expect(old).rejects.toMatchObject({ status: 503 });
+  });
+
+  it('drops a request whose client has gone', async () => {
+    const { pool, batcher } = make();
+    const gone = new AbortController();
+    void batcher.submit(feed([0]), ['y']);
+    const dropped = batcher.submit(feed([1]), ['y'], gone.signal);
+    gone.abort();
+    await expect(dropped).rejects.toMatchObject({ status: 499, reason: 'CANCELED' });
+    pool.runs[0]?.settle();
+    await tick();
+    expect(pool.runs).toHaveLength(1);
+  });
+});
+
+describe('circuit breaker', async () => {
+  const { Breaker } = await load<{
+    Breaker: new (
+      options: object,
+    ) => {
+      open: boolean;
+      retryAfter: number;
+      allows(): boolean;
+      failed(): void;
+      succeeded(): void;
+      undecided(): void;
+    };
+  }>('breaker');
+
+  it('opens after failures in a row, lets one try at a time through, closes on success', () => {
+    let now = 0;
+    const breaker = new Breaker({ failures: 2, resetMs: 5000, now: () => now });
+    breaker.failed();
+    breaker.succeeded();
+    breaker.failed();
+    expect(breaker.open).toBe(false);
+    breaker.failed();
+    expect([breaker.open, breaker.allows(), breaker.retryAfter]).toEqual([true, false, 5]);
+    now = 5000;
+    expect([breaker.allows(), breaker.allows()]).toEqual([true, false]);
+    breaker.undecided();
+    expect(breaker.allows()).toBe(true);
+    breaker.failed();
+    expect(breaker.allows()).toBe(false);
+    now = 10_000;
+    expect(breaker.allows()).toBe(true);
+    breaker.succeeded();
+    expect([breaker.open, breaker.allows()]).toEqual([false, true]);
+  });
+});
+
+describe('keys and rates', async () => {
+  const { makeAuth, makeRateLimit } = await load<{
+    makeAuth(keys: object[]): (headers: object) => string | undefined;
+    makeRateLimit(limits: object): (caller: string) => void;
+  }>('auth');
+
+  it('takes a key as bearer token or as header, and no other', () => {
+    const identify = makeAuth([
+      { label: 'a', key: 'k'.repeat(16) },
+      { label: 'b', key: 'l'.repeat(16) },
+    ]);
+    expect(identify({ authorization: `Bearer ${'l'.repeat(16)}` })).toBe('b');
+    expect(identify({ 'x-api-key': 'k'.repeat(16) })).toBe('a');
+    for (const headers of [{}, { authorization: 'Bearer x' }, { authorization: `Basic ${'k'.repeat(16)}` }]) {
+      expect(() => identify(headers)).toThrow(expect.objectContaining({ status: 401 }));
+    }
+    expect(makeAuth([])({})).toBeUndefined();
+  });
+
+  it('gives each caller its own bucket, and says when the next request may come', () => {
+    let now = 0;
+    const limit = makeRateLimit({ perSecond: 2, burst: 3, now: () => now });
+    for (let i = 0; i < 3; i++) limit('a');
+    expect(() => limit('a')).toThrow(expect.objectContaining({ status: 429, retryAfter: 1 }));
+    limit('b');
+    now = 500;
+    limit('a');
+    expect(() => limit('a')).toThrow('more than 2 requests a second');
+  });
+});
+
+describe('what the container allows', async () => {
+  const { cpuLimit, memoryLimit, sessionPlan } = await load<{
+    cpuLimit(root: string, offered: number): number;
+    memoryLimit(root: string, offered: number): number;
+    sessionPlan(wanted: object, limits: object): { workers: number; threads: number };
+  }>('cpu');
+  const write = async (path: string, text: string): Promise<void> => {
+    await mkdir(join(dir, path, '..'), { recursive: true });
+    await writeFile(join(dir, path), text);
+  };
+
+  it('reads cgroup v2, its own group and those above, v1, and nothing', async () => {
+    await write('v2/proc/self/cgroup', '0::/pod/container\n');
+    await write('v2/sys/fs/cgroup/pod/container/cpu.max', 'max 100000\n');
+    await write('v2/sys/fs/cgroup/pod/cpu.max', '150000 100000\n');
+    await write('v2/sys/fs/cgroup/pod/memory.max', '1000\n');
+    expect([cpuLimit(join(dir, 'v2'), 8), memoryLimit(join(dir, 'v2'), 5000)]).toEqual([1.5, 1000]);
+    await write('v1/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '300000');
+    await write('v1/sys/fs/cgroup/cpu/cpu.cfs_period_us', '100000');
+    expect(cpuLimit(join(dir, 'v1'), 8)).toBe(3);
+    await write('none/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '-1');
+    await write('none/sys/fs/cgroup/cpu/cpu.cfs_period_us', '100000');
+    expect([cpuLimit(join(dir, 'none'), 8), memoryLimit(join(dir, 'none'), 7)]).toEqual([8, 7]);
+  });
+
+  it.each([
+    [
+      { workers: 0, threads: 0 },
+      { cpus: 4, memory: 1e9, modelBytes: 1e6 },
+      { workers: 4, threads: 1 },
+    ],
+    [
+      { workers: 0, threads: 0 },
+      { cpus: 0.5, memory: 1e9, modelBytes: 1e6 },
+      { workers: 1, threads: 1 },
+    ],
+    [
+      { workers: 0, threads: 0 },
+      { cpus: 8, memory: 1e9, modelBytes: 125e6 },
+      { workers: 2, threads: 4 },
+    ],
+    [
+      { workers: 0, threads: 0 },
+      { cpus: 8, memory: 1e9, modelBytes: 9e9 },
+      { workers: 1, threads: 8 },
+    ],
+    [
+      { workers: 0, threads: 4 },
+      { cpus: 8, memory: 1e9, modelBytes: 1e6 },
+      { workers: 2, threads: 4 },
+    ],
+    [
+      { workers: 3, threads: 0 },
+      { cpus: 8, memory: 1e9, modelBytes: 1e6 },
+      { workers: 3, threads: 2 },
+    ],
+  ])('plans sessions: %j on %j', (wanted, limits, plan) => {
+    expect(sessionPlan(wanted, limits)).toEqual(plan);
+  });
+});
+
+describe('cache', async () => {
+  const cache = await load<{
+    cacheKey(info: object, feeds: object[], outputs: string[]): string;
+    packResults(info: object, results: Results): Buffer;
+    unpackResults(bytes: Buffer): Results | undefined;
+    MemoryStore: new (
+      options: object,
+    ) => {
+      get(key: string): Promise<Buffer | undefined>;
+      set(key: string, value: Buffer): Promise<void>;
+    };
+  }>('cache');
+  const tensors = ['a', 'b'].map((name) => ({ name, datatype: 'FP32' }));
+  const info = { properties: { sha256: 'm' }, inputs: tensors, outputs: tensors };
+  const feed = (name: string, value: number): object => ({
+    name,
+    dtype: 'float32',
+    shape: [1],
+    data: Float32Array.of(value),
+  });
+
+  it('has one key for one question, in whatever order', () => {
+    const key = cache.cacheKey(info, [feed('a', 1), feed('b', 2)], ['a']);
+    expect(cache.cacheKey(info, [feed('b', 2), feed('a', 1)], ['a'])).toBe(key);
+    const others = [
+      cache.cacheKey(info, [feed('a', 2), feed('b', 1)], ['a']),
+      cache.cacheKey(info, [feed('a', 1), feed('b', 2)], ['b']),
+      cache.cacheKey({ ...info, properties: { sha256: 'n' } }, [feed('a', 1), feed('b', 2)], ['a']),
+    ];
+    expect(new Set([key, ...others]).size).toBe(4);
+  });
+
+  it('gives back what was put in, and nothing from bytes that are not whole', () => {
+    const results = { a: { dims: [1, 2], data: Float32Array.of(1, -0) }, b: { dims: [], data: Float32Array.of(7) } };
+    const bytes = cache.packResults(info, results);
+    expect(cache.unpackResults(bytes)).toEqual(results);
+    expect(cache.unpackResults(Buffer.alloc(2))).toBeUndefined();
+  });
+
+  it('forgets the least recently used beyond its bytes, and what is too old', async () => {
+    let now = 0;
+    const store = new cache.MemoryStore({ bytes: 20, ttlSeconds: 10, now: () => now });
+    await store.set('a', Buffer.alloc(8));
+    await store.set('b', Buffer.alloc(8));
+    await store.get('a');
+    await store.set('c', Buffer.alloc(8));
+    await store.set('large', Buffer.alloc(21));
+    const has = async (): Promise<boolean[]> =>
+      Promise.all(['a', 'b', 'c', 'large'].map(async (key) => (await store.get(key)) !== undefined));
+    expect(await has()).toEqual([true, false, true, false]);
+    now = 10_001;
+    expect(await has()).toEqual([false, false, false, false]);
+  });
+});
