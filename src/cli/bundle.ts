@@ -25,6 +25,7 @@ interface BundleFlags {
   readonly force?: boolean;
   readonly option?: readonly string[];
   readonly inputShape?: readonly string[];
+  readonly name?: string;
   readonly seed: number;
   readonly bundleVersion?: string;
   readonly previous?: string;
