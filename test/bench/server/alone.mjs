@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-/** @returns {{ perSecond, perCpuSecond, p50 }} rows a second of all sessions, rows for each second of CPU, milliseconds of one run */
+/** Gives { perSecond, perCpuSecond, p50 }: rows a second of all sessions, rows for each second of CPU, milliseconds of one run */
 export async function alone({ dir, manifest, workers, threads, rows, seconds }) {
   const gate = new SharedArrayBuffer(4);
   const parts = await Promise.all(
