@@ -22,6 +22,7 @@ import { convMul } from './conv-mul.ts';
 import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
+import { layoutRule, moveTransposes } from './layout/transposes.ts';
 import { matmulAdd } from './matmul-add.ts';
 import { layerNorm, rmsNorm } from './norm/norms.ts';
 import { skipNorm } from './norm/skip-norm.ts';
@@ -64,8 +65,16 @@ function runtimeRules(target: FusionTarget): Rule[] {
   return [skipNorm(target), biasGelu(target)];
 }
 
+/** Two are the rule; each leaves fewer Transposes. */
+const maxRounds = 10;
+
 const everything = new FusionTarget('runtime', 'cpu', newestRuntime);
 const allRules: readonly Rule[] = [...rulesFor(everything), ...runtimeRules(everything)];
+
+/** What is no rule about a node and its neighbours. */
+const stepRules = {
+  [layoutRule]: 'Transposes move over operators that do not care for the order of axes, where fewer are left then',
+} as const;
 
 export const fuse = definePass({
   id: 'fuse',
@@ -89,7 +98,7 @@ export const fuse = definePass({
     ),
     skip: opt.list([], 'Rules to leave out, by name'),
   },
-  rules: Object.fromEntries(allRules.map((rule) => [rule.id, rule.summary])),
+  rules: { ...Object.fromEntries(allRules.map((rule) => [rule.id, rule.summary])), ...stepRules },
   numerics: () => reordered(),
   run(model, options, ctx) {
     checkNames(options.skip);
@@ -100,7 +109,15 @@ export const fuse = definePass({
       const { types } = inferShapes(model, { write: false });
       return toFixedPoint(model, used, ctx, { allMisses: ctx.explain ?? false, types }).changed;
     };
-    const changed = use(rulesFor(target));
+    const main = rulesFor(target);
+    const moved = (): boolean =>
+      !options.skip.includes(layoutRule) && moveTransposes(model, inferShapes(model, { write: false }).types, ctx);
+    let changed = use(main);
+    // When all is recognized that the Transposes stand in: moving them would hide it.
+    for (let round = 0; round < maxRounds && moved(); round++) {
+      changed = true;
+      if (!use(main)) break;
+    }
     const more = target.isRuntime && use(runtimeRules(target));
     // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
     if (changed || more)
@@ -110,7 +127,7 @@ export const fuse = definePass({
 });
 
 function checkNames(skip: readonly string[]): void {
-  const names = allRules.map((rule) => rule.id);
+  const names = Object.keys(fuse.rules);
   const unknown = skip.find((name) => !names.includes(name));
   if (unknown === undefined) return;
   throw new UserError(

@@ -1,0 +1,80 @@
+/** What every faithful pass must keep, on one model: used by the property tests and by the nightly command (test/bench/nightly.mjs). */
+import { strict as assert } from 'node:assert';
+import { fuse } from '../../passes/fuse/fuse.ts';
+import { passes } from '../../passes/index.ts';
+import { cloneModel } from '../../src/ir/clone.ts';
+import type { Model } from '../../src/ir/graph.ts';
+import { printModel } from '../../src/ir/text/print.ts';
+import { verify } from '../../src/ir/verify.ts';
+import type { Pass, Step } from '../../src/pass/pass.ts';
+import { runSteps } from '../../src/pass/pipeline.ts';
+import { TestContext } from './context.ts';
+import { calmFillings, edgeFeeds, violations } from './differential.ts';
+import { signature } from './golden.ts';
+import { type Feeds, runOrt } from './ort.ts';
+
+const text = (model: Model): string => printModel(model, { elements: Number.POSITIVE_INFINITY });
+
+const defaults = (pass: Pass): Step => ({
+  pass,
+  options: Object.fromEntries(Object.entries(pass.options).map(([name, option]) => [name, option.default])),
+});
+
+/** Passes that promise the same numbers, with their default options. */
+export const faithfulSteps: readonly Step[] = passes
+  .map(defaults)
+  .filter(({ pass, options }) => pass.numerics(options as never).kind !== 'lossy');
+
+/** Both levels of fuse, and another provider's operators. */
+export const fuseSteps: readonly Step[] = [
+  fuse(),
+  fuse({ level: 'runtime' }),
+  fuse({ level: 'runtime', provider: 'cuda' }),
+];
+
+/**
+ * Each step alone on a clone: signature, validity, numbers, the same text twice, and nothing more the second time.
+ * @param fired collects `pass/rule` of what was applied. @throws AssertionError with what broke, and the model.
+ */
+export async function holds(
+  before: Model,
+  seed: number,
+  steps: readonly Step[],
+  fired = new Set<string>(),
+): Promise<void> {
+  const changed = async (model: Model, step: Step): Promise<boolean> => {
+    const [trace] = await runSteps(model, [step], { context: new TestContext() });
+    for (const rule of Object.keys(trace?.applied ?? {})) fired.add(`${step.pass.id}/${rule}`);
+    return trace?.changed ?? false;
+  };
+  const source = text(before);
+  try {
+    assert.deepEqual(verify(before), [], 'problems before');
+    const feeds = edgeFeeds(before, seed, {}, {}, calmFillings);
+    const expected = await runOrt(before, feeds);
+    for (const step of steps) {
+      const { id } = step.pass;
+      const model = cloneModel(before);
+      const hasChanged = await changed(model, step);
+      assert.equal(text(before), source, `${id} changed what the clone shares`);
+      assert.deepEqual(verify(model), [], `problems after ${id}`);
+      assert.equal(signature(model), signature(before), `signature after ${id}`);
+      const once = text(model);
+      if (!hasChanged) {
+        assert.equal(once, source, `${id} says it changed nothing`);
+        continue;
+      }
+      const twin = cloneModel(before);
+      await changed(twin, step);
+      assert.equal(text(twin), once, `${id} is not deterministic`);
+      const actual = await runOrt(model, feeds);
+      const numerics = step.pass.numerics(step.options as never);
+      const found = expected.flatMap((want, i) => violations(want, actual[i] as Feeds, numerics));
+      assert.deepEqual(found, [], `numbers after ${id}: ${found.join('; ')}`);
+      assert.equal(await changed(model, step), false, `${id} changes more the second time`);
+      assert.equal(text(model), once, `${id} changes more the second time`);
+    }
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${printModel(before, { elements: 4 })}`, { cause: error });
+  }
+}
