@@ -48,6 +48,11 @@ export class Known {
     const dtype = this.dtype(value);
     return shape && dtype ? byteSize(dtype, elementCount(shape)) : undefined;
   }
+  /** The type of `value` with another shape. */
+  typeWith(value: Value, shape: Shape): ValueType | undefined {
+    const dtype = this.dtype(value);
+    return dtype && { kind: 'tensor', dtype, shape };
+  }
   /** `made`, a new value, is what `like` was. */
   note(made: Value, like: Value): void {
     const type = this.type(like);

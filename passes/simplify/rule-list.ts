@@ -4,6 +4,7 @@ import { castChain, castNoop } from './rules/cast.ts';
 import { concatChain, concatEmpty } from './rules/concat.ts';
 import { expandBroadcast, expandNoop, tileNoop } from './rules/expand-tile.ts';
 import { dropout, identity, singleOperand } from './rules/identity.ts';
+import { gatherTranspose, reshapeElementwise, transposeReshape } from './rules/layout.ts';
 import { padNoop, sliceChain, sliceNoop } from './rules/pad-slice.ts';
 import { reshapeChain, reshapeNoop, reshapeTarget } from './rules/reshape.ts';
 import { reduceNoop, resizeNoop } from './rules/resize.ts';
@@ -19,8 +20,11 @@ export const localRules: readonly LocalRule[] = [
   reshapeNoop,
   reshapeChain,
   reshapeTarget,
+  reshapeElementwise,
   transposeNoop,
   transposeChain,
+  transposeReshape,
+  gatherTranspose,
   padNoop,
   sliceNoop,
   sliceChain,

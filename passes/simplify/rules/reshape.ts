@@ -10,9 +10,9 @@ import { localRule, type Plan } from '../local-rule.ts';
 import { formatShape } from '../shapes.ts';
 
 /** Operators that keep the elements and their order, and change the shape alone. */
-const reshapes = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
+export const reshapes = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'];
 
-function isReshape(node: Node | undefined): node is Node {
+export function isReshape(node: Node | undefined): node is Node {
   return node !== undefined && node.domain === '' && reshapes.includes(node.op);
 }
 
@@ -142,7 +142,7 @@ function refersToInput(node: Node, first: Node, x: Value, known: Known): boolean
  * same in `from` at the same place; -1 for at most one other. A -1 beside a 0 fails on tensors without elements, so both together
  * only where the target had a -1 before (`inferred`).
  */
-function targetFor(from: Shape | undefined, shape: Shape | undefined, inferred: boolean): number[] | undefined {
+export function targetFor(from: Shape | undefined, shape: Shape | undefined, inferred: boolean): number[] | undefined {
   if (!shape || shape.includes(0)) return undefined;
   const target: number[] = [];
   for (const [axis, dim] of shape.entries()) {
