@@ -9,8 +9,11 @@ import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
 import { simplify } from './simplify/simplify.ts';
 
-/** The rewrites that keep the numbers: what every variant begins with. */
-export const prepare: readonly Step[] = [simplify(), fuse()];
+/**
+ * The rewrites that keep the numbers: what every variant begins with. What fusion takes from between Reshapes and Transposes lets
+ * those meet (gtcrn: 404 nodes after the first two, 342 after all three).
+ */
+export const prepare: readonly Step[] = [simplify(), fuse(), simplify()];
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,

@@ -22,7 +22,16 @@ import { convMul } from './conv-mul.ts';
 import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
+import { depthSpace } from './layout/depth-space.ts';
+import { slicesSplit } from './layout/slices-split.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
+import { scaleConv } from './linear/before-conv.ts';
+import { convConv } from './linear/conv-conv.ts';
+import { einsum } from './linear/einsum.ts';
+import { fusedActivation } from './linear/fused-activation.ts';
+import { fusedMatmul } from './linear/fused-matmul.ts';
+import { biasScale, matmulScale, scaleMatmul } from './linear/scale-matmul.ts';
+import { transposeGemm } from './linear/transpose-gemm.ts';
 import { matmulAdd } from './matmul-add.ts';
 import { layerNorm, rmsNorm } from './norm/norms.ts';
 import { skipNorm } from './norm/skip-norm.ts';
@@ -45,6 +54,19 @@ const linearRules: readonly Rule[] = [
   clipClip,
   addChain,
   mulChain,
+  einsum,
+  convConv,
+];
+
+/** What would hide norms, activations and attention from their rules if it were done earlier. */
+const lateRules: readonly Rule[] = [
+  scaleConv,
+  scaleMatmul,
+  matmulScale,
+  biasScale,
+  transposeGemm,
+  depthSpace,
+  slicesSplit,
 ];
 
 /** What is recognized as one operator of ai.onnx, or of the runtime's own where the target has it. */
@@ -62,14 +84,14 @@ function rulesFor(target: FusionTarget): Rule[] {
 
 /** What only the runtime has: tried when all of the above is done. */
 function runtimeRules(target: FusionTarget): Rule[] {
-  return [skipNorm(target), biasGelu(target)];
+  return [skipNorm(target), biasGelu(target), fusedActivation(target), fusedMatmul(target)];
 }
 
 /** Two are the rule; each leaves fewer Transposes. */
 const maxRounds = 10;
 
 const everything = new FusionTarget('runtime', 'cpu', newestRuntime);
-const allRules: readonly Rule[] = [...rulesFor(everything), ...runtimeRules(everything)];
+const allRules: readonly Rule[] = [...rulesFor(everything), ...lateRules, ...runtimeRules(everything)];
 
 /** What is no rule about a node and its neighbours. */
 const stepRules = {
@@ -113,8 +135,9 @@ export const fuse = definePass({
     const moved = (): boolean =>
       !options.skip.includes(layoutRule) && moveTransposes(model, inferShapes(model, { write: false }).types, ctx);
     let changed = use(main);
-    // When all is recognized that the Transposes stand in: moving them would hide it.
-    for (let round = 0; round < maxRounds && moved(); round++) {
+    // When all is recognized that the Transposes and factors stand in: moving them would hide it.
+    for (let round = 0; round < maxRounds; round++) {
+      if (![moved(), use(lateRules)].includes(true)) break;
       changed = true;
       if (!use(main)) break;
     }

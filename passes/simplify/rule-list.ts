@@ -4,7 +4,7 @@ import { castChain, castNoop } from './rules/cast.ts';
 import { concatChain, concatEmpty } from './rules/concat.ts';
 import { expandBroadcast, expandNoop, tileNoop } from './rules/expand-tile.ts';
 import { dropout, identity, singleOperand } from './rules/identity.ts';
-import { gatherTranspose, reshapeElementwise, transposeReshape } from './rules/layout.ts';
+import { gatherTranspose, reshapeElementwise, transposeAsReshape, transposeReshape } from './rules/layout.ts';
 import { padNoop, sliceChain, sliceNoop } from './rules/pad-slice.ts';
 import { reshapeChain, reshapeNoop, reshapeTarget } from './rules/reshape.ts';
 import { reduceNoop, resizeNoop } from './rules/resize.ts';
@@ -24,6 +24,7 @@ export const localRules: readonly LocalRule[] = [
   transposeNoop,
   transposeChain,
   transposeReshape,
+  transposeAsReshape,
   gatherTranspose,
   padNoop,
   sliceNoop,

@@ -21,9 +21,12 @@ const defaults = (pass: Pass): Step => ({
 });
 
 /** Passes that promise the same numbers, with their default options. */
-export const faithfulSteps: readonly Step[] = passes
+const faithfulSteps: readonly Step[] = passes
   .map(defaults)
   .filter(({ pass, options }) => pass.numerics(options as never).kind !== 'lossy');
+
+/** The same, and ONNX Runtime's own operators. */
+export const networkSteps: readonly Step[] = [...faithfulSteps, fuse({ level: 'runtime' })];
 
 /** Both levels of fuse, and another provider's operators. */
 export const fuseSteps: readonly Step[] = [

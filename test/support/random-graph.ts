@@ -157,7 +157,68 @@ class Builder {
       if (height < 3 || width < 3) return undefined;
       return this.#pool(a % 2 ? 'MaxPool' : 'AveragePool', this.#current, b + c);
     };
-    return [conv, conv, conv, transposed, pad, pool];
+    const pointwise: Step = ({ a, b }) => {
+      const [channels, height, width] = spatial();
+      const out = 1 + (a % 3);
+      const inputs = [this.#current.value, this.#spread('w', [out, channels, 1, 1], channels)];
+      if (b % 2) inputs.push(this.#weight('b', [out]));
+      return this.#op('Conv', inputs, [out, height, width]);
+    };
+    return [conv, conv, conv, pointwise, transposed, pad, pool, ...this.#layouts()];
+  }
+
+  /** What exporters write around the order of axes of pictures. */
+  #layouts(): Step[] {
+    const shape = (): readonly number[] => this.#current.shape;
+    const channelsLast: Step = ({ a, b, c }) => {
+      const [channels = 1, height = 1, width = 1] = shape();
+      const turned = [height, width, channels];
+      const turn = (item: Item) => this.#op('Transpose', [item.value], turned, { perm: [0, 2, 3, 1] });
+      const same = this.#items.filter((item) => item.shape.join() === shape().join());
+      let item = turn(this.#current);
+      if (a % 2) item = this.#op('Mul', [item.value, this.#weight('c', [channels], 0.5, 2)], turned);
+      if (b % 2) item = this.#op('Add', [turn(same[b % same.length] as Item).value, item.value], turned);
+      if (c % 3) item = this.#op(c % 3 === 1 ? 'Relu' : 'Sigmoid', [item.value], turned);
+      return this.#op('Transpose', [item.value], shape(), { perm: [0, 3, 1, 2] });
+    };
+    const shuffle: Step = ({ a, b }) => {
+      const [channels = 1, height = 1, width = 1] = shape();
+      if (channels % 4 !== 0 || height * width > 64) return undefined;
+      const out = channels / 4;
+      const blocks = a % 2 ? [2, 2, out] : [out, 2, 2];
+      const split = this.#constant('split', int64Vector([-1, ...blocks, height, width]));
+      const perm = a % 2 ? [0, 3, 4, 1, 5, 2] : [0, 1, 4, 2, 5, 3];
+      const first = this.#op('Reshape', [this.#current.value, split], [...blocks, height, width]);
+      const turned = this.#op(
+        'Transpose',
+        [first.value],
+        perm.slice(1).map((axis) => first.shape[axis - 1] as number),
+        { perm },
+      );
+      const join = this.#constant('join', int64Vector([-1, out, 2 * height, 2 * width]));
+      const joined = this.#op('Reshape', [turned.value, join], [out, 2 * height, 2 * width]);
+      return b % 3 ? joined : this.#op('Relu', [joined.value], joined.shape);
+    };
+    const halves: Step = ({ a }) => {
+      const [channels = 1, ...rest] = shape();
+      if (channels < 2) return undefined;
+      const at = 1 + (a % (channels - 1));
+      const part = (start: number, end: number): Item => {
+        const extent = [Math.min(end, channels) - start, ...rest];
+        if (this.#program.opset < 10)
+          return this.#op('Slice', [this.#current.value], extent, { axes: [1], starts: [start], ends: [end] });
+        const bounds = [[start], [end], [1]].map((numbers) => this.#constant('bound', int64Vector(numbers)));
+        return this.#op('Slice', [this.#current.value, ...bounds], extent);
+      };
+      const parts = [part(at, 2 ** 31 - 1), part(0, at)];
+      return this.#op(
+        'Concat',
+        parts.map((item) => item.value),
+        shape(),
+        { axis: 1 },
+      );
+    };
+    return [channelsLast, channelsLast, shuffle, halves];
   }
 
   #pad(pads: readonly number[], value: number, shape: readonly number[]): Item {
@@ -199,7 +260,35 @@ class Builder {
         beta: float(1 + (c % 3) / 2),
       });
     };
-    return [matmul, matmul, gemm, gemm];
+    const turned: Step = ({ a, b, c }) => {
+      if (this.#current.shape.length !== 1 || this.#program.batch === 'N') return matmul({ kind: 0, a, b, c });
+      const out = 2 + (a % 4);
+      const columns = this.#graph.append('Transpose', {
+        inputs: [this.#current.value],
+        attrs: { perm: [1, 0] },
+        types: this.#program.typed ? [tensorType('float32', [width(), this.#program.batch])] : [],
+      });
+      const inputs = [columns.output(), this.#spread('w', [width(), out], width()), this.#weight('b', [out])];
+      return this.#op('Gemm', inputs, [out], { transA: 1 });
+    };
+    const einsum: Step = ({ a, b, c }) => {
+      if (this.#program.opset < 12) return matmul({ kind: 0, a, b, c });
+      const out = 2 + (a % 4);
+      const rows = this.#current.shape.length === 1 ? 'a' : 'ab';
+      const weight = this.#spread('w', b % 2 ? [out, width()] : [width(), out], width());
+      const equation = `${rows}k,${b % 2 ? 'nk' : 'kn'}->${rows}n`;
+      return this.#op('Einsum', [this.#current.value, weight], [...this.#current.shape.slice(0, -1), out], {
+        equation,
+      });
+    };
+    const scaled: Step = ({ a }) => {
+      const out = 2 + (a % 4);
+      const shape = [...this.#current.shape.slice(0, -1), out];
+      const product = this.#op('MatMul', [this.#current.value, this.#spread('w', [width(), out], width())], shape);
+      const sum = this.#op('Add', [this.#weight('b', [out]), product.value], shape);
+      return this.#op(a % 3 ? 'Mul' : 'Div', [sum.value, this.#weight('c', a % 2 ? [] : [out], 0.5, 2)], shape);
+    };
+    return [matmul, matmul, gemm, gemm, turned, einsum, scaled];
   }
 
   #common(): Step[] {

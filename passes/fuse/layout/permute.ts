@@ -4,15 +4,6 @@ import { elementCount, type Tensor, tensorFromBytes } from '../../../src/ir/tens
 /** Constants above this many elements are not turned: they would be stored a second time, or hold up a quick pass. */
 const largest = 1 << 22;
 
-/** Axis i of the result is axis `perm[i]` of what comes in (ONNX Transpose). */
-export const invert = (perm: readonly number[]): number[] => perm.map((_, axis) => perm.indexOf(axis));
-
-/** Transpose by `first`, then by `second`, is one Transpose by this. */
-export const compose = (first: readonly number[], second: readonly number[]): number[] =>
-  second.map((axis) => first[axis] as number);
-
-export const isIdentity = (perm: readonly number[]): boolean => perm.every((axis, index) => axis === index);
-
 /**
  * A constant that broadcasts against values of rank `perm.length`, turned with them: extended by leading 1s first where it has
  * fewer dimensions. The same tensor where it has one element in every dimension; undefined where it is not to be turned.

@@ -5,13 +5,15 @@
  */
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Model, Node, Value } from '../../../src/ir/graph.ts';
+import { compose, invert, isIdentity, movesElements } from '../../../src/ir/permutation.ts';
+import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Shape, ValueType } from '../../../src/ir/types.ts';
 import { FlowNetwork } from '../../../src/kernels/min-cut.ts';
 import type { PassContext, Trace } from '../../../src/pass/pass.ts';
 import { addConstant, provenanceKey } from '../../../src/rewrite/edit.ts';
 import { type Site, siteOf, ValueTypes } from '../../../src/rewrite/rule.ts';
 import { type Movable, movable } from './movable.ts';
-import { compose, invert, isIdentity, permuteOperand } from './permute.ts';
+import { permuteOperand } from './permute.ts';
 
 export const layoutRule = 'transpose-layout';
 
@@ -124,8 +126,9 @@ class Region {
       // Made turned, read as written: one Transpose, whoever reads it; and the other way round.
       const down = network.node();
       const up = network.node();
-      network.edge(maker, down, 1);
-      network.edge(up, maker, 1);
+      const price = this.#price(value);
+      network.edge(maker, down, price);
+      network.edge(up, maker, price);
       for (const reader of readers) {
         network.edge(down, reader, Number.POSITIVE_INFINITY);
         network.edge(reader, up, Number.POSITIVE_INFINITY);
@@ -153,6 +156,12 @@ class Region {
     return node.is('Transpose') && node.list === this.#graph && node.ints('perm')?.length === this.#perm.length;
   }
 
+  /** Of a new Transpose of the value: next to nothing where that moves dimensions of 1 alone, and is a Reshape. */
+  #price(value: Value): number {
+    const shape = this.#site.types.shapeOf(value);
+    return shape?.every((dim) => typeof dim === 'number') && !movesElements(shape, this.#inverse) ? 0.1 : 1;
+  }
+
   /** Transposes at the region when `chosen` work turned. */
   #cost(chosen: ReadonlySet<Node>): number {
     let cost = 0;
@@ -166,7 +175,7 @@ class Region {
           else asWritten = true;
         } else if (!this.#isOtherTranspose(reader)) asWritten = true;
       }
-      if (isTurned ? asWritten : asTurned) cost++;
+      if (isTurned ? asWritten : asTurned) cost += this.#price(value);
     }
     return cost;
   }
@@ -248,6 +257,12 @@ class Region {
 
   #transpose(value: Value, perm: readonly number[], anchor: Node): Value {
     const type = this.#typeOf(value, perm);
+    const from = this.#site.types.shapeOf(value);
+    const to = type?.kind === 'tensor' ? type.shape : undefined;
+    if (from && to?.every((dim) => typeof dim === 'number') && !movesElements(from, perm) && this.#site.opset >= 5) {
+      const shape = addConstant(anchor, 'shape', int64Vector(to as number[]));
+      return this.#graph.insertBefore(anchor, 'Reshape', { inputs: [value, shape], types: [type] }).output();
+    }
     return this.#graph.insertBefore(anchor, 'Transpose', { inputs: [value], types: [type], attrs: { perm } }).output();
   }
 

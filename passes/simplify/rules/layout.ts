@@ -1,6 +1,7 @@
 import { constantScalar } from '../../../src/ir/constant.ts';
 import { equalDims, equalShapes } from '../../../src/ir/dim.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { movesElements } from '../../../src/ir/permutation.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Dim, Shape } from '../../../src/ir/types.ts';
 import { localRule } from '../local-rule.ts';
@@ -175,6 +176,30 @@ export const gatherTranspose = localRule(
     return {
       detail: `axis ${perm[axis]}`,
       make: (edit) => edit.insertLike(node, { inputs: [x, index], attrs: { axis: perm[axis] as number } }),
+    };
+  },
+);
+
+/** A Transpose that only moves dimensions of 1 leaves every element where it is, and a Reshape copies nothing. */
+export const transposeAsReshape = localRule(
+  'transpose-as-reshape',
+  'Transpose that moves dimensions of 1 alone: Reshape, which copies nothing',
+  ['Transpose'],
+  (node, known, site) => {
+    const x = node.input(0);
+    const perm = node.ints('perm');
+    const from = known.shape(x);
+    if (!x || !perm || !from || site.opset < 5 || movesElements(from, perm)) return undefined;
+    const target = targetFor(
+      from,
+      perm.map((axis) => from[axis]),
+      false,
+    );
+    if (!target) return { why: 'no constant says the shape that comes out' };
+    return {
+      detail: `to [${target.join(', ')}]`,
+      make: (edit) =>
+        edit.insert('Reshape', { name: node.name, inputs: [x, edit.constant('shape', int64Vector(target))] }),
     };
   },
 );

@@ -1,0 +1,27 @@
+import type { Node, Value } from '../../../src/ir/graph.ts';
+
+/** What activations and norms are spelled with. */
+const kernels = new Set(['Erf', 'Tanh', 'Sigmoid', 'Softplus', 'Sqrt', 'Reciprocal', 'HardSigmoid', 'Exp', 'Clip']);
+const between = new Set(['Mul', 'Div', 'Add', 'Sub', 'Pow', 'Cast']);
+
+/** Steps that are looked back: an exact Gelu has four between its Erf and its last product. */
+const furthest = 6;
+
+/**
+ * The product may be the last step of an activation or a norm that is written out (x · ½ · (1 + erf …), x / σ · γ): taking its
+ * factor away would hide that from level runtime, or from a later opset.
+ */
+export function endsFormula(product: Node): boolean {
+  const pending: { value: Value | undefined; left: number }[] = product.inputs.map((value) => ({
+    value,
+    left: furthest,
+  }));
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    const node = next.value?.producer;
+    if (!node || node.domain !== '' || next.left === 0) continue;
+    if (kernels.has(node.op)) return true;
+    if (!between.has(node.op)) continue;
+    for (const value of node.inputs) pending.push({ value, left: next.left - 1 });
+  }
+  return false;
+}
