@@ -260,7 +260,7 @@ class Region {
     const from = this.#site.types.shapeOf(value);
     const to = type?.kind === 'tensor' ? type.shape : undefined;
     if (from && to?.every((dim) => typeof dim === 'number') && !movesElements(from, perm) && this.#site.opset >= 5) {
-      const shape = addConstant(anchor, 'shape', int64Vector(to as number[]));
+      const shape = addConstant(anchor, 'shape', int64Vector(to));
       return this.#graph.insertBefore(anchor, 'Reshape', { inputs: [value, shape], types: [type] }).output();
     }
     return this.#graph.insertBefore(anchor, 'Transpose', { inputs: [value], types: [type], attrs: { perm } }).output();
