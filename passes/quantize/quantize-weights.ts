@@ -2,7 +2,7 @@ import { UserError } from '../../src/errors.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
-import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { type Activations, definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
@@ -39,7 +39,7 @@ const options = {
   method: opt.choice(
     ['auto', ...methodNames],
     'auto',
-    'how codes are chosen; auto: gptq where there is data and it does not take minutes, else kquant. rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
+    'how codes are chosen; auto: gptq where there is data (or a language model that writes its own) and it does not take minutes, else kquant. rtn rounds, clip searches the range, kquant fits scales by least squares, hqq moves zero points, awq scales inputs by what they carry, gptq makes up for errors (both need --data); clip and kquant weigh inputs by the data, if any',
   ),
   realZeros: opt.boolean(false, 'hqq: real zero points, a little more exact, in a kernel that is 20 times slower'),
   recipe: opt.choice(
@@ -85,7 +85,8 @@ export const quantizeWeights = definePass({
   },
   numerics: ({ bits }) => lossy(floor[bits]),
   async run(model, options, ctx) {
-    const method = options.method === 'auto' ? methodFor(options.format, ctx) : options.method;
+    const activations = await samplesOf(model, options, ctx);
+    const method = options.method === 'auto' ? methodFor(options.format, activations) : options.method;
     const given = { ...options, method };
     checkConflicts(given);
     const plan = LayerPlan.of(model, given.bits, given.recipe, given.layer);
@@ -98,7 +99,7 @@ export const quantizeWeights = definePass({
     const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
     const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
-    const scaled = await chooseCodes(model, book, ctx, options.method === 'auto');
+    const scaled = await chooseCodes(model, book, activations, ctx, options.method === 'auto');
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
     return { changed: changed || retied || raised || scaled };
@@ -153,8 +154,25 @@ function tablesOf(model: Model, gathers: (node: Node) => boolean): Set<Value> {
   return tables;
 }
 
-function methodFor(format: FormatName, ctx: PassContext): MethodName {
-  return format === 'bnb4' ? 'rtn' : defaultMethod(ctx.activations !== undefined);
+function methodFor(format: FormatName, activations: Activations | undefined): MethodName {
+  return format === 'bnb4' ? 'rtn' : defaultMethod(activations !== undefined);
+}
+
+/** The data; without any, text that a language model writes itself, where the method can use it. */
+async function samplesOf(
+  model: Model,
+  { method, format }: OptionValues<typeof options>,
+  ctx: PassContext,
+): Promise<Activations | undefined> {
+  const fitted = method === 'gptq' || method === 'awq' || (method === 'auto' && format !== 'bnb4');
+  if (ctx.activations || !fitted || !ctx.ownText) return ctx.activations;
+  ctx.progress?.('text of the model’s own');
+  const own = await ctx.ownText(model);
+  if (typeof own === 'string') return undefined;
+  ctx.note?.(
+    `no data was given: weights are fitted to ${own.samples} texts that the model wrote itself (made-up data)`,
+  );
+  return own;
 }
 
 /** @throws UserError for choices that exclude each other. */
@@ -173,9 +191,14 @@ function checkConflicts({ method, format, bits, realZeros }: Given): void {
 }
 
 /** Codes that are chosen ahead, where the method looks at activations. @returns whether the model changed for it */
-async function chooseCodes(model: Model, book: LayerBook, ctx: PassContext, chosenByUs: boolean): Promise<boolean> {
+async function chooseCodes(
+  model: Model,
+  book: LayerBook,
+  activations: Activations | undefined,
+  ctx: PassContext,
+  chosenByUs: boolean,
+): Promise<boolean> {
   const { method }: WeightOnlyOptions = book.options;
-  const { activations } = ctx;
   if ((method === 'gptq' || method === 'awq') && !activations)
     throw new UserError(
       'calibration.none',

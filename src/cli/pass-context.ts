@@ -34,6 +34,10 @@ export async function createContext(
       const { createSyntheticActivations } = await import('../engine/activations.ts');
       return createSyntheticActivations({ seed, signal });
     }),
+    ownText: async (model) => {
+      const { createOwnTextActivations } = await import('../engine/activations.ts');
+      return await createOwnTextActivations(model, { seed, signal });
+    },
     judge: async (base, options) => {
       const { createJudge } = await import('../engine/judge.ts');
       const { provider } = flags;

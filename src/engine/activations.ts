@@ -13,6 +13,7 @@ import { gramsOf } from './grams.ts';
 import { createLayerStatistics } from './layer-statistics.ts';
 import { observable, observe, type ReadBatches } from './observe.ts';
 import { openModel } from './open-model.ts';
+import { writeOwnText } from './own-text.ts';
 import { withStates } from './states.ts';
 import { syntheticSamples } from './synthetic-samples.ts';
 
@@ -64,6 +65,26 @@ export function createSyntheticActivations(options: ActivationOptions): Activati
       await session.dispose();
     }
   };
+  return activationsOver(madeUp, samples, options);
+}
+
+/**
+ * The same from text that the model writes itself (own-text.ts), which serves as well as real text does.
+ * @returns a sentence when it is no model that writes
+ */
+export async function createOwnTextActivations(
+  model: Model,
+  options: ActivationOptions,
+): Promise<Activations | string> {
+  const text = await writeOwnText(model, options);
+  return typeof text === 'string' ? text : activationsOver(() => text.batches, text.texts, options);
+}
+
+function activationsOver(
+  madeUp: (model: Model) => FeedBatches | Promise<FeedBatches>,
+  samples: number,
+  options: ActivationOptions,
+): Activations {
   return {
     source: 'synthetic',
     samples,

@@ -168,6 +168,8 @@ export interface PassContext extends Trace {
   readonly activations: Activations | undefined;
   /** Statistics over made-up samples, for passes whose user asked for them in want of data. */
   readonly madeUpActivations?: Activations | undefined;
+  /** Statistics over text that a causal language model writes itself, or why this one writes none. */
+  readonly ownText?: ((model: Model) => Promise<Activations | string>) | undefined;
   /** Judges changed versions of a model by the data, or by made-up inputs; for passes that search. */
   readonly judge?: MakeJudge | undefined;
   /** What a long pass is at, for the live line. */

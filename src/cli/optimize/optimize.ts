@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import { createActivations } from '../../engine/activations.ts';
+import { createActivations, createOwnTextActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
 import { readHost } from '../../engine/host.ts';
@@ -111,6 +111,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
           plain && dataset && settings.cache && !frozen
             ? rememberCalibration(plain, dataset, settings.seed, session)
             : plain,
+        ownText: (model) => createOwnTextActivations(model, { seed: settings.seed, signal: io.signal }),
         judge,
         progress: (what) => talk.progress('search', what),
         found: (found) => {
