@@ -249,6 +249,8 @@ function checkOps(ops: readonly string[]): void {
 
 function excluded(node: Node, keep: readonly string[], ops: readonly string[]): string | undefined {
   if (isKept(node, keep)) return 'you asked for it to stay as it is (--keep)';
+  if ((node.op === 'Mul' || node.op === 'Add') && node.meta?.get(provenanceKey)?.startsWith('smooth-quant('))
+    return 'it carries the factors of smooth-quant, which rounding before it would undo';
   if (ops.length > 0 && !ops.includes(node.op)) return 'its operator is not among those to quantize (--ops)';
   return undefined;
 }

@@ -1,7 +1,7 @@
 import { constantOf } from '../../src/ir/constant.ts';
 import type { Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
-import { addConstant } from '../../src/rewrite/edit.ts';
+import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
 import { readLayer, releaseConstant, scaleLayer, storeLayer } from './layer.ts';
 
 /** Norms whose gain (input 1) and shift (input 2) stand along the last axis. */
@@ -39,7 +39,11 @@ export function absorberOf(value: Value, channels: number): Absorber | string {
         index,
         vector.map((x, c) => x / (factors[c] as number)),
       );
-    if (node.op === 'Mul') return replace;
+    if (node.op === 'Mul')
+      return (factors) => {
+        replace(factors);
+        markSmooth(node);
+      };
     const other = node.input(1 - index);
     const before =
       other && soleReader(other) ? absorberOf(other, channels) : `"${other?.name ?? ''}" is read elsewhere too`;
@@ -47,6 +51,8 @@ export function absorberOf(value: Value, channels: number): Absorber | string {
     return (factors) => {
       replace(factors);
       before(factors);
+      // The shift of a decomposed norm; the bias of a layer becomes part of it.
+      if (other?.producer?.op === 'Mul') markSmooth(node);
     };
   }
   if (node.op === 'Relu' || node.op === 'Identity') {
@@ -67,6 +73,12 @@ export function absorberOf(value: Value, channels: number): Absorber | string {
     };
   }
   return `${node} makes it, which cannot take a factor per channel in`;
+}
+
+/** Says that a node carries factors: `quantize-static` leaves it in float, since rounding before it would undo them. */
+export function markSmooth(node: Node): void {
+  const from = node.meta?.get(provenanceKey) ?? node.outputs[0]?.name ?? node.op;
+  node.meta = new Map(node.meta).set(provenanceKey, `smooth-quant(${from})`);
 }
 
 const soleReader = (value: Value): boolean => value.useCount === 1 && !value.isGraphOutput;

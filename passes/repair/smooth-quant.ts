@@ -1,28 +1,34 @@
+import { cloneModel } from '../../src/ir/clone.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
-import { intRanges, transpose } from '../../src/kernels/quantize.ts';
-import { fakeQuantizeRows, fakeQuantizeWeights, smoothFactors } from '../../src/kernels/smooth.ts';
 import { opt } from '../../src/pass/options.ts';
-import { type ChannelStats, definePass, type Gram, type PassContext, reordered } from '../../src/pass/pass.ts';
-import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
+import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts';
+import { addConstant } from '../../src/rewrite/edit.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
-import { type Products, products } from '../quantize/weight-only/product.ts';
-import { absorberOf } from './absorber.ts';
+import { applyFormat } from '../quantize/mixed/formats.ts';
+import { quantizableOps } from '../quantize/static/unit.ts';
+import { products } from '../quantize/weight-only/product.ts';
+import { absorberOf, markSmooth } from './absorber.ts';
 import { type Layer, readLayer, scaleLayer, storeLayer, tooOld } from './layer.ts';
+import { type Choice, chooseAlpha } from './smooth-choice.ts';
 
 const options = {
   insert: opt.boolean(true, 'insert a multiplication where nothing before the layer can take the factors in'),
   perChannel: opt.boolean(true, 'judge by weights with a scale for each output channel'),
-  bits: opt.int(8, 'judge by weights of so many bits: 8, or 7 for processors without VNNI', { min: 7, max: 8 }),
+  bits: opt.int(
+    7,
+    'judge by weights of so many bits: 7 for any processor, as quantize-static does, or 8 for VNNI, ARM and WebAssembly',
+    {
+      min: 7,
+      max: 8,
+    },
+  ),
   minGain: opt.number(0.5, 'leave layers whose outputs would gain fewer decibels than this', { min: 0 }),
+  check: opt.boolean(true, 'take back what brings the outputs of the whole model in static INT8 further away'),
   keep: opt.list([], 'names of layers, or operators, that keep their weights'),
 } as const;
-
-/** α tried for each layer. At 0 the weights are levelled, at 1 the activation is. */
-const alphas = Array.from({ length: 21 }, (_, i) => i / 20);
-const leastRows = 16;
 
 /** Moves the unevenness of activations into the weights, where quantization can bear it. */
 export const smoothQuant = definePass({
@@ -67,23 +73,70 @@ export const smoothQuant = definePass({
       const seen = stats.get(value.name);
       const layers = groups.get(value) ?? [];
       const choice = seen
-        ? await chooseAlpha(layers, seen, gram, given, product)
+        ? await chooseAlpha(layers, seen, gram, { ...given, rounded: roundedBefore(value, layers) }, product)
         : `"${value.name}" was not reached by the samples`;
       if (typeof choice !== 'string') chosen.set(value, choice);
       else for (const { node } of layers) ctx.skipped('smooth', node, choice);
     });
+    const kept = await keptChoices(model, chosen, given, ctx);
     let changed = false;
-    for (const [value, choice] of chosen)
-      if (apply(value, groups.get(value) ?? [], choice, given.insert, ctx)) changed = true;
+    for (const [value, choice] of chosen) {
+      const layers = groups.get(value) ?? [];
+      if (kept.has(value.name)) changed = apply(value, layers, choice, given.insert, ctx) || changed;
+      else for (const { node } of layers) ctx.skipped('smooth', node, worseInAll);
+    }
     return { changed };
   },
 });
 
-interface Choice {
-  readonly factors: Float64Array;
-  readonly alpha: number;
-  readonly gain: number;
+const worseInAll =
+  'its own outputs would come nearer, but those of the whole model in static INT8 would not, on the samples';
+
+/**
+ * Names of the values whose factors stay: all of them, or the half that gains most, or half of that and so on, until the whole model in static
+ * INT8 is no further from float than without any. A layer is judged alone before, with what comes before it in float; errors of several
+ * layers can add up where they cancelled before.
+ */
+async function keptChoices(
+  model: Model,
+  chosen: ReadonlyMap<Value, Choice>,
+  given: { readonly keep: readonly string[]; readonly insert: boolean; readonly bits: number; readonly check: boolean },
+  ctx: PassContext,
+): Promise<Set<string>> {
+  const { activations } = ctx;
+  if (!given.check) return new Set([...chosen.keys()].map(({ name }) => name));
+  if (chosen.size === 0 || !activations) return new Set();
+  const silent: PassContext = { ...ctx, applied: () => undefined, skipped: () => undefined };
+  const cpu = given.bits === 7 ? 'auto' : 'vnni';
+  const quality = async (names: ReadonlySet<string>, place: 'pays' | 'all'): Promise<number> => {
+    const copy = cloneModel(model);
+    const groups = findGroups(copy, given.keep, silent);
+    for (const [{ name }, choice] of chosen) {
+      const [value, layers] = [...groups].find(([own]) => own.name === name) ?? [];
+      if (names.has(name) && value && layers) apply(value, layers, choice, given.insert, silent);
+    }
+    await applyFormat(copy, 'int8', [], { calibrate: 'minmax', cpu, place, block: 32, method: 'auto' }, silent);
+    const outputs = await activations.layers.sqnr(model, copy, judgedSamples);
+    return Math.min(...outputs.values());
+  };
+  // Where no layer pays, none would be quantized by default, and nothing could be judged.
+  let place: 'pays' | 'all' = 'pays';
+  let plain = await quality(new Set(), place);
+  if (plain === Number.POSITIVE_INFINITY) {
+    place = 'all';
+    plain = await quality(new Set(), place);
+  }
+  let names = [...chosen].sort(([, a], [, b]) => b.gain - a.gain).map(([{ name }]) => name);
+  while (names.length > 0) {
+    ctx.progress?.(`whole model with ${names.length} layers levelled`);
+    if ((await quality(new Set(names), place)) >= plain) break;
+    names = names.slice(0, Math.floor(names.length / 2));
+  }
+  return new Set(names);
 }
+
+/** Samples that whole models are compared on. */
+const judgedSamples = 128;
 
 /** Layers by what they read: they share factors. */
 function findGroups(model: Model, keep: readonly string[], ctx: PassContext): Map<Value, Layer[]> {
@@ -98,77 +151,28 @@ function findGroups(model: Model, keep: readonly string[], ctx: PassContext): Ma
   return groups;
 }
 
-/** @returns why the layers stay as they are */
-async function chooseAlpha(
-  layers: readonly Layer[],
-  seen: ChannelStats,
-  gram: Gram,
-  given: { readonly perChannel: boolean; readonly bits: number; readonly minGain: number },
-  product: Products,
-): Promise<Choice | string> {
-  const { k, heldOut, heldOutRows } = gram;
-  if (seen.nonFinite > 0) return `its input was NaN or infinite ${seen.nonFinite} times on the samples`;
-  if (heldOutRows < leastRows || seen.mean.length !== k)
-    return `${heldOutRows} rows of data are too few to choose factors by`;
-  const range = given.bits === 7 ? intRanges.int8.reduced : intRanges.int8.symmetric;
-  // Chosen on every other row, judged on the rest.
-  const parts = [0, 1].map((part) => everyOther(heldOut, k, part));
-  const weights = layers.map((layer) => ({ n: layer.outputs, data: weightMatrix(layer) }));
-  const exact = await Promise.all(
-    parts.map((rows) => Promise.all(weights.map(({ n, data }) => product.float32(rows, data, rows.length / k, k, n)))),
+/**
+ * Whether the factors would meet activations that are in 8 bits already: a multiplication of their own behind something that runs on integers
+ * rounds a second time. (Without this the pass took layers that lost 3 dB in the whole model.)
+ */
+function roundedBefore(value: Value, layers: readonly Layer[]): boolean {
+  const { producer } = value;
+  return (
+    typeof absorberFor(value, layers) === 'string' &&
+    producer !== undefined &&
+    producer.domain === '' &&
+    (producer.op === 'Relu' || producer.op === 'Clip' || quantizableOps.includes(producer.op))
   );
-  const noise = async (factors: Float64Array, part: number): Promise<number> => {
-    const rows = parts[part] as Float32Array;
-    const x = fakeQuantizeRows(rows, k, seen.min, seen.max, factors);
-    let sum = 0;
-    for (const [index, { n, data }] of weights.entries()) {
-      const w = fakeQuantizeWeights(data, k, n, factors, range, given.perChannel);
-      const y = await product.float32(x, w, rows.length / k, k, n);
-      const want = exact[part]?.[index] as Float32Array;
-      for (let at = 0; at < y.length; at++) sum += ((y[at] as number) - (want[at] as number)) ** 2;
-    }
-    return sum;
-  };
-  const activation = Float64Array.from(seen.max, (max, j) => Math.max(max, -(seen.min[j] as number)));
-  const weight = largestByInput(layers, k);
-  let best: { alpha: number; factors: Float64Array; noise: number } | undefined;
-  for (const alpha of alphas) {
-    const factors = smoothFactors(activation, weight, alpha);
-    const own = await noise(factors, 0);
-    if (!best || own < best.noise) best = { alpha, factors, noise: own };
-  }
-  if (!best) return 'its weights are zero';
-  const before = await noise(new Float64Array(k).fill(1), 1);
-  const gain = 10 * Math.log10(before / (await noise(best.factors, 1)));
-  if (!(gain >= given.minGain))
-    return `no factors bring its outputs nearer by ${given.minGain} dB on rows that they were not chosen by (best ${gain.toFixed(1)} dB, with α ${best.alpha})`;
-  return { factors: best.factors, alpha: best.alpha, gain };
 }
 
-function everyOther(rows: Float32Array, k: number, part: number): Float32Array {
-  const count = rows.length / k;
-  const picked = new Float32Array(Math.floor((count - part + 1) / 2) * k);
-  for (let row = part, at = 0; row < count; row += 2, at += k) picked.set(rows.subarray(row * k, (row + 1) * k), at);
-  return picked;
-}
-
-/** [k, n] */
-function weightMatrix({ data, a, b, inputs, input }: Layer): Float32Array {
-  const byInput = a === inputs && input(a - 1, 0) === a - 1;
-  return byInput ? data : transpose(data, a, b);
-}
-
-function largestByInput(layers: readonly Layer[], k: number): Float64Array {
-  const largest = new Float64Array(k);
-  for (const layer of layers) {
-    for (let i = 0, at = 0; i < layer.a; i++) {
-      for (let j = 0; j < layer.b; j++, at++) {
-        const input = layer.input(i, j);
-        largest[input] = Math.max(largest[input] as number, Math.abs(layer.data[at] as number));
-      }
-    }
-  }
-  return largest;
+/** What takes the factors in, or why nothing does. */
+function absorberFor(value: Value, layers: readonly Layer[]): ReturnType<typeof absorberOf> {
+  const nodes = new Set<Node>(layers.map(({ node }) => node));
+  const others = value.consumers.filter((node) => !nodes.has(node));
+  const alone = others.length === 0 && !value.isGraphOutput && value.useCount === layers.length;
+  return alone
+    ? absorberOf(value, layers[0]?.inputs ?? 0)
+    : `"${value.name}" is read by ${others[0] ?? 'the caller'} too`;
 }
 
 function apply(
@@ -179,11 +183,7 @@ function apply(
   ctx: PassContext,
 ): boolean {
   const nodes = new Set<Node>(layers.map(({ node }) => node));
-  const others = value.consumers.filter((node) => !nodes.has(node));
-  const alone = others.length === 0 && !value.isGraphOutput && value.useCount === layers.length;
-  const absorber = alone
-    ? absorberOf(value, factors.length)
-    : `"${value.name}" is read by ${others[0] ?? 'the caller'} too`;
+  const absorber = absorberFor(value, layers);
   const detail = `α ${alpha.toFixed(2)}, ${gain.toFixed(1)} dB nearer`;
   if (typeof absorber === 'string' && !insert) {
     for (const node of nodes)
@@ -205,7 +205,7 @@ function apply(
       outputs: [graph.freshName(`${value.name}_smoothed`)],
       types: [tensorType('float32', value.shape)],
     });
-    mul.meta = new Map([[provenanceKey, `smooth-quant(${value.name})`]]);
+    markSmooth(mul);
     for (const node of nodes) node.setInput(0, mul.output());
   } else absorber(factors);
   for (const { node } of layers) {

@@ -80,8 +80,11 @@ describe('smooth-quant', () => {
       );
       const before = parseModel(text);
       const after = cloneModel(before);
-      const { counts, changed } = await smooth(after, { insert: false, ...(isLayer && { minGain: -100 }) });
-      expect(counts.smooth).toBeGreaterThanOrEqual(2);
+      const { counts, changed, why } = await smooth(after, {
+        insert: false,
+        ...(isLayer && { minGain: -100, check: false }),
+      });
+      expect(counts.smooth, why.join()).toBeGreaterThanOrEqual(2);
       expect(changed).toBe(true);
       expect(Object.keys(countOps(after)).sort()).toEqual(Object.keys(countOps(before)).sort());
       const [want, got] = [await runOrt(before, fresh), await runOrt(after, fresh)];
@@ -94,7 +97,7 @@ describe('smooth-quant', () => {
   it('inserts a multiplication where others read the value too, and only for the layers', async () => {
     const text =
       head(`g (float[2,12,32] x) => (float[2,12,16] y, float[2,12,16] z, float[2,12,32] r) <float[32] g = random(1), ${weights}> {
-      n = Mul (x, g)  y = MatMul (n, w1)  z = MatMul (n, w2)  r = Add (n, x) }`);
+      n = Sub (x, g)  y = MatMul (n, w1)  z = MatMul (n, w2)  r = Add (n, x) }`);
     const before = parseModel(text);
     const after = cloneModel(before);
     const refused = await smooth(cloneModel(before), { insert: false });
@@ -103,7 +106,7 @@ describe('smooth-quant', () => {
       '"n" is read by Add "r" too, so that factors would take a multiplication of their own (--insert)',
     );
     expect((await smooth(after)).counts).toEqual({ 'smooth-insert': 2 });
-    expect(countOps(after).Mul).toBe(2);
+    expect(countOps(after).Mul).toBe(1);
     const [want, got] = [await runOrt(before, fresh), await runOrt(after, fresh)];
     expect(want.flatMap((one, i) => violations(one, got[i] as Feeds, smoothQuant.numerics({} as never)))).toEqual([]);
     expect(await quantizedDb(after)).toBeGreaterThan((await quantizedDb(before)) + 3);
