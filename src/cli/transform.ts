@@ -91,7 +91,7 @@ export async function transform(
 }
 
 /** Passes that make a file compress better, and not smaller. */
-const compressing: ReadonlySet<string> = new Set(['prune-weights']);
+const compressing: ReadonlySet<string> = new Set(['prune-weights', 'cluster-weights']);
 
 /** `downloadBytes` is what a browser gets: brotli. */
 const sizesOf = (compressed: CompressedSizes): object => ({ downloadBytes: compressed.brotli, compressed });
