@@ -1,6 +1,7 @@
 /** The registry: every pass there is. A new pass is one file and one line here. */
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { lowRank } from './low-rank/low-rank.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
 import { pruneChannels } from './prune/prune-channels.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
@@ -28,4 +29,5 @@ export const passes: readonly Pass[] = [
   pruneChannels,
   pruneWeights,
   clusterWeights,
+  lowRank,
 ];

@@ -1,7 +1,6 @@
 import { fitPalette, nearestCodes } from '../../src/kernels/cluster.ts';
-import { countZeros } from '../../src/kernels/mask.ts';
+import { isPruned } from '../../src/kernels/mask.ts';
 import type { AxisView } from '../../src/kernels/quantize.ts';
-import { prunedShare } from '../quantize/pruned.ts';
 
 export const whole = (elements: number): AxisView => ({ outer: 1, channels: 1, inner: elements });
 
@@ -57,7 +56,7 @@ export function cluster(weights: Float32Array, view: AxisView, count: number, sc
     for (let o = 0; o < outer; o++)
       own.set(data.subarray((o * channels + c) * inner, (o * channels + c + 1) * inner), o * inner);
     // Zeros of a pruned layer stay zero.
-    const zero = countZeros(own) >= prunedShare * own.length;
+    const zero = isPruned(own);
     const palette = fitPalette(own, count, { zero }).centers;
     centers.set(palette, c * count);
     const nearest = nearestCodes(own, palette);

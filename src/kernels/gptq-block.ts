@@ -21,6 +21,8 @@ export class BlockSolver {
   readonly #error: Float64Array;
   readonly #codes: Uint8Array;
   readonly #placed: Uint8Array;
+  /** 1 for weights of the block that are to become zero. */
+  readonly #gone: Uint8Array;
 
   constructor(format: BlockFormat, n: number) {
     const { block, bits } = format;
@@ -32,6 +34,7 @@ export class BlockSolver {
     this.#error = new Float64Array(block);
     this.#codes = new Uint8Array(block);
     this.#placed = new Uint8Array(block);
+    this.#gone = new Uint8Array(block * PANEL);
   }
 
   /**
@@ -42,25 +45,35 @@ export class BlockSolver {
   run(
     current: Float32Array,
     start: number,
-    block: { readonly index: number; readonly length: number; readonly places: Int32Array },
+    block: {
+      readonly index: number;
+      readonly length: number;
+      readonly places: Int32Array;
+      /** [k, n], 1 for weights that are to become zero. */
+      readonly gone: Uint8Array | undefined;
+    },
     corner: Float64Array,
     errors: Float32Array,
     result: BlockWriter,
   ): void {
     const n = this.#n;
-    const { index, length, places } = block;
+    const { index, length, places, gone } = block;
     const importance = new Float64Array(length);
     for (let i = 0; i < length; i++) importance[i] = 1 / (corner[i * length + i] as number) ** 2;
     for (let n0 = 0; n0 < n; n0 += PANEL) {
       const count = Math.min(PANEL, n - n0);
       for (let i = 0; i < length; i++) {
         const from = (start + i) * n + n0;
-        for (let p = 0; p < count; p++) this.#x[p * length + i] = current[from + p] as number;
+        for (let p = 0; p < count; p++) {
+          this.#x[p * length + i] = current[from + p] as number;
+          if (gone) this.#gone[p * length + i] = gone[from + p] as number;
+        }
       }
       for (let p = 0; p < count; p++) {
         const x = this.#x.subarray(p * length, (p + 1) * length);
-        const grid = this.#choose(x, importance, corner);
-        this.#pass(x, corner, grid, Number.POSITIVE_INFINITY);
+        const zeros = this.#gone.subarray(p * length, (p + 1) * length);
+        const grid = this.#choose(x, importance, corner, zeros);
+        this.#pass(x, corner, grid, zeros, Number.POSITIVE_INFINITY);
         for (let i = 0; i < length; i++) {
           errors[i * n + n0 + p] = this.#error[i] as number;
           this.#placed[places[i] as number] = this.#codes[i] as number;
@@ -71,7 +84,7 @@ export class BlockSolver {
   }
 
   /** Among the clipped grids the one whose errors, passed on within the block, sum up to least. */
-  #choose(x: Float64Array, importance: Float64Array, corner: Float64Array): Grid {
+  #choose(x: Float64Array, importance: Float64Array, corner: Float64Array, zeros: Uint8Array): Grid {
     const grids = this.#gridsFor(x);
     const own = this.#own;
     for (let g = 0; g < grids.length; g++) own[g] = gridError(x, importance, grids[g] as Grid, this.#levels);
@@ -81,7 +94,7 @@ export class BlockSolver {
       let next = 0;
       for (let g = 1; g < grids.length; g++) if ((own[g] as number) < (own[next] as number)) next = g;
       own[next] = Number.POSITIVE_INFINITY;
-      const cost = this.#pass(x, corner, grids[next] as Grid, lowest);
+      const cost = this.#pass(x, corner, grids[next] as Grid, zeros, lowest);
       if (cost >= lowest) continue;
       lowest = cost;
       best = next;
@@ -90,14 +103,14 @@ export class BlockSolver {
   }
 
   /** Quantizes the weights of a block on a grid, each error passed on within it. @returns Σe², or more than `limit`. */
-  #pass(x: Float64Array, corner: Float64Array, grid: Grid, limit: number): number {
+  #pass(x: Float64Array, corner: Float64Array, grid: Grid, zeros: Uint8Array, limit: number): number {
     const { length } = x;
     const [scratch, errors, codes] = [this.#scratch, this.#error, this.#codes];
     scratch.set(x);
     let sum = 0;
     for (let i = 0; i < length; i++) {
       const value = scratch[i] as number;
-      const code = codeOf(value, grid, this.#levels);
+      const code = codeOf(zeros[i] === 1 ? 0 : value, grid, this.#levels);
       const at = i * length;
       const error = (value - (code - grid.zero) * grid.scale) / (corner[at + i] as number);
       codes[i] = code;

@@ -2,6 +2,7 @@ import { type BlockFormat, codeOf, storing } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type BlockQuantized, dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
 import type { Product32 } from './gptq.ts';
+import { isPruned } from './mask.ts';
 import { transpose } from './quantize.ts';
 
 /** Inputs, at least, whose changes reach the gradient of all others at once. */
@@ -36,7 +37,7 @@ export async function refineBlocks(
       delta[at] = (data[rows === 'k' ? at : column * k + i] as number) - (delta[at] as number);
     }
   const gradient = await product(hessian, delta, k, k, n);
-  const descent = new BlockDescent(format, n, blocks, codes, scales, zeros);
+  const descent = new BlockDescent(format, n, blocks, codes, scales, zeros, goneOf(weights, block, blocks));
   const perGroup = Math.max(1, Math.ceil(GROUP / block));
   for (let sweep = 0; sweep < sweeps; sweep++) {
     let changes = 0;
@@ -66,6 +67,16 @@ export async function refineBlocks(
   return result.finish();
 }
 
+/** 1 for the codes of pruned weights, which stay zero, in the order of the codes; undefined where nothing was pruned. */
+function goneOf({ data, k, n, rows }: LinearWeights, block: number, blocks: number): Uint8Array | undefined {
+  if (!isPruned(data)) return undefined;
+  const gone = new Uint8Array(n * blocks * block);
+  for (let column = 0; column < n; column++)
+    for (let i = 0; i < k; i++)
+      if (data[rows === 'k' ? i * n + column : column * k + i] === 0) gone[column * blocks * block + i] = 1;
+  return gone;
+}
+
 /** hessian[:, from:to] */
 function columnsOf(hessian: Float32Array, k: number, from: number, to: number): Float32Array {
   const columns = new Float32Array(k * (to - from));
@@ -81,6 +92,7 @@ class BlockDescent {
   readonly #codes: Uint8Array;
   readonly #scales: Float32Array;
   readonly #zeros: Uint8Array | Float32Array;
+  readonly #gone: Uint8Array | undefined;
   readonly #store: (x: number) => number;
 
   constructor(
@@ -90,6 +102,7 @@ class BlockDescent {
     codes: Uint8Array,
     scales: Float32Array,
     zeros: Uint8Array | Float32Array,
+    gone: Uint8Array | undefined,
   ) {
     this.#format = format;
     this.#n = n;
@@ -97,6 +110,7 @@ class BlockDescent {
     this.#codes = codes;
     this.#scales = scales;
     this.#zeros = zeros;
+    this.#gone = gone;
     this.#store = storing(format);
   }
 
@@ -139,6 +153,7 @@ class BlockDescent {
         const grown = change.subarray(p * length, (p + 1) * length);
         const codes = this.#codes.subarray(at * block, at * block + length);
         for (let i = 0; i < length; i++) {
+          if (this.#gone?.[at * block + i] === 1) continue;
           const code = codes[i] as number;
           const target = (code - grid.zero) * grid.scale + (g[i] as number) / (corner[i * length + i] as number);
           const better = codeOf(target, grid, levels);

@@ -4,6 +4,7 @@ import { inverseFactorBlocked, type Product64 } from './blocked-factor.ts';
 import type { BlockQuantized, LinearWeights } from './blockwise.ts';
 import { BlockSolver } from './gptq-block.ts';
 import { subtractTransposed } from './linear-algebra.ts';
+import { isPruned } from './mask.ts';
 
 /** a [m, k] · b [k, n] → [m, n], wherever that is fast. */
 export type Product32 = (a: Float32Array, b: Float32Array, m: number, k: number, n: number) => Promise<Float32Array>;
@@ -109,6 +110,8 @@ export async function gptqBlocks(
   const { block } = format;
   const blocks = Math.ceil(k / block);
   const current = inOrder(weights, order);
+  // Zeros of pruned weights stay zero.
+  const gone = isPruned(weights.data) ? Uint8Array.from(current, (w) => (w === 0 ? 1 : 0)) : undefined;
   const result = new BlockWriter(n, blocks, format);
   const solver = new BlockSolver(format, n);
   const ends = groupEnds(order, k, block);
@@ -124,7 +127,7 @@ export async function gptqBlocks(
       const length = Math.min(block, k - b * block);
       const own = errors.subarray((start - first) * n, (start - first + length) * n);
       const places = order.slice(start, start + length).map((input) => input - b * block);
-      solver.run(current, start, { index: b, length, places }, cornerOf(upper, k, start, length), own, result);
+      solver.run(current, start, { index: b, length, places, gone }, cornerOf(upper, k, start, length), own, result);
       const next = start + length;
       subtractTransposed(current, next, end - next, n, upper, start, k, own, length);
       start = next;

@@ -1,4 +1,5 @@
 import { columnsOf, type GptqFactor, type Product32 } from './gptq.ts';
+import { isPruned } from './mask.ts';
 import type { IntRange } from './quantize.ts';
 import { roundHalfEven } from './round.ts';
 
@@ -77,7 +78,7 @@ const panel = 64;
 
 /**
  * GPTQ on given scales (see `gptqBlocks`): column by column, each rounding error handed on to the columns still to come, e = (w − ŵ) / U_ii,
- * w_j −= U_ij · e. Writes the codes of rows `first` … `first + count − 1`.
+ * w_j −= U_ij · e. Zeros of pruned weights stay zero. Writes the codes of rows `first` … `first + count − 1`.
  */
 export async function gptqRows(
   rows: Float32Array,
@@ -95,6 +96,7 @@ export async function gptqRows(
   for (let i = 0; i < k; i++)
     for (let r = 0; r < count; r++) current[i * count + r] = rows[(first + r) * k + (order[i] as number)] as number;
   const errors = new Float32Array(panel * count);
+  const pruned = isPruned(rows);
   for (let start = 0; start < k; start += panel) {
     const length = Math.min(panel, k - start);
     for (let i = start; i < start + length; i++) {
@@ -103,8 +105,9 @@ export async function gptqRows(
         const row = first + r;
         const scale = scales[scales.length === 1 ? 0 : row] as number;
         const w = current[i * count + r] as number;
-        const code = clamp(roundHalfEven(w / scale), range);
-        codes[row * k + (order[i] as number)] = code;
+        const at = row * k + (order[i] as number);
+        const code = pruned && rows[at] === 0 ? 0 : clamp(roundHalfEven(w / scale), range);
+        codes[at] = code;
         errors[(i - start) * count + r] = (w - code * scale) / pivot;
       }
       for (let j = i + 1; j < start + length; j++) {

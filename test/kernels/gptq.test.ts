@@ -41,6 +41,25 @@ function cost(q: BlockQuantized, hessian: Float64Array | Float32Array, form = fo
 }
 
 describe('GPTQ', () => {
+  it('leaves zeros of pruned weights at zero, in the codes and after the descent, and still beats rounding', async () => {
+    const data = layer.weights.map((w, at) => (at % 3 === 0 ? 0 : w));
+    const pruned: LinearWeights = { data, k, n, rows: 'k' };
+    const factor = await factorOf(gram);
+    if (!factor) throw new Error('no factor');
+    const q = await gptq(pruned, factor);
+    const hessian = dampedHessian(gram, k, 0.01);
+    for (const one of [q, await refineBlocks(pruned, format, hessian, q, 2, float32)]) {
+      const back = dequantizeBlocks(one, n, k, format);
+      let moved = 0;
+      for (let i = 0; i < k; i++)
+        for (let column = 0; column < n; column++) {
+          if ((i * n + column) % 3 === 0) expect(back[column * k + i]).toBe(0);
+          else if (back[column * k + i] === 0) moved++;
+        }
+      expect(moved).toBeLessThan(k);
+    }
+  });
+
   it('rounds what optimal brain surgery rounds, which takes inputs out of H⁻¹ one by one', async () => {
     const factor = await factorOf(gram);
     if (!factor) throw new Error('no factor');

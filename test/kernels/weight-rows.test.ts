@@ -68,6 +68,20 @@ describe('weight rows', () => {
     expect(total(single)).toBeLessThanOrEqual(total(widest));
   });
 
+  it('gptqRows leaves zeros of pruned weights at zero', async () => {
+    const pruned = rows.map((w, at) => (at % 2 === 0 ? 0 : w));
+    const factor = await gptqFactor(correlated(900), k, k, 0.01, async (a, b, m, depth, columns) =>
+      multiply(a, b, m, depth, columns, Float64Array),
+    );
+    if (!factor) throw new Error('no factor');
+    const coded = roundRows(pruned, k, full, range);
+    const rounded = coded.codes.slice();
+    const product: Product32 = async (a, b, m, depth, columns) => multiply(a, b, m, depth, columns, Float32Array);
+    await gptqRows(pruned, 0, n, factor, coded, range, product);
+    for (let at = 0; at < pruned.length; at += 2) expect(coded.codes[at]).toBe(0);
+    expect(coded.codes).not.toEqual(rounded);
+  });
+
   it('gptqRows follows the formula column by column, across its panels, and beats rounding on xᵀx', async () => {
     const gram = correlated(900);
     const factor = await gptqFactor(gram, k, k, 0.01, async (a, b, m, depth, columns) =>
