@@ -59,10 +59,11 @@ function tridiagonal(a: Float64Array, n: number): Tridiagonal {
       beside[k] = v[0] as number;
       continue;
     }
-    const head = (v[0] as number) > 0 ? -norm : norm;
+    const first = v[0] as number;
+    const head = first > 0 ? -norm : norm;
     beside[k] = head;
-    v[0] = (v[0] as number) - head;
-    const squares = 2 * norm * (norm + Math.abs((v[0] as number) + head));
+    v[0] = first - head;
+    const squares = 2 * norm * (norm + Math.abs(first));
     const scale = 2 / squares;
     reflectors.push({ start, v, scale });
     // w = scale·A·v − (scale²/2)(vᵀ·A·v)·v; A −= v·wᵀ + w·vᵀ

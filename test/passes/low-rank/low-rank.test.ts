@@ -39,9 +39,12 @@ function judgeWith(feeds: Feeds, timeOf: (model: Model) => number): MakeJudge {
 const byWeights = (model: Model): number =>
   [...model.graph.initializers].reduce((sum, { initializer }) => sum + elementCount(initializer?.shape ?? []), 0);
 
+const contextOf = (activations: Activations | undefined, judge: MakeJudge) =>
+  Object.assign(new TestContext(), { activations, judge });
+
 async function run(model: Model, feeds: readonly Feeds[], options: Options, timeOf = byWeights) {
   const judge = judgeWith(feeds[0] as Feeds, timeOf);
-  const ctx = Object.assign(new TestContext(), { activations: observedOn(feeds) as Activations | undefined, judge });
+  const ctx = contextOf(observedOn(feeds), judge);
   const { changed } = await lowRank.run(model, lowRank({ minElements: 0, ...options }).options as never, ctx);
   expect(verify(model)).toEqual([]);
   return { changed, applied: ctx.applications.map(({ detail }) => detail), skips: ctx.skips.map(({ why }) => why) };
