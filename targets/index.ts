@@ -1,6 +1,7 @@
 import type { Target } from '../src/target/target.ts';
 import { browser } from './browser/index.ts';
+import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
-export const targets: readonly Target[] = [browser, server];
+export const targets: readonly Target[] = [browser, mobile, server];

@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { simplify } from '../../passes/simplify/simplify.ts';
 import { createSyntheticActivations } from '../engine/activations.ts';
 import { createCompute } from '../engine/compute.ts';
 import { openSession } from '../engine/session.ts';
@@ -8,27 +9,45 @@ import type { Model } from '../ir/graph.ts';
 import { decodeModel } from '../onnx/decode.ts';
 import { loadModel } from '../onnx/load.ts';
 import { saveModel } from '../onnx/save.ts';
+import type { Step } from '../pass/pass.ts';
 import { runSteps } from '../pass/pipeline.ts';
 import type { SaveRequest, Workshop } from '../target/target.ts';
+import { goldenProblem } from './golden.ts';
 import { parseStep } from './steps.ts';
 
 /** What targets may have done to the model in `file` while they emit. `seed` is for passes that make up inputs. */
 export function createWorkshop(file: string, seed: number): Workshop {
-  return {
-    model: () => loadModel(file),
-    async derived(steps, of) {
-      const model = of ?? (await loadModel(file));
-      const context = {
+  const apply = async (model: Model, steps: readonly Step[]): Promise<Model> => {
+    await runSteps(model, steps, {
+      context: {
         compute: createCompute(),
         activations: undefined,
         madeUpActivations: createSyntheticActivations({ seed }),
         signal: new AbortController().signal,
         seed,
-      };
-      await runSteps(model, steps.flatMap(parseStep), { context });
-      return model;
+      },
+    });
+    return model;
+  };
+  return {
+    async fixed(shapes) {
+      const inputShape = [...shapes]
+        .filter(([, shape]) => shape.length > 0)
+        .map(([name, shape]) => `${name}=${shape.join('x')}`);
+      return apply(await loadModel(file), [simplify({ inputShape })]);
+    },
+    async derived(steps, of) {
+      return apply(of ?? (await loadModel(file)), steps.flatMap(parseStep));
     },
     saved: (request, of) => savedByRuntime(file, request, of),
+    async problem(bytes, extra, cases) {
+      const session = await openSession(bytes, { extra, label: 'the saved model' });
+      try {
+        return await goldenProblem(session, cases);
+      } finally {
+        await session.dispose();
+      }
+    },
     async savedGraph(request, of) {
       return decodeModel(await savedByRuntime(file, { ...request, format: 'onnx' }, of));
     },

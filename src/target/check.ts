@@ -6,7 +6,7 @@ import { nodeArguments, startBundle } from './process.ts';
 import { loadGolden, type Replay } from './replay.ts';
 import { replayBrowser } from './replay-browser.ts';
 import { replayHttp } from './replay-http.ts';
-import { type ProgramRunners, replayPrograms } from './replay-programs.ts';
+import { type ProgramRunners, programsCommand, replayPrograms } from './replay-programs.ts';
 import { prepareStage } from './stage.ts';
 
 export interface CheckOptions {
@@ -78,6 +78,12 @@ async function replayBundle(dir: string, manifest: Manifest, context: ReplayCont
   const { findings, notes, say, signal, timeoutMs = 120_000 } = context;
   const command = manifest.commands.start;
   if (manifest.kind === 'programs') {
+    if (command !== programsCommand) {
+      throw new UserError(
+        'bundle-command',
+        `The start command "${command}" is not "${programsCommand}", so it is not run.`,
+      );
+    }
     const cases = await loadGolden(dir, manifest);
     say(`replaying ${cases.length} golden cases`);
     return replayPrograms(dir, manifest, cases, { runners: context.runners ?? {}, findings, notes });

@@ -5,6 +5,9 @@ import type { Manifest, ManifestProgram } from './manifest.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
 import { type Axes, backward, forward } from './transpose.ts';
 
+/** What stands as start command in a bundle that nothing starts: the way to try its programs. */
+export const programsCommand = 'npx mlpack check .';
+
 /** A loaded program: answers one golden case. */
 export interface RunningProgram {
   /** On which provider of the manifest, and in words how. */

@@ -57,12 +57,18 @@ export interface Companion {
 
 /** What the core does for a target while it emits; targets have neither file system nor runtime. */
 export interface Workshop {
-  /** The model's graph, read anew on every call: the caller may edit it. */
-  model(): Promise<Model>;
+  /** The graph with its inputs at these extents and what follows from them folded, as `simplify --input-shape` does. */
+  fixed(shapes: ReadonlyMap<string, readonly number[]>): Promise<Model>;
   /** The graph after these steps, as `mlpack run` writes them (`simplify`, `to-fp16:keepIo=true`), from the model or from `of`. */
   derived(steps: readonly string[], of?: Model): Promise<Model>;
   /** What ONNX Runtime writes when it has loaded and optimized the model (or `of`). @throws UserError when it refuses. */
   saved(request: SaveRequest, of?: Model): Promise<Uint8Array>;
+  /** What is wrong with a model file as the runtime runs it: refused, or a golden case answered otherwise; undefined if nothing. */
+  problem(
+    file: Uint8Array,
+    config: Readonly<Record<string, string>>,
+    cases: readonly GoldenCase[],
+  ): Promise<string | undefined>;
   /** The same as a graph. */
   savedGraph(request: Omit<SaveRequest, 'format'>, of?: Model): Promise<Model>;
 }

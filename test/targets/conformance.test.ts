@@ -4,6 +4,7 @@ import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile 
 import { homedir, hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { programRunners } from '../../src/cli/program-runners.ts';
 import { UserError } from '../../src/errors.ts';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { checkBundle } from '../../src/target/check.ts';
@@ -28,7 +29,11 @@ it('the registry equals the folder', async () => {
 /** Files that the bundle takes over from elsewhere, where a date or a path may be part of a text. */
 function isForeign(path: string): boolean {
   return (
-    path.includes('runtime/ort') || path.endsWith('.onnx') || path.endsWith('.bin') || path === 'package-lock.json'
+    path.includes('runtime/ort') ||
+    path.endsWith('.onnx') ||
+    path.endsWith('.ort') ||
+    path.endsWith('.bin') ||
+    path === 'package-lock.json'
   );
 }
 
@@ -236,7 +241,7 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
       note('no Chromium on this machine: the browser bundle is not replayed');
       skip();
     }
-    const result = await checkBundle(place).catch((error: unknown) => {
+    const result = await checkBundle(place, { runners: programRunners }).catch((error: unknown) => {
       if (!(error instanceof UserError) || error.code !== 'bundle-install') throw error;
       note(`the ${id} bundle is not replayed, since it cannot be installed here: ${error.message}`);
       return skip();
@@ -265,7 +270,7 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
     }));
     const wrong = join(dir, id, 'wrong');
     await buildBundle(target, { ...artifact, golden: cases }, {}, wrong);
-    const result = await checkBundle(wrong).catch((error: unknown) => {
+    const result = await checkBundle(wrong, { runners: programRunners }).catch((error: unknown) => {
       if (!(error instanceof UserError) || error.code !== 'bundle-install') throw error;
       return skip();
     });

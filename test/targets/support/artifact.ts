@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { staticGraph } from '../../../src/cli/static-graph.ts';
+import { createWorkshop } from '../../../src/cli/workshop.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { encodeModel } from '../../../src/onnx/encode.ts';
 import type { IoInfo } from '../../../src/report/report.ts';
@@ -132,6 +133,7 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
     labels,
     preprocessing: text === classifier ? { image: { file: 'x.npy', scale: 1 / 255, bias: 0 } } : undefined,
     license: 'Apache-2.0',
+    workshop: createWorkshop(source, 0),
     graph: await staticGraph(model, first, new AbortController().signal),
   };
 }
