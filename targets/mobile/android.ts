@@ -1,7 +1,7 @@
 import { literalText } from '../../src/target/literal.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
-import type { ImageInput } from '../browser/image-input.ts';
+import type { ImageTask } from '../browser/task-image.ts';
 import type { PlatformChoice } from './choice.ts';
 import { goldenJson } from './golden-json.ts';
 import { codeNames, floatLiteral, kotlinString } from './names.ts';
@@ -23,7 +23,7 @@ export interface GlueInput {
   readonly artifact: Artifact;
   readonly choice: PlatformChoice;
   readonly bytes: Uint8Array;
-  readonly image: ImageInput | undefined;
+  readonly image: ImageTask | undefined;
   /** Golden cases that the chosen file takes. */
   readonly cases: readonly number[];
 }
@@ -69,7 +69,7 @@ object ModelInfo {
 `;
 }
 
-function preprocess(kotlinPackage: string, image: ImageInput): string {
+function preprocess(kotlinPackage: string, image: ImageTask): string {
   const floats = (values: readonly number[]): string => values.map((value) => `${floatLiteral(value)}f`).join(', ');
   const count = image.factor.length;
   const pick =
@@ -86,6 +86,10 @@ function preprocess(kotlinPackage: string, image: ImageInput): string {
   return `package ${kotlinPackage}
 
 import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.graphics.Color
+import android.graphics.Paint
+import android.graphics.RectF
 
 /** Turns a picture into the input of the model, as it was done for the data that the model was judged by. */
 object Preprocess {
@@ -96,11 +100,14 @@ object Preprocess {
     private val factor = floatArrayOf(${floats(image.factor)})
     private val offset = floatArrayOf(${floats(image.offset)})
 
-    /** The picture, scaled to the input's size without keeping its proportions: crop beforehand where they matter. */
+    /** ${placementSentence(image)} */
     fun input(picture: Bitmap): RawTensor {
-        val scaled = Bitmap.createScaledBitmap(picture, WIDTH, HEIGHT, true)
+        val frame = Bitmap.createBitmap(WIDTH, HEIGHT, Bitmap.Config.ARGB_8888)
+        val canvas = Canvas(frame)
+        canvas.drawColor(Color.rgb(${image.pad}, ${image.pad}, ${image.pad}))
+        canvas.drawBitmap(picture, null, placement(picture.width.toFloat(), picture.height.toFloat()), Paint(Paint.FILTER_BITMAP_FLAG))
         val pixels = IntArray(HEIGHT * WIDTH)
-        scaled.getPixels(pixels, 0, WIDTH, 0, 0, WIDTH, HEIGHT)
+        frame.getPixels(pixels, 0, WIDTH, 0, 0, WIDTH, HEIGHT)
         val values = FloatArray(CHANNELS * HEIGHT * WIDTH)
         for (at in pixels.indices) {
             val pixel = pixels[at]
@@ -110,6 +117,11 @@ object Preprocess {
             }
         }
         return RawTensor.ofFloats(values, longArrayOf(${shape}))
+    }
+
+    /** Where the whole picture lies in the frame. */
+    private fun placement(width: Float, height: Float): RectF {
+${kotlinPlacement(image)}
     }
 ${
   image.channels === 'GRAY'
@@ -124,6 +136,33 @@ ${
     : ''
 }}
 `;
+}
+
+/** How a picture gets into the frame, in words. */
+export function placementSentence({ crop, resize }: ImageTask): string {
+  if (crop === 'none') return 'The picture, stretched to the size of the input.';
+  if (crop === 'letterbox') return 'The whole picture in its proportions, the rest of the frame grey.';
+  const scaled = resize === null ? 'so that it covers the frame' : `so that its shorter side has ${resize} pixels`;
+  return `The middle of the picture, scaled ${scaled}.`;
+}
+
+/** The scale of the picture as an expression over its width and height, which all three languages read. */
+export function placementScale(
+  { crop, resize, height, width }: ImageTask,
+  [min, max]: readonly [string, string],
+): string {
+  if (crop === 'letterbox') return `${min}(${width}.0 / width, ${height}.0 / height)`;
+  return resize === null ? `${max}(${width}.0 / width, ${height}.0 / height)` : `${resize}.0 / ${min}(width, height)`;
+}
+
+function kotlinPlacement(image: ImageTask): string {
+  if (image.crop === 'none') return '        return RectF(0f, 0f, WIDTH.toFloat(), HEIGHT.toFloat())';
+  const scale = placementScale(image, ['minOf', 'maxOf']).replaceAll('.0', 'f');
+  const corner = image.crop === 'letterbox' && image.anchor === 'corner';
+  return `        val scale = ${scale}
+        val left = ${corner ? '0f' : '(WIDTH - width * scale) / 2'}
+        val top = ${corner ? '0f' : '(HEIGHT - height * scale) / 2'}
+        return RectF(left, top, left + width * scale, top + height * scale)`;
 }
 
 function labelsFile(kotlinPackage: string, labels: readonly string[]): string {

@@ -12,7 +12,8 @@ import {
   type Support,
   type Workshop,
 } from '../../src/target/target.ts';
-import { imageInput } from '../browser/image-input.ts';
+import { isObject } from '../browser/json.ts';
+import { imageTask } from '../browser/task-image.ts';
 import { androidFiles } from './android.ts';
 import { chooseFor, configFor, type PlatformChoice } from './choice.ts';
 import { type Converted, convertToOrt } from './convert.ts';
@@ -151,7 +152,7 @@ async function* emit(artifact: Artifact, chosen: Options): AsyncIterable<BundleF
     const glue = (choice: PlatformChoice) => ({
       artifact,
       choice,
-      image: imageInput(artifact),
+      image: isObject(artifact.preprocessing) ? imageTask(artifact, artifact.preprocessing) : undefined,
       ...fileOf(built, choice.path, artifact),
     });
     yield* androidFiles(glue(choices.android));

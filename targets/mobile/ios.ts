@@ -1,7 +1,7 @@
 import { literalText } from '../../src/target/literal.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
-import type { ImageInput } from '../browser/image-input.ts';
-import type { GlueInput } from './android.ts';
+import type { ImageTask } from '../browser/task-image.ts';
+import { type GlueInput, placementScale, placementSentence } from './android.ts';
 import type { PlatformChoice } from './choice.ts';
 import { goldenJson } from './golden-json.ts';
 import { codeNames, floatLiteral, swiftString } from './names.ts';
@@ -49,7 +49,7 @@ public enum ModelInfo {
 `;
 }
 
-function preprocess(image: ImageInput): string {
+function preprocess(image: ImageTask): string {
   const floats = (values: readonly number[]): string => values.map(floatLiteral).join(', ');
   const count = image.factor.length;
   const pick =
@@ -72,7 +72,7 @@ public enum Preprocess {
     private static let factor: [Float] = [${floats(image.factor)}]
     private static let offset: [Float] = [${floats(image.offset)}]
 
-    /// The picture, scaled to the input's size without keeping its proportions: crop beforehand where they matter.
+    /// ${placementSentence(image)}
     /// Nil where the system cannot draw it.
     public static func tensor(from picture: CGImage) -> RawTensor? {
         var pixels = [UInt8](repeating: 0, count: height * width * 4)
@@ -89,7 +89,10 @@ public enum Preprocess {
                 return false
             }
             context.interpolationQuality = .medium
-            context.draw(picture, in: CGRect(x: 0, y: 0, width: width, height: height))
+            let grey: CGFloat = ${image.pad}.0 / 255.0
+            context.setFillColor(red: grey, green: grey, blue: grey, alpha: 1)
+            context.fill(CGRect(x: 0, y: 0, width: Preprocess.width, height: Preprocess.height))
+            context.draw(picture, in: placement(width: CGFloat(picture.width), height: CGFloat(picture.height)))
             return true
         }
         guard drawn else {
@@ -104,8 +107,22 @@ public enum Preprocess {
         }
         return RawTensor(floats: values, shape: ${shape})
     }
+
+    /// Where the whole picture lies in the frame, whose origin is at the lower left.
+    private static func placement(width: CGFloat, height: CGFloat) -> CGRect {
+${swiftPlacement(image)}
+    }
 }
 `;
+}
+
+function swiftPlacement(image: ImageTask): string {
+  if (image.crop === 'none') return `        return CGRect(x: 0, y: 0, width: ${image.width}, height: ${image.height})`;
+  const corner = image.crop === 'letterbox' && image.anchor === 'corner';
+  return `        let scale: CGFloat = ${placementScale(image, ['min', 'max'])}
+        let left: CGFloat = ${corner ? '0' : `(${image.width}.0 - width * scale) / 2`}
+        let bottom: CGFloat = ${corner ? `${image.height}.0 - height * scale` : `(${image.height}.0 - height * scale) / 2`}
+        return CGRect(x: left, y: bottom, width: width * scale, height: height * scale)`;
 }
 
 function labelsFile(labels: readonly string[]): string {
