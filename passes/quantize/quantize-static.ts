@@ -1,4 +1,5 @@
 import { UserError } from '../../src/errors.ts';
+import { cloneModel } from '../../src/ir/clone.ts';
 import { type Graph, graphsBelow, type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
@@ -132,33 +133,40 @@ export const quantizeStatic = definePass({
       type: profile.type,
       excluded: (node) => excluded(node, given.keep, given.ops),
     };
-    const plansOf = (): Plan[] => quantizableGraphs(model).map((graph) => new Plan(graph, planOptions));
-    if (!plansOf().some(hasWeighted)) {
-      reportLeft(plansOf(), model, ctx);
+    const plansOf = (source: Model): Plan[] => quantizableGraphs(source).map((graph) => new Plan(graph, planOptions));
+    if (!plansOf(model).some(hasWeighted)) {
+      reportLeft(plansOf(model), model, ctx);
       return leave(ctx, 'no Conv, MatMul or Gemm in it can run on integers');
     }
     const from = model.opset;
-    const tooOld = upgradeOpset(model);
+    // On a copy first: a model of which nothing is quantized in the end keeps its opset and its names.
+    const trial = cloneModel(model);
+    const tooOld = upgradeOpset(trial);
     if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
-    if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
-    const raised = model.opset > from;
-    if (raised) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
-    const renamed = uniqueInnerNames(model);
-
-    const plans = plansOf();
-    const observed = new Set(plans.flatMap((plan) => [...plan.observed]));
-    const histograms = await activations.histograms(model, [...observed], {
+    uniqueInnerNames(trial);
+    const trialPlans = plansOf(trial);
+    const observed = new Set(trialPlans.flatMap((plan) => [...plan.observed]));
+    const histograms = await activations.histograms(trial, [...observed], {
       // Extremes of channels say in which of them products can saturate.
-      ...(profile.reduce === 'threatened' && { channelAxes: channelAxes(plans) }),
+      ...(profile.reduce === 'threatened' && { channelAxes: channelAxes(trialPlans) }),
       extremesOnly: given.calibrate === 'minmax',
     });
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
-    for (const plan of plans) {
+    const settle = (plan: Plan): Plan => {
       plan.avoid(unusable(plan, histograms));
       if (profile.place === 'pays') plan.leave(unitsThatDoNotPay(plan, profile.cpu, elements));
+      return plan;
+    };
+    if (!trialPlans.map(settle).some(hasWeighted)) {
+      reportLeft(trialPlans, trial, ctx);
+      return { changed: false };
     }
+    if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
+    upgradeOpset(model);
+    if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
+    uniqueInnerNames(model);
+    const plans = plansOf(model).map(settle);
     reportLeft(plans, model, ctx);
-    if (!plans.some(hasWeighted)) return { changed: raised || renamed };
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);
     const { type, symmetric, reduce } = profile;
     const options: WeightOptions = { reduce, perChannel: given.perChannel && model.opset >= 13 };

@@ -10,6 +10,7 @@ import { evidenceFrom } from '../target/evidence.ts';
 import { readManifest } from '../target/inspect.ts';
 import { manifestName } from '../target/manifest.ts';
 import { nextRelease, type Release } from '../target/release.ts';
+import { supportOf } from '../target/support.ts';
 import type { Artifact, Target } from '../target/target.ts';
 import { makeArtifact } from './artifact.ts';
 import type { Session } from './command.ts';
@@ -67,7 +68,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, {
       force: flags.force === true,
     });
-    results.push({ ...result, because: target.supports(artifact, defaultsOf(target)).because });
+    results.push({ ...result, because: supportOf(target, artifact, defaultsOf(target)).because });
   }
   if (session.json) {
     talk.json({ ok: true, bundles: results });

@@ -1,3 +1,4 @@
+import { formatsOn } from '../capability/format.ts';
 import { diagnose } from '../engine/doctor.ts';
 import { readHost } from '../engine/host.ts';
 import { formatBytes } from '../messages.ts';
@@ -17,7 +18,8 @@ export async function doctorCommand(session: Session): Promise<void> {
   });
   const installed = await largePackages();
   if (session.json) {
-    talk.json({ mlpack: packageVersion(), host, providers, installed });
+    const rows = providers.map((one) => ({ ...one, formats: formatsOn(one.id) }));
+    talk.json({ mlpack: packageVersion(), host, providers: rows, installed });
     return;
   }
   talk.out(`mlpack ${packageVersion()} · Node ${host.node} · ONNX Runtime ${host.ort} · ${host.platform}`);
@@ -30,6 +32,11 @@ export async function doctorCommand(session: Session): Promise<void> {
   for (const one of providers) {
     const mark = one.works ? talk.style.green('yes') : talk.style.yellow('no ');
     talk.out(`${mark}  ${talk.style.bold(one.id.padEnd(11))} ${one.detail}`);
+    const { take, leave } = formatsOn(one.id);
+    if (one.works && take.length > 0) {
+      const left = leave.length > 0 ? `; not ${leave.map(({ variant }) => variant).join(', ')}: ${leave[0]?.why}` : '';
+      talk.out(talk.style.dim(`     variants that pay here: ${take.join(', ')}${left}`));
+    }
     if (one.enable) talk.out(talk.style.dim(`     ${one.enable}`));
   }
 }

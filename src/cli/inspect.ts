@@ -10,6 +10,7 @@ import { formatBytes, formatCount } from '../messages.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
+import { type FormatFacts, formatFacts, printFormats } from './inspect-formats.ts';
 import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { parseShapes } from './shapes.ts';
@@ -42,6 +43,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
   const stats = modelStats(model);
   const macs = countMacs(model, inferred, { bindings: new Map(Object.entries(dims ?? {})) });
   const { graph } = model;
+  const weightBytesByType = Object.fromEntries([...stats.byType].map(([type, { bytes }]) => [type, bytes]));
   const facts = {
     path: source.file,
     bytes: await modelBytes(source.file, model),
@@ -51,7 +53,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
     parameters: stats.parameters,
     weightBytes: stats.bytes,
-    weightBytesByType: Object.fromEntries([...stats.byType].map(([type, { bytes }]) => [type, bytes])),
+    weightBytesByType,
     nodes: stats.nodes,
     subgraphDepth: stats.depth,
     functions: model.functions.length,
@@ -61,6 +63,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     outputs: graph.outputs.map(describeValue),
     ops: Object.fromEntries(stats.ops),
     quantizable: quantizable(model),
+    ...formatFacts(Object.fromEntries(stats.ops), weightBytesByType),
     warnings: warningsOf(model),
     ...(flags.nodes && { nodeList: nodeList(model) }),
     ...(flags.text && { text: printModel(model) }),
@@ -156,7 +159,7 @@ function nodeList(model: Model): { node: string; outputs: string[] }[] {
   return list;
 }
 
-type Facts = {
+type Facts = FormatFacts & {
   readonly [K in 'path' | 'producer']: string;
 } & {
   readonly [K in
@@ -221,6 +224,11 @@ function print(facts: Facts, { talk }: Session): void {
     ]);
     talk.out(table([header, ...lines], [1, 2, 3, 4]));
   }
+  printFormats(
+    facts,
+    facts.quantizable.some(({ weightBytes }) => weightBytes > 0),
+    talk,
+  );
   if (facts.nodeList) {
     talk.out('');
     for (const { node, outputs } of facts.nodeList) talk.out(`${node}  → ${outputs.join(' · ')}`);

@@ -14,6 +14,7 @@ import { firstRelease } from './release.ts';
 import { lockName, printSbom, sbomName } from './sbom.ts';
 import { signatureName } from './sign/sign.ts';
 import { sumsName } from './sums.ts';
+import { supportOf } from './support.ts';
 import type { Artifact, BundleFile, GoldenCase, Target } from './target.ts';
 
 /** Everything a bundle will hold, before anything is written. */
@@ -71,7 +72,7 @@ export async function planBundle<T extends OptionTable>(
     outputs: finished.outputs.map(signature),
     golden: finished.golden.filter((one) => !target.wantsGraph || sameShapes(one, finished.golden[0])),
   };
-  const support = target.supports(artifact, options);
+  const support = supportOf(target, artifact, options);
   if (!support.ok) {
     throw new UserError(
       'target-unsupported',

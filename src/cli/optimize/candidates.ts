@@ -1,6 +1,7 @@
 import type { TargetConfig } from '../../config/config.ts';
 import type { Dataset } from '../../data/dataset.ts';
 import { resolveTargetOptions } from '../../target/plan.ts';
+import { supportOf } from '../../target/support.ts';
 import type { Artifact, Support, Target } from '../../target/target.ts';
 import { makeArtifact } from '../artifact.ts';
 import { findTarget } from '../bundle.ts';
@@ -77,7 +78,7 @@ export interface TargetAnswers {
 }
 
 export function askTarget({ target, options }: ChosenTarget, artifacts: ReadonlyMap<string, Artifact>): TargetAnswers {
-  const supports = [...artifacts].map(([name, artifact]) => [name, target.supports(artifact, options)] as const);
+  const supports = [...artifacts].map(([name, artifact]) => [name, supportOf(target, artifact, options)] as const);
   return { target, supports: new Map(supports) };
 }
 

@@ -32,7 +32,10 @@ export function planVariants(names: readonly string[], own: ReadonlyMap<string, 
     const steps = own.get(name) ?? presets[name];
     if (!steps) {
       const known = [...new Set(['base', ...own.keys(), ...Object.keys(presets)])];
-      throw new UserError('variant.unknown', `there is no variant "${name}"${nearest(name, known)}.`);
+      throw new UserError(
+        'variant.unknown',
+        `there is no variant "${name}"${nearest(name, known)}; there are ${known.join(', ')}, and those of a config file.`,
+      );
     }
     plans.push({ name, steps });
   }

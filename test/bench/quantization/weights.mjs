@@ -8,6 +8,8 @@ export const weightJobs = jobs([
     ours: [
       { name: 'rtn', steps: [...prepare, 'quantize-weights:method=rtn'] },
       { name: 'kquant', steps: [...prepare, 'quantize-weights:method=kquant'] },
+      // Without data: text that a language model writes itself, else as kquant.
+      { name: 'auto, no data', steps: [...prepare, 'quantize-weights'] },
       { name: 'awq', steps: [...prepare, 'quantize-weights:method=awq'], data: true },
       { name: 'gptq', steps: [...prepare, 'quantize-weights:method=gptq'], data: true },
     ],
