@@ -10,6 +10,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/app.mjs': 'lib/app.mjs',
   'lib/auth.mjs': 'lib/auth.mjs',
   'lib/batcher.mjs': 'lib/batcher.mjs',
+  'lib/body.mjs': 'lib/body.mjs',
   'lib/breaker.mjs': 'lib/breaker.mjs',
   'lib/bundle.mjs': 'lib/bundle.mjs',
   'lib/cache.mjs': 'lib/cache.mjs',

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import Fastify, { LogController } from 'fastify';
 import { makeAuth, makeRateLimit } from './auth.mjs';
+import { bodyParser } from './body.mjs';
 import { RequestError } from './errors.mjs';
 import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
@@ -22,8 +23,12 @@ export function buildApp(config, services, logger) {
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
     ...(config.tls === undefined ? {} : { https: config.tls }),
   });
+  app.server.on('checkExpectation', (_request, response) => {
+    response.writeHead(417, { 'content-type': 'application/json' });
+    response.end(JSON.stringify({ error: 'only "Expect: 100-continue" is understood' }));
+  });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addContentTypeParser('*', bodyParser(config.bodyLimit));
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>
     reply.code(404).send({ error: `there is no ${request.method} on this path` }),
@@ -133,7 +138,8 @@ function answerError(error, request, reply) {
   }
   if (error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter);
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  return reply.code(status).send({ error: error.message });
+  // Fastify repeats a path that it cannot take; however long that is, nobody needs to read it again.
+  return reply.code(status).send({ error: error.message.slice(0, 500) });
 }
 
 /** Bytes that are not HTTP never reach a route. */

@@ -99,8 +99,11 @@ export function datatype(name) {
   return table[name];
 }
 
-/** Elements of a row-major tensor from its bytes, little-endian. Throws RangeError where they do not fit `count`. */
-export function fromBytes(name, buffer, count) {
+/**
+ * Elements of a row-major tensor from its bytes, little-endian. Throws RangeError where they do not fit `count`.
+ * @param {boolean} inPlace the bytes may be viewed where they lie, since nobody else uses their memory
+ */
+export function fromBytes(name, buffer, count, inPlace = false) {
   const type = table[name];
   if (type.bytes > 0) {
     if (buffer.length !== count * type.bytes) {
@@ -108,8 +111,10 @@ export function fromBytes(name, buffer, count) {
         `${count} elements of ${name} take ${count * type.bytes} bytes, and there are ${buffer.length}`,
       );
     }
-    // A copy: slices of a request body are not aligned.
-    const data = new type.Store(new Uint8Array(buffer).buffer);
+    const aligned = inPlace && buffer.byteOffset % type.bytes === 0;
+    const data = aligned
+      ? new type.Store(buffer.buffer, buffer.byteOffset, count)
+      : new type.Store(new Uint8Array(buffer).buffer);
     if (name === 'BOOL' && data.some((value) => value > 1)) throw new RangeError('BOOL elements are 0 or 1');
     return data;
   }

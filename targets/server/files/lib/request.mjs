@@ -4,7 +4,7 @@ import { datatype, fromBytes } from './datatypes.mjs';
 import { RequestError } from './errors.mjs';
 
 /**
- * @param body bytes of the request
+ * @param body bytes of the request, in memory of their own: tensors may be views of it
  * @param jsonLength value of Inference-Header-Content-Length, or undefined where all of the body is JSON
  * @returns { id, feeds: [{name, dtype, shape, data}], outputs: [{tensor, binary}] }
  */
@@ -105,7 +105,7 @@ function readInput(model, input, source) {
   }
   const bytes = source.bytes.subarray(source.at, source.at + size);
   source.at += size;
-  return { ...base, data: guarded(where, () => fromBytes(known.datatype, bytes, count)) };
+  return { ...base, data: guarded(where, () => fromBytes(known.datatype, bytes, count, true)) };
 }
 
 function guarded(where, work) {
@@ -221,7 +221,7 @@ function fromRaw(model, body) {
     throw new RequestError(`${body.length} bytes do not fill shape ${showShape(input.shape)} of ${input.datatype}`);
   }
   const where = `input "${input.name}"`;
-  const data = guarded(where, () => fromBytes(input.datatype, body, body.length / elementBytes));
+  const data = guarded(where, () => fromBytes(input.datatype, body, body.length / elementBytes, true));
   return {
     id: undefined,
     feeds: [{ name: input.name, dtype: input.dtype, shape, data }],

@@ -1,0 +1,73 @@
+/** Request bodies, read into one piece of memory that tensors may be views of. */
+
+import { RequestError } from './errors.mjs';
+
+/** Where the first binary tensor must lie for any element type to be read in place. */
+const alignment = 8;
+
+/**
+ * Fastify's content type parser for every type. The memory is allocated by the declared length (nobody pays for it before
+ * bytes come), so that nothing is joined afterwards, and such that what follows the JSON part is aligned.
+ * @param {number} limit bytes
+ */
+export function bodyParser(limit) {
+  return (request, stream, done) => {
+    const declared = request.headers['content-length'];
+    const tooLarge = () => new RequestError(`the body is larger than ${limit} bytes`, 413);
+    if (declared !== undefined && Number(declared) > limit) return done(tooLarge());
+    const json = Number(request.headers['inference-header-content-length'] ?? 0);
+    const pad = Number.isSafeInteger(json) && json > 0 ? (alignment - (json % alignment)) % alignment : 0;
+    const body = declared === undefined ? new Growing(limit) : new Fixed(Number(declared), pad);
+    stream.on('data', (chunk) => {
+      if (body.add(chunk)) return;
+      stream.removeAllListeners('data').resume();
+      done(tooLarge());
+    });
+    stream.on('end', () => done(null, body.bytes()));
+    stream.on('error', () => done(new RequestError('the body did not come in full', 400, { reason: 'CANCELED' })));
+  };
+}
+
+class Fixed {
+  #bytes;
+  #at = 0;
+
+  constructor(length, pad) {
+    this.#bytes = Buffer.allocUnsafeSlow(length + pad).subarray(pad);
+  }
+
+  add(chunk) {
+    if (this.#at + chunk.length > this.#bytes.length) return false;
+    chunk.copy(this.#bytes, this.#at);
+    this.#at += chunk.length;
+    return true;
+  }
+
+  bytes() {
+    return this.#bytes.subarray(0, this.#at);
+  }
+}
+
+/** A body of unknown length (chunked): joined at the end. */
+class Growing {
+  #chunks = [];
+  #length = 0;
+
+  constructor(limit) {
+    this.limit = limit;
+  }
+
+  add(chunk) {
+    this.#length += chunk.length;
+    if (this.#length > this.limit) return false;
+    this.#chunks.push(chunk);
+    return true;
+  }
+
+  bytes() {
+    const whole = Buffer.allocUnsafeSlow(this.#length);
+    let at = 0;
+    for (const chunk of this.#chunks) at += chunk.copy(whole, at);
+    return whole;
+  }
+}
