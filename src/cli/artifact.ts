@@ -13,6 +13,7 @@ import { goldenTolerance } from '../target/tolerance.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
+import { makeReference } from './reference.ts';
 import { staticGraph } from './static-graph.ts';
 import { createWorkshop } from './workshop.ts';
 
@@ -69,7 +70,10 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       preprocessing: dataset?.preprocessing,
       license: dataset?.license,
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
-      workshop: createWorkshop(file, options.seed),
+      workshop: {
+        ...createWorkshop(file, options.seed),
+        reference: async () => (dataset ? makeReference(file, dataset) : undefined),
+      },
     };
   } finally {
     await session.dispose();

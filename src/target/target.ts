@@ -69,8 +69,25 @@ export interface Workshop {
     config: Readonly<Record<string, string>>,
     cases: readonly GoldenCase[],
   ): Promise<string | undefined>;
+  /** Histograms of the evaluation data; undefined without data, or with too few samples to compare with. */
+  reference?(): Promise<Reference | undefined>;
   /** The same as a graph. */
   savedGraph(request: Omit<SaveRequest, 'format'>, of?: Model): Promise<Model>;
+}
+
+/** What inputs and predictions look like on the evaluation data, for a server that watches for drift. */
+export interface Reference {
+  readonly rows: number;
+  /** Share of right answers of these rows; null without labels. */
+  readonly accuracy: number | null;
+  readonly features: readonly {
+    readonly name: string;
+    readonly side: 'input' | 'output';
+    readonly kind: 'number' | 'class';
+    /** Of a number: bin i holds what is at most edges[i], the last one the rest. */
+    readonly edges?: readonly number[];
+    readonly counts: readonly number[];
+  }[];
 }
 
 export interface SaveRequest {

@@ -2,6 +2,7 @@ import { opt } from '../../src/pass/options.ts';
 import { literalPath, literalText } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { type DeployOptions, deployFiles } from './deploy.ts';
 import { readme } from './readme.ts';
 
 /** Bundle path → literal file. Dot files carry another name here because npm leaves them out of packages. */
@@ -17,6 +18,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/config.mjs': 'lib/config.mjs',
   'lib/cpu.mjs': 'lib/cpu.mjs',
   'lib/datatypes.mjs': 'lib/datatypes.mjs',
+  'lib/drift.mjs': 'lib/drift.mjs',
   'lib/errors.mjs': 'lib/errors.mjs',
   'lib/half.mjs': 'lib/half.mjs',
   'lib/inference.mjs': 'lib/inference.mjs',
@@ -24,9 +26,11 @@ const literals: Readonly<Record<string, string>> = {
   'lib/metrics.mjs': 'lib/metrics.mjs',
   'lib/model.mjs': 'lib/model.mjs',
   'lib/models.mjs': 'lib/models.mjs',
+  'lib/monitor.mjs': 'lib/monitor.mjs',
   'lib/pool.mjs': 'lib/pool.mjs',
   'lib/request.mjs': 'lib/request.mjs',
   'lib/response.mjs': 'lib/response.mjs',
+  'lib/routes/feedback.mjs': 'lib/routes/feedback.mjs',
   'lib/routes/inference.mjs': 'lib/routes/inference.mjs',
   'lib/routes/operation.mjs': 'lib/routes/operation.mjs',
   'lib/routes/platform.mjs': 'lib/routes/platform.mjs',
@@ -45,17 +49,25 @@ const literals: Readonly<Record<string, string>> = {
 const imageReference = /^[a-z0-9][\w./:@-]*$/i;
 
 /** The image copies the golden cases, which the server warms up with; a bundle without any has no such folder. */
-function dockerfile(artifact: Artifact, baseImage: string): string {
-  const text = literalText('server', 'Dockerfile').replace(/^ARG BASE_IMAGE=.*$/m, `ARG BASE_IMAGE=${baseImage}`);
+function dockerfile(artifact: Artifact, { baseImage, user }: Options, watches: boolean): string {
+  const text = literalText('server', 'Dockerfile')
+    .replace(/^ARG BASE_IMAGE=.*$/m, `ARG BASE_IMAGE=${baseImage}`)
+    .replace(/^USER .*$/m, `USER ${user}`)
+    .replace(/^COPY mlpack\.json /m, watches ? 'COPY mlpack.json reference.json ' : 'COPY mlpack.json ');
   return artifact.golden.length > 0 ? text : text.replace(/^COPY golden .*\n/m, '');
 }
 
-function* emit(
-  artifact: Artifact,
-  { baseImage }: { readonly baseImage: string; readonly modelVersion: number },
-): Iterable<BundleFile> {
+interface Options extends DeployOptions {
+  readonly baseImage: string;
+  readonly user: string;
+}
+
+async function* emit(artifact: Artifact, options: Options): AsyncIterable<BundleFile> {
+  const reference = await artifact.workshop?.reference?.();
+  if (reference) yield { path: 'reference.json', bytes: `${JSON.stringify(reference)}\n` };
+  yield* deployFiles(artifact, options);
   for (const [path, name] of Object.entries(literals)) yield { path, from: literalPath('server', name) };
-  yield { path: 'Dockerfile', bytes: dockerfile(artifact, baseImage) };
+  yield { path: 'Dockerfile', bytes: dockerfile(artifact, options, reference !== undefined) };
   yield { path: 'README.md', bytes: readme(artifact) };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
 }
@@ -66,13 +78,19 @@ export const server = defineTarget({
   summary: 'Node.js HTTP server: Open Inference Protocol v2, health checks, Dockerfile',
   options: {
     modelVersion: opt.int(1, 'version that the model is served as', { min: 1, max: 1_000_000_000 }),
+    image: opt.string('', 'name of the container image in the deploy files, without tag (default: <model>-server)'),
+    user: opt.string('65532:65532', 'user and group of the container; SageMaker wants 0:0'),
     baseImage: opt.string('node:22-bookworm-slim', 'base image of the Dockerfile, with glibc; name@sha256:… pins it'),
   },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
-  supports(artifact, { baseImage }) {
+  supports(artifact, { baseImage, image, user }) {
     const objections = runtimeObjections(artifact);
     if (!imageReference.test(baseImage)) objections.push(`"${baseImage}" is not the name of a container image.`);
+    if (image !== '' && !imageReference.test(image))
+      objections.push(`"${image}" is not the name of a container image.`);
+    if (!/^\d+(:\d+)?$/.test(user))
+      objections.push(`"${user}" is not a user and group by number, such as 65532:65532.`);
     return objections.length > 0
       ? { ok: false, because: objections }
       : { ok: true, because: [...batchNotes(artifact), ...mixingNotes(artifact)] };

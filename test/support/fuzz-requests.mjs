@@ -101,7 +101,7 @@ export function fuzzer(seed) {
       },
       body: Buffer.from(JSON.stringify(good())),
     }),
-    () => ({ path: '/invocations', body: Buffer.from(JSON.stringify({ instances: pick([[], pick(weird), [pick(weird)], [{ image: pick(weird) }], Array(3).fill([[1]])]) })) }),
+    () => ({ path: '/invocations', body: Buffer.from(JSON.stringify({ instances: pick([[], pick(weird), [pick(weird)], [{ image: pick(weird) }], Array.from({ length: 3 }, () => [[1]])]) })) }),
     () => ({ raw: rawRequest() }),
   ];
 

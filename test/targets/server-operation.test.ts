@@ -11,6 +11,7 @@ import type { Artifact } from '../../src/target/target.ts';
 import { server } from '../../targets/server/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { note } from './support/note.ts';
+import { has } from './support/programs.ts';
 import { installedModules, startServer, type TestServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
@@ -20,15 +21,6 @@ const ones = Array(144).fill(1);
 const good = { name: 'image', datatype: 'FP32', shape: [1, 1, 12, 12], data: ones };
 const key = 'a-key-that-is-long-enough';
 const adminKey = 'another-key-for-operators';
-
-function has(program: string): boolean {
-  try {
-    execFileSync('which', [program], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 interface Answer {
   readonly status: number;

@@ -10,6 +10,7 @@ import { readConfig } from './lib/config.mjs';
 import { Inference } from './lib/inference.mjs';
 import { Metrics } from './lib/metrics.mjs';
 import { Models } from './lib/models.mjs';
+import { Monitor } from './lib/monitor.mjs';
 import { Tracer } from './lib/tracing.mjs';
 
 // ONNX Runtime would report usage to Microsoft; set ORT_DISABLE_TELEMETRY=0 to let it.
@@ -39,8 +40,9 @@ models = new Models({ config, metrics, log });
 const cache = await openCache(config, log);
 const tracer =
   config.traces === undefined ? undefined : new Tracer({ endpoint: config.traces, name: config.traceName, log });
-const inference = new Inference({ models, cache, metrics, log });
-const app = buildApp(config, { config, models, inference, metrics, tracer, state }, log);
+const monitor = new Monitor({ config, models, metrics, log });
+const inference = new Inference({ models, cache, metrics, log, monitor });
+const app = buildApp(config, { config, models, inference, metrics, monitor, tracer, state }, log);
 
 /** Stops taking work, lets what is running finish, and ends; after `drainMs` it ends anyway. */
 async function drain(signal) {

@@ -5,6 +5,7 @@ import Fastify, { LogController } from 'fastify';
 import { makeAuth, makeRateLimit } from './auth.mjs';
 import { bodyParser } from './body.mjs';
 import { RequestError } from './errors.mjs';
+import { feedbackRoutes } from './routes/feedback.mjs';
 import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
 import { platformRoutes } from './routes/platform.mjs';
@@ -47,6 +48,7 @@ export function buildApp(config, services, logger) {
   operationRoutes(app, services);
   inferenceRoutes(app, services);
   platformRoutes(app, services);
+  feedbackRoutes(app, services);
   return app;
 }
 

@@ -32,6 +32,12 @@ export async function verifiedModel(dir, manifest) {
   return inside(dir, manifest.model.files[0].path);
 }
 
+/** What the evaluation data looked like (reference.json), or undefined where the bundle has none. */
+export async function readReference(dir, manifest) {
+  if (!manifest.files.some(({ path }) => path === 'reference.json')) return undefined;
+  return JSON.parse(await readFile(join(dir, 'reference.json'), 'utf8'));
+}
+
 /** The golden cases: [{ inputs, outputs: [{ name, dtype, shape, bytes }], tolerance }]. */
 export async function goldenCases(dir, manifest) {
   const read = (tensors) =>

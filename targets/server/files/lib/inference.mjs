@@ -6,26 +6,27 @@ import { RequestError } from './errors.mjs';
 export class Inference {
   #services;
 
-  /** @param services { models, cache, metrics, log, watch: (served, feeds, results) => void } */
+  /** @param services { models, cache, metrics, log, monitor } */
   constructor(services) {
     this.#services = services;
   }
 
   /**
+   * @param {string} [id] of the request, for labels that come back
    * @param served the version that was asked for @param {string[]} outputs names
    * @returns { results, info, queueMs, inferMs } info: the version that answered
    */
-  async answer(served, feeds, outputs, signal) {
-    const { cache, metrics, watch } = this.#services;
+  async answer(served, feeds, outputs, { signal, id }) {
+    const { cache, metrics, monitor } = this.#services;
     const names = [...outputs].sort();
     const key = cache === undefined ? undefined : cacheKey(served.info, feeds, names);
     const kept = key === undefined ? undefined : await this.#kept(served.info, key);
     if (kept !== undefined) return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
-    const watched = watch?.wants(served) ? watch.copy(feeds) : undefined;
     const chosen = this.#whoAnswers(served);
+    const watched = monitor.before(chosen, feeds);
     const answer = await chosen.run(feeds, names, signal);
     if (key !== undefined && chosen === served) this.#keep(served.info, key, answer.results);
-    if (watched !== undefined && chosen === served) watch.saw(served, watched, answer.results);
+    monitor.after(chosen, watched, answer.results, id);
     if (chosen !== served) metrics.fallbacks.inc({ model: served.info.name, version: served.info.version });
     return { ...answer, info: chosen.info };
   }

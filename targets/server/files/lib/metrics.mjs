@@ -35,7 +35,55 @@ export class Metrics {
     this.queueSeconds = histogram('mlpack_queue_seconds', 'Seconds that a request waited for a session', seconds);
     this.inferSeconds = histogram('mlpack_infer_seconds', 'Seconds of a run of the model', seconds);
     this.batchRows = histogram('mlpack_batch_rows', 'Rows in one run', [1, 2, 4, 8, 16, 32, 64, 128]);
+    this.#watching();
     this.#gauges(state);
+  }
+
+  #watching() {
+    const gauge = (name, help, more = []) =>
+      new Gauge({ name, help, labelNames: [...labels, ...more], registers: [this.registry] });
+    this.psi = gauge('mlpack_drift_psi', 'Population stability index of the last window against the evaluation data', [
+      'feature',
+    ]);
+    this.driftP = gauge('mlpack_drift_p_value', 'p of Kolmogorov-Smirnov (numbers) or chi-squared (classes)', [
+      'feature',
+    ]);
+    this.shift = gauge(
+      'mlpack_prediction_shift',
+      'Share of predictions that went to other classes than in the evaluation data',
+      ['feature'],
+    );
+    this.accuracy = gauge('mlpack_accuracy', 'Share of right answers among the last 500 with a label');
+    this.referenceAccuracy = gauge('mlpack_reference_accuracy', 'The same on the evaluation data');
+    const counter = (name, help, more) =>
+      new Counter({ name, help, labelNames: [...labels, ...more], registers: [this.registry] });
+    this.windows = counter('mlpack_drift_windows_total', 'Windows that were compared with the evaluation data', [
+      'feature',
+    ]);
+    this.feedback = counter('mlpack_feedback_total', 'Answers with a label, right or wrong', ['right']);
+    this.shadow = counter('mlpack_shadow_total', 'Answers compared with those of another version', [
+      'shadow',
+      'outcome',
+    ]);
+  }
+
+  /** One window of one feature: { psi, p, shift? }. */
+  drifted(info, feature, { psi, p, shift }) {
+    const id = { ...idOf(info), feature };
+    this.windows.inc(id);
+    this.psi.set(id, psi);
+    this.driftP.set(id, p);
+    if (shift !== undefined) this.shift.set(id, shift);
+  }
+
+  shadowed(info, shadow, outcome) {
+    this.shadow.inc({ ...idOf(info), shadow: shadow.version, outcome });
+  }
+
+  /** @param {{ model, version }} id @param {boolean[]} right @param {number} [accuracy] once there are labels enough */
+  labelled({ model, version }, right, accuracy) {
+    for (const one of right) this.feedback.inc({ model, version, right: String(one) });
+    if (accuracy !== undefined) this.accuracy.set({ model, version }, accuracy);
   }
 
   #gauges(state) {

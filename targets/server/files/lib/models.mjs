@@ -213,6 +213,11 @@ export class Models {
     return below === undefined ? undefined : model.versions.get(below);
   }
 
+  /** A version by name, or undefined: nobody asked for it, so its absence is no error. */
+  other(name, version) {
+    return this.#models.get(name)?.versions.get(version);
+  }
+
   versionsOf(name) {
     const model = this.#models.get(name);
     return model === undefined ? [] : this.#sorted(model).reverse();

@@ -4,8 +4,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Batcher } from './batcher.mjs';
 import { Breaker } from './breaker.mjs';
-import { goldenCases, readManifest, verifiedModel } from './bundle.mjs';
+import { goldenCases, readManifest, readReference, verifiedModel } from './bundle.mjs';
 import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
+import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
 import { Pool, RunError } from './pool.mjs';
@@ -75,6 +76,7 @@ export class Served {
       await this.#pool.close();
       throw error;
     }
+    await this.#watch();
     this.#batcher = new Batcher(this.#pool, {
       maxRows: this.batch.rows,
       delayMs: config.batchDelayMs,
@@ -93,6 +95,17 @@ export class Served {
       if (!this.onlyOne) throw error;
       this.log.error({ err: error }, 'the model does not answer as it did when it was packed; run: mlpack check');
     }
+  }
+
+  /** Compares with the evaluation data, where the bundle carries what that looked like. */
+  async #watch() {
+    const { driftRows } = this.config;
+    const reference = await readReference(this.dir, this.manifest);
+    if (reference === undefined || driftRows === 0) return;
+    const report = (feature, _kind, result) => this.metrics.drifted(this.info, feature, result);
+    this.drift = new Drift(reference, { rows: driftRows, report });
+    const { name, version } = this.info;
+    if (reference.accuracy !== null) this.metrics.referenceAccuracy.set({ model: name, version }, reference.accuracy);
   }
 
   get waiting() {

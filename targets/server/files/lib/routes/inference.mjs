@@ -66,7 +66,10 @@ export async function infer({ inference, metrics }, served, request, reply, read
     const { id, feeds, outputs } = read(request.body ?? Buffer.alloc(0));
     const inputMs = performance.now() - started;
     const names = outputs.map((output) => output.tensor.name);
-    const { results, info, queueMs, inferMs } = await inference.answer(served, feeds, names, signalOf(reply));
+    const { results, info, queueMs, inferMs } = await inference.answer(served, feeds, names, {
+      signal: signalOf(reply),
+      id: id ?? request.id,
+    });
     const done = (outputMs) => {
       const totalMs = performance.now() - started;
       metrics.answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs });

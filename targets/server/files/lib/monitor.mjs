@@ -1,0 +1,101 @@
+/** What happens beside an answer: drift, a second version in the shadow, and labels that come back. */
+
+import { rowFeatures } from './drift.mjs';
+
+/** Predictions that are remembered until their label comes. */
+const maxRemembered = 50_000;
+/** Labels over which accuracy is taken. */
+const accuracyWindow = 500;
+
+export class Monitor {
+  #services;
+  #shadowing = 0;
+  /** id → { model, version, classes } */
+  #predictions = new Map();
+  /** `model/version` → last verdicts, true: right. */
+  #verdicts = new Map();
+
+  /** @param services { config, models, metrics, log } */
+  constructor(services) {
+    this.#services = services;
+  }
+
+  /** Before the inputs go over to a session. @returns what `after` needs */
+  before(served, feeds) {
+    served.drift?.sawInputs(feeds);
+    const shadow = this.#shadowOf(served);
+    return {
+      shadow,
+      feeds: shadow === undefined ? undefined : feeds.map((feed) => ({ ...feed, data: feed.data.slice() })),
+    };
+  }
+
+  after(served, { shadow, feeds }, results, id) {
+    served.drift?.sawOutputs(results);
+    this.#remember(served, results, id);
+    if (shadow !== undefined) void this.#compare(served, shadow, feeds, results);
+  }
+
+  #shadowOf(served) {
+    const { config, models } = this.#services;
+    if (config.shadow === 'none' || served.info.version === config.shadow) return undefined;
+    // The shadow never holds up the answers: it is left out while it has work.
+    if (Math.random() * 100 >= config.shadowPercent || this.#shadowing >= 8) return undefined;
+    return models.other(served.info.name, config.shadow);
+  }
+
+  async #compare(served, shadow, feeds, results) {
+    const { metrics, log } = this.#services;
+    this.#shadowing++;
+    try {
+      const names = Object.keys(results).sort();
+      const { results: others } = await shadow.run(feeds, names);
+      const agrees = names.every((name) => sameAnswer(name, results[name], others[name]));
+      metrics.shadowed(served.info, shadow.info, agrees ? 'same' : 'different');
+    } catch (error) {
+      metrics.shadowed(served.info, shadow.info, 'failed');
+      log.debug({ err: error }, 'the version in the shadow failed');
+    } finally {
+      this.#shadowing--;
+    }
+  }
+
+  #remember({ info }, results, id) {
+    const classes = Object.entries(results)
+      .flatMap(([name, { dims, data }]) => rowFeatures(name, dims, data, true))
+      .find(({ kind }) => kind === 'class');
+    if (classes === undefined || id === undefined) return;
+    this.#predictions.set(id, { model: info.name, version: info.version, classes: classes.values });
+    if (this.#predictions.size > maxRemembered) this.#predictions.delete(this.#predictions.keys().next().value);
+  }
+
+  /**
+   * The true classes of a request that was answered.
+   * @param {string} id of the request (its `id`, else the x-request-id) @param {number[]} labels one for each row
+   * @returns {{ right: number, rows: number } | undefined} undefined: nobody remembers that request
+   */
+  feedback(id, labels) {
+    const kept = this.#predictions.get(id);
+    if (kept === undefined || kept.classes.length !== labels.length) return undefined;
+    this.#predictions.delete(id);
+    const key = `${kept.model}/${kept.version}`;
+    const verdicts = this.#verdicts.get(key) ?? [];
+    this.#verdicts.set(key, verdicts);
+    const right = labels.map((label, row) => label === kept.classes[row]);
+    verdicts.push(...right);
+    verdicts.splice(0, Math.max(0, verdicts.length - accuracyWindow));
+    const accuracy = verdicts.filter(Boolean).length / verdicts.length;
+    this.#services.metrics.labelled(kept, right, verdicts.length >= accuracyWindow ? accuracy : undefined);
+    return { right: right.filter(Boolean).length, rows: right.length };
+  }
+}
+
+/** The same class for every row; where there are no classes, within a hundredth of the largest value. */
+function sameAnswer(name, a, b) {
+  if (b === undefined || a.dims.join() !== b.dims.join()) return false;
+  const [left, right] = [a, b].map(({ dims, data }) => rowFeatures(name, dims, data, true));
+  if (left[0]?.kind === 'class') return left[0].values.every((value, i) => value === right[0].values[i]);
+  if (Array.isArray(a.data)) return a.data.every((value, i) => value === b.data[i]);
+  const scale = a.data.reduce((max, value) => Math.max(max, Math.abs(Number(value))), 0);
+  return a.data.every((value, i) => Math.abs(Number(value) - Number(b.data[i])) <= 0.01 * scale);
+}
