@@ -99,6 +99,7 @@ A dimension with a name varies from request to request; the same name means the 
 | POST | \`/v2/models/${artifact.name}/infer\` | inference |
 | POST | \`/v2/repository/index\` | models and versions, with the reason where one could not be loaded |
 | POST | \`/v2/repository/models/${artifact.name}/load\`, \`…/rollback\` | look for new versions now; go back to the version before. Only with \`ADMIN_KEYS\` |
+| POST | \`/v2/feedback\` | labels that come back: \`{"id": "…", "labels": [3]}\`, one for each row of the request with that id |
 | GET | \`/metrics\` | Prometheus, under Triton's names (\`nv_inference_…\`) and as histograms (\`mlpack_…\`) |
 | GET, POST | \`/ping\`, \`/invocations\`, \`/execution-parameters\` | Amazon SageMaker |
 | GET, POST | \`AIP_HEALTH_ROUTE\`, \`AIP_PREDICT_ROUTE\` | Vertex AI, where it sets them: \`{"instances": […]}\` gives \`{"predictions": […]}\` |
@@ -138,6 +139,8 @@ them as binary data.
 | \`KEEP_VERSIONS\` | 2 | versions of a model side by side |
 | \`BREAKER_FAILURES\`, \`BREAKER_RESET_MS\` | 5, 10000 | failures of the model in a row after which it is given a pause |
 | \`FALLBACK_VERSION\` | previous | the version that answers meanwhile: \`previous\`, a number, or \`none\` |
+| \`DRIFT_ROWS\` | 1000 | rows in a window that is compared with the evaluation data; 0: not watched |
+| \`SHADOW_VERSION\`, \`SHADOW_PERCENT\` | none, 100 | a version that gets a copy of that share of the requests; only compared, never answered with |
 | \`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`OTEL_SERVICE_NAME\` | none | traces by OTLP over HTTP |
 | \`LOG_LEVEL\` | info | fatal, error, warn, info, debug, trace, silent |
 | \`LOG_REQUESTS\` | on | one line for each request; \`off\`: none |
@@ -155,6 +158,25 @@ MODELS_DIR=models node server.mjs
 takes over while the server serves; where it does not, requests stay with the version before, and the log and
 \`mlpack_model_load_failures_total\` say so. Copy it under a name that begins with a dot, then rename it. To go back:
 \`echo 1 > models/${artifact.name}/default-version\` (remove the file to go forward again), or \`POST …/rollback\`.
+
+## Watching
+
+Where the bundle was made with data, \`reference.json\` holds what inputs and predictions looked like there. Every \`DRIFT_ROWS\` rows the server compares:
+\`mlpack_drift_psi\` (population stability index), \`mlpack_drift_p_value\` (Kolmogorov-Smirnov for numbers, chi-squared for classes) and
+\`mlpack_prediction_shift\`. \`deploy/monitoring/\` has alert rules and a Grafana dashboard for these names.
+
+## Deploy
+
+| | |
+|---|---|
+| Kubernetes | \`kubectl apply -k deploy/kubernetes/overlays/production\` (staging beside it); back: \`kubectl rollout undo deployment/<name>\` |
+| canary with Argo Rollouts and Istio | \`kubectl apply -k deploy/kubernetes/canary\`; a failed analysis goes back by itself, \`kubectl argo rollouts undo\` by hand |
+| blue/green | \`kubectl apply -k deploy/kubernetes/blue-green\`, then \`kubectl argo rollouts promote\` or \`abort\` |
+| NGINX in front of two servers | \`deploy/nginx/nginx.conf\`: 10 % of the clients, each staying with its version |
+| KServe | \`kubectl apply -f deploy/kserve/inferenceservice.yaml\` |
+| SageMaker | push the image (made with \`--option user=0:0\`), \`aws sagemaker create-model --cli-input-json file://deploy/sagemaker/create-model.json\` |
+| Vertex AI | \`REGION=… sh deploy/vertex/upload.sh\` |
+| Azure ML | \`az ml online-deployment create --file deploy/azureml/deployment.yml\` |
 
 ## Files
 

@@ -13,7 +13,8 @@ interface Answer {
 interface Request {
   readonly raw?: string;
 }
-const fuzz = (await import('../support/fuzz-requests.mjs' as string)) as {
+const place = new URL('../support/fuzz-requests.mjs', import.meta.url).href;
+const fuzz = (await import(place)) as {
   fuzzer(seed: number): () => Request;
   send(port: number, request: Request, agent: Agent): Promise<Answer>;
   complaint(request: Request, answer: Answer): string | undefined;
@@ -30,7 +31,14 @@ describe.skipIf(modules === '')('fuzzed requests', () => {
     const next = fuzz.fuzzer(7);
     const known = new Map<number, string>();
     const honest = async (n: number): Promise<void> => {
-      const inputs = [{ name: 'image', datatype: 'FP32', shape: [1, 1, 12, 12], data: Array(144).fill((n % 7) / 7) }];
+      const inputs = [
+        {
+          name: 'image',
+          datatype: 'FP32',
+          shape: [1, 1, 12, 12],
+          data: Array.from({ length: 144 }, () => (n % 7) / 7),
+        },
+      ];
       const response = await fetch(`${running.url}/v2/models/tiny/infer`, {
         method: 'POST',
         body: JSON.stringify({ id: `honest-${n}`, inputs }),

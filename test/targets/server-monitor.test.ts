@@ -50,24 +50,24 @@ describe('statistics of drift', () => {
   });
 
   it('look at elements, at means of large rows, and at the class of scores', () => {
-    expect(drift.rowFeatures('x', [2, 2], [1, 2, 3, 4], false)).toEqual([
+    expect(drift.rowFeatures('x', [2, 2], Float32Array.of(1, 2, 3, 4), false)).toEqual([
       { name: 'x[0]', kind: 'number', values: [1, 3] },
       { name: 'x[1]', kind: 'number', values: [2, 4] },
     ]);
     const large = drift.rowFeatures(
       'x',
       [1, 100],
-      Array.from({ length: 100 }, (_, i) => i % 2),
+      Float32Array.from({ length: 100 }, (_, i) => i % 2),
       false,
     );
     expect(large.map(({ name, values }) => [name, values])).toEqual([
       ['x.mean', [0.5]],
       ['x.deviation', [0.5]],
     ]);
-    expect(drift.rowFeatures('y', [2, 3], [0, 5, 1, 9, 0, 0], true)).toMatchObject([
+    expect(drift.rowFeatures('y', [2, 3], Float32Array.of(0, 5, 1, 9, 0, 0), true)).toMatchObject([
       { name: 'y.class', kind: 'class', values: [1, 0] },
     ]);
-    expect(drift.rowFeatures('y', [0, 3], [], true)).toEqual([]);
+    expect(drift.rowFeatures('y', [0, 3], new Float32Array(), true)).toEqual([]);
     expect([-1, 0, 0.5, 1, 2, Number.NaN].map((value) => drift.binOf([0, 1], value))).toEqual([0, 0, 1, 1, 2, 2]);
   });
 });
@@ -107,7 +107,7 @@ describe.skipIf(modules === '')('a server that watches', () => {
     const env = { DRIFT_ROWS: '100', MODELS_DIR: models, SHADOW_VERSION: '2' };
     const running = await startServer({ ...plain, workshop }, join(dir, 'bundle'), modules, { env });
     const infer = async (value: number, rows: number, id: string): Promise<number[]> => {
-      const data = Array(144 * rows).fill(value);
+      const data = Array.from({ length: 144 * rows }, () => value);
       const inputs = [{ name: 'image', datatype: 'FP32', shape: [rows, 1, 12, 12], data }];
       const response = await fetch(`${running.url}/v2/models/tiny/infer`, {
         method: 'POST',
