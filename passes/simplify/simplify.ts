@@ -13,6 +13,7 @@ import { removeDead } from './dead.ts';
 import { foldConstants, growthBudget } from './fold-constants.ts';
 import { foldRule, type GrowthBudget } from './fold-region.ts';
 import { foldShapes } from './fold-shapes.ts';
+import { inlineCalls } from './functions.ts';
 import { inlineConstantIf } from './inline-if.ts';
 import { fixInputShapes } from './input-shapes.ts';
 import { modernizeInputs } from './ir-version.ts';
@@ -33,6 +34,7 @@ const stepRules = {
   'constant-node': 'Constant nodes become initializers, so that constants have one form',
   'tied-initializer': 'constants of equal type, shape and bits: one copy',
   'common-subexpression': 'a node that repeats an earlier one: the earlier one serves both',
+  'inline-function': "calls of the model's own functions: the nodes of their bodies",
   'if-constant': 'If with a constant condition: the nodes of the branch it takes',
   'loop-never-runs': 'Loop that never runs: what it starts from',
   'fold-shape': 'shape arithmetic that comes out as numbers, whatever the inputs',
@@ -66,6 +68,7 @@ export const simplify = definePass({
     const trace = new RoundTrace(ctx);
     const context: PassContext = { ...ctx, applied: trace.applied.bind(trace), skipped: trace.skipped.bind(trace) };
     let changed = modernizeInputs(model, trace);
+    if (!skip.has('inline-function') && inlineCalls(model, ctx)) changed = true;
     if (fixInputShapes(model, options.inputShape, trace)) changed = true;
     for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) {
       if (sortTopologically(graph)) changed = true;

@@ -180,6 +180,23 @@ export const gatherTranspose = localRule(
   },
 );
 
+const products = new Set(['MatMul', 'Attention']);
+
+/** In front of a product of matrices, with a factor, a rotation or another Transpose between, or right behind one. */
+function isOfAttention(node: Node): boolean {
+  const source = node.input(0)?.producer;
+  if (source && products.has(source.op)) return true;
+  const pending: { readonly value: Value; readonly left: number }[] = [{ value: node.output(), left: 3 }];
+  for (let next = pending.pop(); next; next = pending.pop()) {
+    for (const reader of next.value.consumers) {
+      if (products.has(reader.op)) return true;
+      if (next.left === 0 || !['Mul', 'Div', 'Transpose', 'Concat', 'RotaryEmbedding'].includes(reader.op)) continue;
+      for (const value of reader.outputs) if (value) pending.push({ value, left: next.left - 1 });
+    }
+  }
+  return false;
+}
+
 /** A Transpose that only moves dimensions of 1 leaves every element where it is, and a Reshape copies nothing. */
 export const transposeAsReshape = localRule(
   'transpose-as-reshape',
@@ -190,6 +207,8 @@ export const transposeAsReshape = localRule(
     const perm = node.ints('perm');
     const from = known.shape(x);
     if (!x || !perm || !from || site.opset < 5 || movesElements(from, perm)) return undefined;
+    if (isOfAttention(node))
+      return { why: 'it may bring the one head of attention to its place, which fusion looks for' };
     const target = targetFor(
       from,
       perm.map((axis) => from[axis]),
