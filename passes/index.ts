@@ -2,6 +2,7 @@
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { lowRank } from './low-rank/low-rank.ts';
+import { toOpset } from './opset/to-opset.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
 import { pruneChannels } from './prune/prune-channels.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
@@ -18,6 +19,7 @@ import { simplify } from './simplify/simplify.ts';
 export const passes: readonly Pass[] = [
   fuse,
   simplify,
+  toOpset,
   equalize,
   smoothQuant,
   toFp16,

@@ -1,4 +1,6 @@
+import type { DType } from './dtype.ts';
 import type { Graph, Model, Node, Value } from './graph.ts';
+import { inferShapes } from './infer/infer.ts';
 import { int64Vector, type Tensor, tensorFrom } from './tensor.ts';
 
 /**
@@ -151,8 +153,11 @@ export function upgradeOpset(model: Model, to = quantizableOpset): string | unde
   if (model.functions.length > 0) return 'it has functions of its own, which have opsets of their own';
   const nodes: Node[] = [];
   for (const graph of model.graphs()) for (const node of graph.nodes) if (node.domain === '') nodes.push(node);
+  const { types } = inferShapes(model, { write: false });
   for (const node of nodes) {
-    const why = convert(node, from, to, true);
+    const type = types.get(node.input(0) as Value);
+    const why =
+      convert(node, from, to, true) ?? lostKernel(node, from, to, type?.kind === 'tensor' ? type.dtype : undefined);
     if (why) return `${node} cannot be raised from opset ${from} to ${to}: ${why}`;
   }
   for (const node of nodes) convert(node, from, to, false);
@@ -163,7 +168,7 @@ export function upgradeOpset(model: Model, to = quantizableOpset): string | unde
 }
 
 /** The IR version that came with an opset (ONNX docs, Versioning): a file with an older one is not valid. */
-function irVersionOf(opset: number): number {
+export function irVersionOf(opset: number): number {
   const since: readonly (readonly [opset: number, ir: number])[] = [
     [23, 11],
     [21, 10],
@@ -175,6 +180,31 @@ function irVersionOf(opset: number): number {
     [9, 4],
   ];
   return since.find(([from]) => opset >= from)?.[1] ?? 3;
+}
+
+/**
+ * Operators that ONNX Runtime 1.30 has CPU kernels for in float32 and halves only, and computes in other types by their function
+ * bodies at these opsets, not at later ones: first opset that works, the last is 18 for all. (Found by trying every elementwise
+ * operator, reduction and pool of opsets 13 to 23 in float64, float16, int32 and int64.)
+ */
+const functionsUntil18: Readonly<Record<string, number>> = {
+  LeakyRelu: 16,
+  PRelu: 16,
+  Elu: 18,
+  HardSigmoid: 18,
+  HardSwish: 18,
+  Mish: 18,
+  Selu: 18,
+  Softplus: 18,
+  Softsign: 18,
+  ThresholdedRelu: 18,
+};
+
+function lostKernel(node: Node, from: number, to: number, dtype: DType | undefined): string | undefined {
+  const first = functionsUntil18[node.op];
+  if (first === undefined || from < first || from > 18 || to <= 18) return undefined;
+  if (!dtype || dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return undefined;
+  return `ONNX Runtime computes it in ${dtype} up to opset 18 only`;
 }
 
 function convert(node: Node, from: number, to: number, check: boolean): string | undefined {

@@ -1,0 +1,307 @@
+import { describe, expect, it } from 'vitest';
+import { toOpset } from '../../../passes/opset/to-opset.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { verify } from '../../../src/ir/verify.ts';
+import { reordered } from '../../../src/pass/pass.ts';
+import { runSteps } from '../../../src/pass/pipeline.ts';
+import { TestContext } from '../../support/context.ts';
+import { differential, edgeFeeds } from '../../support/differential.ts';
+
+const model = (opset: number, io: string, constants: string, body: string): string =>
+  `<ir_version: 10, opset_import: ["" : ${opset}]>\ng (${io.split('=>')[0]}) => (${io.split('=>')[1]}) ${constants && `<${constants}>`} { ${body} }`;
+
+const byHeads = 'float[2,4,3,8] q, float[2,4,5,8] k, float[2,4,5,6] v';
+const flat = 'float[2,3,32] q, float[2,5,16] k, float[2,5,12] v';
+
+/** Name, model, and the opsets that it is lowered to. */
+const lowered: readonly (readonly [name: string, text: string, to: readonly number[]])[] = [
+  [
+    'LayerNormalization over two axes',
+    model(
+      17,
+      'float[N,3,4] x => float[N,3,4] y',
+      'float[3,4] g = random(1), float[3,4] b = random(2)',
+      'y = LayerNormalization <axis = 1> (x, g, b)',
+    ),
+    [13],
+  ],
+  [
+    'LayerNormalization of halves',
+    model(17, 'float16[2,3,4] x => float16[2,3,4] y', 'float16[4] g = random(1)', 'y = LayerNormalization (x, g)'),
+    [16],
+  ],
+  [
+    'Gelu, both',
+    model(20, 'float[N,4] x => float[N,4] y, float[N,4] z', '', 'y = Gelu (x)  z = Gelu <approximate = "tanh"> (x)'),
+    [19, 13],
+  ],
+  [
+    'HardSwish, Mish',
+    model(18, 'float[N,4] x => float[N,4] y, float[N,4] z', '', 'y = HardSwish (x)  z = Mish (x)'),
+    [13],
+  ],
+  [
+    'GroupNormalization',
+    model(
+      21,
+      'float[2,6,3,4] x => float[2,6,3,4] y',
+      'float[6] g = random(1), float[6] b = random(2)',
+      'y = GroupNormalization <num_groups = 3, epsilon = 0.001> (x, g, b)',
+    ),
+    [17],
+  ],
+  [
+    'RMSNormalization',
+    model(23, 'float[N,3,4] x => float[N,3,4] y', 'float[4] g = random(1)', 'y = RMSNormalization (x, g)'),
+    [22, 17],
+  ],
+  [
+    'rotation of halves, by positions',
+    model(
+      23,
+      'float[2,4,3,8] x, int64[2,3] p => float[2,4,3,8] y',
+      'float[10,4] c = random(1), float[10,4] s = random(2)',
+      'y = RotaryEmbedding (x, c, s, p)',
+    ),
+    [17],
+  ],
+  [
+    'rotation of pairs, flat',
+    model(
+      23,
+      'float[2,3,32] x => float[2,3,32] y',
+      'float[2,3,4] c = random(1), float[2,3,4] s = random(2)',
+      'y = RotaryEmbedding <interleaved = 1, num_heads = 4> (x, c, s)',
+    ),
+    [17, 14],
+  ],
+  [
+    'rotation of a part',
+    model(
+      23,
+      'float[2,3,32] x => float[2,3,32] y',
+      'float[2,3,2] c = random(1), float[2,3,2] s = random(2)',
+      'y = RotaryEmbedding <num_heads = 4, rotary_embedding_dim = 4> (x, c, s)  ',
+    ),
+    [17],
+  ],
+  ['attention by heads', model(23, `${byHeads} => float[2,4,3,6] y`, '', 'y = Attention (q, k, v)'), [22, 13]],
+  [
+    'attention, flat, with fewer heads of keys',
+    model(
+      23,
+      `${flat} => float[2,3,24] y`,
+      '',
+      'y = Attention <q_num_heads = 4, kv_num_heads = 2, scale = 0.3> (q, k, v)',
+    ),
+    [17, 14],
+  ],
+  [
+    'attention with a mask to add',
+    model(23, `${byHeads}, float[3,5] m => float[2,4,3,6] y`, '', 'y = Attention (q, k, v, m)'),
+    [17],
+  ],
+  [
+    'attention with a boolean mask',
+    model(23, `${byHeads}, bool[2,1,3,5] m => float[2,4,3,6] y`, '', 'y = Attention (q, k, v, m)'),
+    [17],
+  ],
+  [
+    'causal attention',
+    model(
+      23,
+      'float[1,2,5,8] q, float[1,2,5,8] k, float[1,2,5,8] v => float[1,2,5,8] y',
+      '',
+      'y = Attention <is_causal = 1> (q, k, v)',
+    ),
+    [17],
+  ],
+  [
+    'attention with a past',
+    model(
+      23,
+      'float[1,2,3,8] q, float[1,2,3,8] k, float[1,2,3,8] v, float[1,2,4,8] pk, float[1,2,4,8] pv => float[1,2,3,8] y, float[1,2,7,8] nk, float[1,2,7,8] nv',
+      '',
+      'y, nk, nv = Attention (q, k, v, , pk, pv)',
+    ),
+    [17],
+  ],
+  [
+    'causal attention with a past',
+    model(
+      23,
+      'float[1,2,3,8] q, float[1,2,3,8] k, float[1,2,3,8] v, float[1,2,4,8] pk, float[1,2,4,8] pv => float[1,2,3,8] y, float[1,2,7,8] nk, float[1,2,7,8] nv',
+      '',
+      'y, nk, nv = Attention <is_causal = 1> (q, k, v, , pk, pv)',
+    ),
+    [17],
+  ],
+  [
+    'attention with a soft cap',
+    model(23, `${byHeads} => float[2,4,3,6] y`, '', 'y = Attention <softcap = 2.0> (q, k, v)'),
+    [17],
+  ],
+  [
+    'attention with a soft cap and a mask',
+    model(23, `${byHeads}, float[3,5] m => float[2,4,3,6] y`, '', 'y = Attention <softcap = 2.0> (q, k, v, m)'),
+    [17],
+  ],
+  [
+    'attention that shows its scores',
+    model(
+      23,
+      `${byHeads}, float[3,5] m => float[2,4,3,6] y, float[2,4,3,5] s`,
+      '',
+      'y, , , s = Attention <qk_matmul_output_mode = 3> (q, k, v, m)',
+    ),
+    [17],
+  ],
+  [
+    'reductions and Squeeze',
+    model(
+      18,
+      'float[2,3,1,4] x => float[2,3,4] y, float[2,1,1,1] z',
+      'int64[1] two = {2}, int64[3] rest = {1,2,3}',
+      'y = Squeeze (x, two)  z = ReduceMax (x, rest)',
+    ),
+    [17, 13],
+  ],
+  [
+    'Split into uneven parts',
+    model(
+      18,
+      'float[2,7] x => float[2,3] a, float[2,3] b, float[2,1] c',
+      '',
+      'a, b, c = Split <axis = 1, num_outputs = 3> (x)',
+    ),
+    [17, 13],
+  ],
+  [
+    'Pad of one axis, Shape of one',
+    model(
+      18,
+      'float[N,3,4] x => float[N,3,7] y, int64[2] s',
+      'int64[2] pads = {1,2}, int64[1] axes = {-1}',
+      'y = Pad (x, pads, , axes)  s = Shape <start = 1> (x)',
+    ),
+    [14],
+  ],
+  [
+    'QuantizeLinear',
+    model(
+      21,
+      'float[2,3] x => float[2,3] y',
+      'float s = {0.1}, uint8 z = {128}',
+      'q = QuantizeLinear <saturate = 1> (x, s, z)  y = DequantizeLinear (q, s, z)',
+    ),
+    [13],
+  ],
+];
+
+describe('to-opset', () => {
+  for (const [name, text, opsets] of lowered) {
+    for (const to of opsets) {
+      it(`lowers ${name} to ${to}`, async () => {
+        const before = parseModel(text);
+        expect(verify(before)).toEqual([]);
+        const after = cloneModel(before);
+        const [trace] = await runSteps(after, [toOpset({ to })], { context: new TestContext() });
+        expect(trace?.changed).toBe(true);
+        expect(after.opset).toBe(to);
+        expect(verify(after)).toEqual([]);
+        const feeds = edgeFeeds(before, 3, { N: 2 }, { p: [0, 3, 9, 1, 2, 4] });
+        expect(await differential(before, after, feeds, reordered())).toEqual([]);
+        const [second] = await runSteps(after, [toOpset({ to })], { context: new TestContext() });
+        expect(second?.changed).toBe(false);
+      });
+    }
+  }
+
+  const run = async (text: string, options: { to?: number; ort?: string }) => {
+    const before = parseModel(text);
+    await runSteps(before, [toOpset(options)], { context: new TestContext() });
+    return before;
+  };
+
+  it('fits opset and IR version to a runtime, and leaves alone what fits', async () => {
+    const text = model(20, 'float[N,4] x => float[N,4] y', '', 'y = Gelu (x)');
+    const old = await run(text, { ort: '1.16' });
+    expect([old.opset, old.irVersion]).toEqual([19, 9]);
+    const newer = await run(text, { ort: '1.22.1' });
+    expect([newer.opset, newer.irVersion]).toEqual([20, 10]);
+  });
+
+  it('inlines functions first', async () => {
+    const after = await run(
+      `<ir_version: 10, opset_import: ["" : 20, "my.ops" : 1]> g (float[N,4] x) => (float[N,4] y) { y = my.ops.Act (x) }
+      <domain: "my.ops", opset_import: ["" : 20]> Act (a) => (b) { b = Gelu (a) }`,
+      { to: 17 },
+    );
+    expect(after.functions).toEqual([]);
+    expect([...after.graph.nodes].map((node) => node.op)).toContain('Erf');
+  });
+
+  const refused: readonly (readonly [string, string, { to?: number; ort?: string }, RegExp])[] = [
+    [
+      'an operator without an older form',
+      model(18, 'float[1,5,5] x => float[1,1,5,5] y', 'int64[2] s = {5,5}, int64[2] b = {1,5}', 'y = Col2Im (x, s, b)'),
+      { to: 17 },
+      /^Col2Im "y" cannot be lowered from opset 18 to 17: Col2Im came with opset 18\.$/,
+    ],
+    [
+      'axes that are computed',
+      model(18, 'float[2,3] x, int64[1] a => float y', '', 'y = ReduceMax <keepdims = 0> (x, a)'),
+      { to: 17 },
+      /its axes "a" are computed, which opset 17 cannot take/,
+    ],
+    [
+      'a runtime that is too old',
+      model(13, 'float[2] x => float[2] y', '', 'y = Relu (x)'),
+      { ort: '1.5' },
+      /opset 12 at most/,
+    ],
+    [
+      'no version',
+      model(13, 'float[2] x => float[2] y', '', 'y = Relu (x)'),
+      { ort: 'new' },
+      /such as 1\.20, not "new"/,
+    ],
+    [
+      'more than the runtime takes',
+      model(13, 'float[2] x => float[2] y', '', 'y = Relu (x)'),
+      { ort: '1.14', to: 20 },
+      /takes opset 18 at most, not 20/,
+    ],
+    [
+      'an opset that is too old',
+      model(13, 'float[2] x => float[2] y', '', 'y = Relu (x)'),
+      { to: 11 },
+      /opset 11 is older than 13/,
+    ],
+    [
+      'a kernel that is lost',
+      model(18, 'double[2] x => double[2] y', '', 'y = Softplus (x)'),
+      { to: 21 },
+      /computes it in float64 up to opset 18 only/,
+    ],
+    [
+      "an operator of the runtime's own",
+      `<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[N,4] x) => (float[N,4] y) { y = com.microsoft.QuickGelu (x) }`,
+      { ort: '1.11' },
+      /QuickGelu "y" needs ONNX Runtime 1\.12, not 1\.11/,
+    ],
+    [
+      'a function of another opset',
+      `<ir_version: 10, opset_import: ["" : 20, "my.ops" : 1]> g (float[N,4] x) => (float[N,4] y) { y = my.ops.Act (x) }
+      <domain: "my.ops", opset_import: ["" : 19]> Act (a) => (b) { b = Relu (a) }`,
+      { to: 17 },
+      /function Act imports opset 19 of ai\.onnx, the model 20/,
+    ],
+  ];
+  for (const [name, text, options, sentence] of refused) {
+    it(`refuses ${name}`, async () => {
+      await expect(run(text, options)).rejects.toThrow(sentence);
+    });
+  }
+});
