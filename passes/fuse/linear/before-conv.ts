@@ -4,7 +4,7 @@ import type { Rule } from '../../../src/rewrite/rule.ts';
 import { binaryOperand } from '../binary.ts';
 import { perChannel } from '../channels.ts';
 import { foldIntoConv, inputChannels } from './fold-input.ts';
-import { endsFormula } from './formula.ts';
+import { endsFormula, spreads } from './formula.ts';
 
 const names = ['Mul', 'Div', 'Add', 'Sub'];
 
@@ -32,6 +32,8 @@ export const scaleConv: Rule = {
     if (!channels) return miss(root, `the weight of ${root} has no channels`);
     const c = perChannel(match.tensor('c'), match.value('c').name, { rank, axis: 1, channels });
     if (typeof c === 'string') return miss(root, c);
+    const uneven = ['Mul', 'Div'].includes(scale.op) ? spreads(c, match.value('c').name) : undefined;
+    if (uneven) return miss(root, uneven);
     const [ones, zeros] = [new Float64Array(channels).fill(1), new Float64Array(channels)];
     const affine = {
       Mul: { scale: c, shift: zeros },

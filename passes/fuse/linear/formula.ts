@@ -25,3 +25,17 @@ export function endsFormula(product: Node): boolean {
   }
   return false;
 }
+
+/**
+ * Factors of input channels are taken into a weight where they lie within this of each other. Behind it, integers with one scale for
+ * all channels (activations, and weights by rows) would have to cover the spread too: each doubling costs one of their 8 bits.
+ */
+const widestSpread = 2;
+
+/** A sentence where the factors of channels differ so much that integers behind them would suffer. */
+export function spreads(factors: ArrayLike<number>, name: string): string | undefined {
+  const sizes = Array.from(factors, Math.abs);
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  if (most <= widestSpread * least) return undefined;
+  return `the factors "${name}" lie between ${least.toPrecision(3)} and ${most.toPrecision(3)}: in float they level the channels, which 8 bits behind them rely on`;
+}

@@ -7,7 +7,7 @@ import { binaryOperand } from '../binary.ts';
 import { perChannel } from '../channels.ts';
 import { finiteTensor, floatRoom, floatsOf } from '../floats.ts';
 import { mayCopy } from '../fold.ts';
-import { endsFormula } from './formula.ts';
+import { endsFormula, spreads } from './formula.ts';
 
 const products = ['Mul', 'Div'];
 
@@ -119,6 +119,8 @@ function scaled(
   const channels = which === 'rows' ? rows : columns;
   const factor = columnsOf(c, match.value('c').name, channels);
   if (typeof factor === 'string') return miss(root, factor);
+  const uneven = which === 'rows' ? spreads(factor, match.value('c').name) : undefined;
+  if (uneven) return miss(root, uneven);
   const from = floatsOf(weight);
   if (!from) return miss(root, `${root} computes in ${weight.dtype}, which is not folded`);
   const shared = mayCopy(match.value('w'), weight, root);
