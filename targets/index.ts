@@ -1,7 +1,10 @@
 import type { Target } from '../src/target/target.ts';
 import { browser } from './browser/index.ts';
+import { kserve } from './kserve/index.ts';
+import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
+import { triton } from './triton/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
-export const targets: readonly Target[] = [browser, mobile, server];
+export const targets: readonly Target[] = [browser, kserve, mlflow, mobile, server, triton];

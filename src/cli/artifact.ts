@@ -10,6 +10,7 @@ import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance } from '../target/tolerance.ts';
+import { bestBatch } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
@@ -72,6 +73,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
       workshop: {
         ...createWorkshop(file, options.seed),
+        bestBatch: () => bestBatch(file, golden),
         reference: async () => (dataset ? makeReference(file, dataset) : undefined),
       },
     };

@@ -69,6 +69,8 @@ export interface Workshop {
     config: Readonly<Record<string, string>>,
     cases: readonly GoldenCase[],
   ): Promise<string | undefined>;
+  /** Rows per run that answer most rows per second here, on one thread; undefined where that cannot be found out. */
+  bestBatch?(): Promise<number | undefined>;
   /** Histograms of the evaluation data; undefined without data, or with too few samples to compare with. */
   reference?(): Promise<Reference | undefined>;
   /** The same as a graph. */

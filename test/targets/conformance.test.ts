@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { homedir, hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { programRunners } from '../../src/cli/program-runners.ts';
 import { UserError } from '../../src/errors.ts';
@@ -143,7 +143,7 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
     const out = join(dir, id, 'external');
     await buildBundle(target, two, {}, out);
     const [model, extra] = (await readBundle(out)).model.files;
-    expect(extra).toEqual({ name: 'model.onnx.data', path: model?.path.replace('model.onnx', 'model.onnx.data') });
+    expect(extra).toEqual({ name: 'model.onnx.data', path: join(dirname(model?.path ?? ''), 'model.onnx.data') });
     expect((await inspect(out)).ok).toBe(true);
   });
 

@@ -1,0 +1,39 @@
+import { programsCommand } from '../../src/target/replay-programs.ts';
+import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
+import { defineTarget } from '../../src/target/target.ts';
+import { tritonOptions } from './options.ts';
+import { repositoryFiles, tritonNotes, tritonObjections } from './repository.ts';
+
+/** A model repository for NVIDIA Triton Inference Server. */
+export const triton = defineTarget({
+  id: 'triton',
+  summary: 'model repository for NVIDIA Triton: config.pbtxt with batching, warm-up by recorded inputs',
+  options: tritonOptions,
+  providers: ['cpu'],
+  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  supports(artifact, options) {
+    const because = [...runtimeObjections(artifact), ...tritonObjections(artifact, options)];
+    return because.length > 0 ? { ok: false, because } : { ok: true, because: tritonNotes(artifact) };
+  },
+  async *emit(artifact, options) {
+    yield* repositoryFiles(artifact, options, 'repository');
+    yield { path: 'README.md', bytes: readme(artifact.name) };
+  },
+  commands: () => ({ start: programsCommand, kind: 'programs' }),
+});
+
+function readme(name: string): string {
+  return `# ${name}: Triton model repository
+
+\`\`\`sh
+docker run --rm -p 8000:8000 -p 8001:8001 -p 8002:8002 -v "$PWD/repository:/models:ro" \\
+  nvcr.io/nvidia/tritonserver:26.09-py3 tritonserver --model-repository=/models --strict-readiness=true
+curl -fsS localhost:8000/v2/models/${name}/ready && curl -s localhost:8000/v2/models/${name}
+\`\`\`
+
+\`repository/${name}/config.pbtxt\` says how requests are batched and on how many instances they run. A version is ready when it has answered
+\`warmup/\`, which is a recorded input. New version: put it into \`repository/${name}/2/\`; the two latest are served.
+
+\`npx mlpack check .\` verifies every file and replays the recorded cases through the model on ONNX Runtime. It does not start Triton.
+`;
+}

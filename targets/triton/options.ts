@@ -1,0 +1,13 @@
+import { opt } from '../../src/pass/options.ts';
+
+/** Options of everything that carries a Triton repository. */
+export const tritonOptions = {
+  maxBatch: opt.int(0, 'rows in one run; 0: measured on this machine, and none where the model does not take them', {
+    min: 0,
+    max: 65_536,
+  }),
+  delayUs: opt.int(1000, 'microseconds that Triton waits for a batch to fill up', { min: 0, max: 10_000_000 }),
+  instances: opt.int(2, 'instances of the model, each with its own session', { min: 1, max: 1024 }),
+  threads: opt.int(1, 'threads of each instance on the CPU', { min: 1, max: 1024 }),
+  kind: opt.choice(['cpu', 'gpu'], 'cpu', 'where instances run'),
+};

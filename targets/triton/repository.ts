@@ -1,0 +1,65 @@
+import type { Artifact, BundleFile } from '../../src/target/target.ts';
+import { batchObjection, labelledOutput, modelConfig, type TritonOptions, tritonType } from './config.ts';
+
+/** Operators that take a scale over all rows of a run: an answer would depend on whose rows run beside it. */
+const mixing = ['DynamicQuantizeLinear', 'com.microsoft:DynamicQuantizeMatMul', 'com.microsoft:DynamicQuantizeLSTM'];
+
+/** Why requests do not run together, or undefined where they do. */
+function batchRefusal(artifact: Artifact): string | undefined {
+  const op = mixing.find((name) => artifact.ops[name] !== undefined);
+  return batchObjection(artifact) ?? (op && `${op} takes its scale over all rows of a run`);
+}
+
+/** Sentences on what Triton would refuse. */
+export function tritonObjections(artifact: Artifact, { maxBatch }: TritonOptions): string[] {
+  const because = [...artifact.inputs, ...artifact.outputs]
+    .filter(({ dtype }) => tritonType(dtype) === undefined)
+    .map(({ name, dtype }) => `"${name}" is ${dtype}, which Triton's ONNX Runtime backend does not exchange.`);
+  const refusal = maxBatch > 0 ? batchObjection(artifact) : undefined;
+  if (refusal !== undefined)
+    because.push(`maxBatch is ${maxBatch}, and ${refusal}: Triton would not load it; use maxBatch=0.`);
+  return because;
+}
+
+/** What to know about it. */
+export function tritonNotes(artifact: Artifact): string[] {
+  const opset = artifact.opsets[''] ?? 0;
+  const refusal = batchRefusal(artifact);
+  return [
+    ...(refusal === undefined ? [] : [`Triton does not batch requests of this model: ${refusal}.`]),
+    ...(opset > 23 || artifact.irVersion > 11
+      ? [
+          `The model has opset ${opset} and IR version ${artifact.irVersion}: it needs a Triton whose ONNX Runtime knows them (26.09 carries 1.27).`,
+        ]
+      : []),
+  ];
+}
+
+/** A model repository under `root`, with everything that Triton looks for in it. */
+export async function* repositoryFiles(
+  artifact: Artifact,
+  options: TritonOptions,
+  root: string,
+): AsyncIterable<BundleFile> {
+  const model = `${root}/${artifact.name}`;
+  const batch = batchRefusal(artifact) === undefined ? await batchOf(artifact, options) : options.maxBatch;
+  yield { path: `${model}/config.pbtxt`, bytes: modelConfig(artifact, options, batch) };
+  // With external data the "file" is a folder of that name.
+  const folder = artifact.files.length > 1 ? `${model}/1/model.onnx` : `${model}/1`;
+  for (const [i, { name, source }] of artifact.files.entries()) {
+    const program = i === 0 ? { program: { format: 'onnx' } } : {};
+    yield { path: `${folder}/${name}`, from: source, ...program };
+  }
+  for (const [i, { bytes }] of artifact.golden[0]?.inputs.entries() ?? []) {
+    yield { path: `${model}/warmup/input-${i}`, bytes };
+  }
+  if (labelledOutput(artifact) !== undefined) {
+    yield { path: `${model}/labels.txt`, bytes: `${artifact.labels?.join('\n')}\n` };
+  }
+}
+
+/** As given, else as measured where this is made, else what most CPU models have gained all of by then. */
+async function batchOf(artifact: Artifact, { maxBatch }: TritonOptions): Promise<number> {
+  if (maxBatch > 0) return maxBatch;
+  return (await artifact.workshop?.bestBatch?.()) ?? 8;
+}
