@@ -1,3 +1,5 @@
+import { cloneModel } from '../../src/ir/clone.ts';
+import type { Model } from '../../src/ir/graph.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
@@ -6,6 +8,7 @@ import { scoreNames } from './channels/score.ts';
 import { remember } from './channels/settings.ts';
 import { removeUnits } from './coupling/apply.ts';
 import { layersOf } from './coupling/groups.ts';
+import { type Narrowed, narrowedBy, repairReaders } from './repair/repair.ts';
 
 const options = {
   ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
@@ -30,6 +33,8 @@ const options = {
   }),
   layer: opt.list([], 'NAME=RATIO for single layers, by node or output'),
   heads: opt.boolean(false, 'take attention heads too, by score'),
+  repair: opt.boolean(false, 'fit the layers that read fewer channels to what the model as it was gave (takes --data)'),
+  repairBy: opt.choice(['weights', 'bias'], 'weights', 'least squares of weights and bias, or only biases'),
   keep: opt.list([], 'names of nodes, or operators, whose channels stay'),
 } as const;
 
@@ -45,6 +50,7 @@ export const pruneChannels = definePass({
     ratio: 'Ratios that could not be met',
     macs: 'A number of multiplications that could not be met',
     layer: 'Names given with --layer that stand for nothing',
+    repair: 'Layers were fitted to what the model as it was gave',
     keep: 'Names given with --keep that stand for nothing',
   },
   // Without repair or retraining nothing can be promised.
@@ -54,13 +60,30 @@ export const pruneChannels = definePass({
     const plan = await planChannels(model, given, ctx);
     if (plan.cuts.length === 0) return { changed: false };
     ctx.signal.throwIfAborted();
+    const original = given.repair ? cloneModel(model) : undefined;
+    const narrowed = narrowedBy(plan.coupling, plan.removed);
     remember(model, plan.macs.original, plan.originals);
     removeUnits(plan.coupling, plan.removed);
     for (const cut of plan.cuts) tellCut(cut, ctx);
     ctx.note?.(summaryOf(plan));
+    if (original) await repaired(original, model, narrowed, given.repairBy, ctx);
     return { changed: true };
   },
 });
+
+async function repaired(
+  original: Model,
+  model: Model,
+  narrowed: readonly Narrowed[],
+  by: 'weights' | 'bias',
+  ctx: PassContext,
+): Promise<void> {
+  if (!ctx.activations) {
+    ctx.skipped('repair', 'model', 'fitting takes samples: give a folder of them with --data');
+    return;
+  }
+  await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
+}
 
 function tellCut({ group, left, by, cost }: Cut, ctx: PassContext): void {
   const [first, ...others] = layersOf(group, 'out');

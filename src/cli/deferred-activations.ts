@@ -18,6 +18,7 @@ export function deferredActivations(load: () => Promise<Activations>): Activatio
       channels: async (...given) => (await get()).layers.channels(...given),
       patches: async (...given) => (await get()).layers.patches(...given),
       sqnr: async (...given) => (await get()).layers.sqnr(...given),
+      pairs: async (...given) => (await get()).layers.pairs(...given),
       inOrder: async (...given) => (await get()).layers.inOrder(...given),
     },
   };

@@ -143,7 +143,7 @@ function* waves<S extends Sums>(placed: readonly Placed<S>[], sequential: boolea
 }
 
 /** Runs the model up to one place after the other, from the last place at which everything alive could be kept. */
-class StagedRun {
+export class StagedRun {
   /** Weights that take the place of others, by the value of the copy. */
   readonly standIns = new Map<Value, Tensor>();
   readonly #segments: Segments;

@@ -10,6 +10,7 @@ import { compare, type FeedBatch, type FeedBatches } from './compare.ts';
 import { chunkRows, type Observer, observeInOrder, RowSums, rowSumsBytes, squaresModel } from './grams.ts';
 import { observable, observe } from './observe.ts';
 import { openModel } from './open-model.ts';
+import { pairsOf } from './pairs.ts';
 import type { Session } from './session.ts';
 
 /** Patches drawn for one convolution: so many at least, and so many for each input of a dot product. */
@@ -44,6 +45,10 @@ export function createLayerStatistics(
     },
     async inOrder(model, requests, visit) {
       await inOrder(model, requests, await source(model), visit, options);
+    },
+    async pairs(reference, model, requests, visit) {
+      const [before, after] = [await source(reference), await source(model)];
+      await pairsOf(reference, model, requests, (one) => (one === reference ? before : after), visit, options);
     },
     async sqnr(base, candidate, samples) {
       const from = await source(base);

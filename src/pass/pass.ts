@@ -84,6 +84,19 @@ export interface PatchRequest {
   readonly k: number;
 }
 
+/** A layer that is to give what another model has in its place. */
+export interface PairRequest {
+  /** What it reads. */
+  readonly input: GramRequest | PatchRequest;
+  /** Name of the value in the reference that it should give, and which channels of it (all where undefined). */
+  readonly target: string;
+  readonly channels: readonly number[] | undefined;
+  /** Channels that it gives. */
+  readonly outputs: number;
+  /** The sum that its output goes into, by name in the reference, and what stands beside it there: where that can be observed, the sum is the target. */
+  readonly joined: { readonly name: string; readonly minus: Value } | undefined;
+}
+
 /** Finer statistics than ranges: what repairs and roundings are fitted to. Each in one pass over the samples and in bounded memory. */
 export interface LayerStatistics {
   /** By name; a value is left out where it was not reached, or where its number of channels changed from sample to sample. */
@@ -105,6 +118,16 @@ export interface LayerStatistics {
     model: Model,
     requests: readonly (GramRequest | PatchRequest)[],
     visit: (request: GramRequest | PatchRequest, grams: readonly Gram[]) => Promise<StandIns | undefined>,
+  ): Promise<void>;
+  /**
+   * Second moments of rows [x, t] over samples: x what a layer of `model` reads (patches for convolutions), t what `reference` has in
+   * the layer's place, one gram per group; in the order of the model, each layer behind the weights that stand in by then.
+   */
+  pairs(
+    reference: Model,
+    model: Model,
+    requests: readonly PairRequest[],
+    visit: (request: PairRequest, grams: readonly Gram[]) => Promise<StandIns | undefined>,
   ): Promise<void>;
   /** SQNR in dB of each output of `candidate` against that of `base`, on at most `samples` samples, the runtime's optimizer off. */
   sqnr(base: Model, candidate: Model, samples: number): Promise<ReadonlyMap<string, number>>;

@@ -1,0 +1,138 @@
+import { tensor as tensorAttr } from '../../../src/ir/attr.ts';
+import { constantOf } from '../../../src/ir/constant.ts';
+import type { Model, Node, Value } from '../../../src/ir/graph.ts';
+import type { Tensor } from '../../../src/ir/tensor.ts';
+import type { Activations, Gram, PairRequest, PassContext, StandIns } from '../../../src/pass/pass.ts';
+import { type Products, products } from '../../quantize/weight-only/product.ts';
+import type { Coupling } from '../coupling/analyze.ts';
+import { keptBy } from '../coupling/apply.ts';
+import { type Reader, readReader } from './reader.ts';
+import { fitWeights } from './solve.ts';
+
+/** A layer that reads fewer channels, and which of the channels that it gave it still gives (all where undefined). */
+export interface Narrowed {
+  readonly node: Node;
+  readonly outputs: readonly number[] | undefined;
+}
+
+/** Layers whose weights lose what they read, in the order of the model; to be asked before anything is removed. */
+export function narrowedBy(coupling: Coupling, removed: ReadonlySet<number>): Narrowed[] {
+  const kept = keptBy(coupling, removed);
+  const found = new Map<Node, Narrowed>();
+  for (const axis of coupling.book.axes) {
+    if (!kept(axis)) continue;
+    for (const { node, role } of axis.roles) {
+      if (role !== 'in') continue;
+      const own = coupling.slotsOf(node).output();
+      found.set(node, { node, outputs: kept(own?.axes[node.is('Conv') ? 1 : own.axes.length - 1]) });
+    }
+  }
+  return [...found.values()];
+}
+
+/** With fewer rows of data than these to fit to, or as few to judge by, a layer stays as it was cut. */
+const leastRows = 64;
+const leastHeldOut = 16;
+
+/**
+ * Fits the layers that read fewer channels to what the model as it was gave in their place, one after the other, each behind those
+ * that were fitted before it. Weights change in place.
+ * @param method `bias` moves biases only
+ */
+export async function repairReaders(
+  original: Model,
+  model: Model,
+  narrowed: readonly Narrowed[],
+  activations: Activations,
+  method: 'all' | 'bias',
+  ctx: PassContext,
+): Promise<void> {
+  const readers = new Map<PairRequest, Reader>();
+  for (const { node, outputs } of narrowed) {
+    const reader = readReader(node);
+    if (typeof reader === 'string') ctx.skipped('repair', node, reader);
+    else readers.set(requestOf(reader, outputs), reader);
+  }
+  if (readers.size === 0) return;
+  const by = products(ctx.compute);
+  await activations.layers.pairs(original, model, [...readers.keys()], async (request, grams) => {
+    const reader = readers.get(request);
+    return reader && (await fitReader(reader, grams, method, by, ctx));
+  });
+}
+
+function requestOf(reader: Reader, channels: readonly number[] | undefined): PairRequest {
+  const { output, input, n } = reader;
+  return { input, target: output.name, channels, outputs: n, joined: joinedTo(output) };
+}
+
+/** The sum of a residual connection that the output alone goes into. */
+function joinedTo(output: Value): PairRequest['joined'] {
+  const [add] = output.consumers;
+  if (!add?.is('Add') || output.useCount !== 1 || output.isGraphOutput || add.graph !== output.graph) return undefined;
+  const minus = add.input(add.input(0) === output ? 1 : 0);
+  if (!minus || minus === output || constantOf(minus) || minus.initializer) return undefined;
+  return { name: add.output().name, minus };
+}
+
+async function fitReader(
+  reader: Reader,
+  grams: readonly Gram[],
+  method: 'all' | 'bias',
+  by: Products,
+  ctx: PassContext,
+): Promise<StandIns | undefined> {
+  const { node, n, k, groups, hasBias, weight, biasValue } = reader;
+  const few = grams.find(({ rows, heldOutRows }) => rows < leastRows || heldOutRows < leastHeldOut);
+  if (grams.length === 0 || few) {
+    const rows = few ? few.rows + few.heldOutRows : 0;
+    const why = `${rows} rows of data reach it, fewer than the ${leastRows + leastHeldOut} that a fit takes: it stays as it was cut (give more calibration samples)`;
+    ctx.skipped('repair', node, why);
+    return undefined;
+  }
+  if (method === 'bias' && !hasBias) {
+    ctx.skipped('repair', node, 'it has no bias, and no Add of a constant behind it that could take one');
+    return undefined;
+  }
+  const rows = reader.rows.slice();
+  const bias = reader.bias.slice();
+  const own = n / groups;
+  let [before, after, damping] = [0, 0, 0];
+  for (const [group, gram] of grams.entries()) {
+    const part = {
+      rows: rows.slice(group * own * k, (group + 1) * own * k),
+      bias: bias.slice(group * own, (group + 1) * own),
+    };
+    const fitted = await fitWeights(part, gram, own, hasBias, method, by, () => ctx.signal.throwIfAborted());
+    rows.set(fitted.rows, group * own * k);
+    bias.set(fitted.bias, group * own);
+    before += fitted.before / groups;
+    after += fitted.after / groups;
+    damping = Math.max(damping, fitted.damping ?? 0);
+  }
+  if (!(after < before)) {
+    ctx.skipped('repair', node, `no fit gives less error than the weights as they were cut (${decibels(before)})`);
+    return undefined;
+  }
+  const seen =
+    (grams[0]?.rows ?? 0) < 4 * k ? `, with a ridge of ${damping}: ${grams[0]?.rows} rows are few for ${k} inputs` : '';
+  ctx.applied(
+    'repair',
+    node,
+    `${decibels(before)} → ${decibels(after)} of its output, on rows it was not fitted to${seen}`,
+  );
+  const made = new Map<Value, Tensor>([[weight, reader.stored(rows)]]);
+  if (biasValue) made.set(biasValue, reader.storedBias(bias));
+  for (const [value, tensor] of made) replace(value, tensor);
+  return made;
+}
+
+function replace(value: Value, tensor: Tensor): void {
+  const { producer } = value;
+  if (producer) {
+    for (const name of [...producer.attrs.keys()]) producer.removeAttr(name);
+    producer.setAttr('value', tensorAttr(tensor));
+  } else value.graph.setInitializer(value, tensor);
+}
+
+const decibels = (share: number): string => `${(-10 * Math.log10(Math.max(share, 1e-12))).toFixed(1)} dB`;

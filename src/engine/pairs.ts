@@ -1,0 +1,226 @@
+import { numbersOf } from '../data/cast.ts';
+import { bug } from '../errors.ts';
+import { cloneModel } from '../ir/clone.ts';
+import { valuesByName } from '../ir/cut.ts';
+import type { Model, Value } from '../ir/graph.ts';
+import { sortTopologically } from '../ir/sort.ts';
+import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
+import { samplePatches } from '../kernels/patches.ts';
+import { randomNumbers } from '../kernels/random.ts';
+import { rowsAt } from '../kernels/rows-at.ts';
+import type { Gram, LayerStatistics, PairRequest } from '../pass/pass.ts';
+import type { FeedBatches } from './compare.ts';
+import { RowSums, StagedRun, squaresModel } from './grams.ts';
+import { openModel } from './open-model.ts';
+import { Segments } from './segments.ts';
+import type { Session } from './session.ts';
+
+/** Rows drawn for one layer: so many at least, and so many for each input of a dot product. */
+const leastRows = 8192;
+const rowsPerInput = 16;
+
+interface PairsOptions {
+  readonly samples: number;
+  readonly seed: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A request with its values in the copies that are run. */
+interface Placed {
+  readonly request: PairRequest;
+  readonly seed: number;
+  readonly input: Value;
+  readonly target: Value;
+  /** What stands beside the layer's own output in the target, to be taken off. */
+  readonly minus: Value | undefined;
+  readonly place: number;
+}
+
+/**
+ * Second moments of what layers read in `model` together with what `reference` has in their place, over rows drawn at the same places of
+ * both: layer by layer in the order of the model, each with the weights that stand in by then. Both models are run stretch by stretch.
+ */
+export async function pairsOf(
+  reference: Model,
+  model: Model,
+  requests: readonly PairRequest[],
+  batchesOf: (model: Model) => () => FeedBatches,
+  visit: Parameters<LayerStatistics['pairs']>[3],
+  { samples, seed, signal }: PairsOptions,
+): Promise<void> {
+  const [before, after] = [copyOf(reference), copyOf(model)];
+  const runBefore = new StagedRun(before.segments, batchesOf(reference), signal);
+  const runAfter = new StagedRun(after.segments, batchesOf(model), signal);
+  const placed = requests.flatMap((request, index) => place(request, seed + 1000 * index, before, after) ?? []);
+  placed.sort((a, b) => a.place - b.place);
+  const squares = await openModel(squaresModel(), { label: 'the sums of squares' });
+  try {
+    for (const wave of sameInput(placed)) {
+      const targets = await targetRows(runBefore, wave, samples);
+      const sums = await pairRows(runAfter, wave, targets, squares, samples);
+      for (const [index, { request }] of wave.entries()) {
+        const grams: Gram[] = [];
+        for (const sum of sums[index] ?? []) grams.push(await sum.finish());
+        const standIns = await visit(request, grams);
+        for (const [weight, tensor] of standIns ?? []) {
+          const copy = after.values.get(weight.name);
+          if (copy) runAfter.standIns.set(copy, tensor);
+        }
+      }
+    }
+  } finally {
+    await squares.dispose();
+  }
+}
+
+interface Copy {
+  readonly values: ReadonlyMap<string, Value>;
+  readonly segments: Segments;
+}
+
+function copyOf(model: Model): Copy {
+  const copy = cloneModel(model);
+  sortTopologically(copy.graph);
+  return { values: valuesByName(copy.graph), segments: new Segments(copy) };
+}
+
+function place(request: PairRequest, seed: number, before: Copy, after: Copy): Placed | undefined {
+  const { input, target, joined } = request;
+  const own = after.values.get(input.value.name);
+  if (!own) return undefined;
+  const { segments } = after;
+  // What stands beside must be there before the layer is run, whose weights are still to change.
+  const beside = joined && after.values.get(joined.minus.name);
+  const isThere = beside !== undefined && segments.placeOf(beside) <= segments.firstReader(own);
+  const wanted = before.values.get(joined && isThere ? joined.name : target);
+  if (!wanted) return undefined;
+  const at = Math.max(segments.placeOf(own), isThere ? segments.placeOf(beside) : 0);
+  return { request, seed, input: own, target: wanted, minus: isThere ? beside : undefined, place: at };
+}
+
+/** Layers that read the same value are fitted together: none of them changes what the others read. */
+function* sameInput(placed: readonly Placed[]): Generator<Placed[]> {
+  const left = [...placed];
+  for (let first = left.shift(); first; first = left.shift()) {
+    const { input, place: at } = first;
+    const wave = [first];
+    for (const other of [...left]) {
+      if (other.input !== input || other.place !== at) continue;
+      wave.push(other);
+      left.splice(left.indexOf(other), 1);
+    }
+    yield wave;
+  }
+}
+
+const kOf = ({ input }: PairRequest): number => input.k;
+const groupsOf = ({ input }: PairRequest): number => ('groups' in input ? input.groups : 1);
+
+/** Rows to draw from a tensor of so many samples. */
+function countFor(request: PairRequest, inBatch: number, samples: number): number {
+  const wanted = Math.max(leastRows, rowsPerInput * kOf(request)) / Math.max(1, samples);
+  return Math.ceil(wanted * inBatch);
+}
+
+/** Places among the rows of a tensor: of its samples and positions for convolutions, of all dimensions but the last else. */
+function placesIn(tensor: Tensor, { request, seed }: Placed, batch: number, samples: number): Int32Array {
+  const { shape } = tensor;
+  const isConv = 'groups' in request.input;
+  const rows = isConv ? (shape[0] ?? 1) * elementCount(shape.slice(2)) : elementCount(shape.slice(0, -1));
+  const count = countFor(request, shape[0] ?? 1, samples);
+  const next = randomNumbers(seed + batch);
+  // Few rows are taken as they are; a convolution draws like `samplePatches` does.
+  if (!isConv && rows <= count) return Int32Array.from({ length: rows }, (_, i) => i);
+  return Int32Array.from({ length: rows === 0 ? 0 : count }, () => Math.floor(next() * rows));
+}
+
+/** What the reference has at the places drawn, layer by layer and batch by batch. */
+async function targetRows(run: StagedRun, wave: readonly Placed[], samples: number): Promise<Float32Array[][]> {
+  const rows: Float32Array[][] = wave.map(() => []);
+  await run.observe([...new Set(wave.map(({ target }) => target))], async (name, tensor) => {
+    for (const [index, one] of wave.entries()) {
+      if (one.target.name !== name) continue;
+      const own = rows[index] ?? bug('a layer without rows');
+      const places = placesIn(tensor, one, own.length, samples);
+      own.push(rowsAt(numbersOf(tensor), tensor.shape, axisOf(one.request), places, one.request.channels));
+    }
+  });
+  return rows;
+}
+
+const axisOf = ({ input }: PairRequest): number => ('groups' in input ? 1 : -1);
+
+/** Sums over [x, t] for each layer and group. */
+async function pairRows(
+  run: StagedRun,
+  wave: readonly Placed[],
+  targets: readonly Float32Array[][],
+  squares: Session,
+  samples: number,
+): Promise<RowSums[][]> {
+  const sums = wave.map(({ request }) =>
+    Array.from(
+      { length: groupsOf(request) },
+      () => new RowSums(kOf(request) + request.outputs / groupsOf(request), squares),
+    ),
+  );
+  const values = new Set(wave.flatMap(({ input, minus }) => (minus ? [input, minus] : [input])));
+  const seen = new Map<string, Tensor>();
+  let batch = 0;
+  await run.observe([...values], async (name, tensor) => {
+    seen.set(name, tensor);
+    if (seen.size < values.size) return;
+    for (const [index, one] of wave.entries()) {
+      const input = seen.get(one.input.name);
+      const rows = targets[index]?.[batch];
+      const beside = one.minus && seen.get(one.minus.name);
+      if (!input || !rows) continue;
+      const target = beside ? without(rows, beside, one, batch, samples) : rows;
+      await addPairs(sums[index] ?? [], inputRows(input, one, batch, samples), target, one.request);
+    }
+    seen.clear();
+    batch++;
+  });
+  return sums;
+}
+
+/** Takes off what stands beside the layer at the same places. */
+function without(rows: Float32Array, beside: Tensor, one: Placed, batch: number, samples: number): Float32Array {
+  const places = placesIn(beside, one, batch, samples);
+  const own = rowsAt(numbersOf(beside), beside.shape, axisOf(one.request), places, undefined);
+  return own.length === rows.length ? rows.map((t, i) => t - (own[i] as number)) : new Float32Array();
+}
+
+/** Rows of what the layer reads, one list for each group. */
+function inputRows(tensor: Tensor, one: Placed, batch: number, samples: number): Float32Array[] {
+  const { input } = one.request;
+  if (!('groups' in input))
+    return [rowsAt(numbersOf(tensor), tensor.shape, -1, placesIn(tensor, one, batch, samples), undefined)];
+  const { shape } = tensor;
+  const taps = elementCount(input.window.kernel);
+  if (shape.length !== input.window.kernel.length + 2 || ((shape[1] ?? 0) / input.groups) * taps !== input.k) return [];
+  const count = countFor(one.request, shape[0] ?? 1, samples);
+  return samplePatches(numbersOf(tensor), shape, input.window, input.groups, count, randomNumbers(one.seed + batch));
+}
+
+async function addPairs(
+  sums: readonly RowSums[],
+  inputs: readonly Float32Array[],
+  target: Float32Array,
+  request: PairRequest,
+): Promise<void> {
+  const k = kOf(request);
+  const n = request.outputs;
+  const own = n / groupsOf(request);
+  for (const [group, x] of inputs.entries()) {
+    const count = x.length / k;
+    // Another number of positions than the layer gives out: its window is read wrongly, or not at all.
+    if (target.length !== count * n) continue;
+    const rows = new Float32Array(count * (k + own));
+    for (let r = 0; r < count; r++) {
+      rows.set(x.subarray(r * k, (r + 1) * k), r * (k + own));
+      rows.set(target.subarray(r * n + group * own, r * n + (group + 1) * own), r * (k + own) + k);
+    }
+    await sums[group]?.add(tensorFrom('float32', [count, k + own], rows));
+  }
+}
