@@ -1,5 +1,6 @@
 import type { Group } from '../coupling/groups.ts';
 import type { MacModel } from './macs.ts';
+import type { Sequence } from './reconstruction.ts';
 import type { Scored } from './score.ts';
 
 /** A group with its units in the order in which they may go. */
@@ -22,18 +23,20 @@ export interface Candidate {
  * @param round channels that kernels like multiples of; a unit of several channels counts as these. */
 export function candidateOf(
   scored: Scored,
+  sequence: Sequence | undefined,
   original: number,
   readers: number,
   round: number,
   perUnit: number,
 ): Candidate {
   const { group, shares } = scored;
-  const order = [...shares.keys()].sort((a, b) => (shares[a] as number) - (shares[b] as number) || a - b);
-  const cost = new Float64Array(group.size + 1);
-  for (const [at, unit] of order.entries()) cost[at + 1] = (cost[at] as number) + (shares[unit] as number);
   const multiple = round / gcd(round, perUnit);
   const steps = [group.size];
   for (let left = group.size - 1; left >= 1; left--) if (left % multiple === 0) steps.push(left);
+  if (sequence) return { group, ...sequence, readers: 1, original, steps };
+  const order = [...shares.keys()].sort((a, b) => (shares[a] as number) - (shares[b] as number) || a - b);
+  const cost = new Float64Array(group.size + 1);
+  for (const [at, unit] of order.entries()) cost[at + 1] = (cost[at] as number) + (shares[unit] as number);
   return { group, order, cost, readers, original, steps };
 }
 

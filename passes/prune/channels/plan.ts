@@ -5,6 +5,7 @@ import { analyzeCoupling, type Coupling } from '../coupling/analyze.ts';
 import { type Group, layersOf, unitsAlong } from '../coupling/groups.ts';
 import { byBudget, byRatio, type Candidate, candidateOf, macBudget, unitBudget, type Widths } from './choose.ts';
 import { MacModel } from './macs.ts';
+import { type Sequence, sequencesOf } from './reconstruction.ts';
 import { type ScoreName, scoreGroups } from './score.ts';
 import { labelsOf, parseRatios, ratioFor, remembered, reportUnknownLayers } from './settings.ts';
 
@@ -51,10 +52,21 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
   const labels = labelsOf(groups);
   const macs = new MacModel(coupling, groups);
   const scored = await scoreGroups(coupling, groups, options.score, ctx);
+  const sequences =
+    options.score === 'fit' || options.score === 'auto'
+      ? await sequencesOf(coupling, groups, 1 - options.maxRatio, ctx)
+      : new Map<number, Sequence>();
   const candidates = scored.map((one) => {
     const original = Math.max(one.group.size, before.get(labels.get(one.group.id) ?? '') ?? 0);
     const readers = Math.max(1, layersOf(one.group, 'in').length);
-    return candidateOf(one, original, readers, options.round, positionsOfUnit(one.group, coupling));
+    return candidateOf(
+      one,
+      sequences.get(one.group.id),
+      original,
+      readers,
+      options.round,
+      positionsOfUnit(one.group, coupling),
+    );
   });
   const original = macsBefore ?? macs.total;
   const widths = chooseWidths(candidates, macs, original, options, (candidate) => ratioFor(candidate.group, ratios));

@@ -5,7 +5,7 @@ import type { Axis } from '../coupling/book.ts';
 import { type Group, unitsAlong } from '../coupling/groups.ts';
 import { rowsAlong, sumAlong, weightOf } from './weights.ts';
 
-export const scoreNames = ['auto', 'l1', 'l2', 'bn', 'energy', 'median'] as const;
+export const scoreNames = ['auto', 'fit', 'l1', 'l2', 'bn', 'energy', 'median'] as const;
 export type ScoreName = (typeof scoreNames)[number];
 
 /** What each unit of a group is worth, as its share of what all of them are. */
@@ -13,7 +13,7 @@ export interface Scored {
   readonly group: Group;
   readonly shares: Float64Array;
   /** The score used, where the one asked for says nothing about this group. */
-  readonly by: Exclude<ScoreName, 'auto'>;
+  readonly by: Exclude<ScoreName, 'auto' | 'fit'>;
 }
 
 /**
@@ -27,7 +27,7 @@ export async function scoreGroups(
   score: ScoreName,
   ctx: PassContext,
 ): Promise<Scored[]> {
-  const wanted = score === 'auto' ? (ctx.activations?.source === 'data' ? 'energy' : 'l2') : score;
+  const wanted = score === 'auto' || score === 'fit' ? (ctx.activations?.source === 'data' ? 'energy' : 'l2') : score;
   const stats = wanted === 'energy' ? await channelStats(coupling, groups, ctx) : undefined;
   return groups.map((group) => {
     const own =

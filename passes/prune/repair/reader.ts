@@ -28,10 +28,13 @@ export interface Reader {
   readonly storedBias: (bias: Float64Array) => Tensor;
 }
 
-/** @returns a sentence where the layer cannot be fitted. */
-export function readReader(node: Node): Reader | string {
-  if (node.is('Conv')) return readConv(node);
-  if (node.is('MatMul') || node.is('Gemm')) return readProduct(node);
+/**
+ * @param change gives the layer a bias of its own where it has none, or one that others read too; else it is only looked at
+ * @returns a sentence where the layer cannot be fitted.
+ */
+export function readReader(node: Node, change: boolean): Reader | string {
+  if (node.is('Conv')) return readConv(node, change);
+  if (node.is('MatMul') || node.is('Gemm')) return readProduct(node, change);
   return `${node} is no convolution or matrix product: it is not fitted anew`;
 }
 
@@ -46,7 +49,7 @@ function asStored(tensor: Tensor, data: Float32Array): Tensor {
     : tensorFrom('float32', tensor.shape, data);
 }
 
-function readConv(node: Node): Reader | string {
+function readConv(node: Node, change: boolean): Reader | string {
   const [value, weight] = [node.input(0), node.input(1)];
   const tensor = constantOf(weight);
   const rows = tensor && floatWeights(tensor);
@@ -56,7 +59,7 @@ function readConv(node: Node): Reader | string {
   const [n = 0, perGroup = 0, ...kernel] = tensor.shape;
   const groups = node.int('group', 1);
   const k = perGroup * elementCount(kernel);
-  const bias = ownBias(node, 2, n, tensor);
+  const bias = ownBias(node, 2, n, tensor, change);
   if (typeof bias === 'string') return bias;
   return {
     node,
@@ -65,7 +68,7 @@ function readConv(node: Node): Reader | string {
     k,
     groups,
     rows: Float32Array.from(rows),
-    bias: numbersOf(bias),
+    bias: bias ? numbersOf(bias) : new Float64Array(n),
     output: node.output(),
     hasBias: true,
     weight,
@@ -75,7 +78,7 @@ function readConv(node: Node): Reader | string {
   };
 }
 
-function readProduct(node: Node): Reader | string {
+function readProduct(node: Node, change: boolean): Reader | string {
   const linear = readLinear(node);
   if (typeof linear === 'string') return linear;
   const { a, transA, weight, tensor, batch, k, n, alpha, beta } = linear;
@@ -87,7 +90,9 @@ function readProduct(node: Node): Reader | string {
   const scaled = (numbers: Float32Array, factor: number): Float32Array =>
     factor === 1 ? numbers : numbers.map((x) => x * factor);
   const rows = scaled(linear.rows === 'n' ? Float32Array.from(data) : transpose(data, k, n), alpha);
-  const at = node.is('Gemm') ? { node, value: ownBias(node, 2, n, tensor), factor: beta } : behind(node, n);
+  const at = node.is('Gemm')
+    ? { node, value: ownBias(node, 2, n, tensor, change), factor: beta }
+    : behind(node, n, change);
   if (typeof at?.value === 'string') return at.value;
   const bias = at?.value;
   const factor = at?.factor ?? 1;
@@ -119,8 +124,9 @@ function numbersOf(value: Value): Float64Array {
 }
 
 /** The bias at an input, as a constant that only this layer reads; zeros where it had none. */
-function ownBias(node: Node, index: number, n: number, like: Tensor): Value | string {
+function ownBias(node: Node, index: number, n: number, like: Tensor, change: boolean): Value | string | undefined {
   const old = node.input(index);
+  if (!old && !change) return undefined;
   if (!old) {
     const zeros = tensorFrom('float32', [n], new Float32Array(n));
     const tensor = like.dtype === 'float16' ? tensorFrom('float16', [n], new Uint16Array(n)) : zeros;
@@ -131,14 +137,14 @@ function ownBias(node: Node, index: number, n: number, like: Tensor): Value | st
   const tensor = constantOf(old);
   if (!tensor || elementCount(tensor.shape) !== n || tensor.shape.at(-1) !== n || !floatWeights(tensor))
     return `its bias "${old.name}" is no float constant of ${n} numbers: it is not fitted anew`;
-  if (old.useCount === 1) return old;
+  if (old.useCount === 1 || !change) return old;
   const own = addConstant(node, old.name, tensor);
   node.setInput(index, own);
   return own;
 }
 
 /** The Add of a constant row behind a MatMul. */
-function behind(node: Node, n: number): { node: Node; value: Value; factor: number } | undefined {
+function behind(node: Node, n: number, change: boolean): { node: Node; value: Value; factor: number } | undefined {
   const output = node.output();
   const [add] = output.consumers;
   if (!add?.is('Add') || output.useCount !== 1 || output.isGraphOutput) return undefined;
@@ -147,7 +153,7 @@ function behind(node: Node, n: number): { node: Node; value: Value; factor: numb
   const tensor = constantOf(value);
   if (!value || !tensor || elementCount(tensor.shape) !== n || tensor.shape.at(-1) !== n) return undefined;
   if (tensor.dtype !== 'float32' && tensor.dtype !== 'float16') return undefined;
-  if (value.useCount === 1) return { node: add, value, factor: 1 };
+  if (value.useCount === 1 || !change) return { node: add, value, factor: 1 };
   const own = addConstant(add, value.name, typed(tensor));
   add.setInput(index, own);
   return { node: add, value: own, factor: 1 };

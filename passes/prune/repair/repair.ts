@@ -49,7 +49,7 @@ export async function repairReaders(
 ): Promise<void> {
   const readers = new Map<PairRequest, Reader>();
   for (const { node, outputs } of narrowed) {
-    const reader = readReader(node);
+    const reader = readReader(node, true);
     if (typeof reader === 'string') ctx.skipped('repair', node, reader);
     else readers.set(requestOf(reader, outputs), reader);
   }
@@ -67,7 +67,7 @@ function requestOf(reader: Reader, channels: readonly number[] | undefined): Pai
 }
 
 /** The sum of a residual connection that the output alone goes into. */
-function joinedTo(output: Value): PairRequest['joined'] {
+export function joinedTo(output: Value): PairRequest['joined'] {
   const [add] = output.consumers;
   if (!add?.is('Add') || output.useCount !== 1 || output.isGraphOutput || add.graph !== output.graph) return undefined;
   const minus = add.input(add.input(0) === output ? 1 : 0);
