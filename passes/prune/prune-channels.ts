@@ -9,6 +9,7 @@ import { remember } from './channels/settings.ts';
 import { removeUnits } from './coupling/apply.ts';
 import { layersOf } from './coupling/groups.ts';
 import { type Narrowed, narrowedBy, repairReaders } from './repair/repair.ts';
+import { WonBack } from './repair/won-back.ts';
 
 const options = {
   ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
@@ -24,7 +25,7 @@ const options = {
   score: opt.choice(
     scoreNames,
     'auto',
-    'what a channel is worth: l1, l2 (its weights), bn (its gain), energy (what its readers get of it on the samples), median (distance from the others); auto: energy with data, else l2',
+    'what a channel is worth: fit (what its readers cannot make up for, on the samples), energy (what they get of it), l1, l2 (its weights), bn (its gain), median (distance from the others); auto: fit with data, else l2',
   ),
   round: opt.int(8, 'channels stay in multiples of this', { min: 1, max: 128 }),
   maxRatio: opt.number(0.75, 'with --macs or a global scope: the largest share that one layer may lose', {
@@ -48,6 +49,7 @@ export const pruneChannels = definePass({
     coupling: 'Layers whose channels have to stay',
     heads: 'Attention heads, which prune-heads takes',
     ratio: 'Ratios that could not be met',
+    score: 'Scores that need samples',
     macs: 'A number of multiplications that could not be met',
     layer: 'Names given with --layer that stand for nothing',
     repair: 'Layers were fitted to what the model as it was gave',
@@ -82,14 +84,27 @@ async function repaired(
     ctx.skipped('repair', 'model', 'fitting takes samples: give a folder of them with --data');
     return;
   }
-  await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
+  const judged = await WonBack.of(original, ctx);
+  try {
+    await judged?.cut(model);
+    await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
+    const sentence = await judged?.sentence(model);
+    if (sentence) ctx.note?.(sentence);
+  } finally {
+    await judged?.dispose();
+  }
 }
+
+const measures: Readonly<Record<string, string>> = {
+  fit: 'of what their readers feed, after these have made up for them',
+  energy: 'of what their readers get',
+};
 
 function tellCut({ group, left, by, cost }: Cut, ctx: PassContext): void {
   const [first, ...others] = layersOf(group, 'out');
   const with_ = others.length === 0 ? '' : `, with ${others.length} more layers that share them`;
   const read = layersOf(group, 'in');
-  const share = `${(100 * cost).toFixed(1)} % of their ${by === 'energy' ? 'energy' : `${by} score`}`;
+  const share = `${(100 * cost).toFixed(1)} % ${measures[by] ?? `of their ${by} score`}`;
   ctx.applied(
     'channels',
     first ?? 'model',

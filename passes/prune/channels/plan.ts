@@ -52,10 +52,16 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
   const labels = labelsOf(groups);
   const macs = new MacModel(coupling, groups);
   const scored = await scoreGroups(coupling, groups, options.score, ctx);
-  const sequences =
-    options.score === 'fit' || options.score === 'auto'
-      ? await sequencesOf(coupling, groups, 1 - options.maxRatio, ctx)
-      : new Map<number, Sequence>();
+  const fits = options.score === 'fit' || (options.score === 'auto' && ctx.activations?.source === 'data');
+  if (fits && !ctx.activations)
+    ctx.skipped(
+      'score',
+      'model',
+      'what readers can make up for shows on samples: give a folder of them with --data; channels go by l2',
+    );
+  const sequences: ReadonlyMap<number, Sequence> = fits
+    ? await sequencesOf(coupling, groups, 1 - options.maxRatio, ctx)
+    : new Map();
   const candidates = scored.map((one) => {
     const original = Math.max(one.group.size, before.get(labels.get(one.group.id) ?? '') ?? 0);
     const readers = Math.max(1, layersOf(one.group, 'in').length);
@@ -77,7 +83,12 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
     if (left >= group.size) continue;
     const gone = group.size - left;
     for (const unit of order.slice(0, gone)) removed.add(group.units[unit] as number);
-    cuts.push({ group, left, cost: cost[gone] as number, by: scored[index]?.by ?? 'l2' });
+    cuts.push({
+      group,
+      left,
+      cost: cost[gone] as number,
+      by: sequences.has(group.id) ? 'fit' : (scored[index]?.by ?? 'l2'),
+    });
   }
   const gone = new Map(cuts.map(({ group, left }) => [group.id, group.size - left]));
   const originals = new Map(candidates.map((one) => [labels.get(one.group.id) ?? '', one.original]));
