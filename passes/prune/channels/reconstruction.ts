@@ -80,7 +80,7 @@ function readingsOf({ union }: Coupling, group: Group): Reading[] | undefined {
       if (!Number.isInteger(taps)) return undefined;
       const columns: number[][] = Array.from({ length: group.size }, () => []);
       for (const [p, unit] of along.entries())
-        for (let t = 0; t < taps && unit >= 0; t++) columns[unit]?.push(p * taps + t);
+        for (let t = 0; t < taps; t++) columns[unit]?.push(p * taps + t);
       readings.push({ group, reader, columns });
     }
   }
