@@ -79,8 +79,7 @@ function readingsOf({ union }: Coupling, group: Group): Reading[] | undefined {
       const taps = reader.k / along.length;
       if (!Number.isInteger(taps)) return undefined;
       const columns: number[][] = Array.from({ length: group.size }, () => []);
-      for (const [p, unit] of along.entries())
-        for (let t = 0; t < taps; t++) columns[unit]?.push(p * taps + t);
+      for (const [p, unit] of along.entries()) for (let t = 0; t < taps; t++) columns[unit]?.push(p * taps + t);
       readings.push({ group, reader, columns });
     }
   }
