@@ -1,9 +1,7 @@
 import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { type Graph, graphsBelow, type Model, type Node, type Value } from '../../src/ir/graph.ts';
-import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
-import { sortTopologically } from '../../src/ir/sort.ts';
 import { calibrators } from '../../src/kernels/calibrate.ts';
 import type { Histogram } from '../../src/kernels/histogram.ts';
 import { opt } from '../../src/pass/options.ts';
@@ -15,6 +13,7 @@ import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { insertQdq } from './static/insert.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
+import { openFunctions } from './static/open-functions.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
 import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
@@ -102,6 +101,7 @@ export const quantizeStatic = definePass({
   options,
   rules: {
     calibration: 'Ranges of activations were measured',
+    inline: 'Functions of the model in which something heavy stands are inlined',
     opset: 'The opset is raised to 13, for scales per channel',
     saturation: 'Scales are widened where products could saturate on processors without VNNI',
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
@@ -120,8 +120,6 @@ export const quantizeStatic = definePass({
     checkOps(given.ops);
     reportUnmatched(model, given.keep, ctx);
     if (isOurs(model)) return leave(ctx, 'this pass has quantized it before: start from the float model');
-    for (const graph of model.graphs()) sortTopologically(graph);
-    inferShapes(model);
     const profile = profileOf(given);
     if (given.format === 'qoperator' && profile.type.endsWith('16'))
       throw new UserError(
@@ -134,13 +132,15 @@ export const quantizeStatic = definePass({
       excluded: (node) => excluded(node, given.keep, given.ops),
     };
     const plansOf = (source: Model): Plan[] => quantizableGraphs(source).map((graph) => new Plan(graph, planOptions));
-    if (!plansOf(model).some(hasWeighted)) {
-      reportLeft(plansOf(model), model, ctx);
+    // On a copy first: a model of which nothing is quantized in the end keeps its opset, its functions and its names.
+    const trial = cloneModel(model);
+    const { calls, left: notInlined } = openFunctions(trial);
+    for (const { node, why } of notInlined) ctx.skipped('inline', node, why);
+    if (!plansOf(trial).some(hasWeighted)) {
+      reportLeft(plansOf(trial), trial, ctx);
       return leave(ctx, 'no Conv, MatMul or Gemm in it can run on integers');
     }
     const from = model.opset;
-    // On a copy first: a model of which nothing is quantized in the end keeps its opset and its names.
-    const trial = cloneModel(model);
     const tooOld = upgradeOpset(trial);
     if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
     uniqueInnerNames(trial);
@@ -162,6 +162,8 @@ export const quantizeStatic = definePass({
       return { changed: false };
     }
     if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
+    openFunctions(model);
+    for (const [name, count] of calls) ctx.applied('inline', name, `${count} ×`);
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
@@ -215,7 +217,7 @@ function unusable(plan: Plan, histograms: ReadonlyMap<string, Histogram>): Map<V
   return bad;
 }
 
-/** The main graph, and branches and bodies in which something heavy stands. Function bodies are not calibrated. */
+/** The main graph, and branches and bodies in which something heavy stands. */
 function quantizableGraphs(model: Model): Graph[] {
   return [...graphsBelow(model.graph)].filter(
     (graph) => graph === model.graph || [...graph.nodes].some((node) => isHeavy(node)),
@@ -277,7 +279,7 @@ function reportLeft(plans: readonly Plan[], model: Model, ctx: PassContext): voi
     for (const graph of graphsBelow(body))
       for (const node of graph.nodes)
         if (isHeavy(node))
-          ctx.skipped('weighted', node, 'it stands in a function of the model, where activations are not measured');
+          ctx.skipped('weighted', node, 'it stands in a function that stays, where activations are not measured');
 }
 
 function leave(ctx: Trace, why: string): { changed: false } {
