@@ -4,7 +4,8 @@ import { kserve } from './kserve/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
+import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
-export const targets: readonly Target[] = [browser, kserve, mlflow, mobile, server, triton];
+export const targets: readonly Target[] = [browser, kserve, mlflow, mobile, server, transformersJs, triton];

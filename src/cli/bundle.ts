@@ -13,6 +13,7 @@ import { nextRelease, type Release } from '../target/release.ts';
 import { supportOf } from '../target/support.ts';
 import type { Artifact, Target } from '../target/target.ts';
 import { makeArtifact } from './artifact.ts';
+import { furtherVariants, variantName } from './bundle-variants.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { resolveModel } from './model-source.ts';
@@ -31,6 +32,8 @@ interface BundleFlags {
   readonly bundleVersion?: string;
   readonly previous?: string;
   readonly report?: string;
+  readonly also?: readonly string[];
+  readonly variant?: readonly string[];
 }
 
 /** The work of `mlpack bundle`. */
@@ -50,17 +53,26 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   await probe.dispose();
   const dataset = await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
-  const made = await makeArtifact({
-    name: flags.name ?? source.name,
-    variant: 'given',
-    file: source.file,
-    dataset,
-    seed: flags.seed,
-    shapes: flags.inputShape ?? [],
-    wantsGraph: chosen.some((target) => target.wantsGraph),
-    signal: session.io.signal,
-  });
-  const artifact = { ...made, release, ...(await evidenceFor(made, flags.report, io.cwd)) };
+  const pack = async (variant: string, file: string): Promise<Artifact> => {
+    const made = await makeArtifact({
+      name: flags.name ?? source.name,
+      variant,
+      file,
+      origin: source.file,
+      dataset,
+      seed: flags.seed,
+      shapes: flags.inputShape ?? [],
+      wantsGraph: chosen.some((target) => target.wantsGraph),
+      signal: session.io.signal,
+    });
+    return { ...made, ...(await evidenceFor(made, flags.report, io.cwd)) };
+  };
+  const also = await furtherVariants(source, flags, chosen, session);
+  const main = await pack(variantName(source.file) ?? 'given', source.file);
+  const others: Artifact[] = [];
+  for (const { variant, file } of also) others.push(await pack(variant, file));
+  const artifact = { ...main, release, ...(others.length > 0 && { others }) };
+  requireSameModel(main, others);
   const results = [];
   for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
@@ -78,6 +90,30 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     talk.out(`${target}  ${relative(io.cwd, dir) || '.'}  ${files} files, ${formatBytes(bytes)}`);
     for (const sentence of because) talk.out(talk.style.dim(`  ${sentence}`));
     talk.out(talk.style.dim(`  check it: mlpack check ${relative(io.cwd, dir) || '.'}`));
+  }
+}
+
+/** @throws UserError when a further variant is another model: other names of inputs or outputs, or other shapes. */
+function requireSameModel(main: Artifact, others: readonly Artifact[]): void {
+  const sides = ['inputs', 'outputs'] as const;
+  const signature = (one: Artifact, side: (typeof sides)[number]): string =>
+    one[side]
+      .map(
+        ({ name, dtype, shape }) =>
+          `${name} ${dtype} [${shape?.map((dim) => (typeof dim === 'number' ? dim : '?')).join(', ')}]`,
+      )
+      .join('; ');
+  for (const one of others) {
+    for (const side of sides) {
+      const [own, wanted] = [signature(one, side), signature(main, side)];
+      if (own !== wanted)
+        throw new UserError(
+          'also.model',
+          `variant ${one.variant} has other ${side} than ${main.variant}: ${own}, not ${wanted}.`,
+        );
+    }
+    if (one.variant === main.variant)
+      throw new UserError('also.name', `two variants are called "${one.variant}"; rename one of the files.`);
   }
 }
 

@@ -1,5 +1,7 @@
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { openSession } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
+import { elementsOf } from '../target/compare.ts';
 import type { ManifestProgram } from '../target/manifest.ts';
 import type { ProgramRunner, ProgramRunners } from '../target/replay-programs.ts';
 import { fromGolden, toGolden } from './golden.ts';
@@ -18,5 +20,64 @@ const onnxRuntime: ProgramRunner = async (file: string, { config = {} }: Manifes
   };
 };
 
+/**
+ * A file of a folder in the Hugging Face layout, opened by transformers.js as an app would: by the folder and a dtype. The session that it
+ * opens is fed the recorded inputs themselves, since its model classes make inputs of their own.
+ */
+const transformersJs: ProgramRunner = async (file: string, { config = {} }: ManifestProgram) => {
+  const { AutoModel, Tensor, env } = await import('@huggingface/transformers');
+  const folder = dirname(dirname(file));
+  env.allowRemoteModels = false;
+  env.localModelPath = dirname(folder);
+  let model: Awaited<ReturnType<typeof AutoModel.from_pretrained>>;
+  try {
+    const dtype = config.dtype as 'fp32';
+    model = await AutoModel.from_pretrained(basename(folder), { dtype, device: 'cpu', local_files_only: true });
+  } catch (error) {
+    throw new UserError(
+      'program-start',
+      `transformers.js does not open ${folder} with dtype ${config.dtype}: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+  const sessions = (model as unknown as { sessions: Record<string, RuntimeSession> }).sessions;
+  const session = sessions.model ?? Object.values(sessions)[0];
+  if (!session) throw new UserError('program-start', `transformers.js opens no session for ${file}.`);
+  return {
+    provider: 'cpu',
+    how: `@huggingface/transformers, dtype ${config.dtype}`,
+    async run(inputs) {
+      const feeds = inputs.map((input) => {
+        const tensor = fromGolden(input);
+        const elements = elementsOf(tensor.dtype, input.bytes);
+        const data = tensor.dtype === 'float16' ? new Uint16Array(input.bytes.slice().buffer) : elements;
+        return [
+          input.name,
+          new Tensor(tensor.dtype as 'float32', data as Float32Array, [...input.shape]).ort_tensor,
+        ] as const;
+      });
+      const outputs = await session.run(Object.fromEntries(feeds));
+      return Object.entries(outputs).map(([name, { type, dims, data }]) => ({
+        name,
+        dtype: type,
+        shape: dims,
+        bytes: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      }));
+    },
+    close: async () => {
+      await model.dispose();
+    },
+  };
+};
+
+/** What a session of transformers.js is, of which its types say nothing. */
+interface RuntimeSession {
+  run(feeds: Record<string, unknown>): Promise<Record<string, { type: string; dims: number[]; data: Float32Array }>>;
+}
+
 /** What `mlpack check` runs the programs of bundles on, by format. */
-export const programRunners: ProgramRunners = { onnx: onnxRuntime, ort: onnxRuntime };
+export const programRunners: ProgramRunners = {
+  onnx: onnxRuntime,
+  ort: onnxRuntime,
+  'transformers-js': transformersJs,
+};

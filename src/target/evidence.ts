@@ -49,7 +49,10 @@ function baseName(path: string): string {
 }
 
 /** Evidence without times. */
-export function evidenceOf({ input, seed, data }: RunFacts, variant: VariantResult): Evidence {
+export function evidenceOf(
+  { input, seed, data }: RunFacts,
+  variant: Omit<VariantResult, 'verdict' | 'reasons'>,
+): Evidence {
   const { accuracy, fidelity } = variant;
   return {
     base: { name: baseName(input.path), sha256: input.sha256, bytes: input.bytes },
@@ -73,20 +76,22 @@ export function evidenceOf({ input, seed, data }: RunFacts, variant: VariantResu
   };
 }
 
+/** Times of a variant, provider by provider. */
+export function timesOf({ latency }: Pick<VariantResult, 'latency'>): Evidence['latency'] {
+  return Object.entries(latency)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([provider, { p50, ratioToBase, ratioCi }]) => ({ provider, p50Ms: p50, ratioToBase, ratioCi }));
+}
+
 /** Evidence with times, of the variant in a report whose file is the one that is bundled; undefined where there is none. */
 export function evidenceFrom(report: Report, sha256: string): Evidence | undefined {
   const variant = report.variants.find((one) => one.sha256 === sha256);
   if (!variant) return undefined;
-  const latency = Object.entries(variant.latency).sort(([a], [b]) => (a < b ? -1 : 1));
+  const latency = timesOf(variant);
   const { cpu, cores, ort } = report.host;
   return {
     ...evidenceOf({ input: report.input, seed: report.seed, data: report.data }, variant),
-    latency: latency.map(([provider, { p50, ratioToBase, ratioCi }]) => ({
-      provider,
-      p50Ms: p50,
-      ratioToBase,
-      ratioCi,
-    })),
+    latency,
     machine: latency.length > 0 ? `${cpu}, ${cores} cores, ONNX Runtime ${ort}` : null,
   };
 }

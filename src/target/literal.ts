@@ -14,6 +14,18 @@ export function literalText(target: string, name: string): string {
 }
 
 /**
+ * What a JSON file beside the model says.
+ * @throws UserError `companion-json`
+ */
+export function companionJson(source: string): unknown {
+  try {
+    return JSON.parse(readFileSync(source, 'utf8'));
+  } catch (error) {
+    throw new UserError('companion-json', `${source} is no valid JSON: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+/**
  * A file of an npm package in exactly this version, for bundles to carry.
  * @throws UserError `dependency-missing`.
  */

@@ -164,6 +164,8 @@ export interface Target<T extends OptionTable = OptionTable> {
    * go into the bundle beside the recommended one. Whoever names `Artifact.others` otherwise has chosen already.
    */
   beside?(recommended: Artifact, candidates: readonly Artifact[], options: OptionValues<T>): readonly Artifact[];
+  /** Variants that `mlpack bundle` builds for it when there is just the model. */
+  readonly usualVariants?: readonly string[];
   /** Providers the bundle runs on, the one that decides first. */
   readonly providers: readonly string[];
   /** The npm package and exact version of the runtime in the bundle. */

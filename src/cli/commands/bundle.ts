@@ -14,6 +14,8 @@ interface Flags extends CommonFlags {
   readonly bundleVersion?: string;
   readonly previous?: string;
   readonly report?: string;
+  readonly also?: string[];
+  readonly variant?: string[];
 }
 
 export function register(program: Command, start: Start): void {
@@ -22,7 +24,7 @@ export function register(program: Command, start: Start): void {
       .command('bundle')
       .summary('emit a deployment bundle from a finished model')
       .argument('<model>', '.onnx file, model folder or hub id')
-      .requiredOption('-t, --target <ids>', 'targets: server, triton, kserve, mlflow, browser, mobile', collect)
+      .requiredOption('-t, --target <ids>', 'targets: server, triton, kserve, mlflow, browser, transformers-js, mobile', collect)
       .option(
         '-o, --out <dir>',
         'folder to write; with several targets, one folder in it for each (default: bundles/<target>)',
@@ -42,6 +44,12 @@ export function register(program: Command, start: Start): void {
       .option('--bundle-version <v>', 'semantic version of the bundle (default: 1.0.0, or the patch after --previous)')
       .option('--previous <dir>', 'the bundle that this one follows: what to roll back to')
       .option('--report <file>', 'report.json of the run that made the model: its figures go into the model card')
+      .option('--also <files>', 'further variants of the model, for bundles that choose where they run', collect)
+      .option(
+        '-v, --variant <names>',
+        'variants to build for such bundles; not judged by data, which is what optimize does',
+        collect,
+      )
       .option('--seed <n>', 'seed of made-up golden inputs', integer, 0),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {

@@ -24,8 +24,9 @@ import {
   type VariantResult,
 } from '../../report/report.ts';
 import { buildBundle } from '../../target/bundle.ts';
-import { evidenceOf } from '../../target/evidence.ts';
+import { evidenceOf, timesOf } from '../../target/evidence.ts';
 import { packageVersion } from '../../target/package-root.ts';
+import type { Artifact } from '../../target/target.ts';
 import { artifactFiles } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
 import type { Session } from '../command.ts';
@@ -34,6 +35,7 @@ import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
 import { writeAtomically } from '../write.ts';
+import { besideOf } from './beside.ts';
 import { type BuildOptions, buildVariants } from './build.ts';
 import {
   askTarget,
@@ -187,8 +189,21 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       }
       talk.progress(`bundle ${target.id}`, name);
       const dir = join(staging, 'bundles', target.id);
-      const evidence = chosen && evidenceOf({ input, seed: settings.seed, data }, chosen);
-      const result = await buildBundle(target, { ...artifact, ...(evidence && { evidence }) }, options, dir, {});
+      const facts = { input, seed: settings.seed, data };
+      const withEvidence = (one: Artifact): Artifact => {
+        const variant = variants.find((other) => other.name === one.variant);
+        return variant ? { ...one, evidence: evidenceOf(facts, variant) } : one;
+      };
+      const others = besideOf({ target, from, options }, artifact, {
+        ...{ measured, artifacts, floors: settings },
+        timed: (variant) => ({ ...evidenceOf(facts, variant), latency: timesOf(variant) }),
+      });
+      const packed = { ...withEvidence(artifact), ...(others.length > 0 && { others: others.map(withEvidence) }) };
+      const result = await buildBundle(target, packed, options, dir, {});
+      if (others.length > 0)
+        talk.note(
+          `${target.id}: beside ${artifact.variant} the bundle holds ${others.map(({ variant }) => variant).join(', ')}`,
+        );
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
     findings ??= await findSensitivity(variants, { base, judge, passes: building.context, talk });
