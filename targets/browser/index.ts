@@ -11,7 +11,7 @@ import { serviceWorker } from './service-worker.ts';
 import { taskOf } from './task.ts';
 import { tokenizerFiles } from './task-sequence.ts';
 import { indexTypes } from './types.ts';
-import { bytesOf, type Options, planWays, timeOf, type WayPlan } from './ways.ts';
+import { bytesOf, largestOf, type Options, planWays, timeOf, type WayPlan } from './ways.ts';
 
 /** Literal files of the loader, and of the pages around it. */
 const loader = [
@@ -92,7 +92,7 @@ function beside(recommended: Artifact, candidates: readonly Artifact[], chosen: 
     const [gpu, wasm] = [timeOf(one, 'webgpu'), timeOf(one, 'wasm')];
     return gpu !== undefined && wasm !== undefined && gpu < wasm;
   });
-  const large = !isSmall(Math.max(...[recommended, ...others].map(bytesOf)));
+  const large = !isSmall(largestOf([recommended, ...others]));
   const halves = (one: Artifact): boolean => (assessments.get(one.variant)?.webgpuFeatures ?? []).length > 0;
   const gpu = large || pays ? [onGpu.find(halves), onGpu.find((one) => !halves(one))] : [];
   const wasm = ways.find(({ provider }) => provider === 'wasm');

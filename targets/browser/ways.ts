@@ -53,8 +53,10 @@ export function planWays(artifact: Artifact, chosen: Options): WayPlan {
   const alone = all.length === 1;
   const assessments = new Map(all.map((one) => [one.variant, assess(one, chosen.provider)]));
   const providersOf = ({ variant }: Artifact): readonly WebProvider[] => assessments.get(variant)?.providers ?? [];
+  // Weights that are dequantized at load are no smaller on a GPU; in blocks they are.
+  const folds = ({ variant }: Artifact): boolean => assessments.get(variant)?.foldWeights === true;
   const forGpu = ranked(
-    all.filter((one) => providersOf(one).includes('webgpu')),
+    all.filter((one) => providersOf(one).includes('webgpu') && (alone || !folds(one))),
     'webgpu',
   );
   const inBlocks = ({ variant }: Artifact): boolean => assessments.get(variant)?.blockwise === true;
@@ -72,6 +74,11 @@ export function planWays(artifact: Artifact, chosen: Options): WayPlan {
   return { ways, assessments, runtimes: runtimesOf(ways, chosen) };
 }
 
+/** Bytes of the model before anything was made smaller, as far as that is known. */
+export function largestOf(all: readonly Artifact[]): number {
+  return Math.max(...all.flatMap((one) => [bytesOf(one), one.evidence?.base.bytes ?? 0]));
+}
+
 function gpuFirst(
   all: readonly Artifact[],
   gpu: Artifact | undefined,
@@ -82,7 +89,7 @@ function gpuFirst(
   const [onGpu, onWasm] = [timeOf(gpu, 'webgpu'), timeOf(wasm, 'wasm')];
   if (onGpu !== undefined && onWasm !== undefined) return onGpu < onWasm;
   if (all.length === 1) return providersOf(gpu)[0] === 'webgpu';
-  return !isSmall(Math.max(...all.map(bytesOf)));
+  return !isSmall(largestOf(all));
 }
 
 function runtimesOf(ways: readonly Way[], { webgpuRuntime }: Options): RuntimeId[] {
