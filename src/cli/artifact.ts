@@ -68,6 +68,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       companions: await findCompanions(options.origin ?? file, dataset),
       golden,
       labels: dataset?.labelNames,
+      hasClasses: dataset?.hasLabels === true,
       preprocessing: dataset?.preprocessing,
       license: dataset?.license,
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),

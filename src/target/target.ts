@@ -27,6 +27,8 @@ export interface Artifact {
   readonly golden: readonly GoldenCase[];
   /** From the dataset, where there is one. */
   readonly labels: readonly string[] | undefined;
+  /** The outputs are scores of classes, whether or not these have names. */
+  readonly hasClasses?: boolean;
   /** dataset.json's inputs section, for preprocessing in the bundle. */
   readonly preprocessing: unknown;
   readonly license: string | undefined;

@@ -57,6 +57,7 @@ export function modelJson(
     inputs: artifact.inputs,
     outputs: artifact.outputs,
     labels: artifact.labels ?? null,
+    hasClasses: artifact.hasClasses ?? artifact.labels !== undefined,
     license: artifact.license ?? null,
     task: taskOf(artifact) ?? null,
     ways,

@@ -1,11 +1,17 @@
-/** Classes with their scores, best first, or undefined where no output looks like classes with labels. */
-export function answerOf({ labels }, outputs) {
-  if (!labels) return undefined;
+/**
+ * Classes with their scores, best first, of the first row of the first output that looks like scores of classes; undefined where none does. Classes
+ * without names are called by their number.
+ */
+export function answerOf({ labels, hasClasses }, outputs) {
+  if (!labels && !hasClasses) return undefined;
   for (const { data, dims, type } of Object.values(outputs)) {
-    if (!type.startsWith('float') || dims.at(-1) !== labels.length || data.length < labels.length) continue;
-    const values = Array.from(data.slice(0, labels.length), type === 'float16' && data instanceof Uint16Array ? fromHalf : Number);
+    const count = labels?.length ?? dims.at(-1);
+    if (!type.startsWith('float') || dims.length < 2 || dims.at(-1) !== count || count < 2) continue;
+    const values = Array.from(data.slice(0, count), type === 'float16' && data instanceof Uint16Array ? fromHalf : Number);
     const scores = toShares(values);
-    return labels.map((label, index) => ({ label, index, score: scores[index] })).sort((a, b) => b.score - a.score);
+    return scores
+      .map((score, index) => ({ label: labels?.[index] ?? `class ${index}`, index, score }))
+      .sort((a, b) => b.score - a.score);
   }
   return undefined;
 }

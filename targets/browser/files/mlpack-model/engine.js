@@ -103,11 +103,11 @@ class Engine {
 
   /** What the page is told about the model. */
   about() {
-    const { name, inputs, outputs, labels, license, task, variants } = this.#description;
+    const { name, inputs, outputs, labels, hasClasses, license, task, variants } = this.#description;
     const { way } = this.#open;
     const { bytes, latency, accuracy } = variants.find((one) => one.name === way.variant);
     return {
-      ...{ name, inputs, outputs, labels, license, task, bytes, latency, accuracy },
+      ...{ name, inputs, outputs, labels, hasClasses, license, task, bytes, latency, accuracy },
       ...{ variant: way.variant, provider: way.provider, adapter: way.adapter },
       threads: this.#context.threads,
       reasons: [...this.#reasons],

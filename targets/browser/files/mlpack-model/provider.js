@@ -70,6 +70,8 @@ export function candidates(description, device, { provider, variant }) {
   const found = [];
   const reasons = [];
   const asked = provider === 'webgpu';
+  /** What stands against which variants. */
+  const against = new Map();
   const ways = description.ways.filter(
     (way) => (provider === 'auto' || way.provider === provider) && (variant === undefined || way.variant === variant),
   );
@@ -79,11 +81,14 @@ export function candidates(description, device, { provider, variant }) {
   }
   for (const way of ways) {
     const why = objection(way, description, device, asked);
-    if (why !== undefined) reasons.push(`${way.variant} on ${way.provider}: ${why}.`);
-    else {
+    if (why !== undefined) {
+      const key = `${way.provider}: ${why}`;
+      against.set(key, [...(against.get(key) ?? []), way.variant]);
+    } else {
       const { id, runtime } = runtimeFor(description, way.provider);
       found.push({ ...way, runtime, runtimeId: id, adapter: way.provider === 'webgpu' ? device.gpu.name : undefined });
     }
   }
+  for (const [why, variants] of against) reasons.push(`${variants.join(', ')} on ${why}.`);
   return { found, reasons };
 }
