@@ -1,3 +1,4 @@
+import { programsCommand } from '../../src/target/replay-programs.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget, type Support } from '../../src/target/target.ts';
 import { configJson } from './config.ts';
@@ -56,5 +57,5 @@ export const transformersJs = defineTarget({
     return candidates.filter((one) => placed.some(({ artifact }) => artifact === one));
   },
   emit,
-  commands: () => ({ start: 'AutoModel.from_pretrained', kind: 'programs' }),
+  commands: () => ({ start: programsCommand, kind: 'programs' }),
 });

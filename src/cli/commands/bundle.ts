@@ -24,7 +24,11 @@ export function register(program: Command, start: Start): void {
       .command('bundle')
       .summary('emit a deployment bundle from a finished model')
       .argument('<model>', '.onnx file, model folder or hub id')
-      .requiredOption('-t, --target <ids>', 'targets: server, triton, kserve, mlflow, browser, transformers-js, mobile', collect)
+      .requiredOption(
+        '-t, --target <ids>',
+        'targets: server, triton, kserve, mlflow, browser, transformers-js, mobile',
+        collect,
+      )
       .option(
         '-o, --out <dir>',
         'folder to write; with several targets, one folder in it for each (default: bundles/<target>)',

@@ -1,0 +1,116 @@
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { resolveTargetOptions } from '../../src/target/plan.ts';
+import type { Artifact } from '../../src/target/target.ts';
+import { transformersJs } from '../../targets/transformers-js/index.ts';
+import { placeAll } from '../../targets/transformers-js/place.ts';
+import { runCli } from '../cli/support.ts';
+
+const models = join(import.meta.dirname, '../../models');
+
+describe('a folder for transformers.js', () => {
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'mlpack-hf-'));
+    const made = await runCli([
+      'bundle',
+      join(models, 'intents'),
+      '-t',
+      'transformers-js',
+      '-v',
+      'fp16,int8,q4f16',
+      '-o',
+      join(dir, 'intents'),
+    ]);
+    expect(made.code, made.stderr).toBe(0);
+  });
+  afterAll(() => rm(dir, { recursive: true, force: true }));
+
+  it('has every dtype under its name, and says which one a device takes', async () => {
+    expect((await readdir(join(dir, 'intents/onnx'))).sort()).toEqual([
+      'model.onnx',
+      'model_fp16.onnx',
+      'model_int8.onnx',
+      'model_q4f16.onnx',
+      'model_quantized.onnx',
+    ]);
+    const config = JSON.parse(await readFile(join(dir, 'intents/config.json'), 'utf8'));
+    expect(config['transformers.js_config']).toEqual({
+      device_config: { wasm: { dtype: 'q8' }, webgpu: { dtype: 'fp16' }, cpu: { dtype: 'q8' } },
+    });
+    expect(config.model_type).toBe('distilbert');
+  });
+
+  it('opens with a pipeline, which answers as the labels say, with each dtype', async () => {
+    const { env, pipeline } = await import('@huggingface/transformers');
+    env.allowRemoteModels = false;
+    env.localModelPath = dir;
+    const question = 'what time is my lesson';
+    for (const dtype of [undefined, 'fp32', 'q8', 'q4f16'] as const) {
+      const classify = await pipeline('text-classification', 'intents', { device: 'cpu', ...(dtype && { dtype }) });
+      const [answer] = (await classify(question)) as { label: string; score: number }[];
+      expect(answer?.label, dtype).toBe('calendar_show');
+      await classify.dispose();
+    }
+  });
+
+  it('is checked by opening every file with the library', async () => {
+    const checked = await runCli(['check', join(dir, 'intents')]);
+    expect(checked.code, checked.stdout).toBe(0);
+    expect(checked.stdout).toContain('model_q4f16.onnx, @huggingface/transformers, dtype q4f16: 4 golden cases');
+  });
+
+  it('takes the files that stand beside the model', async () => {
+    const source = join(dir, 'given');
+    await cp(join(models, 'intents'), source, { recursive: true });
+    await cp(join(dir, 'intents/onnx/model_q4f16.onnx'), join(source, 'onnx/model_q4f16.onnx'));
+    const made = await runCli(['bundle', source, '-t', 'transformers-js', '-o', join(dir, 'again')]);
+    expect(made.code, made.stderr).toBe(0);
+    expect((await readdir(join(dir, 'again/onnx'))).sort()).toEqual(['model.onnx', 'model_q4f16.onnx']);
+  });
+});
+
+describe('names', () => {
+  const one = (variant: string, change: Partial<Artifact> = {}): Artifact => ({
+    name: 'm',
+    variant,
+    files: [{ name: 'model.onnx', source: '/m', bytes: 1, sha256: '0'.repeat(64) }],
+    inputs: [],
+    outputs: [],
+    irVersion: 8,
+    opsets: { '': 17 },
+    ops: {},
+    golden: [],
+    labels: undefined,
+    preprocessing: undefined,
+    license: undefined,
+    ...change,
+  });
+  const names = (...all: Artifact[]): string[] =>
+    placeAll({ ...(all[0] as Artifact), others: all.slice(1) }).placed.map(
+      ({ path, artifact }) => `${basename(path)} ${artifact.variant} ${dirname(path)}`,
+    );
+
+  it('takes unsigned weights for convolutions, signed ones elsewhere', () => {
+    expect(names(one('base'), one('int8'), one('uint8'))).toContain('model_quantized.onnx int8 onnx');
+    expect(names(one('base', { ops: { Conv: 1 } }), one('int8'), one('uint8'))).toContain(
+      'model_quantized.onnx uint8 onnx',
+    );
+  });
+
+  it('leaves out what has no name, and says so; refuses weights under a name that nobody looks for', () => {
+    const options = resolveTargetOptions(transformersJs, {});
+    const support = (artifact: Artifact) => transformersJs.supports(artifact, options);
+    expect(support(one('base', { others: [one('pruned')] })).because.join(' ')).toContain(
+      'pruned has no name in transformers.js',
+    );
+    expect(support(one('pruned'))).toMatchObject({ ok: false });
+    const data = { name: 'weights.bin', source: '/w', bytes: 1, sha256: '0'.repeat(64) };
+    const two = one('base', { files: [...one('base').files, data] });
+    expect(support(two).because.join(' ')).toContain('keeps its weights in "weights.bin"');
+    const good = one('base', { files: [...one('base').files, { ...data, name: 'model.onnx_data' }] });
+    expect(support(good).ok).toBe(true);
+  });
+});
