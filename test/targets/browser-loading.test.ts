@@ -174,7 +174,7 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
     );
     await attempt(page);
     const keys = `caches.open('mlpack /mlpack-model/').then(async (cache) => (await cache.keys()).map(({ url }) => new URL(url).pathname.split('/').pop()))`;
-    const kept = (await page.evaluate(keys)) as string[];
+    const kept = await page.evaluate<string[]>(keys);
     expect(kept).not.toContain('old');
     // Four parts of the runtime, one of the model, and the description.
     expect(kept).toHaveLength(6);
