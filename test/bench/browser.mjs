@@ -85,7 +85,12 @@ async function samplesOf(count) {
   const dataset = await openDataset(resolve(values.data), description.inputs);
   const feeds = [];
   for await (const batch of dataset.batches({ batch: 1, samples: count, inputs: description.inputs })) {
-    feeds.push(Object.fromEntries([...batch.feeds].map(([name, { dtype, shape, bytes }]) => [name, { dtype, dims: shape, base64: Buffer.from(bytes()).toString('base64') }])));
+    const plain = (tensor) => ({
+      dtype: tensor.dtype,
+      dims: tensor.shape,
+      base64: Buffer.from(tensor.bytes()).toString('base64'),
+    });
+    feeds.push(Object.fromEntries([...batch.feeds].map(([name, tensor]) => [name, plain(tensor)])));
   }
   await dataset.close();
   return feeds;
