@@ -163,17 +163,25 @@ class ImageSource implements Source {
     }
   }
 
-  /** (pixel − mean) · scale / std, in the wanted channel order and layout. */
+  /**
+   * (pixel − mean) · scale / std, in the wanted channel order and layout. The main thread does this while the runtime waits, so colours go in
+   * one walk over the pixels: half the time of three.
+   */
   #prepare(pixels: Uint8Array, target: Float32Array): void {
     const { channels: order, layout, size } = this.#spec;
-    const channels = this.#values.length;
+    const [first, second, third] = this.#values;
+    if (!first) return;
     const plane = size[0] * size[1];
-    const [step, stride] = layout === 'NCHW' ? [1, plane] : [channels, 1];
-    for (const [channel, values] of this.#values.entries()) {
-      let from = order === 'BGR' ? channels - 1 - channel : channel;
-      let to = channel * stride;
-      for (let pixel = 0; pixel < plane; pixel++, from += channels, to += step)
-        target[to] = values[pixels[from] as number] as number;
+    if (!second || !third) {
+      for (let pixel = 0; pixel < plane; pixel++) target[pixel] = first[pixels[pixel] as number] as number;
+      return;
+    }
+    const [step, stride] = layout === 'NCHW' ? [1, plane] : [3, 1];
+    const [one, three] = order === 'BGR' ? [2, 0] : [0, 2];
+    for (let pixel = 0, from = 0, to = 0; pixel < plane; pixel++, from += 3, to += step) {
+      target[to] = first[pixels[from + one] as number] as number;
+      target[to + stride] = second[pixels[from + 1] as number] as number;
+      target[to + 2 * stride] = third[pixels[from + three] as number] as number;
     }
   }
 }
