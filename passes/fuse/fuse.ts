@@ -5,7 +5,7 @@ import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
-import { definePass, reordered } from '../../src/pass/pass.ts';
+import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts';
 import { toFixedPoint } from '../../src/rewrite/driver.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
@@ -139,15 +139,37 @@ export const fuse = definePass({
     for (let round = 0; round < maxRounds; round++) {
       if (![moved(), use(lateRules)].includes(true)) break;
       changed = true;
-      if (!use(main)) break;
+      use(main);
     }
     const more = target.isRuntime && use(runtimeRules(target));
+    if (target.isRuntime) declareNorms(model, target, ctx);
     // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
     if (changed || more)
       for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
     return { changed: raised || changed || more };
   },
 });
+
+/**
+ * ONNX Runtime has LayerNormalization in ai.onnx at every opset, ONNX since 17: a file that uses it says so, where its operators can
+ * be raised and the runtime takes that opset (1.12).
+ */
+function declareNorms(model: Model, target: FusionTarget, ctx: PassContext): void {
+  const since = 17;
+  if (model.opset >= since || target.version < 12) return;
+  const norms = [...model.graph.nodes].filter((node) => node.is('LayerNormalization'));
+  const [first] = norms;
+  if (!first) return;
+  const before = model.opset;
+  const why = upgradeOpset(model, since);
+  if (why)
+    ctx.skipped(
+      'layer-norm',
+      first,
+      `it stays an operator of ONNX Runtime at opset ${before}, which ONNX itself has from ${since} on: ${why}`,
+    );
+  else ctx.note?.(`opset ${before} raised to ${since}, which LayerNormalization came with`);
+}
 
 function checkNames(skip: readonly string[]): void {
   const names = Object.keys(fuse.rules);

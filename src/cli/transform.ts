@@ -61,6 +61,11 @@ export async function transform(
     },
   });
   const check = base ? await verifyResult(base, model, steps, flags.seed, session) : undefined;
+  if (base && check && !check.ok && flags.opset === undefined) {
+    const { firstBreaking } = await import('./bisect.ts');
+    const which = await firstBreaking(base, steps, flags.seed, context, (what) => talk.progress(what));
+    if (which) check.sentence += `. ${which}`;
+  }
   talk.progress('write', flags.out);
   const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
   const sizes = sizesBefore && { before: sizesBefore, after: await compressedSizes(out, await loadModel(out)) };
@@ -135,7 +140,7 @@ export function describeStep(trace: StepTrace, style: Style, reasons = 5): strin
 
 export interface VerifyResult {
   readonly ok: boolean;
-  readonly sentence: string;
+  sentence: string;
 }
 
 /** Runs both models on seeded inputs and holds the difference against what the steps promise. */
