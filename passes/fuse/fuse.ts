@@ -33,6 +33,9 @@ import { fusedMatmul } from './linear/fused-matmul.ts';
 import { biasScale, matmulScale, scaleMatmul } from './linear/scale-matmul.ts';
 import { transposeGemm } from './linear/transpose-gemm.ts';
 import { matmulAdd } from './matmul-add.ts';
+import { embedNorm } from './norm/embed-norm.ts';
+import { groupNorm } from './norm/group-norm.ts';
+import { instanceNorm } from './norm/instance-norm.ts';
 import { layerNorm, rmsNorm } from './norm/norms.ts';
 import { skipNorm } from './norm/skip-norm.ts';
 import { padConv } from './pad-conv.ts';
@@ -73,6 +76,7 @@ const lateRules: readonly Rule[] = [
 function rulesFor(target: FusionTarget): Rule[] {
   return [
     ...linearRules,
+    instanceNorm,
     layerNorm(target),
     rmsNorm(target),
     ...activationRules(target),
@@ -84,7 +88,14 @@ function rulesFor(target: FusionTarget): Rule[] {
 
 /** What only the runtime has: tried when all of the above is done. */
 function runtimeRules(target: FusionTarget): Rule[] {
-  return [skipNorm(target), biasGelu(target), fusedActivation(target), fusedMatmul(target)];
+  return [
+    embedNorm(target),
+    groupNorm(target),
+    skipNorm(target),
+    biasGelu(target),
+    fusedActivation(target),
+    fusedMatmul(target),
+  ];
 }
 
 /** Two are the rule; each leaves fewer Transposes. */
@@ -134,32 +145,39 @@ export const fuse = definePass({
     const main = rulesFor(target);
     const moved = (): boolean =>
       !options.skip.includes(layoutRule) && moveTransposes(model, inferShapes(model, { write: false }).types, ctx);
-    let changed = use(main);
-    // When all is recognized that the Transposes and factors stand in: moving them would hide it.
-    for (let round = 0; round < maxRounds; round++) {
-      if (![moved(), use(lateRules)].includes(true)) break;
+    const rewrite = (): boolean => {
+      let changed = use(main);
+      // When all is recognized that the Transposes and factors stand in: moving them would hide it.
+      for (let round = 0; round < maxRounds; round++) {
+        if (![moved(), use(lateRules)].includes(true)) break;
+        changed = true;
+        use(main);
+      }
+      return [target.isRuntime && use(runtimeRules(target)), changed].includes(true);
+    };
+    let changed = rewrite();
+    // The later opset may have operators for more.
+    if (target.isRuntime && declareNorms(model, target, ctx)) {
       changed = true;
-      use(main);
+      rewrite();
     }
-    const more = target.isRuntime && use(runtimeRules(target));
-    if (target.isRuntime) declareNorms(model, target, ctx);
     // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
-    if (changed || more)
-      for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
-    return { changed: raised || changed || more };
+    if (changed) for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
+    return { changed: raised || changed };
   },
 });
 
 /**
  * ONNX Runtime has LayerNormalization in ai.onnx at every opset, ONNX since 17: a file that uses it says so, where its operators can
  * be raised and the runtime takes that opset (1.12).
+ * @returns whether the opset was raised.
  */
-function declareNorms(model: Model, target: FusionTarget, ctx: PassContext): void {
+function declareNorms(model: Model, target: FusionTarget, ctx: PassContext): boolean {
   const since = 17;
-  if (model.opset >= since || target.version < 12) return;
+  if (model.opset >= since || target.version < 12) return false;
   const norms = [...model.graph.nodes].filter((node) => node.is('LayerNormalization'));
   const [first] = norms;
-  if (!first) return;
+  if (!first) return false;
   const before = model.opset;
   const why = upgradeOpset(model, since);
   if (why)
@@ -169,6 +187,7 @@ function declareNorms(model: Model, target: FusionTarget, ctx: PassContext): voi
       `it stays an operator of ONNX Runtime at opset ${before}, which ONNX itself has from ${since} on: ${why}`,
     );
   else ctx.note?.(`opset ${before} raised to ${since}, which LayerNormalization came with`);
+  return why === undefined;
 }
 
 function checkNames(skip: readonly string[]): void {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { type AttrInput, float, graph as graphAttr } from '../../src/ir/attr.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
-import { elementCount, int64Vector, type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
+import { elementCount, int64Vector, type Tensor, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import { random } from './differential.ts';
 
@@ -164,7 +164,39 @@ class Builder {
       if (b % 2) inputs.push(this.#weight('b', [out]));
       return this.#op('Conv', inputs, [out, height, width]);
     };
-    return [conv, conv, conv, pointwise, transposed, pad, pool, ...this.#layouts()];
+    return [conv, conv, conv, pointwise, transposed, pad, pool, ...this.#layouts(), ...this.#channelNorms()];
+  }
+
+  /** Each channel for itself, spelled out; groups of channels as one operator. */
+  #channelNorms(): Step[] {
+    const mean = (value: Value): Item => {
+      const shape = [this.#current.shape[0] as number, 1, 1];
+      if (this.#program.opset < 18) return this.#op('ReduceMean', [value], shape, { axes: [2, 3] });
+      return this.#op('ReduceMean', [value, this.#constant('axes', int64Vector([2, 3]))], shape);
+    };
+    const spelled: Step = ({ a, b }) => {
+      const { value, shape } = this.#current;
+      const channels = shape[0] as number;
+      const centred = this.#op('Sub', [value, mean(value).value], shape);
+      const squares = this.#op('Mul', [centred.value, centred.value], shape);
+      const variance = mean(squares.value);
+      const epsilon = this.#constant('eps', tensorFrom('float32', [], Float32Array.of(0.01)));
+      const sum = this.#op('Add', [variance.value, epsilon], variance.shape);
+      const root = this.#op('Sqrt', [sum.value], sum.shape);
+      let item = this.#op('Div', [centred.value, root.value], shape);
+      if (a % 3) item = this.#op('Mul', [item.value, this.#weight('g', [channels, 1, 1], 0.5, 2)], shape);
+      if (b % 2) item = this.#op('Add', [this.#weight('b', [1, channels, 1, 1]), item.value], shape);
+      return item;
+    };
+    const groups: Step = ({ a }) => {
+      const { value, shape } = this.#current;
+      const channels = shape[0] as number;
+      if (this.#program.opset < 21) return undefined;
+      const num_groups = a % 2 && channels % 2 === 0 ? 2 : 1;
+      const parameters = [this.#weight('g', [channels], 0.5, 2), this.#weight('b', [channels])];
+      return this.#op('GroupNormalization', [value, ...parameters], shape, { num_groups, epsilon: float(0.01) });
+    };
+    return [spelled, groups];
   }
 
   /** What exporters write around the order of axes of pictures. */
@@ -288,7 +320,33 @@ class Builder {
       const sum = this.#op('Add', [this.#weight('b', [out]), product.value], shape);
       return this.#op(a % 3 ? 'Mul' : 'Div', [sum.value, this.#weight('c', a % 2 ? [] : [out], 0.5, 2)], shape);
     };
-    return [matmul, matmul, gemm, gemm, turned, einsum, scaled];
+    // Of the input itself: rounding must not choose another row.
+    const embedding: Step = ({ a, b, c }) => {
+      const { value, shape } = this.#items[0] as Item;
+      if (this.#program.opset < 17 || shape.length !== 2) return matmul({ kind: 0, a, b, c });
+      const [rows = 1, size = 1] = shape;
+      const ids = this.#graph.append('ArgMax', {
+        inputs: [value],
+        attrs: { axis: -1, keepdims: 0 },
+        types: this.#program.typed ? [tensorType('int64', [this.#program.batch, rows])] : [],
+      });
+      const result = [rows, 3];
+      const count = this.#constant(
+        'count',
+        tensorOf(
+          'int64',
+          [1, rows],
+          Array.from({ length: rows }, (_, at) => at),
+        ),
+      );
+      const words = this.#op('Gather', [this.#weight('words', [size, 3]), ids.output()], result);
+      const places = this.#graph.append('Gather', { inputs: [this.#weight('places', [rows, 3]), count] });
+      const sum = this.#op('Add', [words.value, places.output()], result);
+      return this.#op('LayerNormalization', [sum.value, this.#weight('g', [3]), this.#weight('b', [3])], result, {
+        epsilon: float(0.01),
+      });
+    };
+    return [embedding, matmul, matmul, gemm, gemm, turned, einsum, scaled];
   }
 
   #common(): Step[] {

@@ -24,4 +24,7 @@ export const linearRules: ReadonlySet<string> = new Set([
   'depth-space',
   'slices-split',
   'fused-activation',
+  'instance-norm',
+  'group-norm',
+  'embed-norm',
 ]);
