@@ -1,4 +1,5 @@
 import { UserError } from '../../src/errors.ts';
+import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
@@ -102,9 +103,27 @@ export const quantizeWeights = definePass({
     const scaled = await chooseCodes(model, book, activations, ctx, options.method === 'auto');
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
+    if (!changed) reportOthers(model, ctx);
     return { changed: changed || retied || raised || scaled };
   },
 });
+
+/** Where nothing was quantized: weights that stand in operators which have no such form. */
+function reportOthers(model: Model, ctx: PassContext): void {
+  const counts = new Map<string, number>();
+  for (const graph of model.graphs())
+    for (const node of graph.nodes)
+      if (withoutBlocks.has(node.op) && node.domain === '' && constantOf(node.input(1)))
+        counts.set(node.op, (counts.get(node.op) ?? 0) + 1);
+  for (const [op, count] of counts)
+    ctx.skipped(
+      'matmul-nbits',
+      'model',
+      `${count} ${op}: only MatMul and Gemm (and tables of Gather) have a form with weights in blocks; quantize-static or quantize-dynamic store the others in 8 bits`,
+    );
+}
+
+const withoutBlocks: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'LSTM', 'GRU', 'RNN']);
 
 /** The first opset that has DequantizeLinear by blocks. */
 const blockedOpset = 21;

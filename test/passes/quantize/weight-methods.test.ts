@@ -190,3 +190,13 @@ describe('methods of quantize-weights', () => {
     expect((await quantize(model, given, dataOf(feeds))).changed).toBe(false);
   });
 });
+
+it('says where the weights are when nothing has a form in blocks', async () => {
+  const model = parseModel(
+    '<ir_version: 8, opset_import: ["" : 17]> g (float[1,8,4,4] x) => (float[1,16,4,4] y) <float[16,8,1,1] w = random(1)> { y = Conv (x, w) }',
+  );
+  const ctx = new TestContext();
+  const { changed } = await quantizeWeights.run(model, quantizeWeights().options as never, ctx);
+  expect(changed).toBe(false);
+  expect(ctx.skips.map(({ why }) => why)).toEqual([expect.stringContaining('1 Conv: only MatMul and Gemm')]);
+});
