@@ -13,6 +13,7 @@ const head = [
   'size, % of float',
   'latency, × float',
   'wall, s',
+  'quickest, s',
   'RSS, MB',
 ];
 
@@ -41,7 +42,7 @@ function section(format, rows) {
 
 const sides = { ours: 'our', theirs: 'their' };
 
-function cells({ model, metric, base, baseBytes, ours, theirs }) {
+function cells({ model, metric, base, baseBytes, ours, theirs, all }) {
   const pair = (of) => `${of(ours)} / ${of(theirs)}`;
   const figure = (of) => (side) => {
     const number = side && !side.failed ? of(side) : undefined;
@@ -57,8 +58,12 @@ function cells({ model, metric, base, baseBytes, ours, theirs }) {
     pair(figure(({ bytes }) => ((100 * bytes) / baseBytes).toFixed(1))),
     pair(figure(({ ratio }) => ratio?.toFixed(2))),
     pair(figure(({ wallMs }) => (wallMs / 1000).toFixed(1))),
+    pair((side) => quickest(all.filter((one) => !one.failed && one.side === (side === ours ? 'ours' : 'theirs')))),
     pair(figure(({ rssBytes }) => rssBytes && (rssBytes / 1e6).toFixed(0))),
   ];
 }
+
+/** Wall time of the candidate of one side that took least: the plainest job, where the best may be the one that searches longest. */
+const quickest = (list) => (list.length > 0 ? (Math.min(...list.map(({ wallMs }) => wallMs)) / 1000).toFixed(1) : '–');
 
 const digits = (value) => (value === undefined ? '–' : Math.abs(value) >= 10 ? value.toFixed(2) : value.toFixed(4));
