@@ -1,5 +1,6 @@
 import type { Target } from '../src/target/target.ts';
 import { browser } from './browser/index.ts';
+import { embeddedC } from './embedded-c/index.ts';
 import { kserve } from './kserve/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
@@ -8,4 +9,4 @@ import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
-export const targets: readonly Target[] = [browser, kserve, mlflow, mobile, server, transformersJs, triton];
+export const targets: readonly Target[] = [browser, embeddedC, kserve, mlflow, mobile, server, transformersJs, triton];

@@ -19,6 +19,11 @@ export async function staticGraph(model: Model, golden: GoldenCase, signal: Abor
   await runSteps(copy, [simplify({ inputShape }), fuse(), simplify()], {
     context: { compute: createCompute(), activations: undefined, signal, seed: 0 },
   });
-  inferShapes(copy);
+  const { types } = inferShapes(copy);
+  // What the outputs were declared with are symbols of the model as it came; here they are numbers.
+  for (const output of copy.graph.outputs) {
+    const type = types.get(output);
+    if (type?.kind === 'tensor' && type.shape?.every((dim) => typeof dim === 'number')) output.type = type;
+  }
   return copy;
 }

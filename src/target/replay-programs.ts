@@ -42,6 +42,10 @@ export async function replayPrograms(
       replays.push(await replayOne(join(dir, program.path), program, own, runner, findings));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
+      if (error.code === 'tool-missing') {
+        notes.push(`${program.path} is not executed here: ${error.message}.`);
+        continue;
+      }
       findings.push({ code: 'program-fails', message: error.message, file: program.path });
     }
   }
