@@ -1,13 +1,8 @@
 import { basename, dirname } from 'node:path';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
-import { elementsOf } from '../target/compare.ts';
-
-=======
-
 import { cRunner } from '../target/c-runner.ts';
-
->>>>>>> 02e94bf (embedded-c: a model as C99 source with a static memory plan, checked by compiling it)
+import { elementsOf } from '../target/compare.ts';
 
 import type { ManifestProgram } from '../target/manifest.ts';
 import type { ProgramRunner, ProgramRunners } from '../target/replay-programs.ts';
