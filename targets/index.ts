@@ -1,7 +1,9 @@
 import type { Target } from '../src/target/target.ts';
+import { batch } from './batch/index.ts';
 import { browser } from './browser/index.ts';
 import { embeddedC } from './embedded-c/index.ts';
 import { kserve } from './kserve/index.ts';
+import { lambda } from './lambda/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
@@ -9,4 +11,15 @@ import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
-export const targets: readonly Target[] = [browser, embeddedC, kserve, mlflow, mobile, server, transformersJs, triton];
+export const targets: readonly Target[] = [
+  batch,
+  browser,
+  embeddedC,
+  kserve,
+  lambda,
+  mlflow,
+  mobile,
+  server,
+  transformersJs,
+  triton,
+];

@@ -2,10 +2,13 @@ import { UserError } from '../errors.ts';
 import { launchChromium } from './chromium.ts';
 import { type Finding, inspectBundle, readManifest } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
+import { fitsJson } from './number-bytes.ts';
 import { nodeArguments, startBundle } from './process.ts';
 import { loadGolden, type Replay } from './replay.ts';
 import { replayBrowser } from './replay-browser.ts';
 import { replayHttp } from './replay-http.ts';
+import { replayLambda } from './replay-lambda.ts';
+import { replayLines } from './replay-lines.ts';
 import { type ProgramRunners, programsCommand, replayPrograms } from './replay-programs.ts';
 import { prepareStage } from './stage.ts';
 
@@ -96,6 +99,12 @@ async function replayBundle(dir: string, manifest: Manifest, context: ReplayCont
     if (manifest.commands.install !== null) say(`preparing: ${manifest.commands.install}`);
     const stage = await prepareStage(dir, manifest, context.install ?? true, signal);
     try {
+      if (manifest.kind === 'lines' || manifest.kind === 'lambda') {
+        const replay = manifest.kind === 'lines' ? replayLines : replayLambda;
+        say(`replaying ${cases.length} golden cases`);
+        const chosen = cases.filter(({ inputs, outputs }) => [...inputs, ...outputs].every(fitsJson));
+        return await replay(args, manifest, chosen, { command, dir: stage.dir, timeoutMs, signal, findings });
+      }
       say(`starting: ${command}`);
       const readyPath = manifest.kind === 'http-v2' ? '/v2/health/ready' : '/';
       const running = await startBundle(args, { command, dir: stage.dir, readyPath, timeoutMs, signal });

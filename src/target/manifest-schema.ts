@@ -81,7 +81,7 @@ export const manifestSchema: Schema = {
       schema: { const: 'mlpack.bundle/1' },
       tool: record({ name: { const: 'mlpack' }, version: name }),
       target: name,
-      kind: { enum: ['http-v2', 'browser', 'programs'] },
+      kind: { enum: ['http-v2', 'browser', 'programs', 'lines', 'lambda'] },
       options: { type: 'object' },
       variant: name,
       release: record({

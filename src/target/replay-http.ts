@@ -1,15 +1,10 @@
-import { toHalf } from '../kernels/f16.ts';
-import { elementsOf } from './compare.ts';
 import { protocolDatatypes as datatypes } from './datatypes.ts';
-import { packStrings } from './golden.ts';
 import type { Finding } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
+import { bytesOfNumbers, fitsJson, jsonData } from './number-bytes.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
 
 const dtypes = new Map(Object.entries(datatypes).map(([dtype, datatype]) => [datatype, dtype]));
-
-/** Requests as text grow with their numbers; larger ones are replayed as binary only. */
-const maxJsonElements = 2_000_000;
 
 interface ResponseOutput {
   readonly name: string;
@@ -109,30 +104,6 @@ async function checkMetadata(model: string, manifest: Manifest, findings: Findin
   }
 }
 
-function fitsJson({ dtype, bytes }: LoadedTensor): boolean {
-  const elements = elementsOf(dtype, bytes);
-  if (!elements || elements.length > maxJsonElements) return false;
-  for (let i = 0; i < elements.length; i++) {
-    const value = elements[i];
-    if (
-      typeof value === 'bigint'
-        ? !Number.isSafeInteger(Number(value))
-        : typeof value === 'number' && !Number.isFinite(value)
-    ) {
-      return false;
-    }
-  }
-  return true;
-}
-
-function jsonData({ dtype, bytes }: LoadedTensor): unknown[] {
-  const elements: ArrayLike<unknown> = elementsOf(dtype, bytes) ?? [];
-  return Array.from(elements, (value) => {
-    if (dtype === 'bool') return value !== 0;
-    return typeof value === 'bigint' ? Number(value) : value;
-  });
-}
-
 function head({ name, dtype, shape }: LoadedTensor): {
   name: string;
   datatype: string | undefined;
@@ -164,39 +135,8 @@ async function sendJson(ask: Ask, url: string, { inputs }: LoadedCase): Promise<
   if (id !== request.id) throw new Refused('the answer does not carry the id of the request');
   return outputs.map(({ name, datatype, shape, data }) => {
     const dtype = dtypes.get(datatype) ?? datatype;
-    return { name, dtype, shape, bytes: bytesOfJson(dtype, data ?? []) };
+    return { name, dtype, shape, bytes: bytesOfNumbers(dtype, data ?? []) };
   });
-}
-
-/** Bytes of a flat JSON list, for the one comparison that all ways share. */
-function bytesOfJson(dtype: string, data: readonly unknown[]): Uint8Array {
-  if (dtype === 'string') return packStrings(data.map(String));
-  const numbers = data.map(Number);
-  const view = (store: { readonly buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(store.buffer as ArrayBuffer);
-  switch (dtype) {
-    case 'float32':
-      return view(Float32Array.from(numbers));
-    case 'float64':
-      return view(Float64Array.from(numbers));
-    case 'float16':
-      return view(Uint16Array.from(numbers, toHalf));
-    case 'int8':
-      return view(Int8Array.from(numbers));
-    case 'int16':
-      return view(Int16Array.from(numbers));
-    case 'int32':
-      return view(Int32Array.from(numbers));
-    case 'int64':
-      return view(BigInt64Array.from(numbers, BigInt));
-    case 'uint16':
-      return view(Uint16Array.from(numbers));
-    case 'uint32':
-      return view(Uint32Array.from(numbers));
-    case 'uint64':
-      return view(BigUint64Array.from(numbers, BigInt));
-    default:
-      return Uint8Array.from(numbers);
-  }
 }
 
 async function sendBinary(ask: Ask, url: string, { inputs }: LoadedCase): Promise<GotTensor[]> {

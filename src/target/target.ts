@@ -182,8 +182,11 @@ export interface Target<T extends OptionTable = OptionTable> {
   ): { readonly install?: string; readonly start: string; readonly kind: BundleKind };
 }
 
-/** How a bundle is used: a server or page that is started, or files for an app (`programs`), which nothing starts. */
-export type BundleKind = 'http-v2' | 'browser' | 'programs';
+/**
+ * How a bundle is used: a server or page that is started, a program that answers one JSON line for each (`lines`), a function for
+ * Lambda's Runtime API, or files for an app (`programs`), which nothing starts.
+ */
+export type BundleKind = 'http-v2' | 'browser' | 'programs' | 'lines' | 'lambda';
 
 export function defineTarget<const T extends OptionTable>(target: Target<T>): Target<T> {
   return target;

@@ -3,6 +3,7 @@ import { literalPath, literalText } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { type DeployOptions, deployFiles } from './deploy.ts';
+import { mixingNotes } from './mixing.ts';
 import { readme } from './readme.ts';
 
 /** Bundle path → literal file. Dot files carry another name here because npm leaves them out of packages. */
@@ -104,16 +105,4 @@ function batchNotes(artifact: Artifact): string[] {
   if (fixed.length === 0) return [];
   const names = fixed.map(({ name }) => `"${name}"`).join(', ');
   return [`The first dimension of ${names} is fixed, so one request carries exactly that many samples.`];
-}
-
-/** Operators that take a scale over all rows of a run: what a row gives would depend on whose rows run beside it. */
-const mixing = ['DynamicQuantizeLinear', 'com.microsoft:DynamicQuantizeMatMul', 'com.microsoft:DynamicQuantizeLSTM'];
-
-/** The server looks for the beginning of this sentence (lib/model.mjs). */
-function mixingNotes(artifact: Artifact): string[] {
-  const found = mixing.find((op) => artifact.ops[op] !== undefined);
-  if (found === undefined) return [];
-  return [
-    `Requests are not batched: ${found} takes its scale over all rows of a run, so an answer would depend on its neighbours. BATCH_MAX switches it on.`,
-  ];
 }

@@ -1,13 +1,10 @@
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
+import { mixingReason } from '../server/mixing.ts';
 import { batchObjection, labelledOutput, modelConfig, type TritonOptions, tritonType } from './config.ts';
-
-/** Operators that take a scale over all rows of a run: an answer would depend on whose rows run beside it. */
-const mixing = ['DynamicQuantizeLinear', 'com.microsoft:DynamicQuantizeMatMul', 'com.microsoft:DynamicQuantizeLSTM'];
 
 /** Why requests do not run together, or undefined where they do. */
 function batchRefusal(artifact: Artifact): string | undefined {
-  const op = mixing.find((name) => artifact.ops[name] !== undefined);
-  return batchObjection(artifact) ?? (op && `${op} takes its scale over all rows of a run`);
+  return batchObjection(artifact) ?? mixingReason(artifact);
 }
 
 /** Sentences on what Triton would refuse. */

@@ -3,7 +3,8 @@ import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
-import { installedModules, startServer } from './support/server.ts';
+import { installedModules } from './support/modules.ts';
+import { startServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 interface Answer {

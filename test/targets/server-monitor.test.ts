@@ -8,7 +8,8 @@ import { literalPath } from '../../src/target/literal.ts';
 import type { Artifact, Reference } from '../../src/target/target.ts';
 import { server } from '../../targets/server/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
-import { installedModules, startServer } from './support/server.ts';
+import { installedModules } from './support/modules.ts';
+import { startServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 interface Feature {

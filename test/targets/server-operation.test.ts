@@ -10,9 +10,10 @@ import { freePort } from '../../src/target/process.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { server } from '../../targets/server/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
 import { note } from './support/note.ts';
 import { has } from './support/programs.ts';
-import { installedModules, startServer, type TestServer } from './support/server.ts';
+import { startServer, type TestServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 const modules = installedModules() ?? '';

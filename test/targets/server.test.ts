@@ -8,7 +8,8 @@ import { loadGolden, type Replay } from '../../src/target/replay.ts';
 import { replayHttp } from '../../src/target/replay-http.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { classifier, classifierFeeds, everyType, everyTypeFeeds, makeArtifact } from './support/artifact.ts';
-import { installedModules, startServer, type TestServer } from './support/server.ts';
+import { installedModules } from './support/modules.ts';
+import { startServer, type TestServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 const modules = installedModules();

@@ -1,42 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildBundle } from '../../../src/target/bundle.ts';
-import { packageRoot } from '../../../src/target/package-root.ts';
 import { freePort } from '../../../src/target/process.ts';
 import type { Artifact } from '../../../src/target/target.ts';
 import { server } from '../../../targets/server/index.ts';
-import { note } from './note.ts';
-
-/**
- * node_modules of the server bundle, installed once per lock file. Undefined, with a note, where npm cannot install it.
- */
-export function installedModules(): string | undefined {
-  const files = join(packageRoot(), 'targets/server/files');
-  const lock = readFileSync(join(files, 'package-lock.json'));
-  const key = createHash('sha256').update(lock).digest('hex').slice(0, 16);
-  const place = join(packageRoot(), 'node_modules/.cache/mlpack-test', `server-${key}`);
-  if (existsSync(place)) return join(place, 'node_modules');
-  const temp = `${place}.${process.pid}`;
-  mkdirSync(temp, { recursive: true });
-  for (const [from, to] of [
-    ['package.json', 'package.json'],
-    ['package-lock.json', 'package-lock.json'],
-    ['dot-npmrc', '.npmrc'],
-  ] as const) {
-    cpSync(join(files, from), join(temp, to));
-  }
-  try {
-    execFileSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: temp, stdio: 'pipe' });
-  } catch (error) {
-    note(`the server bundle is not tested, npm cannot install it here: ${String(error).split('\n', 1)[0]}`);
-    return undefined;
-  }
-  renameSync(temp, place);
-  return join(place, 'node_modules');
-}
 
 export interface TestServer {
   readonly url: string;

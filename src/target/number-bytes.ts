@@ -1,0 +1,64 @@
+import { toHalf } from '../kernels/f16.ts';
+import { elementsOf } from './compare.ts';
+import { packStrings } from './golden.ts';
+import type { LoadedTensor } from './replay.ts';
+
+/** Requests as text grow with their numbers; larger ones are replayed as binary only. */
+const maxJsonElements = 2_000_000;
+
+/** Whether JSON carries every element exactly, and the text stays of a reasonable size. */
+export function fitsJson({ dtype, bytes }: LoadedTensor): boolean {
+  const elements = elementsOf(dtype, bytes);
+  if (!elements || elements.length > maxJsonElements) return false;
+  for (let i = 0; i < elements.length; i++) {
+    const value = elements[i];
+    if (
+      typeof value === 'bigint'
+        ? !Number.isSafeInteger(Number(value))
+        : typeof value === 'number' && !Number.isFinite(value)
+    ) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Elements as JSON has them, flat. */
+export function jsonData({ dtype, bytes }: LoadedTensor): unknown[] {
+  const elements: ArrayLike<unknown> = elementsOf(dtype, bytes) ?? [];
+  return Array.from(elements, (value) => {
+    if (dtype === 'bool') return value !== 0;
+    return typeof value === 'bigint' ? Number(value) : value;
+  });
+}
+
+/** Bytes of a flat JSON list, for the one comparison that all ways share. */
+export function bytesOfNumbers(dtype: string, data: readonly unknown[]): Uint8Array {
+  if (dtype === 'string') return packStrings(data.map(String));
+  const numbers = data.map(Number);
+  const view = (store: { readonly buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(store.buffer as ArrayBuffer);
+  switch (dtype) {
+    case 'float32':
+      return view(Float32Array.from(numbers));
+    case 'float64':
+      return view(Float64Array.from(numbers));
+    case 'float16':
+      return view(Uint16Array.from(numbers, toHalf));
+    case 'int8':
+      return view(Int8Array.from(numbers));
+    case 'int16':
+      return view(Int16Array.from(numbers));
+    case 'int32':
+      return view(Int32Array.from(numbers));
+    case 'int64':
+      return view(BigInt64Array.from(numbers, BigInt));
+    case 'uint16':
+      return view(Uint16Array.from(numbers));
+    case 'uint32':
+      return view(Uint32Array.from(numbers));
+    case 'uint64':
+      return view(BigUint64Array.from(numbers, BigInt));
+    default:
+      return Uint8Array.from(numbers);
+  }
+}

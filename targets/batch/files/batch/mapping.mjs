@@ -1,0 +1,116 @@
+/** Rows of a table to tensors, and back. A row is one sample: a tensor's first dimension where that varies, else all of it. */
+
+import { datatype } from '../lib/datatypes.mjs';
+
+/** A row that cannot be used; it goes to the error file. */
+export class RowError extends Error {}
+
+/** Whether the model takes several rows at once: every tensor has a first dimension that varies. */
+export function takesRows({ inputs, outputs }) {
+  return [...inputs, ...outputs].every(
+    ({ shape }) => shape !== null && shape.length > 0 && typeof shape[0] !== 'number',
+  );
+}
+
+/**
+ * Which columns feed which input, decided once for a table.
+ * @param info of the model @param {Record<string, string[]>} given batch.json's or the flags' choice, by input
+ * @param {string[]} columns that the table has
+ * @returns [{ input, columns: string[] }]; several columns are the elements of one row
+ */
+export function planInputs(info, given, columns) {
+  return info.inputs.map((input) => {
+    const chosen = given[input.name];
+    if (chosen !== undefined) {
+      const missing = chosen.find((column) => !columns.includes(column));
+      if (missing !== undefined) throw new Error(`the table has no column "${missing}"; it has ${columns.join(', ')}`);
+      return { input, columns: chosen };
+    }
+    if (columns.includes(input.name)) return { input, columns: [input.name] };
+    const size = input.shape
+      ?.slice(1)
+      .reduce((product, dim) => (typeof dim === 'number' ? product * dim : Number.NaN), 1);
+    if (info.inputs.length === 1 && size === columns.length) return { input, columns };
+    throw new Error(
+      `no column is named like the input "${input.name}", and its ${size || 'variable number of'} elements are not the ${columns.length} columns of the table; say which with --columns ${input.name}=a,b,…`,
+    );
+  });
+}
+
+function flatten(value, out) {
+  if (Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView))) {
+    for (const item of value) flatten(item, out);
+  } else out.push(value);
+  return out;
+}
+
+function lengths(value) {
+  const shape = [];
+  for (let at = value; Array.isArray(at) || ArrayBuffer.isView(at); at = at[0]) shape.push(at.length);
+  return shape;
+}
+
+/** What a cell holds, as the datatype reads it from JSON. CSV cells are text. */
+function cell(value, type, where) {
+  if (value === null || value === undefined || value === '') throw new RowError(`${where} is empty`);
+  if (type === 'BYTES') return String(value);
+  if (type === 'BOOL') {
+    if (typeof value === 'boolean') return value;
+    if (value === 'true' || value === '1' || value === 1 || value === 1n) return true;
+    if (value === 'false' || value === '0' || value === 0 || value === 0n) return false;
+    throw new RowError(`${where} is neither true nor false`);
+  }
+  const number = typeof value === 'bigint' ? value : typeof value === 'string' ? Number(value.trim() || 'x') : value;
+  if (typeof number === 'bigint' && (type === 'INT64' || type === 'UINT64')) return number;
+  const plain = Number(number);
+  if (!Number.isFinite(plain)) throw new RowError(`${where} is not a finite number`);
+  return plain;
+}
+
+/**
+ * One row's value of one input. @returns { shape, data } shape of the row, without the batch. @throws RowError
+ */
+export function readRow({ input, columns }, row, rows) {
+  const where = columns.length === 1 ? `column "${columns[0]}"` : `a column of "${input.name}"`;
+  const value = columns.length === 1 ? row[columns[0]] : columns.map((column) => row[column]);
+  const wanted = rows ? (input.shape ?? []).slice(1) : (input.shape ?? []);
+  const flat = flatten(value, []);
+  const fixed = wanted.every((dim) => typeof dim === 'number');
+  const shape = fixed ? wanted : lengths(value);
+  const count = shape.reduce((product, dim) => product * dim, 1);
+  const fits = shape.length === wanted.length && wanted.every((dim, i) => typeof dim !== 'number' || dim === shape[i]);
+  if (!fits || flat.length !== count) {
+    throw new RowError(
+      `${where} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.join(', ')}]`,
+    );
+  }
+  const { Store, read } = datatype(input.datatype);
+  const data = new Store(count);
+  for (let i = 0; i < count; i++) {
+    const one = cell(flat[i], input.datatype, where);
+    try {
+      data[i] = typeof one === 'bigint' ? one : read(one);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      throw new RowError(`${where}: ${error.message}`);
+    }
+  }
+  return { shape, data };
+}
+
+/** Columns of the answer: one for an output of one element a row, else a list. 64-bit numbers that JSON cannot carry become text. */
+export function resultColumns(results, row, rows) {
+  const entries = Object.entries(results).map(([name, { dims, data, type }]) => {
+    const size = rows ? data.length / dims[0] : data.length;
+    const values = Array.from(data.slice(row * size, (row + 1) * size), (value) => plain(value, type));
+    return [name, size === 1 ? values[0] : values];
+  });
+  return Object.fromEntries(entries);
+}
+
+function plain(value, type) {
+  if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (type === 'FP16') return datatype('FP16').show(value);
+  if (type === 'BOOL') return value !== 0;
+  return typeof value === 'number' && !Number.isFinite(value) ? null : value;
+}

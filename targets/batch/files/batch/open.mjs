@@ -1,0 +1,29 @@
+/** The bundle's model on as many sessions as the container has CPUs. */
+
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { goldenCases, readManifest, verifiedModel } from '../lib/bundle.mjs';
+import { cpuLimit, memoryLimit, sessionPlan } from '../lib/cpu.mjs';
+import { describeModel } from '../lib/model.mjs';
+import { Pool } from '../lib/pool.mjs';
+import { usefulRows } from '../lib/warm-up.mjs';
+import { takesRows } from './mapping.mjs';
+
+const log = { error: (details, text) => process.stderr.write(`${text}: ${details.err?.message}\n`) };
+
+export async function openModel(dir) {
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
+  const manifest = await readManifest(dir);
+  const info = describeModel(manifest);
+  const path = await verifiedModel(dir, manifest);
+  const sizes = await Promise.all(manifest.model.files.map(async (file) => (await stat(join(dir, file.path))).size));
+  const modelBytes = sizes.reduce((sum, size) => sum + size, 0);
+  const plan = sessionPlan({ workers: 0, threads: 0 }, { cpus: cpuLimit(), memory: memoryLimit(), modelBytes });
+  const pool = new Pool(path, { ...plan, timeoutMs: 3_600_000, log });
+  await pool.open();
+  const golden = await goldenCases(dir, manifest);
+  // Rows that would look at each other go alone: the same row must give the same answer wherever it stands.
+  const limit = info.mixesRows === undefined ? 0 : 1;
+  const { rows } = await usefulRows((feeds) => pool.run(feeds, undefined), { info, golden, limit, budgetMs: 500 });
+  return { manifest, info, pool, rows: takesRows(info), usefulBatch: rows, close: () => pool.close() };
+}

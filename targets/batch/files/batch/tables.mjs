@@ -1,0 +1,105 @@
+/** Tables in pieces: Parquet by row group, CSV and JSON Lines by a number of rows. Each piece is read by itself. */
+
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+
+/** Rows of a piece where the file does not say itself. */
+export const pieceRows = 8192;
+
+export function formatOf(path) {
+  const ending = path.match(/\.(parquet|csv|tsv|jsonl|ndjson)$/i)?.[1].toLowerCase();
+  if (ending === undefined) throw new Error(`${path}: the name must end in .parquet, .csv, .tsv, .jsonl or .ndjson`);
+  return ending === 'ndjson' ? 'jsonl' : ending;
+}
+
+/** Pieces of a file, in order: [{ first, rows(): Promise<object[]> }], `first` being the number of its first row. */
+export async function* pieces(path) {
+  const format = formatOf(path);
+  if (format === 'parquet') yield* rowGroups(path);
+  else yield* chunks(format === 'jsonl' ? jsonLines(path) : delimited(path, format === 'tsv' ? '\t' : ','));
+}
+
+async function* rowGroups(path) {
+  const file = await asyncBufferFromFile(path);
+  const metadata = await parquetMetadataAsync(file);
+  let first = 0;
+  for (const group of metadata.row_groups) {
+    const count = Number(group.num_rows);
+    const [rowStart, rowEnd] = [first, first + count];
+    yield { first, rows: () => parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors }) };
+    first += count;
+  }
+}
+
+async function* chunks(records) {
+  let first = 0;
+  let rows = [];
+  for await (const record of records) {
+    rows.push(record);
+    if (rows.length < pieceRows) continue;
+    const whole = rows;
+    yield { first, rows: async () => whole };
+    first += whole.length;
+    rows = [];
+  }
+  if (rows.length > 0) yield { first, rows: async () => rows };
+}
+
+/** A line that is no JSON object stands as { [problem]: why }. */
+export const problem = Symbol('problem');
+
+export async function* jsonLines(source) {
+  const input = typeof source === 'string' ? createReadStream(source) : source;
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line.trim() === '') continue;
+    try {
+      const value = JSON.parse(line);
+      yield typeof value === 'object' && value !== null && !Array.isArray(value)
+        ? value
+        : { [problem]: 'the line is not an object' };
+    } catch {
+      yield { [problem]: 'the line is not JSON' };
+    }
+  }
+}
+
+/** RFC 4180: quotes, doubled quotes, line ends inside quotes. The first record names the columns. */
+async function* delimited(path, separator) {
+  let names;
+  for await (const record of records(path, separator)) {
+    if (names === undefined) names = record.map((name) => name.trim());
+    else if (record.length !== names.length)
+      yield { [problem]: `the row has ${record.length} cells, and the head ${names.length}` };
+    else yield Object.fromEntries(names.map((name, i) => [name, record[i]]));
+  }
+}
+
+async function* records(path, separator) {
+  let [record, cell, quoted, afterQuote, started] = [[], '', false, false, false];
+  let skipLineFeed = false;
+  const stream = createReadStream(path, 'utf8');
+  let first = true;
+  for await (const text of stream) {
+    for (const letter of first ? text.replace(/^\ufeff/, '') : text) {
+      if (skipLineFeed && letter === '\n') {
+        skipLineFeed = false;
+        continue;
+      }
+      skipLineFeed = false;
+      if (quoted && letter === '"') [quoted, afterQuote] = [false, true];
+      else if (quoted) cell += letter;
+      else if (letter === '"' && afterQuote) [cell, quoted, afterQuote] = [`${cell}"`, true, false];
+      else if (letter === '"' && cell === '') [quoted, started] = [true, true];
+      else if (letter === separator) [record, cell, afterQuote, started] = [[...record, cell], '', false, true];
+      else if (letter === '\n' || letter === '\r') {
+        if (started || cell !== '') yield [...record, cell];
+        [record, cell, afterQuote, started] = [[], '', false, false];
+        skipLineFeed = letter === '\r';
+      } else [cell, started] = [cell + letter, true];
+    }
+    first = false;
+  }
+  if (started || cell !== '') yield [...record, cell];
+}

@@ -1,0 +1,196 @@
+/**
+ * Predictions for tables: `node run-batch.mjs data/*.parquet --out predictions`. `-` instead of files reads JSON Lines from
+ * stdin and writes them to stdout. README.md has all flags.
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { planInputs } from './batch/mapping.mjs';
+import { openModel } from './batch/open.mjs';
+import { encodeRows, readIfThere, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
+import { predict } from './batch/predict.mjs';
+import { formatOf, jsonLines, pieceRows, pieces, problem } from './batch/tables.mjs';
+
+const dir = dirname(fileURLToPath(import.meta.url));
+const say = (text) => process.stderr.write(`${text}\n`);
+
+function settings() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      out: { type: 'string', short: 'o', default: 'predictions' },
+      format: { type: 'string', default: 'parquet' },
+      columns: { type: 'string', multiple: true, default: [] },
+      keep: { type: 'string', default: '' },
+      shard: {
+        type: 'string',
+        default: process.env.JOB_COMPLETION_INDEX
+          ? `${process.env.JOB_COMPLETION_INDEX}/${process.env.SHARDS ?? '1'}`
+          : '0/1',
+      },
+      batch: { type: 'string', default: '0' },
+      'max-errors': { type: 'string', default: '' },
+      restart: { type: 'boolean', default: false },
+    },
+  });
+  if (positionals.length === 0) throw new Error('which files? node run-batch.mjs data.parquet --out predictions');
+  if (!['parquet', 'csv', 'jsonl'].includes(values.format))
+    throw new Error(`--format is parquet, csv or jsonl, not "${values.format}"`);
+  const [, index, count] = values.shard.match(/^(\d+)\/(\d+)$/)?.map(Number) ?? [];
+  if (!(index < count)) throw new Error(`--shard is <number>/<how many>, counted from 0, not "${values.shard}"`);
+  const columns = Object.fromEntries(
+    values.columns.map((text) => {
+      const [input, list] = text.split('=', 2);
+      if (!list) throw new Error(`--columns is <input>=<column>,<column>…, not "${text}"`);
+      return [input, list.split(',')];
+    }),
+  );
+  const batch = Number(values.batch);
+  if (!Number.isInteger(batch) || batch < 0) throw new Error(`--batch is a whole number, not "${values.batch}"`);
+  const maxErrors = values['max-errors'] === '' ? Number.POSITIVE_INFINITY : Number(values['max-errors']);
+  if (Number.isNaN(maxErrors)) throw new Error(`--max-errors is a number, not "${values['max-errors']}"`);
+  const keep = values.keep === '' ? [] : values.keep.split(',');
+  return { ...values, files: positionals, columns, keep, batch, maxErrors, index, count };
+}
+
+/** What the work depends on. A folder of other work is not gone on with. */
+async function identity(options, manifest) {
+  const files = await Promise.all(
+    options.files.map(async (path) => {
+      const { size, mtimeMs } = await stat(path);
+      return [basename(path), size, Math.round(mtimeMs)];
+    }),
+  );
+  const { columns, keep, format, count } = options;
+  const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: manifest.model.sha256 });
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The job's own record: begun anew, or gone on with where it is the same work. Holds the batch size, on which last bits may depend. */
+async function record(options, model) {
+  const path = join(options.out, `_job-${options.index}.json`);
+  const id = await identity(options, model.manifest);
+  const known = options.restart ? undefined : await readIfThere(path);
+  if (known !== undefined) {
+    const before = JSON.parse(known);
+    if (before.id !== id) {
+      throw new Error(
+        `${options.out} holds the output of other files, another model or other flags; take another folder, or --restart`,
+      );
+    }
+    return before;
+  }
+  const job = { id, batch: options.batch > 0 ? options.batch : model.usefulBatch };
+  await writeWhole(path, `${JSON.stringify(job)}\n`);
+  return job;
+}
+
+async function* work({ files, index, count }) {
+  let number = 0;
+  for (const [f, path] of files.entries()) {
+    let p = 0;
+    for await (const piece of pieces(path)) {
+      if (number++ % count === index)
+        yield { path, piece, name: `part-${String(f).padStart(5, '0')}-${String(p).padStart(5, '0')}` };
+      p++;
+    }
+  }
+}
+
+async function runFiles(options) {
+  for (const path of options.files) formatOf(path);
+  const model = await openModel(dir);
+  await mkdir(options.out, { recursive: true });
+  const job = await record(options, model);
+  if (options.restart) await removeIfThere(join(options.out, `_SUCCESS-${options.index}`));
+  model.batch = job.batch;
+  const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
+  let plan;
+  for await (const { path, piece, name } of work(options)) {
+    const done = join(options.out, `${name}.done`);
+    const before = options.restart ? undefined : await readIfThere(done);
+    const counts = before === undefined ? await onePiece() : JSON.parse(before);
+    if (before !== undefined) total.resumed++;
+    total.rows += counts.rows;
+    total.errors += counts.errors;
+    total.parts++;
+    say(`${name}: ${counts.rows} rows, ${counts.errors} errors${before === undefined ? '' : ' (done before)'}`);
+    if (total.errors > options.maxErrors)
+      throw new Error(`${total.errors} rows could not be used, more than --max-errors ${options.maxErrors}`);
+
+    async function onePiece() {
+      const table = await piece.rows();
+      const columns = Object.keys(table.find((row) => row[problem] === undefined) ?? {});
+      plan ??=
+        columns.length > 0
+          ? planInputs(
+              model.info,
+              options.columns,
+              columns.filter((one) => !options.keep.includes(one)),
+            )
+          : undefined;
+      const { good, bad } =
+        plan === undefined
+          ? { good: [], bad: table.map((row, i) => ({ index: i, error: row[problem] })) }
+          : await predict(model, plan, table);
+      const rowOf = (i) => piece.first + i;
+      const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, jsonable(table[i][column])]));
+      const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
+      const errors = bad.map(({ index: i, error }) => ({ file: basename(path), row: rowOf(i), error }));
+      await removeIfThere(join(options.out, `${name}.errors.jsonl`));
+      if (errors.length > 0) await writeWhole(join(options.out, `${name}.errors.jsonl`), encodeRows(errors, 'jsonl'));
+      if (answers.length > 0)
+        await writeWhole(
+          join(options.out, `${name}.${options.format}`),
+          encodeRows(answers, options.format, typesOf(model.info)),
+        );
+      const result = { rows: answers.length, errors: errors.length };
+      // Last: what has this file is whole.
+      await writeWhole(done, `${JSON.stringify(result)}\n`);
+      return result;
+    }
+  }
+  await model.close();
+  const { resumed, ...counts } = total;
+  await writeWhole(
+    join(options.out, options.count > 1 ? `_SUCCESS-${options.index}` : '_SUCCESS'),
+    `${JSON.stringify(counts)}\n`,
+  );
+  say(`${total.rows} rows in ${total.parts} parts, ${total.errors} errors, ${resumed} parts were done before`);
+}
+
+const jsonable = (value) => (typeof value === 'bigint' ? Number(value) : (value ?? null));
+
+/** One answer for each line, in order, as soon as it is there: {"error": …} where a row cannot be used. */
+async function runLines(options) {
+  const model = await openModel(dir);
+  model.batch = 1;
+  for await (const row of jsonLines(process.stdin)) {
+    const columns = Object.keys(row);
+    const plan = row[problem] === undefined ? planOrProblem(model, options, columns) : row[problem];
+    const { good, bad } =
+      typeof plan === 'string' ? { good: [], bad: [{ error: plan }] } : await predict(model, plan, [row]);
+    const [answer] = good;
+    process.stdout.write(`${JSON.stringify(answer ? answer.columns : { error: bad[0].error })}\n`);
+  }
+  await model.close();
+}
+
+function planOrProblem({ info }, { columns }, names) {
+  try {
+    return planInputs(info, columns, names);
+  } catch (error) {
+    return error.message;
+  }
+}
+
+try {
+  const options = settings();
+  await (options.files[0] === '-' ? runLines(options) : runFiles(options));
+} catch (error) {
+  say(error.message);
+  process.exit(error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? 2 : 1);
+}

@@ -1,0 +1,106 @@
+import { literalPath, literalText } from '../../src/target/literal.ts';
+import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
+import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { kubernetesName } from '../server/deploy.ts';
+import { mixingNotes } from '../server/mixing.ts';
+
+/** Bundle path → literal file of this target. */
+const own: Readonly<Record<string, string>> = {
+  'run-batch.mjs': 'run-batch.mjs',
+  'batch/mapping.mjs': 'batch/mapping.mjs',
+  'batch/open.mjs': 'batch/open.mjs',
+  'batch/parts.mjs': 'batch/parts.mjs',
+  'batch/predict.mjs': 'batch/predict.mjs',
+  'batch/tables.mjs': 'batch/tables.mjs',
+  'package.json': 'package.json',
+  'package-lock.json': 'package-lock.json',
+  '.npmrc': 'dot-npmrc',
+  '.dockerignore': 'dot-dockerignore',
+  Dockerfile: 'Dockerfile',
+};
+
+/** Parts of the server that run models here too. */
+export const sharedParts = [
+  'bundle',
+  'cpu',
+  'datatypes',
+  'errors',
+  'half',
+  'model',
+  'pool',
+  'rows',
+  'warm-up',
+  'worker',
+] as const;
+
+const deploy = ['job.yaml', 'argo-workflow.yaml', 'spark.py', 'ray.py'];
+
+function* emit(artifact: Artifact): Iterable<BundleFile> {
+  for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('batch', name) };
+  for (const name of sharedParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
+  const name = kubernetesName(artifact.name);
+  for (const file of deploy) {
+    const text = literalText('batch', `deploy/${file}`)
+      .replaceAll('__NAME__', name)
+      .replaceAll('__IMAGE__', `${name}-batch`);
+    yield { path: `deploy/${file}`, bytes: text };
+  }
+  for (const file of artifact.files) yield { path: `model/${file.name}`, from: file.source };
+  yield { path: 'README.md', bytes: readme(artifact) };
+}
+
+/** Predictions for whole tables. */
+export const batch = defineTarget({
+  id: 'batch',
+  summary:
+    'predictions for tables (Parquet, CSV, JSON Lines): resumable, sharded, with Kubernetes Job, Argo, Spark and Ray',
+  options: {},
+  providers: ['cpu'],
+  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  supports(artifact) {
+    const because = runtimeObjections(artifact);
+    return because.length > 0 ? { ok: false, because } : { ok: true, because: mixingNotes(artifact) };
+  },
+  emit,
+  commands: () => ({ install: 'npm ci --omit=dev', start: 'node run-batch.mjs -', kind: 'lines' }),
+});
+
+function readme({ name, inputs, outputs }: Artifact): string {
+  const list = (values: Artifact['inputs']): string =>
+    values
+      .map(
+        ({ name: one, dtype, shape }) =>
+          `\`${one}\` (${dtype}, [${shape?.map((dim) => dim ?? '?').join(', ') ?? 'any'}])`,
+      )
+      .join(', ');
+  return `# ${name}: predictions for tables
+
+\`\`\`sh
+npm ci --omit=dev
+node run-batch.mjs data/*.parquet --out predictions          # .parquet, .csv, .tsv, .jsonl
+echo '{"${inputs[0]?.name ?? 'x'}": …}' | node run-batch.mjs -            # JSON Lines in, JSON Lines out
+\`\`\`
+
+Inputs: ${list(inputs)}. Outputs: ${list(outputs)}.
+
+A row is one sample. The column named like an input feeds it: a number, or a list with the elements of the row, nested or flat. A table that has exactly as many columns as the
+one input has elements needs no names; else say which: \`--columns ${inputs[0]?.name ?? 'x'}=a,b,c\`. Text cells of a CSV are read as numbers.
+
+| flag | default | |
+|---|---|---|
+| \`--out\`, \`-o\` | predictions | folder of the parts |
+| \`--format\` | parquet | parquet, csv or jsonl. Lists become one column for each element: \`${outputs[0]?.name ?? 'y'}.0\`, … |
+| \`--columns\` | by name | \`input=column,column\`; once for each input |
+| \`--keep\` | | columns that go over to the output, such as an id. \`row\` is always there: the number of the row in its file |
+| \`--shard\` | 0/1, in an Indexed Job \`$JOB_COMPLETION_INDEX/$SHARDS\` | this worker's share of the pieces |
+| \`--batch\` | measured | rows in one run |
+| \`--max-errors\` | none | ends with 1 when more rows than this cannot be used |
+| \`--restart\` | | begins anew where the folder holds other work |
+
+A piece is a row group of Parquet or 8192 rows. Each becomes \`part-<file>-<piece>.<format>\`, whole or not at all (written beside, synced, renamed), with
+\`.errors.jsonl\` where rows could not be used, and \`.done\` last. Start it again after a crash: what is done stays, the rest comes out as it
+would have without the crash, byte for byte. \`_SUCCESS\` (\`_SUCCESS-<shard>\`) at the end holds the counts.
+
+More than one machine: \`deploy/job.yaml\` (Kubernetes Indexed Job), \`deploy/argo-workflow.yaml\`, \`deploy/spark.py\`, \`deploy/ray.py\`.
+`;
+}

@@ -1,0 +1,95 @@
+import { literalPath, literalText } from '../../src/target/literal.ts';
+import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
+import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { kubernetesName } from '../server/deploy.ts';
+
+/** What Lambda unpacks at most, and what onnxruntime-node takes of it for one platform (1.30.0, measured: 46 MB). */
+const unzippedLimit = 262_144_000;
+const runtimeBytes = 46_000_000;
+
+const own: Readonly<Record<string, string>> = {
+  'index.mjs': 'index.mjs',
+  'bootstrap.mjs': 'bootstrap.mjs',
+  'pack.mjs': 'pack.mjs',
+  'lib/crc32.mjs': 'lib/crc32.mjs',
+  'package.json': 'package.json',
+  'package-lock.json': 'package-lock.json',
+  '.npmrc': 'dot-npmrc',
+  '.dockerignore': 'dot-dockerignore',
+  Dockerfile: 'Dockerfile',
+};
+
+const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
+
+function modelBytes({ files }: Artifact): number {
+  return files.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** One CPU at least (1769 MB), and room for the weights twice, the runtime and the requests. */
+function memoryOf(artifact: Artifact): number {
+  return Math.min(10_240, Math.max(1769, Math.ceil((400 + (2 * modelBytes(artifact)) / 2 ** 20) / 64) * 64));
+}
+
+function* emit(artifact: Artifact): Iterable<BundleFile> {
+  for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('lambda', name) };
+  for (const name of shared) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
+  const template = literalText('lambda', 'template.yaml')
+    .replace('__NAME__', kubernetesName(artifact.name))
+    .replace('__MEMORY__', String(memoryOf(artifact)));
+  yield { path: 'template.yaml', bytes: template };
+  for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
+  yield { path: 'README.md', bytes: readme(artifact) };
+}
+
+/** A function for AWS Lambda: as a zip, or as a container image where that is too large. */
+export const lambda = defineTarget({
+  id: 'lambda',
+  summary: 'AWS Lambda function: zip with a size check, container image, function URL, SAM template',
+  options: {},
+  providers: ['cpu'],
+  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  supports(artifact) {
+    const because = runtimeObjections(artifact);
+    return because.length > 0 ? { ok: false, because } : { ok: true, because: sizeNotes(artifact) };
+  },
+  emit,
+  commands: () => ({ install: 'npm ci --omit=dev', start: 'node bootstrap.mjs', kind: 'lambda' }),
+});
+
+function sizeNotes(artifact: Artifact): string[] {
+  const total = modelBytes(artifact) + runtimeBytes;
+  if (total <= unzippedLimit) return [];
+  const megabytes = Math.round(total / 1e6);
+  return [
+    `Model and runtime have ${megabytes} MB, and a zip for Lambda may unpack to 262 MB: use the container image.`,
+  ];
+}
+
+function readme(artifact: Artifact): string {
+  const { name } = artifact;
+  return `# ${name}: AWS Lambda function
+
+\`\`\`sh
+npm ci --omit=dev
+node pack.mjs x64                                   # function.zip, with its size against Lambda's limits; arm64 is cheaper
+sam deploy --guided                                 # template.yaml: ${memoryOf(artifact)} MB, function URL
+\`\`\`
+
+As a container image (models beyond 250 MB, up to 10 GB):
+
+\`\`\`sh
+docker build -t ${name.toLowerCase()}-lambda . && docker push …
+\`\`\`
+
+The event is a request of the Open Inference Protocol v2 (\`{"inputs": [{"name": …, "datatype": …, "shape": …, "data": …}]}\`), as it is by \`aws lambda invoke\`, or
+as the body of a call to the function URL or an API Gateway, where binary tensors go too. A call may have 6 MB.
+
+The session is opened while the container starts, in which phase Lambda gives all of its CPU. For fewer cold starts: smaller weights (int8), arm64,
+provisioned concurrency. \`node bootstrap.mjs\` speaks Lambda's Runtime API for images that bring their own runtime.
+
+**Elsewhere.** Google Cloud Run and Azure Container Apps run the bundle of \`--target server\` as it is (they set \`PORT\`). Cloudflare Workers take 10 MB of code and
+no native modules: ONNX Runtime does not fit; \`--target browser\` runs the model with the visitor instead.
+
+\`npx mlpack check .\` starts the function under a Runtime API of its own and replays the recorded cases.
+`;
+}

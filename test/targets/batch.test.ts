@@ -1,0 +1,187 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parquetReadObjects } from 'hyparquet';
+import * as ort from 'onnxruntime-node';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { buildBundle } from '../../src/target/bundle.ts';
+import { batch } from '../../targets/batch/index.ts';
+import { makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
+import { tempDir } from './support/temp.ts';
+
+const modules = installedModules('batch') ?? '';
+const dir = await tempDir();
+const bundle = join(dir, 'bundle');
+
+/** Three numbers in, their sum and twice their sum out. */
+const sums = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,3] x) => (float[n,2] y)
+<float[3,2] w = {1, 2, 1, 2, 1, 2}>
+{
+  y = MatMul (x, w)
+}`;
+
+async function rowsOf(out: string): Promise<Record<string, unknown>[]> {
+  const rows: Record<string, unknown>[] = [];
+  for (const name of (await readdir(out)).sort()) {
+    if (name.endsWith('.jsonl') && !name.includes('errors')) {
+      const text = await readFile(join(out, name), 'utf8');
+      rows.push(
+        ...text
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line) as Record<string, unknown>),
+      );
+    }
+    if (name.endsWith('.parquet')) {
+      const bytes = await readFile(join(out, name));
+      rows.push(
+        ...(await parquetReadObjects({
+          file: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length),
+        })),
+      );
+    }
+  }
+  return rows;
+}
+
+function run(args: string[], input = ''): { status: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['run-batch.mjs', ...args], {
+    cwd: bundle,
+    input,
+    encoding: 'utf8',
+  });
+  return { status, out: stdout, err: stderr };
+}
+
+describe.skipIf(modules === '')('batch', () => {
+  beforeAll(async () => {
+    const feeds = [{ x: new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]) }];
+    await buildBundle(batch, { ...(await makeArtifact(dir, sums, feeds)), name: 'sums' }, {}, bundle);
+    await symlink(modules, join(bundle, 'node_modules'));
+    await mkdir(join(dir, 'data'));
+    const lines = Array.from({ length: 20_000 }, (_, i) => `${i},${i + 1},"${i + 2}"`);
+    await writeFile(join(dir, 'data/a.csv'), `a,b,c\r\n${lines.join('\r\n')}\r\n`);
+    const bad = [
+      { id: 'p', x: [1, 2, 3] },
+      { id: 'q', x: [1, 2] },
+      { id: 'r', x: [1, 'x', 3] },
+      { id: 's', x: [[4, 5, 6]] },
+    ];
+    await writeFile(join(dir, 'data/b.jsonl'), `${bad.map((row) => JSON.stringify(row)).join('\n')}\nnot json\n[1]\n`);
+  });
+
+  it('answers a CSV by its columns, in pieces, and says how much there was', async () => {
+    const out = join(dir, 'csv');
+    expect(run([join(dir, 'data/a.csv'), '--out', out])).toMatchObject({ status: 0 });
+    const rows = await rowsOf(out);
+    expect(rows).toHaveLength(20_000);
+    for (const [i, row] of rows.entries()) {
+      expect([Number(row.row), row['y.0'], row['y.1']]).toEqual([i, 3 * i + 3, 6 * i + 6]);
+    }
+    expect(JSON.parse(await readFile(join(out, '_SUCCESS'), 'utf8'))).toEqual({ rows: 20_000, errors: 0, parts: 3 });
+  });
+
+  it('puts what it cannot use aside with a reason, and keeps columns', async () => {
+    const out = join(dir, 'errors');
+    expect(run([join(dir, 'data/b.jsonl'), '--out', out, '--format', 'jsonl', '--keep', 'id'])).toMatchObject({
+      status: 0,
+    });
+    expect(await rowsOf(out)).toEqual([
+      { row: 0, id: 'p', y: [6, 12] },
+      { row: 3, id: 's', y: [15, 30] },
+    ]);
+    const errors = (await readFile(join(out, 'part-00000-00000.errors.jsonl'), 'utf8')).trim().split('\n');
+    expect(errors.map((line) => (JSON.parse(line) as { row: number; error: string }).error)).toEqual([
+      'column "x" has 2 elements, and the input "x" takes [3]',
+      'column "x" is not a finite number',
+      'the line is not JSON',
+      'the line is not an object',
+    ]);
+    expect(run([join(dir, 'data/b.jsonl'), '--out', join(dir, 'few'), '--max-errors', '2'])).toMatchObject({
+      status: 1,
+    });
+  });
+
+  it('comes out the same, byte for byte, after being killed at any moment', async () => {
+    const whole = join(dir, 'whole');
+    const args = (out: string): string[] => [
+      join(dir, 'data/a.csv'),
+      '--out',
+      out,
+      '--batch',
+      '8',
+      '--format',
+      'jsonl',
+    ];
+    run(args(whole));
+    const killed = join(dir, 'killed');
+    for (const afterMs of [250, 400, 480, 560]) {
+      const child = spawn(process.execPath, ['run-batch.mjs', ...args(killed)], { cwd: bundle, stdio: 'ignore' });
+      const exit = new Promise((resolve) => child.once('exit', resolve));
+      await sleep(afterMs);
+      child.kill('SIGKILL');
+      await exit;
+    }
+    expect(run(args(killed)).status).toBe(0);
+    const names = async (out: string): Promise<string[]> =>
+      (await readdir(out)).filter((name) => !name.endsWith('.tmp')).sort();
+    expect(await names(killed)).toEqual(await names(whole));
+    for (const name of await names(whole)) {
+      expect(await readFile(join(killed, name), 'utf8'), name).toBe(await readFile(join(whole, name), 'utf8'));
+    }
+    expect(run(args(killed)).err).toContain('3 parts were done before');
+    expect(run([...args(killed), '--keep', 'a'])).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('other flags'),
+    });
+  });
+
+  it('shares the pieces among workers, each once', async () => {
+    const out = join(dir, 'shards');
+    for (const shard of ['0/2', '1/2']) {
+      expect(run([join(dir, 'data/a.csv'), '--out', out, '--shard', shard, '--format', 'jsonl']).status).toBe(0);
+    }
+    expect((await rowsOf(out)).map(({ row }) => row)).toEqual(Array.from({ length: 20_000 }, (_, i) => i));
+    expect(await readdir(out)).toEqual(expect.arrayContaining(['_SUCCESS-0', '_SUCCESS-1']));
+  });
+
+  it('reads Parquet by row group, its own output too, and answers lines', async () => {
+    const out = join(dir, 'again');
+    const args = [
+      join(dir, 'csv/part-00000-00000.parquet'),
+      '--columns',
+      'x=row,y.0,y.1',
+      '--out',
+      out,
+      '--format',
+      'jsonl',
+    ];
+    expect(run(args)).toMatchObject({ status: 0 });
+    const rows = await rowsOf(out);
+    expect(rows[10]).toEqual({ row: 10, y: [10 + 33 + 66, 2 * (10 + 33 + 66)] });
+    const { out: lines } = run(['-'], '{"x":[1,2,3]}\nnope\n{"z":1}\n');
+    const [first, second, third] = lines
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(first).toEqual({ y: [6, 12] });
+    expect(second).toEqual({ error: 'the line is not JSON' });
+    expect(third).toMatchObject({ error: expect.stringContaining('no column is named like the input "x"') });
+  });
+
+  it.each([
+    [[], 'which files?'],
+    [['x.txt'], 'must end in .parquet'],
+    [['x.csv', '--shard', '3/2'], '--shard is'],
+    [['x.csv', '--format', 'xml'], '--format is parquet, csv or jsonl'],
+    [['missing.csv'], 'no such file'],
+  ])('refuses %j', (args, message) => {
+    const { status, err } = run([...args, '--out', join(dir, 'never')]);
+    expect(status).not.toBe(0);
+    expect(err).toContain(message);
+    expect(err.trim().split('\n')).toHaveLength(1);
+  });
+});

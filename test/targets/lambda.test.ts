@@ -1,0 +1,105 @@
+import { spawnSync } from 'node:child_process';
+import { cp, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { buildBundle } from '../../src/target/bundle.ts';
+import type { Artifact } from '../../src/target/target.ts';
+import { lambda } from '../../targets/lambda/index.ts';
+import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
+import { note } from './support/note.ts';
+import { has } from './support/programs.ts';
+import { tempDir } from './support/temp.ts';
+
+const modules = installedModules('lambda') ?? '';
+const dir = await tempDir();
+const bundle = join(dir, 'bundle');
+let artifact: Artifact;
+const good = { name: 'image', datatype: 'FP32', shape: [1, 1, 12, 12], data: Array.from({ length: 144 }, () => 1) };
+
+interface HttpAnswer {
+  readonly statusCode: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+  readonly isBase64Encoded?: boolean;
+}
+
+describe.skipIf(modules === '')('lambda', () => {
+  let handler: (event: unknown) => Promise<unknown>;
+  beforeAll(async () => {
+    artifact = await makeArtifact(dir, classifier, classifierFeeds);
+    await buildBundle(lambda, artifact, {}, bundle);
+    await symlink(modules, join(bundle, 'node_modules'));
+    ({ handler } = (await import(pathToFileURL(join(bundle, 'index.mjs')).href)) as { handler: typeof handler });
+  });
+
+  it('answers a request as it is, and as the body of a call', async () => {
+    const direct = (await handler({ id: 'a', inputs: [good] })) as { id: string; outputs: object[] };
+    expect(direct.id).toBe('a');
+    const http = { requestContext: {}, headers: { 'Content-Type': 'application/json' } };
+    const body = JSON.stringify({ inputs: [good] });
+    for (const event of [
+      { ...http, body },
+      { ...http, body: Buffer.from(body).toString('base64'), isBase64Encoded: true },
+      { httpMethod: 'POST', body },
+    ]) {
+      const answer = (await handler(event)) as HttpAnswer;
+      expect([answer.statusCode, JSON.parse(answer.body).outputs]).toEqual([200, direct.outputs]);
+    }
+  });
+
+  it('takes and gives binary tensors through a call', async () => {
+    const [{ inputs, outputs }] = artifact.golden as [Artifact['golden'][number]];
+    const answer = (await handler({
+      requestContext: {},
+      headers: { 'Inference-Header-Content-Length': '0' },
+      body: Buffer.from(inputs[0]?.bytes ?? []).toString('base64'),
+      isBase64Encoded: true,
+    })) as HttpAnswer;
+    const bytes = Buffer.from(answer.body, 'base64');
+    const length = Number(answer.headers['inference-header-content-length']);
+    expect(bytes.subarray(length).equals(outputs[0]?.bytes ?? new Uint8Array())).toBe(true);
+  });
+
+  it('gives 400 for what cannot be used, and throws it where there is no HTTP', async () => {
+    const wrong = { inputs: [{ ...good, shape: [1] }] };
+    const answer = (await handler({ requestContext: {}, body: JSON.stringify(wrong) })) as HttpAnswer;
+    expect([answer.statusCode, JSON.parse(answer.body).error]).toEqual([400, expect.stringContaining('not [1]')]);
+    await expect(handler(wrong)).rejects.toThrow('not [1]');
+    await expect(handler(null)).rejects.toThrow('must be a JSON object');
+  });
+
+  it('packs a zip that unzip takes, the same twice, and names the limits', async ({ skip }) => {
+    const place = join(dir, 'packed');
+    await cp(bundle, place, {
+      recursive: true,
+      dereference: true,
+      filter: (path) => !/node_modules.bin|darwin|win32/.test(path),
+    });
+    const pack = (): string => {
+      const { stdout, stderr, status } = spawnSync(process.execPath, ['pack.mjs', 'x64'], {
+        cwd: place,
+        encoding: 'utf8',
+      });
+      expect([status, stderr]).toEqual([0, '']);
+      return stdout;
+    };
+    expect(pack()).toMatch(
+      /^function\.zip: \d+\.\d MiB \(small enough for a direct upload\); unzipped \d+\.\d MiB of 250\.0 MiB$/m,
+    );
+    if (!has('unzip')) {
+      note('no unzip on this machine: function.zip is not opened by it');
+      return skip();
+    }
+    const { stdout, status } = spawnSync('unzip', ['-tq', 'function.zip'], { cwd: place, encoding: 'utf8' });
+    expect([status, stdout]).toEqual([0, expect.stringContaining('No errors detected')]);
+  });
+
+  it('says when only an image is large enough', () => {
+    const [file] = artifact.files;
+    const large = { ...artifact, files: [{ ...(file as (typeof artifact.files)[number]), bytes: 230_000_000 }] };
+    expect(lambda.supports(large, {}).because.join()).toContain('use the container image');
+    expect(lambda.supports(artifact, {}).because).toEqual([]);
+  });
+});
