@@ -20,7 +20,7 @@ export interface Extremes {
 
 /**
  * Extremes of inner values, taken inside the runtime: each value gets a ReduceMin, a ReduceMax and a ReduceSum, which is not finite where an
- * element is not, and only these leave it. (Calibrating MobileNet on 30 samples: 0.35 s, 1.2 s where every element comes out.) The
+ * element is not, and only these leave it. (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where every element comes out and is counted.) The
  * runtime optimizes what it can around the values; that changes their last digits at most.
  */
 export async function extremesOf(
