@@ -7,6 +7,7 @@ import * as data from './commands/data.ts';
 import * as doctor from './commands/doctor.ts';
 import * as evaluate from './commands/eval.ts';
 import * as explain from './commands/explain.ts';
+import * as exportTeacher from './commands/export-teacher.ts';
 import * as gate from './commands/gate.ts';
 import * as init from './commands/init.ts';
 import * as inspect from './commands/inspect.ts';
@@ -36,6 +37,7 @@ export const commands: readonly CommandModule[] = [
   sign,
   verify,
   sbom,
+  exportTeacher,
   doctor,
   init,
 ];

@@ -1,0 +1,129 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSession } from '../../src/engine/session.ts';
+import { tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
+import { loadModel } from '../../src/onnx/load.ts';
+import { runCli } from './support.ts';
+
+const model = fileURLToPath(new URL('../../models/digits/model.onnx', import.meta.url));
+const data = fileURLToPath(new URL('../../models/digits/eval', import.meta.url));
+
+interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+/** A reader of its own: the format is eight bytes of length, JSON, data. */
+function readShard(path: string) {
+  const bytes = readFileSync(path);
+  const length = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, 8 + length).toString('utf8')) as Record<string, Entry> & {
+    readonly __metadata__: Readonly<Record<string, string>>;
+  };
+  const dataOf = (name: string): Uint8Array => {
+    const [from, to] = header[name]?.data_offsets ?? [0, 0];
+    return new Uint8Array(bytes.subarray(8 + length + from, 8 + length + to));
+  };
+  return { header, dataOf, length };
+}
+
+describe('export-teacher', () => {
+  let dir = '';
+  beforeAll(() => {
+    dir = mkdtempSync(join(tmpdir(), 'mlpack-teacher-'));
+  });
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+  const run = (...args: string[]) => runCli(['export-teacher', model, '-d', data, ...args], { cwd: dir });
+  const manifestOf = (out: string) =>
+    JSON.parse(readFileSync(join(dir, out, 'teacher.json'), 'utf8')) as {
+      complete: boolean;
+      shards: { file: string; samples: number; sha256: string }[];
+      hidden: string[];
+    };
+
+  it('writes what the model takes and gives, and inner values by name', async () => {
+    const session = await openSession(model);
+    const input = session.inputs[0]?.name ?? '';
+    const output = session.outputs[0]?.name ?? '';
+    const inner = await runCli(['inspect', model, '--json'], { cwd: dir });
+    expect(inner.code).toBe(0);
+    const { code, stderr } = await run(
+      '-o',
+      'a',
+      '--split',
+      'eval',
+      '--samples',
+      '60',
+      '--batch',
+      '16',
+      '--shard',
+      '32',
+      '-q',
+    );
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    const { complete, shards, hidden } = manifestOf('a');
+    expect(hidden).toEqual([inner]);
+    expect(complete).toBe(true);
+    expect(shards.map(({ samples }) => samples)).toEqual([32, 28]);
+    const { header, dataOf, length } = readShard(join(dir, 'a', 'shard-00001.safetensors'));
+    expect(length % 8).toBe(0);
+    expect(JSON.parse(header.__metadata__['sizes'] ?? '')).toEqual([16, 12]);
+    const x = header[`00001.inputs.${input}`];
+    const y = header[`00001.outputs.${output}`];
+    if (!x || !y) throw new Error(`no tensors in ${Object.keys(header).join()}`);
+    expect(header['00001.labels.labels']?.shape).toEqual([12]);
+    expect(header[`00001.hidden.${inner}`]?.shape[0]).toBe(x.shape[0]);
+    const feeds = new Map([[input, tensorFromBytes('float32', x.shape, dataOf(`00001.inputs.${input}`))]]);
+    const result = (await session.run(feeds)).get(output);
+    await session.dispose();
+    expect(
+      Array.from(typedArray(tensorFromBytes('float32', y.shape, dataOf(`00001.outputs.${output}`)), 'float32')),
+    ).toEqual(Array.from(typedArray(result as never, 'float32')));
+  }, 60_000);
+
+  it('goes on where it stopped, to the same bytes; damaged shards are made again', async () => {
+    const options = ['--split', 'eval', '--samples', '96', '--batch', '16', '--shard', '32', '--half', '-q'];
+    expect((await run('-o', 'whole', ...options)).code).toBe(0);
+    expect((await run('-o', 'cut', ...options)).code).toBe(0);
+    const whole = manifestOf('whole');
+    writeFileSync(join(dir, 'cut', 'shard-00001.safetensors'), 'damaged');
+    writeFileSync(join(dir, 'cut', 'teacher.json'), JSON.stringify({ ...manifestOf('cut'), complete: false }));
+    const again = await runCli(['export-teacher', model, '-d', data, '-o', 'cut', ...options.slice(0, -1)], {
+      cwd: dir,
+    });
+    expect(again.code).toBe(0);
+    expect(again.stderr).toContain('goes on behind 32 of 96 samples');
+    expect(manifestOf('cut')).toEqual(whole);
+    for (const { file } of whole.shards)
+      expect(readFileSync(join(dir, 'cut', file)).equals(readFileSync(join(dir, 'whole', file)))).toBe(true);
+    const { header } = readShard(join(dir, 'whole', 'shard-00000.safetensors'));
+    const outputs = Object.entries(header).filter(([name]) => name.includes('.outputs.'));
+    expect(outputs.every(([, { dtype }]) => dtype === 'F16')).toBe(true);
+  }, 60_000);
+
+  it('says in a sentence what it cannot do', async () => {
+    const failing = async (...args: string[]) => {
+      const { code, stderr } = await run(...args, '-q');
+      expect(code).toBe(2);
+      return stderr;
+    };
+    expect(await failing()).toContain('where should the result go?');
+    expect(await failing('-o', 'b', '--hidden', 'nothing')).toContain(
+      'no node or value of the model is called "nothing"',
+    );
+    expect((await run('-o', 'c', '--split', 'eval', '--samples', '8', '-q')).code).toBe(0);
+    expect(await failing('-o', 'c', '--split', 'eval', '--samples', '9')).toContain(
+      'other options; give another --out, or --force',
+    );
+    writeFileSync(join(dir, 'c', 'teacher.json'), '{');
+    expect(await failing('-o', 'c')).toContain('is no JSON');
+    expect(await failing('-o', 'c/train.py')).toContain('is not a folder');
+    expect((await run('-o', 'c', '--split', 'eval', '--samples', '9', '--force', '-q')).code).toBe(0);
+    expect(manifestOf('c').shards.map(({ samples }) => samples)).toEqual([9]);
+  }, 60_000);
+});
