@@ -49,11 +49,12 @@ describe('export-teacher', () => {
     const session = await openSession(model);
     const input = session.inputs[0]?.name ?? '';
     const output = session.outputs[0]?.name ?? '';
-    const inner = await runCli(['inspect', model, '--json'], { cwd: dir });
-    expect(inner.code).toBe(0);
+    const inner = (await loadModel(model)).graph.lastNode?.input(0)?.name ?? '';
     const { code, stderr } = await run(
       '-o',
       'a',
+      '--hidden',
+      inner,
       '--split',
       'eval',
       '--samples',

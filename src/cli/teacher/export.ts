@@ -73,7 +73,7 @@ export async function exportTeacher(modelText: string, flags: TeacherFlags, sess
         'teacher.type',
         `"${refused.name}" is ${refused.dtype}, which safetensors cannot hold: cut that part off the model first.`,
       );
-    const split = splitOf(dataset, flags, talk.note);
+    const split = splitOf(dataset, flags, (text) => talk.note(text));
     const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
     const samples = Math.min(flags.samples ?? available, available);
     const files = await artifactFiles(source.file, model);
