@@ -1,6 +1,8 @@
 /** Named ordered lists of steps: the variants that `optimize` builds, usable in `run` too. */
 import type { Step } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { clusterWeights } from './prune/cluster-weights.ts';
+import { pruneChannels } from './prune/prune-channels.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
@@ -28,5 +30,11 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
   mixed: [...prepare, mixedPrecision()],
-  pruned: [...prepare, pruneWeights()],
+  /** Channels that go, what reads them fitted to the rest: fewer multiplications. */
+  pruned: [...prepare, pruneChannels()],
+  'pruned-int8': [...prepare, pruneChannels(), quantizeStatic({ weights: 'auto' })],
+  /** Zeros, the other weights fitted around them: a smaller download, no speed. */
+  sparse: [...prepare, pruneWeights()],
+  'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ weights: 'auto' })],
+  clustered: [...prepare, clusterWeights()],
 };

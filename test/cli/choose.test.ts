@@ -49,6 +49,33 @@ describe('choose', () => {
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');
   });
 
+  it('counts a smaller download as smaller, and says what zeros did to the speed', () => {
+    const step = {
+      pass: 'prune-weights',
+      options: {},
+      changed: true,
+      applied: {},
+      skipped: [],
+      nodesBefore: 3,
+      nodesAfter: 3,
+      ms: 1,
+    };
+    const sparse = variant('sparse', { compressedBytes: 540, steps: [step] });
+    const { variants, recommendations } = choose([base, sparse], floors, [server]);
+    expect(recommendations[0]?.variant).toBe('sparse');
+    expect(variants[1]?.reasons).toEqual([
+      '100 % of the size',
+      '60 % of the download',
+      'same speed on cpu (×1.00)',
+      'top1 0.9500 (base 0.9500, 500 samples)',
+      'no speed-up on cpu: ×1.000 of its latency (95 % interval 0.980–1.020); ONNX Runtime has no sparse kernels, the gain is the download',
+    ]);
+    const untouched = variant('untouched', { compressedBytes: 540, steps: [{ ...step, changed: false }] });
+    expect(choose([base, untouched], floors, [server]).variants[1]?.reasons.join()).not.toContain('no speed-up');
+    const fast = variant('fast', { steps: [step], latency: { cpu: latency(0.5, 0.48, 0.52) } });
+    expect(choose([base, fast], floors, [server]).variants[1]?.reasons.join()).not.toContain('no speed-up');
+  });
+
   it('recommends the smallest times fastest that keeps the floor', () => {
     const small = variant('small', { bytes: 300, compressedBytes: 250 });
     const fast = variant('fast', { bytes: 400, compressedBytes: 350, latency: { cpu: latency(0.5, 0.48, 0.52) } });

@@ -82,15 +82,16 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
   const variants = judged.map(({ variant, standings, rejected }): VariantResult => {
     const { blockers: _, failures, ...rest } = variant;
     const result = Object.keys(failures).length === 0 ? rest : { ...rest, failures };
-    if (rejected.length > 0) return { ...result, verdict: 'rejected', reasons: rejected };
+    const notes = zerosNote(variant);
+    if (rejected.length > 0) return { ...result, verdict: 'rejected', reasons: [...rejected, ...notes] };
     const elsewhere = standings.filter(({ out }) => out.length > 0).map(notFor);
     const won = recommendations.filter((one) => one.variant === variant.name);
     if (won.length > 0) {
       const because = won.flatMap((one) => one.because);
-      return { ...result, verdict: 'recommended', reasons: [...new Set([...because, ...elsewhere])] };
+      return { ...result, verdict: 'recommended', reasons: [...new Set([...because, ...elsewhere]), ...notes] };
     }
     const why = variant === base ? 'the model as it came' : 'passes, and another variant is smaller or faster';
-    return { ...result, verdict: 'accepted', reasons: [why, ...elsewhere] };
+    return { ...result, verdict: 'accepted', reasons: [why, ...elsewhere, ...notes] };
   });
   return { variants, recommendations };
 }
@@ -180,7 +181,32 @@ function isFaster(variant: Measured, provider: string): boolean {
   return (ratioCi?.[1] ?? 1) < 1 - smallestEffect && call === 'faster';
 }
 
-const isSmaller = (variant: Measured, base: Measured): boolean => (variant.bytes ?? Infinity) < (base.bytes ?? 0);
+/** On disk, or as a download: zeros show only once a file is compressed. */
+const isSmaller = (variant: Measured, base: Measured): boolean =>
+  (variant.bytes ?? Infinity) < (base.bytes ?? 0) ||
+  (variant.compressedBytes ?? Infinity) < (1 - smallestGain) * (base.compressedBytes ?? 0);
+
+/** Passes that make weights compress and leave it to the runtime what to do with that. */
+const compressing: Readonly<Record<string, string>> = {
+  'prune-weights': 'ONNX Runtime has no sparse kernels',
+  'cluster-weights': 'weights are expanded to floats at load',
+};
+
+const gainsByCompressing = ({ steps }: Measured): string[] =>
+  steps.flatMap(({ pass, changed }) => (changed ? (compressing[pass] ?? []) : []));
+
+/** What zeros and shared weights did to the speed, where users expect something of them: measured, by provider. */
+function zerosNote(variant: Measured): string[] {
+  const why = gainsByCompressing(variant);
+  if (why.length === 0) return [];
+  return Object.keys(variant.latency).flatMap((provider) =>
+    isFaster(variant, provider)
+      ? []
+      : [
+          `no speed-up on ${provider}: ${describeLatency(variant, provider)}; ${why.join(', ')}, the gain is the download`,
+        ],
+  );
+}
 
 /** Size ratio × latency ratio; a latency that is not surely lower counts as equal. Base scores 1. */
 function score(variant: Measured, base: Measured | undefined, provider: string | undefined): number {
@@ -209,6 +235,9 @@ function praise(
   const because: string[] = [];
   const percent = (100 * (variant.bytes ?? 0)) / (base.bytes ?? 1);
   because.push(`${percent.toFixed(0)} % of the size`);
+  // Of zeros the size says nothing.
+  if (gainsByCompressing(variant).length > 0 && variant.compressedBytes !== null && base.compressedBytes)
+    because.push(`${((100 * variant.compressedBytes) / base.compressedBytes).toFixed(0)} % of the download`);
   const latency = timedOn === undefined ? undefined : variant.latency[timedOn];
   if (latency && timedOn !== undefined) {
     because.push(

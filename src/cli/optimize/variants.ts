@@ -11,14 +11,37 @@ export interface VariantPlan {
 }
 
 /** What can be built when nobody asks for others; which of them are depends on the providers. `base` is the model as it came. */
-const candidates = ['base', 'fp32', 'fp16', 'int8', 'uint8', 'int8-static', 'int4', 'int4-dq', 'q4f16'] as const;
+const candidates = [
+  'base',
+  'fp32',
+  'fp16',
+  'int8',
+  'uint8',
+  'int8-static',
+  'int4',
+  'int4-dq',
+  'q4f16',
+  'pruned',
+  'pruned-int8',
+] as const;
+
+/** Pays where this one does, and not elsewhere. */
+const likewise = { 'pruned-int8': 'int8-static' } as const;
 
 /** The default variants for these providers, and why the others would not pay there. */
-export const defaultVariants = (providers: readonly string[]): ReturnType<typeof worthBuilding> =>
-  worthBuilding(candidates, providers);
+export function defaultVariants(providers: readonly string[]): ReturnType<typeof worthBuilding> {
+  const { build, left } = worthBuilding(candidates, providers);
+  const without = Object.entries(likewise).flatMap(([variant, of]) => {
+    const why = left.find((one) => one.variant === of)?.why;
+    return why === undefined ? [] : [{ variant, why }];
+  });
+  const out = new Set(without.map(({ variant }) => variant));
+  return { build: build.filter((name) => !out.has(name)), left: [...left, ...without] };
+}
 
 /** Default variants that nothing can be said about without samples; asked for by name, they say so themselves. */
-export const needsData = (plan: VariantPlan): boolean => plan.name === 'int8-static';
+export const needsData = ({ name }: VariantPlan): boolean =>
+  name === 'int8-static' || name === 'pruned' || name === 'pruned-int8';
 
 /**
  * The variants to build, `base` always first: every comparison needs it.
