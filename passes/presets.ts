@@ -31,8 +31,8 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
   mixed: [...prepare, mixedPrecision()],
   /** Channels that go, what reads them fitted to the rest: fewer multiplications. */
-  pruned: [...prepare, pruneChannels()],
-  'pruned-int8': [...prepare, pruneChannels(), quantizeStatic({ weights: 'auto' })],
+  pruned: [...prepare, pruneChannels({ repair: true })],
+  'pruned-int8': [...prepare, pruneChannels({ repair: true }), quantizeStatic({ weights: 'auto' })],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
   'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ weights: 'auto' })],

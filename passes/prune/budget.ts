@@ -1,16 +1,10 @@
-import { typedArray } from '../../src/ir/tensor.ts';
-import { f16ToF32 } from '../../src/kernels/f16.ts';
 import { dropBelow, groupCount, magnitudeCut } from '../../src/kernels/mask.ts';
 import type { Cut, Pattern } from './pattern.ts';
 import type { PruneTarget } from './targets.ts';
+import { weightsOf } from './weights.ts';
 
 /** However small its weights are beside those of others, a layer keeps this share of them: without any it hands nothing on. */
 const leastKept = 0.01;
-
-/** float32 weights as they are, float16 ones widened (exact both ways). */
-export function weightsOf({ tensor }: PruneTarget): Float32Array {
-  return tensor.dtype === 'float16' ? f16ToF32(typedArray(tensor, 'float16')) : typedArray(tensor, 'float32');
-}
 
 /** @returns how many weights each target loses: round(sparsity · elements) of each. */
 export function perLayer(targets: readonly PruneTarget[], sparsity: number): Map<PruneTarget, number> {

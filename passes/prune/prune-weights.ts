@@ -1,23 +1,27 @@
 import { UserError } from '../../src/errors.ts';
+import type { Model } from '../../src/ir/graph.ts';
 import { computedTensor, type Tensor } from '../../src/ir/tensor.ts';
 import { f32ToF16 } from '../../src/kernels/f16.ts';
 import { countZeros, dropBelow, dropGroups, isNofM, keepNofM, magnitudeCut } from '../../src/kernels/mask.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
-import { cutFor, erdosRenyi, perLayer, weightsOf, wholeModel } from './budget.ts';
+import { cutFor, erdosRenyi, perLayer, wholeModel } from './budget.ts';
 import { fitByData } from './fit.ts';
 import { scoreNames } from './fit-weights.ts';
 import { type Cut, type Pattern, parsePattern } from './pattern.ts';
+import { permuteChannels } from './permute.ts';
+import { bySensitivity } from './sensitivity.ts';
 import { putConstant, shareOf } from './store.ts';
 import { type PruneTarget, pruneTargets } from './targets.ts';
+import { weightsOf } from './weights.ts';
 
 const options = {
   sparsity: opt.number(0.5, 'share of the weights set to zero (a pattern N:M sets its own)', { min: 0, max: 1 }),
   scope: opt.choice(
-    ['layer', 'global', 'erk'],
+    ['layer', 'global', 'erk', 'sensitivity'],
     'layer',
-    'how the share is spread: the same in every tensor, the smallest of the whole model, or more from large tensors than from small ones (Erdős–Rényi)',
+    'how the share is spread: the same in every tensor, the smallest of the whole model, more from large tensors than from small ones (erk: Erdős–Rényi), or measured: where outputs lose least (sensitivity)',
   ),
   score: opt.choice(
     ['auto', ...scoreNames],
@@ -27,6 +31,10 @@ const options = {
   pattern: opt.string(
     'none',
     'none, N:M (of each M neighbours along the inputs N stay: 2:4 for TensorRT), or blockN (whole groups of N neighbours)',
+  ),
+  permute: opt.boolean(
+    true,
+    'N:M: first let channels between two layers change places where that keeps more; the model computes the same',
   ),
   minElements: opt.int(1024, 'leave weights with fewer elements whole', { min: 0 }),
   keep: opt.list([], 'names of nodes, or operators, whose weights stay whole'),
@@ -43,6 +51,7 @@ export const pruneWeights = definePass({
     fitted: 'Weights become zero by what the layer sees, and the others make up for it',
     pattern: 'Weights become zero in a pattern: N of M, or whole groups',
     scope: 'How much each layer loses',
+    permute: 'Channels between two layers changed places, so that N of M keep more',
     keep: 'Names given with --keep that stand for nothing',
     speed: 'What pruning does to speed',
   },
@@ -61,52 +70,55 @@ export const pruneWeights = definePass({
         `--score ${given.score} looks at what layers see, and there are no samples: give a folder of them with --data, or use --score magnitude, which needs none.`,
       );
     reportUnmatched(model, given.keep, ctx);
+    const permuted = pattern.kind === 'n-of-m' && given.permute && permuteChannels(model, pattern, given, ctx);
     const targets = pruneTargets(
       model,
       given.minElements,
       (node) => isKept(node, given.keep),
       (node, why) => ctx.skipped(ruleOf(pattern), node, why),
     );
-    const todo = cutsFor(targets, pattern, given, ctx);
+    const todo = await cutsFor(model, targets, pattern, given, ctx);
     const fitted =
       given.score === 'magnitude' ? new Set<PruneTarget>() : await fitByData(model, todo, given.score, ctx);
     for (const [target, cut] of todo) {
       ctx.signal.throwIfAborted();
       if (!fitted.has(target)) byMagnitude(target, cut, ruleOf(pattern), ctx);
     }
-    const changed = todo.size > 0;
-    if (changed) {
+    if (todo.size > 0) {
       ctx.skipped(
         'speed',
         'model',
         'ONNX Runtime has no sparse kernels: zeros make the compressed file smaller, not inference faster',
       );
     }
-    return { changed };
+    return { changed: permuted || todo.size > 0 };
   },
 });
 
 const ruleOf = ({ kind }: Pattern): string => (kind === 'share' ? 'magnitude' : 'pattern');
 
 /** What goes from each target; those that have their zeros already, or cannot have them, are left out. */
-function cutsFor(
+async function cutsFor(
+  model: Model,
   targets: readonly PruneTarget[],
   pattern: Pattern,
-  { sparsity, scope }: { sparsity: number; scope: 'layer' | 'global' | 'erk' },
+  { sparsity, scope }: { sparsity: number; scope: 'layer' | 'global' | 'erk' | 'sensitivity' },
   ctx: PassContext,
-): Map<PruneTarget, Cut> {
+): Promise<Map<PruneTarget, Cut>> {
   const counts =
     scope === 'layer' || pattern.kind === 'n-of-m'
       ? perLayer(targets, sparsity)
       : scope === 'erk'
         ? erdosRenyi(targets, sparsity)
-        : wholeModel(targets, sparsity, ({ node, value }) =>
-            ctx.skipped(
-              'scope',
-              node,
-              `its weights "${value.name}" are so small beside those of other layers that next to none would be left: 1 % stay`,
-            ),
-          );
+        : scope === 'sensitivity'
+          ? await bySensitivity(model, targets, sparsity, ctx)
+          : wholeModel(targets, sparsity, ({ node, value }) =>
+              ctx.skipped(
+                'scope',
+                node,
+                `its weights "${value.name}" are so small beside those of other layers that next to none would be left: 1 % stay`,
+              ),
+            );
   const cuts = new Map<PruneTarget, Cut>();
   for (const target of targets) {
     const { node, value, elements, view } = target;

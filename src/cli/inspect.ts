@@ -11,6 +11,7 @@ import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
 import { type FormatFacts, formatFacts, printFormats } from './inspect-formats.ts';
+import { describeZeros, type ZeroFacts, zeroFacts } from './inspect-zeros.ts';
 import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { parseShapes } from './shapes.ts';
@@ -22,6 +23,7 @@ interface InspectFlags {
   readonly nodes?: boolean;
   readonly hash?: boolean;
   readonly run?: boolean;
+  readonly zeros?: boolean;
 }
 
 /** The work of `mlpack inspect`. Weights are not read beyond the small constants that shapes depend on. */
@@ -64,6 +66,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     ops: Object.fromEntries(stats.ops),
     quantizable: quantizable(model),
     ...formatFacts(Object.fromEntries(stats.ops), weightBytesByType),
+    ...(flags.zeros && { zeros: zeroFacts(model) }),
     warnings: warningsOf(model),
     ...(flags.nodes && { nodeList: nodeList(model) }),
     ...(flags.text && { text: printModel(model) }),
@@ -181,6 +184,7 @@ type Facts = FormatFacts & {
   readonly ops: Readonly<Record<string, number>>;
   readonly quantizable: readonly Quantizable[];
   readonly warnings: readonly string[];
+  readonly zeros?: ZeroFacts;
   readonly nodeList?: readonly { node: string; outputs: string[] }[];
 };
 
@@ -197,6 +201,7 @@ function print(facts: Facts, { talk }: Session): void {
     ...(facts.sha256 ? [['sha256', facts.sha256] as [string, string]] : []),
     ['made by', `${facts.producer || 'unknown'} · IR ${facts.irVersion} · ${opsets.join(', ')}`],
     ['parameters', `${formatCount(facts.parameters)} (${weights.join(', ') || 'none'})`],
+    ...(facts.zeros ? [['zeros', describeZeros(facts.zeros)] as [string, string]] : []),
     ['MACs', `${macs} at the smallest inputs; --input-shape batch=1,… sets symbols`],
     [
       'nodes',

@@ -38,6 +38,7 @@ const techniques = [
   ['50 %, second order', ['prune-weights:score=sparsegpt']],
   ['80 % by magnitude', ['prune-weights:score=magnitude,sparsity=0.8']],
   ['80 %, second order', ['prune-weights:score=sparsegpt,sparsity=0.8']],
+  ['80 %, second order, by sensitivity', ['prune-weights:score=sparsegpt,sparsity=0.8,scope=sensitivity']],
   ['80 %, second order, ERK', ['prune-weights:score=sparsegpt,sparsity=0.8,scope=erk']],
   ['2:4 by magnitude', ['prune-weights:score=magnitude,pattern=2:4']],
   ['2:4, second order', ['prune-weights:score=sparsegpt,pattern=2:4']],
@@ -47,6 +48,8 @@ const techniques = [
   ['clusters of 16 values', ['cluster-weights']],
   ['low rank, 99 %', ['low-rank']],
   ['channels, 30 % of the MACs', ['prune-channels:macs=0.7']],
+  ['channels, 30 % of the MACs, repaired', ['prune-channels:macs=0.7,repair=true']],
+  ['the same, static int8', ['prune-channels:macs=0.7,repair=true', 'quantize-static:weights=auto']],
 ];
 const all = ['cifar10-resnet20', 'imagenet-mobilenetv1-050', 'mnist-cntk', 'clinc150-bert', 'wine-mlp', 'stories260k-llama', 'supres', 'fastestdet', 'yunet-face', 'gtcrn'];
 

@@ -7,6 +7,7 @@ interface Flags extends CommonFlags {
   readonly nodes?: boolean;
   readonly hash?: boolean;
   readonly run?: boolean;
+  readonly zeros?: boolean;
 }
 
 export function register(program: Command, start: Start): void {
@@ -23,6 +24,7 @@ export function register(program: Command, start: Start): void {
       .option('--nodes', 'list every node with its output shapes')
       .option('--text', 'print the whole graph in the text form')
       .option('--run', 'run the model on made-up inputs to learn shapes that cannot be inferred')
+      .option('--zeros', 'read the weights: how many are zero, and in which layers 2 of 4')
       .option('--hash', 'add the SHA-256 of the file'),
   ).action(async (model: string, flags: Flags) => {
     await start(flags, async (session) => {

@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
+import { permuteChannels } from '../../../passes/prune/permute.ts';
 import { pruneWeights } from '../../../passes/prune/prune-weights.ts';
+import { createJudge } from '../../../src/engine/judge.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
 import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
-import { countZeros, isNofM } from '../../../src/kernels/mask.ts';
+import { countZeros, isNofM, keepNofM } from '../../../src/kernels/mask.ts';
 import type { Activations } from '../../../src/pass/pass.ts';
 import { TestContext } from '../../support/context.ts';
 import { observedOn } from '../../support/observed.ts';
@@ -101,8 +103,8 @@ describe('prune-weights, fitted to what layers see', () => {
     'keeps the pattern %s along the inputs',
     async (pattern, holds) => {
       const [fitted, plain] = [cloneModel(base), cloneModel(base)];
-      const { skips } = await prune(fitted, { pattern });
-      await prune(plain, { pattern, score: 'magnitude' });
+      const { skips } = await prune(fitted, { pattern, permute: false });
+      await prune(plain, { pattern, permute: false, score: 'magnitude' });
       expect(holds(weights(fitted, 'a'), 8, 9)).toBe(true);
       expect(holds(weights(fitted, 'p'), 24, 1)).toBe(true);
       expect(skips.map(({ why }) => why).join()).toContain('its weights "d" have 1 inputs, fewer than a group of');
@@ -199,5 +201,74 @@ describe('the share of each layer', () => {
     expect(countZeros(weights(model, 'a'))).toBe(990);
     expect(['a', 'c', 'd'].reduce((sum, name) => sum + countZeros(weights(model, name)), 0)).toBe(1050);
     expect(skips[0]?.why).toContain('so small beside those of other layers');
+  });
+
+  it('sensitivity takes less from the layer on which the outputs hang most, and exactly the share of the whole', async () => {
+    const model = parseModel(two);
+    // Nothing of what the first layer gives is lost on the way but by the last, whose weights count a hundred times.
+    const ctx = Object.assign(contextOf(undefined), { judge: createJudge(undefined, { seed: 1 }) });
+    const options = pruneWeights({ minElements: 0, score: 'magnitude', scope: 'sensitivity', sparsity: 0.6 }).options;
+    await pruneWeights.run(model, options as never, ctx);
+    const zeros = ['a', 'c', 'd'].map((name) => countZeros(weights(model, name)));
+    expect(zeros.reduce((a, b) => a + b, 0)).toBe(Math.round(0.6 * 2100));
+    // The small layer in the way of everything loses the smallest share.
+    expect((zeros[2] as number) / 100).toBeLessThan((zeros[0] as number) / 1000);
+    expect(ctx.notes.join()).toContain('each of 3 layers was pruned alone');
+  }, 60_000);
+});
+
+describe('channels that change places for N of M', () => {
+  const chain = head(`g (float[n,8,6,6] x) => (float[n,6] y)
+  <float[32,8,3,3] a = random(1), float[32] ab = random(2), float[32,1,1] s = random(7), float[16,32,1,1] p = random(3), float[16,6] w = random(4)> {
+    c = Conv <pads = [1,1,1,1]> (x, a, ab)  t = Add (c, s)  r = Relu (t)
+    h = Conv (r, p)  i = LeakyRelu (h)
+    q = GlobalAveragePool (i)  v = Flatten (q)
+    y = MatMul (v, w)
+  }`);
+
+  it('keeps more of the weights, and nothing else changes', async () => {
+    const base = parseModel(chain);
+    const permuted = parseModel(chain);
+    const ctx = contextOf(undefined);
+    expect(permuteChannels(permuted, { n: 2, m: 4 }, { keep: [], minElements: 0 }, ctx)).toBe(true);
+    expect(verify(permuted)).toEqual([]);
+    expect(ctx.applications.map(({ node }) => node)).toEqual(['Conv "c"', 'Conv "h"']);
+    expect(await decibels(base, permuted)).toBeGreaterThan(100);
+    const kept = (model: Model): number => {
+      const all = weights(model, [...model.graph.initializers].find(({ name }) => name.startsWith('p'))?.name ?? '');
+      return keepNofM(all, { outer: 16, length: 32, inner: 1 }, 2, 4).reduce((sum, x) => sum + Math.abs(x), 0);
+    };
+    expect(kept(permuted)).toBeGreaterThan(kept(base) * 1.01);
+  });
+
+  it('within the pass, once; and not where it is switched off', async () => {
+    const model = parseModel(chain);
+    const run = async (target: Model, options: Options) => {
+      const ctx = contextOf(undefined);
+      await pruneWeights.run(
+        target,
+        pruneWeights({ minElements: 0, pattern: '2:4', ...options }).options as never,
+        ctx,
+      );
+      return ctx.applications.map(({ rule }) => rule);
+    };
+    expect(await run(model, {})).toEqual(['permute', 'permute', 'pattern', 'pattern', 'pattern']);
+    expect(await run(model, {})).toEqual([]);
+    expect(await run(parseModel(chain), { permute: false })).toEqual(['pattern', 'pattern', 'pattern']);
+  });
+
+  it('says what stands in the way', async () => {
+    const model = parseModel(
+      head(`g (float[n,8,4,4] x) => (float[n,8,4,4] y, float[n,8,4,4] z)
+      <float[8,8,1,1] a = random(1), float[8,1,3,3] d = random(2), float[8,8,1,1] b = random(3), float[8,1,1] s = random(4), float[8,8,1,1] e = random(5)> {
+        h = Conv (x, a)  i = Conv <group = 8, pads = [1,1,1,1]> (h, d)
+        j = Conv (i, b)  k = PRelu (j, s)  z = Conv (k, e)  y = Add (z, x)
+      }`),
+    );
+    const ctx = contextOf(undefined);
+    permuteChannels(model, { n: 2, m: 4 }, { keep: [], minElements: 0 }, ctx);
+    const why = ctx.skips.map(({ why: sentence }) => sentence).join('; ');
+    expect(why).toContain('one of the two layers works in groups');
+    expect(why).toContain('PRelu');
   });
 });
