@@ -39,16 +39,14 @@ export async function bySensitivity(
   const judge = await ctx.judge(model);
   try {
     const batches = await judge.some(samples, batch);
-    const base = await judge.open(cloneModel(model));
-    const expected = await outputsOf(base, batches).finally(() => base.dispose());
+    const expected = await outputsOf(await judge.open(cloneModel(model)), batches);
     const curves = new Map<PruneTarget, Curve>();
     for (const [at, target] of targets.entries()) {
       ctx.signal.throwIfAborted();
       ctx.progress?.(`layer ${at + 1} of ${targets.length}`);
       const noises: number[] = [];
       for (const level of levels) {
-        const runner = await judge.open(prunedAlone(model, target, level));
-        const outputs = await outputsOf(runner, batches).finally(() => runner.dispose());
+        const outputs = await outputsOf(await judge.open(prunedAlone(model, target, level)), batches);
         const tally = judge.tally();
         for (const [i, { size }] of batches.entries())
           tally.add(expected[i] ?? new Map<string, Tensor>(), outputs[i] ?? new Map<string, Tensor>(), size);
@@ -67,9 +65,13 @@ export async function bySensitivity(
 }
 
 async function outputsOf(runner: Runner, batches: readonly JudgedBatch[]): Promise<Map<string, Tensor>[]> {
-  const outputs = [];
-  for (const { feeds } of batches) outputs.push(await runner.run(feeds));
-  return outputs;
+  try {
+    const outputs = [];
+    for (const { feeds } of batches) outputs.push(await runner.run(feeds));
+    return outputs;
+  } finally {
+    await runner.dispose();
+  }
 }
 
 /** A copy of the model in which this layer alone has lost its smallest weights. */

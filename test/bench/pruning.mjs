@@ -101,7 +101,8 @@ async function measureModel(slug) {
       signal: new AbortController().signal,
       seed: 0,
     };
-    const traces = await runSteps(model, ['simplify', 'fuse', ...steps].flatMap((text) => parseStep(text)), { context });
+    const all = ['simplify', 'fuse'].concat(steps).flatMap((text) => parseStep(text));
+    const traces = await runSteps(model, all, { context });
     const seconds = (performance.now() - started) / 1000;
     const changed = steps.length === 0 || traces.slice(2).some((trace) => trace.changed);
     const file = join(folder, 'model.onnx');
