@@ -7,6 +7,7 @@ import { lambda } from './lambda/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
+import { tflite } from './tflite/index.ts';
 import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
 
@@ -20,6 +21,7 @@ export const targets: readonly Target[] = [
   mlflow,
   mobile,
   server,
+  tflite,
   transformersJs,
   triton,
 ];

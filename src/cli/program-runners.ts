@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
+import { runLite } from '../../targets/tflite/run.ts';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { cRunner } from '../target/c-runner.ts';
@@ -77,10 +79,22 @@ interface RuntimeSession {
   run(feeds: Record<string, unknown>): Promise<Record<string, { type: string; dims: number[]; data: Float32Array }>>;
 }
 
+/** A TensorFlow Lite file on the interpreter of this package. */
+const liteInterpreter: ProgramRunner = async (file) => {
+  const run = runLite(new Uint8Array(await readFile(file)));
+  return {
+    provider: 'cpu',
+    how: 'TensorFlow Lite reference interpreter of mlpack',
+    run: async (inputs) => run(inputs),
+    close: async () => {},
+  };
+};
+
 /** What `mlpack check` runs the programs of bundles on, by format. */
 export const programRunners: ProgramRunners = {
   onnx: onnxRuntime,
   ort: onnxRuntime,
   'transformers-js': transformersJs,
   c99: cRunner,
+  tflite: liteInterpreter,
 };

@@ -33,6 +33,7 @@ function isForeign(path: string): boolean {
     path.includes('runtime/ort') ||
     path.endsWith('.onnx') ||
     path.endsWith('.ort') ||
+    path.endsWith('.tflite') ||
     path.endsWith('.bin') ||
     path === 'package-lock.json'
   );
