@@ -7,7 +7,10 @@ import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { browser } from '../../targets/browser/index.ts';
 import { assess } from '../../targets/browser/knowledge.ts';
+import { taskOf } from '../../targets/browser/task.ts';
 import { imageTask } from '../../targets/browser/task-image.ts';
+import { indexTypes } from '../../targets/browser/types.ts';
+import { planWays, type Way } from '../../targets/browser/ways.ts';
 import { tempDir } from './support/temp.ts';
 
 const dir = await tempDir();
@@ -131,6 +134,90 @@ describe('the browser target', () => {
       providers: ['web-wasm'],
       byVariant: { v: ['web-wasm'] },
     });
+  });
+});
+
+describe('several variants', () => {
+  const options = resolveTargetOptions(browser, {});
+  const sized = (bytes: number) => [{ name: 'model.onnx', source, bytes, sha256: '0'.repeat(64) }];
+  const base = artifact({ variant: 'base', files: sized(40_000_000) });
+  const int8 = artifact({ variant: 'int8', files: sized(10_000_000), ops: { MatMulInteger: 4 } });
+  const q4 = artifact({ variant: 'int4', files: sized(6_000_000), ops: { 'com.microsoft:MatMulNBits': 4 } });
+  const q4f16 = { ...q4, variant: 'q4f16', files: sized(5_000_000), weightBytes: { float16: 9 } };
+  const fp16 = artifact({ variant: 'fp16', files: sized(20_000_000), weightBytes: { float16: 9 } });
+  const names = (all: readonly Artifact[] | undefined) => all?.map(({ variant }) => variant);
+
+  it('puts beside int8 what a GPU wants, with and without halves, where the model is large', () => {
+    expect(names(browser.beside?.(int8, [base, q4, q4f16, fp16], options))).toEqual(['int4', 'q4f16']);
+    expect(names(browser.beside?.(int8, [base, fp16], options))).toEqual(['base', 'fp16']);
+    const tiny = (one: Artifact) => ({ ...one, files: sized(1000) });
+    expect(names(browser.beside?.(tiny(int8), [base, q4].map(tiny), options))).toEqual([]);
+  });
+
+  it('orders the ways: GPU by download, then WebAssembly without blocks; measured times decide where both are known', () => {
+    const way = ({ variant, provider, features }: Way) => [variant, provider, ...features].join(' ');
+    const ways = (one: Artifact) => planWays(one, options).ways.map(way);
+    expect(ways({ ...int8, others: [base, q4, q4f16] })).toEqual([
+      'q4f16 webgpu shader-f16',
+      'int4 webgpu',
+      'base webgpu',
+      'int8 wasm',
+      'base wasm',
+    ]);
+    const timed = (one: Artifact, provider: string, p50Ms: number): Artifact => ({
+      ...one,
+      evidence: {
+        latency: [{ provider, p50Ms, ratioToBase: 1, ratioCi: [1, 1] }],
+        base: { bytes: 40_000_000 },
+      } as never,
+    });
+    const slowGpu = { ...timed(int8, 'web-wasm', 5), others: [timed(q4, 'web-webgpu', 9)] };
+    expect(ways(slowGpu)).toEqual(['int8 wasm', 'int4 webgpu']);
+    const fastGpu = { ...timed(int8, 'web-wasm', 5), others: [timed(q4, 'web-webgpu', 2)] };
+    expect(ways(fastGpu)).toEqual(['int4 webgpu', 'int8 wasm']);
+  });
+
+  it('says in the types which variants, inputs and labels there are', () => {
+    const types = indexTypes({ ...int8, labels: ['a', 'b"'], others: [q4] });
+    expect(types).toContain('export type VariantName = "int8" | "int4";');
+    expect(types).toContain('"x": Feed<Float32Array | readonly number[]>;');
+    expect(types).toContain('export type Label = "a" | "b\\"";');
+    expect(types).not.toContain('own types');
+  });
+});
+
+describe('texts and sounds as input', () => {
+  const companions = [{ name: 'tokenizer.json', source, bytes: 1 }];
+  const ids = (name: string) => ({ name, dtype: 'int64', shape: ['batch', 'seq'] });
+
+  it('reads token ids with a tokenizer beside them, whatever says what they are', () => {
+    const inputs = [ids('input_ids'), ids('attention_mask'), ids('token_type_ids')];
+    const sections = {
+      input_ids: { text: 't.csv', maxLength: 64 },
+      token_type_ids: { constant: 0, like: 'input_ids' },
+    };
+    expect(taskOf(artifact({ inputs, companions, preprocessing: sections }))).toEqual({
+      kind: 'text',
+      feeds: {
+        input_ids: { field: 'ids', dtype: 'int64' },
+        attention_mask: { field: 'mask', dtype: 'int64' },
+        token_type_ids: { field: 0, dtype: 'int64' },
+      },
+      pair: false,
+      maxLength: 64,
+      length: null,
+    });
+    expect(taskOf(artifact({ inputs }))).toBeUndefined();
+    expect(taskOf(artifact({ inputs: [...inputs, ids('past')], companions }))).toBeUndefined();
+  });
+
+  it('reads a wave, and no features', () => {
+    const inputs = [{ name: 'wave', dtype: 'float32', shape: ['batch', 16000] }];
+    const wave = (section: object) => taskOf(artifact({ inputs, preprocessing: { wave: section } }));
+    expect(wave({ audio: 'sounds' })).toEqual({
+      ...{ kind: 'audio', input: 'wave', dtype: 'float32', sampleRate: 16_000, length: 16_000 },
+    });
+    expect(wave({ audio: 'sounds', features: 'extractor' })).toBeUndefined();
   });
 });
 
