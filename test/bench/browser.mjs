@@ -12,7 +12,7 @@
  * pictures: `predict` on picture files against mlpack's own reading of them. Run it on a quiet machine; build first.
  */
 import { createServer } from 'node:http';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -232,7 +232,7 @@ async function blocking() {
   await page.waitForSelector('.bars li, #output pre');
   const loading = await page.evaluate('window.tasks.splice(0)');
   for (let n = 0; n < 20; n++) {
-    const buttons = page.locator('#extras button, #input button');
+    const buttons = page.locator('#extras button:visible, #input .row button:visible');
     await buttons.nth(n % (await buttons.count())).click();
     await page.waitForTimeout(50);
   }
@@ -242,15 +242,18 @@ async function blocking() {
   say('blocking', `tasks over 50 ms on the page's thread: ${worst(loading)} while loading, ${worst(running)} in 20 predictions`);
 }
 
-function code() {
-  const foreign = /runtime\/|tokenizer\/|model\.json|\.d\.ts$/;
-  const files = readdirSync(bundle, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => ['.js', '.css', '.html'].includes(extname(file)) && !foreign.test(file));
+/** Of what the demo page asks for, what mlpack wrote. */
+async function code() {
+  log = [];
+  const page = await chrome.newPage();
+  await page.goto(`${url}/?provider=wasm`);
+  await page.waitForSelector('.bars li, #output pre');
+  await page.close();
+  const own = log.filter(({ path }) => (path === '/' || /\.(js|css|html)$/.test(path)) && !/runtime|tokenizers/.test(path));
+  const files = [...new Set(own.map(({ place }) => place))];
   const raw = files.reduce((sum, file) => sum + statSync(file).size, 0);
   const brotli = files.reduce((sum, file) => sum + compressed(file), 0);
-  say('code', `own scripts, styles and pages: ${(raw / 1000).toFixed(1)} KB in ${files.length} files, ${(brotli / 1000).toFixed(1)} KB with brotli`);
+  say('code', `own scripts, styles and pages that the demo loads: ${(raw / 1000).toFixed(1)} KB in ${files.length} files, ${(brotli / 1000).toFixed(1)} KB with brotli`);
 }
 
 async function storage() {
@@ -321,7 +324,7 @@ async function pictures() {
 }
 
 try {
-  if (asked('code')) code();
+  if (asked('code')) await code();
   if (asked('bytes') && values.base) await bytes();
   if (asked('blocking')) await blocking();
   if (asked('agreement') && values.data) await agreement();
