@@ -22,6 +22,14 @@ function programOf(artifact: Artifact): Program {
   return program;
 }
 
+/** The model as bytes in a program that has ONNX Runtime: bundle path → literal file. */
+const embedding: Readonly<Record<string, string>> = {
+  'source/model.S': 'model.S',
+  'source/model_onnx.h': 'model_onnx.h',
+  'source/model.rs': 'model.rs.txt',
+  'source/model.go': 'model.go.txt',
+};
+
 function* emit(artifact: Artifact, { prefix: given }: { readonly prefix: string }): Iterable<BundleFile> {
   const program = programOf(artifact);
   const prefix = prefixOf(artifact.name, given);
@@ -36,6 +44,9 @@ function* emit(artifact: Artifact, { prefix: given }: { readonly prefix: string 
   yield { path: 'CMakeLists.txt', from: literalPath('embedded-c', 'CMakeLists.txt') };
   yield { path: 'memory.json', bytes: memoryReport(program) };
   yield { path: 'README.md', bytes: readme(artifact, program, prefix) };
+  // Weights in files of their own are not in model.onnx, so its bytes alone would not load.
+  if (artifact.files.length === 1)
+    for (const [path, name] of Object.entries(embedding)) yield { path, from: literalPath('embedded-c', name) };
   for (const { name, source } of artifact.files) yield { path: `source/${name}`, from: source };
 }
 

@@ -68,5 +68,10 @@ arm-none-eabi-gcc -std=c99 -Os -mcpu=cortex-m4 -mthumb -mfloat-abi=hard -mfpu=fp
 - The function works in static memory, so it is not reentrant.
 - Compilers may turn loops into calls of \`memcpy\` and \`memset\`; a freestanding system has to have these two.
 - \`source/\` holds the ONNX model that the code was made from. The device does not need it.
+
+## On a host with ONNX Runtime
+
+\`source/\` also puts the ONNX model itself into a program, without a file to ship: \`model.S\` and \`model_onnx.h\` for C and C++ (\`cc -c -I source source/model.S\`, then
+\`CreateSessionFromArray(env, model_onnx, MODEL_ONNX_SIZE, …)\`), \`model.rs\` for Rust, \`model.go\` for Go. They are left out where the weights are in files of their own.
 `;
 }

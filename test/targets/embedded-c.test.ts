@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
@@ -272,6 +272,30 @@ describe.skipIf(!gcc)('generated C', () => {
       expect(report.arenaBytes).toBeLessThanOrEqual(report.lowerBoundBytes * 1.1);
     }, 60_000);
   }
+
+  it('puts the ONNX model into programs in C and Rust', async () => {
+    const bundle = join(dir, 'products-of-matrices/bundle');
+    const place = join(dir, 'embed');
+    await mkdir(place);
+    const model = await readFile(join(bundle, 'source/model.onnx'));
+    const main =
+      '#include <stdio.h>\n#include "model_onnx.h"\nint main(void) { return fwrite(model_onnx, 1, MODEL_ONNX_SIZE, stdout) != MODEL_ONNX_SIZE; }\n';
+    await writeFile(join(place, 'main.c'), main);
+    const source = join(bundle, 'source');
+    const binary = join(place, 'c');
+    execFileSync('gcc', [...strict, '-I', source, join(place, 'main.c'), join(source, 'model.S'), '-o', binary], {
+      stdio: 'pipe',
+    });
+    expect(execFileSync(binary).equals(model)).toBe(true);
+    if (has('rustc')) {
+      await writeFile(
+        join(place, 'main.rs'),
+        `#[path = "${join(source, 'model.rs')}"]\nmod model;\nfn main() { use std::io::Write; std::io::stdout().write_all(model::MODEL_ONNX).unwrap(); }\n`,
+      );
+      execFileSync('rustc', ['-o', join(place, 'rs'), join(place, 'main.rs')], { stdio: 'pipe' });
+      expect(execFileSync(join(place, 'rs')).equals(model)).toBe(true);
+    } else note('no rustc on this machine: the Rust file is not compiled');
+  }, 60_000);
 
   it('runs on aarch64 and fits on a Cortex-M', async ({ skip }) => {
     const qemu = ['qemu-aarch64-static', 'qemu-aarch64'].find(has);
