@@ -6,7 +6,7 @@ import { type Tensor, tensorFrom } from '../ir/tensor.ts';
 import { tensorType } from '../ir/types.ts';
 import { Histogram, smallestMask } from '../kernels/histogram.ts';
 import { adaptFeeds } from './compare.ts';
-import type { ReadBatches } from './observe.ts';
+import { observable, type ReadBatches } from './observe.ts';
 import { openModel } from './open-model.ts';
 
 /** Samples of one inference. No inner value is handed out, so that memory does not limit it; larger ones gained nothing. */
@@ -33,7 +33,7 @@ export async function extremesOf(
   const copy = cloneModel(model);
   const made = new Map([...copy.graph.nodes].flatMap(({ outputs }) => outputs).map((value) => [value?.name, value]));
   const probes = new Map<string, Probe>();
-  for (const value of values) {
+  for (const value of observable(values)) {
     const own = value.graph === model.graph && value.producer ? made.get(value.name) : undefined;
     const probe = own && probeOf(copy, own, channelAxes?.get(value.name));
     if (probe) probes.set(value.name, probe);
