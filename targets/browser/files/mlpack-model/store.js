@@ -1,6 +1,6 @@
 /**
- * Keeps verified parts of files between visits, under their digests, in the Cache API. (Measured in Chromium: 100 MB in parts of
- * 4 MiB; see docs/browser.md.) Where there is no storage, or it is full, everything works without.
+ * Keeps verified parts of files between visits, under their digests, in the Cache API (transformers.js found the origin's file system
+ * slower to write, its issue 1596). Where there is no storage, or it is full, everything works without.
  */
 export class Store {
   #cache;
