@@ -4,7 +4,9 @@ import { fuse } from './fuse/fuse.ts';
 import { lowRank } from './low-rank/low-rank.ts';
 import { toOpset } from './opset/to-opset.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
+import { dropLayers } from './prune/drop-layers.ts';
 import { pruneChannels } from './prune/prune-channels.ts';
+import { pruneHeads } from './prune/prune-heads.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
@@ -29,6 +31,8 @@ export const passes: readonly Pass[] = [
   quantizeWeights,
   mixedPrecision,
   pruneChannels,
+  pruneHeads,
+  dropLayers,
   pruneWeights,
   clusterWeights,
   lowRank,

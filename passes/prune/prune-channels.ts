@@ -1,15 +1,11 @@
-import { cloneModel } from '../../src/ir/clone.ts';
-import type { Model } from '../../src/ir/graph.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { carryOut } from './carry-out.ts';
 import { type Cut, type Plan, planChannels } from './channels/plan.ts';
 import { scoreNames } from './channels/score.ts';
 import { remember } from './channels/settings.ts';
-import { removeUnits } from './coupling/apply.ts';
 import { layersOf } from './coupling/groups.ts';
-import { type Narrowed, narrowedBy, repairReaders } from './repair/repair.ts';
-import { WonBack } from './repair/won-back.ts';
 
 const options = {
   ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
@@ -62,38 +58,13 @@ export const pruneChannels = definePass({
     const plan = await planChannels(model, given, ctx);
     if (plan.cuts.length === 0) return { changed: false };
     ctx.signal.throwIfAborted();
-    const original = given.repair ? cloneModel(model) : undefined;
-    const narrowed = narrowedBy(plan.coupling, plan.removed);
     remember(model, plan.macs.original, plan.originals);
-    removeUnits(plan.coupling, plan.removed);
     for (const cut of plan.cuts) tellCut(cut, ctx);
     ctx.note?.(summaryOf(plan));
-    if (original) await repaired(original, model, narrowed, given.repairBy, ctx);
+    await carryOut(plan.coupling, plan.removed, given, ctx);
     return { changed: true };
   },
 });
-
-async function repaired(
-  original: Model,
-  model: Model,
-  narrowed: readonly Narrowed[],
-  by: 'weights' | 'bias',
-  ctx: PassContext,
-): Promise<void> {
-  if (!ctx.activations) {
-    ctx.skipped('repair', 'model', 'fitting takes samples: give a folder of them with --data');
-    return;
-  }
-  const judged = await WonBack.of(original, ctx);
-  try {
-    await judged?.cut(model);
-    await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
-    const sentence = await judged?.sentence(model);
-    if (sentence) ctx.note?.(sentence);
-  } finally {
-    await judged?.dispose();
-  }
-}
 
 const measures: Readonly<Record<string, string>> = {
   fit: 'of what their readers feed, after these have made up for them',

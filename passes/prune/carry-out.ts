@@ -1,0 +1,49 @@
+import { cloneModel } from '../../src/ir/clone.ts';
+import type { Model } from '../../src/ir/graph.ts';
+import type { PassContext } from '../../src/pass/pass.ts';
+import type { Coupling } from './coupling/analyze.ts';
+import { removeUnits } from './coupling/apply.ts';
+import { type Narrowed, narrowedBy, repairReaders } from './repair/repair.ts';
+import { WonBack } from './repair/won-back.ts';
+
+export interface RepairOptions {
+  readonly repair: boolean;
+  readonly repairBy: 'weights' | 'bias';
+}
+
+/** Removes units, and where asked fits the layers that read fewer of them. */
+export async function carryOut(
+  coupling: Coupling,
+  removed: ReadonlySet<number>,
+  options: RepairOptions,
+  ctx: PassContext,
+): Promise<void> {
+  const { model } = coupling;
+  const original = options.repair ? cloneModel(model) : undefined;
+  const narrowed = narrowedBy(coupling, removed);
+  removeUnits(coupling, removed);
+  if (original) await repair(original, model, narrowed, options.repairBy, ctx);
+}
+
+/** Fits layers of a cut model to what the original gave, and tells what that won back. */
+export async function repair(
+  original: Model,
+  model: Model,
+  narrowed: readonly Narrowed[],
+  by: RepairOptions['repairBy'],
+  ctx: PassContext,
+): Promise<void> {
+  if (!ctx.activations) {
+    ctx.skipped('repair', 'model', 'fitting takes samples: give a folder of them with --data');
+    return;
+  }
+  const judged = await WonBack.of(original, ctx);
+  try {
+    await judged?.cut(model);
+    await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
+    const sentence = await judged?.sentence(model);
+    if (sentence) ctx.note?.(sentence);
+  } finally {
+    await judged?.dispose();
+  }
+}
