@@ -33,7 +33,7 @@ export function candidateOf(
   const multiple = round / gcd(round, perUnit);
   const steps = [group.size];
   for (let left = group.size - 1; left >= 1; left--) if (left % multiple === 0) steps.push(left);
-  if (sequence) return { group, ...sequence, readers: 1, original, steps };
+  if (sequence) return { group, ...sequence, readers, original, steps };
   const order = [...shares.keys()].sort((a, b) => (shares[a] as number) - (shares[b] as number) || a - b);
   const cost = new Float64Array(group.size + 1);
   for (const [at, unit] of order.entries()) cost[at + 1] = (cost[at] as number) + (shares[unit] as number);
