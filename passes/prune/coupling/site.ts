@@ -23,6 +23,7 @@ export class Site {
   /** The other of two ways of coupling, where the first left nothing that could go. */
   readonly flipped: boolean;
   readonly #inferred: Inferred;
+  readonly #told = new Set<Axis>();
 
   constructor(node: Node, opset: number, book: Book, inferred: Inferred, flipped: boolean) {
     this.node = node;
@@ -92,6 +93,7 @@ export class Site {
 
   same(a: Axis | undefined, b: Axis | undefined): void {
     if (!a || !b || a === b) return;
+    this.free(a, b);
     if (a.extent !== undefined && a.extent === b.extent) this.book.relations.push({ kind: 'same', a, b });
     else if (!equalDims(a.dim, b.dim)) {
       this.block(a, `${this.node} ties it to an axis whose extent is not known`);
@@ -103,31 +105,43 @@ export class Site {
     for (const [index, axis] of (a?.axes ?? []).entries()) this.same(axis, b?.axes[index]);
   }
   map(a: Axis, b: Axis, at: readonly number[], bt: readonly number[]): void {
+    this.free(a, b);
     this.book.relations.push({ kind: 'map', a, b, at, bt });
   }
   product(merged: Axis | undefined, factors: readonly Axis[], merges: boolean, carrier?: number): void {
     if (!merged) return;
+    this.free(merged, ...factors);
     this.book.relations.push({ kind: 'product', merged, factors, carrier, node: this.node, merges });
   }
   factor(extent: number): Axis {
     return this.book.factor(extent, String(this.node));
   }
   block(axis: Axis | undefined, why: string): void {
-    if (axis) this.book.blocks.push({ axis, why, silent: false, position: undefined });
+    if (!axis) return;
+    this.free(axis);
+    this.book.blocks.push({ axis, why, silent: false, position: undefined });
+  }
+  /** Axes along which the node ties nothing: what goes there goes without it. */
+  free(...axes: readonly (Axis | undefined)[]): void {
+    for (const axis of axes) if (axis) this.#told.add(axis);
+  }
+  /** Blocks what the rule has said nothing about: silence is no permission. */
+  blockUntold(): void {
+    for (const slot of [...this.inputs, ...this.outputs])
+      for (const axis of slot.axes)
+        if (!this.#told.has(axis))
+          this.block(axis, `the rule of ${this.node} says nothing about axis ${axis.index} of ${slot.label}`);
   }
   /** Axes that hold no channels. */
   fix(...axes: readonly (Axis | undefined)[]): void {
-    for (const axis of axes)
-      if (axis)
-        this.book.blocks.push({
-          axis,
-          why: `it is no channel axis of ${this.node}`,
-          silent: true,
-          position: undefined,
-        });
+    this.free(...axes);
+    const why = `it is no channel axis of ${this.node}`;
+    for (const axis of axes) if (axis) this.book.blocks.push({ axis, why, silent: true, position: undefined });
   }
   pin(axis: Axis | undefined, position: number, why: string): void {
-    if (axis) this.book.blocks.push({ axis, why, silent: false, position });
+    if (!axis) return;
+    this.free(axis);
+    this.book.blocks.push({ axis, why, silent: false, position });
   }
   blockSlot(slot: Slot | undefined, why: string): void {
     for (const axis of slot?.axes ?? []) this.block(axis, why);

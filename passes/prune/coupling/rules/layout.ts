@@ -273,6 +273,7 @@ export function expand(site: Site): void {
   const [x, y] = [site.input(0), site.output()];
   if (!x || !y) return;
   const lead = y.axes.length - x.axes.length;
+  site.free(...y.axes);
   for (const axis of x.axes) if (axis.dim !== 1) site.same(axis, y.axes[lead + axis.index]);
   site.blockSlot(site.input(1), `it is the shape that ${site.node} asks for`);
   retarget(site, y, 1, 'shape');
@@ -282,6 +283,7 @@ export function expand(site: Site): void {
 export function constantOfShape(site: Site): void {
   const y = site.output();
   site.blockSlot(site.input(0), `it is the shape that ${site.node} asks for`);
+  site.free(...(y?.axes ?? []));
   if (y) retarget(site, y, 0, 'shape');
 }
 
@@ -335,6 +337,7 @@ export function depthToSpace(site: Site): void {
 /** Sees only the shape. Where that shrinks, whoever reads the shape goes on reading the old one (with a Where, from opset 9 on). */
 export function shape(site: Site): void {
   const y = site.node.outputs[0];
+  site.free(...(site.input(0)?.axes ?? []));
   site.fix(...(site.output()?.axes ?? []));
   if (y?.isGraphOutput) site.blockSlot(site.input(0), `${site.node} hands its shape out as "${y.name}"`);
   else if (site.opset < 9)

@@ -94,7 +94,8 @@ export function reduce(site: Site): void {
   for (const axis of x.axes) {
     if (!reduced.has(axis.index)) site.same(axis, y.axes[at++]);
     else {
-      if (!sums.has(node.op)) site.block(axis, `${node} takes mean or extremes over all of it`);
+      if (sums.has(node.op)) site.free(axis);
+      else site.block(axis, `${node} takes mean or extremes over all of it`);
       if (keeps) at++;
     }
   }

@@ -100,5 +100,8 @@ export function tell(site: Site): void {
   else if (quantized.test(node.op)) site.blockAll(`${node} works on quantized numbers: prune before quantizing`);
   else if (!rule) site.blockAll(`no rule says what ${node} does along its axes`);
   else if (!site.isKnown) site.blockAll(`not all shapes at ${node} are known`);
-  else rule(site);
+  else {
+    rule(site);
+    site.blockUntold();
+  }
 }
