@@ -32,7 +32,7 @@ const task = await convertTask(slug);
 const dataset = await openDataset(task.dir);
 const signal = new AbortController().signal;
 
-async function build(...steps) {
+async function build(steps) {
   const model = await loadModel(sharedModel(slug));
   const context = { compute: createCompute(), activations: createActivations(dataset, { seed: 0 }), signal, seed: 0 };
   const started = performance.now();
@@ -50,7 +50,7 @@ for (const round of [8, 16]) {
 
 const rows = [];
 for (const [name, steps] of variants) {
-  const { model, took } = await build(...steps);
+  const { model, took } = await build(steps);
   const session = await openModel(model);
   const { metric, value } = await evaluate(session, dataset, { samples });
   let feeds;
