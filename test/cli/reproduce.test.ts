@@ -31,7 +31,10 @@ async function optimize(out: string, ...flags: string[]): Promise<{ code: number
 }
 const lockOf = (out: string): Lock => JSON.parse(readFileSync(join(dir, out, 'mlpack.lock.json'), 'utf8')) as Lock;
 
-describe('the same command twice', () => {
+/** Each runs optimize several times: 16 s on two free cores. */
+const patience = 240_000;
+
+describe('the same command twice', { timeout: patience }, () => {
   test('takes finished variants from the cache, and makes damaged ones again', async () => {
     const first = await optimize('a', ...few);
     expect(first.code).toBe(0);
