@@ -149,7 +149,6 @@ export const slice: Handler = (node, c) => {
   const attr = (name: string, index: number): number[] | undefined =>
     node.input(index) ? c.numbers(node, index, name) : node.ints(name);
   const starts = attr('starts', 1) ?? [];
-  const ends = attr('ends', 2) ?? [];
   const axes = (attr('axes', 3) ?? starts.map((_, i) => i)).map((axis) => plainAxis(axis, given.length));
   const steps = attr('steps', 4) ?? starts.map(() => 1);
   const out = c.shape(node.output());
@@ -162,7 +161,6 @@ export const slice: Handler = (node, c) => {
     begin[axis] = Math.min(Math.max(start < 0 ? start + extent : start, 0), s < 0 ? extent - 1 : extent);
     step[axis] = s;
   }
-  void ends;
   window(c, node.output(), data, { begin, step, out });
 };
 

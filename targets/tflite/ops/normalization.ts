@@ -1,5 +1,5 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { type Converter, type Handler, lastPerm } from '../converter.ts';
+import type { Converter, Handler } from '../converter.ts';
 import type { OpName } from '../schema.ts';
 import { operand } from './elementwise.ts';
 
@@ -68,7 +68,6 @@ export const batchNormalization: Handler = (node, c) => {
   const entry = c.entry(node.input(0) as Value);
   const rank = entry.shape.length;
   const layout = rank > 2 ? 'last' : 'plain';
-  void lastPerm;
   const from = c.get(entry, layout);
   const at = (values: readonly number[]): number => c.floats('channel', [values.length], values);
   c.put(node.output(), layout, scaled(c, node, from, at(factor), at(offset)));
