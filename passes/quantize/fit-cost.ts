@@ -20,7 +20,7 @@ const gptqBytes = 40;
 const sumsBytes = 12;
 
 /**
- * Seconds of processor time (2 cores of a Xeon with AVX-512; k = 1024, 2048, 4096 with 512 outputs): a factorization 0.3, 0.7, 3.4 s,
+ * Seconds of processor time (2 cores of an AMD EPYC with AVX-512; k = 1024, 2048, 4096 with 512 outputs): a factorization 0.3, 0.7, 3.4 s,
  * for each k³; sums over 2048 rows 0.1, 0.2, 0.8 s, for each k²·row.
  */
 const perCube = 6e-11;
