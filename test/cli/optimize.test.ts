@@ -75,7 +75,8 @@ describe.each([
       const base = report.variants[0];
       if (!variant?.accuracy || !base?.bytes || !variant.bytes) throw new Error('something was not measured');
       expect(variant.verdict).toBe('recommended');
-      expect(variant.accuracy.drop).toBeLessThanOrEqual(report.limits.maxDrop);
+      // A drop is a difference of two shares: 0.974 − 0.964 is a hair more than 0.01.
+      expect(variant.accuracy.drop).toBeLessThanOrEqual(report.limits.maxDrop + 1e-9);
       expect(variant.latency[provider]?.ratioToBase).toBeLessThanOrEqual(1.02);
       expect(variant.bytes).toBeLessThanOrEqual(base.bytes);
     }
@@ -85,7 +86,8 @@ describe.each([
     for (const { variant: chosen } of report.recommendations) {
       const variant = report.variants.find((one) => one.name === chosen);
       if (chosen === 'base') continue;
-      expect(variant?.layers?.length).toBeGreaterThan(2);
+      // Layers that lost channels have no counterpart in base.
+      expect(variant?.layers?.length).toBeGreaterThan(chosen.startsWith('pruned') ? 0 : 2);
       for (const { node, sqnrDb } of variant?.layers ?? []) {
         expect(node).not.toBe('');
         if (sqnrDb !== null) expect(sqnrDb).toBeGreaterThan(10);
