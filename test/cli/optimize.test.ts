@@ -98,7 +98,7 @@ describe.each([
 
   it('ranks the layers of base by what they lose in the format that it recommends', () => {
     const [scheme] = report.sensitivity ?? [];
-    expect(scheme?.scheme).toMatch(/^int8/);
+    expect(['int8', 'int8-dynamic', 'int4', 'fp16']).toContain(scheme?.scheme);
     expect(scheme?.layers.length).toBeGreaterThan(2);
     for (const { node, loss } of scheme?.layers ?? []) {
       expect(node).not.toBe('');

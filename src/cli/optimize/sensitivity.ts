@@ -29,16 +29,14 @@ const formatsOf: Readonly<Record<string, FormatName>> = {
   'to-fp16': 'fp16',
 };
 
-/** Of the recommended variants, the first that changed precision; else of what was built. */
+/** Of the recommended variants, the first that changed precision; else the first of `formatsOf` that was built. */
 function formatToRank(variants: readonly VariantResult[]): FormatName | undefined {
-  const recommended = variants.filter(({ verdict }) => verdict === 'recommended');
-  for (const { steps } of [...recommended, ...variants]) {
-    for (const { pass, changed } of steps) {
-      const format = changed ? formatsOf[pass] : undefined;
-      if (format) return format;
-    }
-  }
-  return undefined;
+  const formats = (some: readonly VariantResult[]): FormatName[] =>
+    some.flatMap(({ steps }) => steps.flatMap(({ pass, changed }) => (changed ? (formatsOf[pass] ?? []) : [])));
+  const [recommended] = formats(variants.filter(({ verdict }) => verdict === 'recommended'));
+  if (recommended) return recommended;
+  const built = new Set(formats(variants));
+  return Object.values(formatsOf).find((format) => built.has(format));
 }
 
 interface Context {
