@@ -1,6 +1,7 @@
 /**
- * What ONNX Runtime 1.x accepts: its highest opset of ai.onnx and IR version. Up to 1.11 from its own table (docs/Versioning.md), from
- * 1.12 on by the ONNX release that it is built with; 1.30 by trying (ir/ceilings.ts). Versions between count as the one below.
+ * What ONNX Runtime 1.x accepts: its highest opset of ai.onnx and IR version. Up to 1.11 from its own table (docs/Versioning.md); 1.30 by
+ * trying (ir/ceilings.ts). Those from 1.12 to 1.24 were written down from memory of the ONNX release that each carries, the lower one where
+ * unsure, and not tried. Versions between count as the one below.
  */
 import { runtimeCeilings } from '../../src/ir/ceilings.ts';
 

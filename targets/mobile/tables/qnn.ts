@@ -1,6 +1,6 @@
 import type { OperatorTable } from './operator-table.ts';
 
-/** QNN (documentation of the provider, onnxruntime.ai, as of release 1.24). */
+/** QNN (documentation of the provider, onnxruntime.ai; the page names no release). */
 export const qnn: OperatorTable = {
   'ai.onnx:Abs': '',
   'ai.onnx:Add': '',

@@ -1,6 +1,6 @@
 import type { OperatorTable } from './operator-table.ts';
 
-/** XNNPACK (documentation of the provider, onnxruntime.ai, as of release 1.24). */
+/** XNNPACK (documentation of the provider, onnxruntime.ai; the page names no release). */
 export const xnnpack: OperatorTable = {
   'ai.onnx:AveragePool': 'Only 2D Pool is supported.',
   'ai.onnx:Conv': 'Only 2D Conv is supported. Weights and bias should be constant.',
