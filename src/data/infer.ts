@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { basename, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { usualMaxBad } from './dataset-format.ts';
 import { imageEndings, listFiles as listImages } from './image-source.ts';
@@ -38,6 +38,37 @@ export async function inferSpec(
   context: InferContext,
 ): Promise<DatasetSpec> {
   const files = await listFiles(dir);
+  try {
+    return await inferFrom(dir, files, inputs, context);
+  } catch (error) {
+    const inside = error instanceof UserError ? await describedFolder(dir, files) : undefined;
+    if (inside === undefined) throw error;
+    throw new UserError(
+      'dataset-open',
+      `${dir} has no dataset.json, and its files do not tell what feeds what; ${inside} has one: give that folder.`,
+      { cause: error },
+    );
+  }
+}
+
+/** The folder right below that has a dataset.json: mostly the one that was meant. */
+async function describedFolder(dir: string, files: readonly string[]): Promise<string | undefined> {
+  for (const name of files) {
+    const below: string[] = await readdir(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOTDIR' || error.code === 'EACCES') return [];
+      throw error;
+    });
+    if (below.includes('dataset.json')) return join(dir, name);
+  }
+  return undefined;
+}
+
+async function inferFrom(
+  dir: string,
+  files: readonly string[],
+  inputs: readonly ModelInput[] | undefined,
+  context: InferContext,
+): Promise<DatasetSpec> {
   if (!inputs) throw new UserError('dataset-open', `${dir} has no dataset.json. ${help}`);
   const { labels, ...inferred } =
     (await inferPictures(dir, inputs, context)) ??

@@ -361,4 +361,10 @@ describe('without a dataset.json', () => {
     await expect(openDataset(dir, one)).rejects.toThrow('several files (a.npy, b.npy)');
     await expect(openDataset(dir)).rejects.toThrow('has no dataset.json');
   });
+
+  test('a folder above the described one is told which one was meant', async () => {
+    mkdirSync(join(dir, 'eval'));
+    writeFileSync(join(dir, 'eval', 'dataset.json'), '{}');
+    await expect(openDataset(dir, one)).rejects.toThrow(`${join(dir, 'eval')} has one: give that folder`);
+  });
 });

@@ -20,7 +20,7 @@ export function register(program: Command, start: Start): void {
       )
       .option(
         '--provider <ids...>',
-        'providers to measure on: cpu, web-wasm, … (default: cpu and what the targets run on)',
+        'providers to measure on: cpu, cpu:threads=1, web-wasm, … (default: cpu and what the targets run on)',
         collect,
       )
       .option('-c, --config <file>', 'mlpack.config.{json,mjs,ts}')
