@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
+import { type RoundingSpread, roundingSpread } from '../engine/rounding.ts';
 import { openSession } from '../engine/session.ts';
+import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
 import { modelStats } from '../ir/stats.ts';
 import type { Tensor } from '../ir/tensor.ts';
@@ -9,7 +11,7 @@ import { externalFiles } from '../onnx/external-files.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
-import { goldenTolerance } from '../target/tolerance.ts';
+import { goldenTolerance, roundingTolerance, widest } from '../target/tolerance.ts';
 import { bestBatch } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
@@ -47,12 +49,16 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   const tolerance = goldenTolerance(ops, weightBytes);
   const session = await openSession(file, { label: basename(file) });
   try {
-    const golden: GoldenCase[] = [];
-    const feeds = feedBatches({ ...options, model, runtime: session, samples: goldenCount, batch: 1 });
-    for await (const batch of feeds) {
+    const recorded: GoldenCase[] = [];
+    const feeds: ReadonlyMap<string, Tensor>[] = [];
+    const batches = feedBatches({ ...options, model, runtime: session, samples: goldenCount, batch: 1 });
+    for await (const batch of batches) {
       const outputs = await session.run(batch.feeds);
-      golden.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });
+      recorded.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });
+      feeds.push(batch.feeds);
     }
+    const spreads = (ops.QuantizeLinear ?? 0) > 0 ? await spreadsOf(model, feeds, options.signal) : undefined;
+    const golden = recorded.map((one, n) => withSpread(one, spreads?.[n]));
     const [first] = golden;
     return {
       name: options.name,
@@ -81,6 +87,30 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   } finally {
     await session.dispose();
   }
+}
+
+/** Undefined where the model cannot be evaluated as it is written, so that nothing is known of it. */
+async function spreadsOf(
+  model: Model,
+  feeds: readonly ReadonlyMap<string, Tensor>[],
+  signal: AbortSignal,
+): Promise<RoundingSpread[] | undefined> {
+  try {
+    return await roundingSpread(model, feeds, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof UserError)) throw error;
+    return undefined;
+  }
+}
+
+function withSpread(golden: GoldenCase, spread: RoundingSpread | undefined): GoldenCase {
+  if (!spread) return golden;
+  const outputs = golden.outputs.map((output) => ({
+    ...output,
+    tolerance: roundingTolerance(spread.get(output.name) ?? 0),
+  }));
+  return { ...golden, outputs, tolerance: widest(outputs.map((output) => output.tolerance)) };
 }
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {

@@ -42,7 +42,7 @@ export async function goldenProblem(
     const got = await session.run(new Map(inputs.map((input) => [input.name, fromGolden(input)])));
     for (const want of outputs) {
       const tensor = got.get(want.name);
-      const why = tensor ? difference(toGolden(want.name, tensor), want, tolerance) : 'is missing';
+      const why = tensor ? difference(toGolden(want.name, tensor), want, want.tolerance ?? tolerance) : 'is missing';
       if (why !== undefined) return `output "${want.name}" ${why}`;
     }
     if (performance.now() - started > patienceMs) break;

@@ -40,12 +40,13 @@ export function goldenFiles(sets: readonly GoldenSet[]): { files: BundleFile[]; 
   const all = sets.flatMap(({ variant, cases }) => cases.map((one) => ({ variant, ...one })));
   const manifest = all.map(({ variant, inputs, outputs, tolerance }, n) => {
     const put = (tensors: readonly GoldenTensor[], role: string): ManifestTensor[] =>
-      tensors.map(({ name, dtype, shape, bytes }, i) => {
+      tensors.map(({ name, dtype, shape, bytes, tolerance }, i) => {
         const twin =
           sets.length > 1 ? files.find((file) => Buffer.compare(Buffer.from(file.bytes), bytes) === 0) : undefined;
         const path = twin?.path ?? `golden/${n}/${role}-${i}.bin`;
         if (!twin) files.push({ path, bytes });
-        return { name, dtype, shape, file: path };
+        const own = tolerance && { tolerance: { rtol: tolerance.rtol, atol: tolerance.atol } };
+        return { name, dtype, shape, file: path, ...own };
       });
     return {
       ...(variant !== undefined && { variant }),

@@ -49,7 +49,7 @@ const programs = list(
 
 const modelFiles: Schema = list(record({ name, path: name }, { pieces: list(name, 1) }), 1);
 
-const tensors: Schema = list(record({ name, dtype: name, shape: list(size), file: name }));
+const tensors: Schema = list(withOptional(record({ name, dtype: name, shape: list(size), file: name }), { tolerance }));
 
 const number: Schema = { type: 'number' };
 const interval: Schema = list(number, 2);

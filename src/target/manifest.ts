@@ -23,6 +23,8 @@ export interface ManifestTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly file: string;
+  /** Of an output, where it differs from the case's. */
+  readonly tolerance?: { readonly rtol: number; readonly atol: number };
 }
 
 /** A model file; `pieces` where it is cut: they joined are the file, and `path` is the first of them. */

@@ -3,6 +3,7 @@ import { UserError } from '../errors.ts';
 import type { Finding } from './inspect.ts';
 import type { Manifest, ManifestProgram } from './manifest.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
+import { widest } from './tolerance.ts';
 import { type Axes, backward, forward } from './transpose.ts';
 
 /** What stands as start command in a bundle that nothing starts: the way to try its programs. */
@@ -54,7 +55,15 @@ export async function replayPrograms(
 
 function casesOf(program: ManifestProgram, cases: readonly LoadedCase[]): LoadedCase[] {
   const chosen = program.cases === undefined ? cases : cases.filter((_, n) => program.cases?.includes(n));
-  return chosen.map((one) => ({ ...one, tolerance: program.tolerance ?? one.tolerance }));
+  const { tolerance } = program;
+  if (!tolerance) return [...chosen];
+  return chosen.map((one) => ({
+    ...one,
+    tolerance,
+    outputs: one.outputs.map((output) =>
+      output.tolerance ? { ...output, tolerance: widest([output.tolerance, tolerance]) } : output,
+    ),
+  }));
 }
 
 async function replayOne(

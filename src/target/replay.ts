@@ -56,7 +56,7 @@ export function judge(
   for (const [n, { outputs: expected, tolerance }] of cases.entries()) {
     for (const want of expected) {
       const got = outputs[n]?.find(({ name }) => name === want.name);
-      const { why, difference } = judgeTensor(got, want, tolerance);
+      const { why, difference } = judgeTensor(got, want, want.tolerance ?? tolerance);
       maxAbs = Math.max(maxAbs, difference);
       if (why === undefined) continue;
       ok = false;

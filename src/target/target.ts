@@ -105,7 +105,7 @@ export interface SaveRequest {
 export interface GoldenCase {
   readonly inputs: readonly GoldenTensor[];
   readonly outputs: readonly GoldenTensor[];
-  /** |got − expected| ≤ atol + rtol · max|expected| of that output; `goldenTolerance` in tolerance.ts gives one that fits. */
+  /** |got − expected| ≤ atol + rtol · max|expected| of each output that has no tolerance of its own; see tolerance.ts. */
   readonly tolerance: { readonly rtol: number; readonly atol: number };
 }
 
@@ -115,6 +115,8 @@ export interface GoldenTensor {
   readonly shape: readonly number[];
   /** Little-endian, row-major; bool is one byte; strings as `packStrings` in golden.ts writes them. */
   readonly bytes: Uint8Array;
+  /** Of an output, where it differs from the case's: what rounding does to it was found out (engine/rounding.ts). */
+  readonly tolerance?: { readonly rtol: number; readonly atol: number };
 }
 
 /**

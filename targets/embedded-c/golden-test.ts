@@ -1,4 +1,5 @@
 import type { GoldenCase } from '../../src/target/target.ts';
+import { widest } from '../../src/target/tolerance.ts';
 import type { Program } from './compile/compile.ts';
 import { floatLiteral, sizeOf } from './compile/types.ts';
 
@@ -28,7 +29,7 @@ export function goldenTest(program: Program, prefix: string, cases: readonly Gol
     ...program.inputs.map(({ ref }, i) => `(const ${types[ref.type]}*)(const void*)in${i}.bytes`),
     ...program.outputs.map(({ ref }, i) => `(${types[ref.type]}*)(void*)out${i}.bytes`),
   ];
-  const tolerance = cases[0]?.tolerance ?? { rtol: 0, atol: 0 };
+  const tolerance = widest(cases.map((one) => one.tolerance));
   const reads = program.inputs.map(
     ({ ref }, i) => `    if (!load(dir, c, "input", ${i}, in${i}.bytes, ${ref.block.bytes})) return 2;`,
   );

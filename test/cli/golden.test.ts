@@ -30,6 +30,12 @@ describe.each(['cpu', 'web-wasm'])('golden cases through a session on %s', (prov
     expect(await goldenProblem(session, [golden(y(expected)), golden(off, 0.09)])).toMatch(
       /^output "y" has 0 at element 1 instead of 0\.6/,
     );
+    // An output's own tolerance goes before the case's.
+    const own = { ...off, tolerance: { rtol: 0, atol: 0.7 } };
+    expect(await goldenProblem(session, [golden(own, 0)])).toBeUndefined();
+    expect(await goldenProblem(session, [golden({ ...own, tolerance: { rtol: 0, atol: 0.5 } }, 1)])).toMatch(
+      /^output "y" has 0/,
+    );
     expect(await goldenProblem(session, [golden(y(expected, [4]))])).toBe('output "y" is [1, 4] instead of [4]');
     expect(await goldenProblem(session, [golden({ ...y(expected), name: 'z' })])).toBe('output "z" is missing');
   });

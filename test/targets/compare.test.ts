@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compareElements, elementsOf } from '../../src/target/compare.ts';
 import { packStrings, unpackStrings } from '../../src/target/golden.ts';
-import { goldenTolerance } from '../../src/target/tolerance.ts';
+import { goldenTolerance, roundingTolerance, widest } from '../../src/target/tolerance.ts';
 
 const exact = { rtol: 0, atol: 0 };
 
@@ -58,5 +58,13 @@ describe('comparison of outputs', () => {
     expect(goldenTolerance({ QuantizeLinear: 1 })).toEqual({ rtol: 1e-1, atol: 1e-6 });
     expect(goldenTolerance({ DequantizeLinear: 1 })).toEqual({ rtol: 1e-4, atol: 1e-6 });
     expect(goldenTolerance({ DequantizeLinear: 1 }, { int4: 9 })).toEqual({ rtol: 2e-2, atol: 1e-6 });
+    expect(roundingTolerance(0.1234)).toEqual({ rtol: 1e-4, atol: 0.13 });
+    expect(roundingTolerance(0)).toEqual({ rtol: 1e-4, atol: 1e-6 });
+    expect(
+      widest([
+        { rtol: 1e-4, atol: 1 },
+        { rtol: 2e-2, atol: 0 },
+      ]),
+    ).toEqual({ rtol: 2e-2, atol: 1 });
   });
 });

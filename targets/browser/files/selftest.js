@@ -56,7 +56,7 @@ async function replay(model, golden, n) {
   for (const expected of golden.outputs) {
     const got = outputs[expected.name];
     const recorded = await readTensor(expected);
-    const { ok, maxAbs, allowed } = compare(numbersOf(got.data, got.type), numbersOf(recorded.data, got.type), golden.tolerance);
+    const { ok, maxAbs, allowed } = compare(numbersOf(got.data, got.type), numbersOf(recorded.data, got.type), expected.tolerance ?? golden.tolerance);
     addRow([n, expected.name, maxAbs.toExponential(2), allowed.toExponential(2), `${ms.toFixed(1)} ms`], ok);
     rows.push({ name: expected.name, dtype: got.type, shape: got.dims, base64: toBase64(outputBytes(got)), ok });
   }
