@@ -1,6 +1,7 @@
 import type { Target } from '../src/target/target.ts';
 import { batch } from './batch/index.ts';
 import { browser } from './browser/index.ts';
+import { edge } from './edge/index.ts';
 import { embeddedC } from './embedded-c/index.ts';
 import { kserve } from './kserve/index.ts';
 import { lambda } from './lambda/index.ts';
@@ -15,6 +16,7 @@ import { triton } from './triton/index.ts';
 export const targets: readonly Target[] = [
   batch,
   browser,
+  edge,
   embeddedC,
   kserve,
   lambda,

@@ -26,7 +26,7 @@ export function register(program: Command, start: Start): void {
       .argument('<model>', '.onnx file, model folder or hub id')
       .requiredOption(
         '-t, --target <ids>',
-        'targets: server, batch, lambda, triton, kserve, mlflow, browser, transformers-js, mobile, tflite',
+        'targets: server, batch, lambda, triton, kserve, mlflow, browser, transformers-js, mobile, tflite, edge, embedded-c',
         collect,
       )
       .option(

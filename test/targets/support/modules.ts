@@ -20,8 +20,10 @@ export function installedModules(target = 'server'): string | undefined {
     ['package.json', 'package.json'],
     ['package-lock.json', 'package-lock.json'],
     ['dot-npmrc', '.npmrc'],
+    ['prune.mjs', 'prune.mjs'],
   ] as const) {
-    cpSync(join(files, from), join(temp, to));
+    // Only the edge bundle has a script of its own that npm runs.
+    if (existsSync(join(files, from))) cpSync(join(files, from), join(temp, to));
   }
   try {
     execFileSync('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: temp, stdio: 'pipe' });

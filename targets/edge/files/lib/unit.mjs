@@ -1,0 +1,67 @@
+/** A hardened systemd unit. */
+
+/**
+ * What the service may hold: twice its peak over the recorded inputs, and 64 MiB, in steps of 16 MiB. Its group also counts the page cache of the
+ * model, which can be given back, and a request's body is held as it came and as numbers.
+ */
+export function memoryMax(peakBytes) {
+  const step = 16 * 2 ** 20;
+  return Math.ceil((2 * peakBytes + 64 * 2 ** 20) / step) * step;
+}
+
+/** Text in a line of a unit: spaces and quotes stay, percent signs are no specifiers. */
+function quoted(text) {
+  return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
+}
+
+/** @param {{ name: string, dir: string, node: string, peakBytes: number }} what */
+export function systemdUnit({ name, dir, node, peakBytes }) {
+  return `[Unit]
+Description=Model ${name.replaceAll('%', '%%')}
+After=network.target
+StartLimitIntervalSec=300
+StartLimitBurst=10
+
+[Service]
+Type=exec
+ExecStart=${quoted(node)} ${quoted(`${dir}/run.mjs`)} serve
+WorkingDirectory=${dir.replaceAll('%', '%%')}
+Environment=HOST=127.0.0.1 PORT=8080 NODE_ENV=production
+Restart=on-failure
+RestartSec=2
+TimeoutStopSec=20
+# Peak over the recorded inputs on this device: ${Math.ceil(peakBytes / 2 ** 20)} MiB.
+MemoryMax=${memoryMax(peakBytes)}
+MemorySwapMax=0
+TasksMax=64
+OOMPolicy=stop
+DynamicUser=yes
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged
+# The runtime asks for thread affinity and goes on without it.
+SystemCallErrorNumber=EPERM
+UMask=0077
+
+[Install]
+WantedBy=multi-user.target
+`;
+}

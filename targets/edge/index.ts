@@ -1,0 +1,54 @@
+import { literalPath, literalText } from '../../src/target/literal.ts';
+import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
+import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { accelerators } from './accelerators.ts';
+import { modelFolder, ortPackage } from './ort-package.ts';
+import { readme } from './readme.ts';
+
+/** Bundle path → literal file of this target. */
+const own: Readonly<Record<string, string>> = {
+  'run.mjs': 'run.mjs',
+  'prune.mjs': 'prune.mjs',
+  'lib/files.mjs': 'lib/files.mjs',
+  'lib/open.mjs': 'lib/open.mjs',
+  'lib/selftest.mjs': 'lib/selftest.mjs',
+  'lib/serve.mjs': 'lib/serve.mjs',
+  'lib/unit.mjs': 'lib/unit.mjs',
+  'lib/values.mjs': 'lib/values.mjs',
+  'lib/watch.mjs': 'lib/watch.mjs',
+  'package.json': 'package.json',
+  'package-lock.json': 'package-lock.json',
+  '.npmrc': 'dot-npmrc',
+};
+
+/** Parts of the server that read a bundle and speak the protocol here too. */
+const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
+
+/** Smallest programs in other languages, told where the model lies. */
+const runners = ['python/run.py', 'cpp/main.cpp', 'cpp/CMakeLists.txt'];
+
+function* emit(artifact: Artifact): Iterable<BundleFile> {
+  for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('edge', name) };
+  for (const name of shared) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
+  const model = `${modelFolder(artifact)}/model.onnx`;
+  for (const name of runners)
+    yield { path: `runners/${name}`, bytes: literalText('edge', `runners/${name}`).replaceAll('__MODEL__', model) };
+  yield* ortPackage(artifact);
+  yield { path: 'ACCELERATORS.md', bytes: accelerators(artifact) };
+  yield { path: 'README.md', bytes: readme(artifact) };
+}
+
+/** A program for small machines: ONNX Runtime for one platform, a runner, a systemd unit. */
+export const edge = defineTarget({
+  id: 'edge',
+  summary: 'edge device: pruned Node.js runner with systemd unit, ORT model package, Python and C++ runners',
+  options: {},
+  providers: ['cpu'],
+  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  supports(artifact) {
+    const because = runtimeObjections(artifact);
+    return { ok: because.length === 0, because };
+  },
+  emit,
+  commands: () => ({ install: 'npm ci --omit=dev', start: 'node run.mjs predict -', kind: 'lines' }),
+});
