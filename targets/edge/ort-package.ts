@@ -9,7 +9,7 @@ interface Variant {
   readonly session?: Readonly<Record<string, string>>;
   readonly provider?: Readonly<Record<string, string>>;
   /** Why this model is not offered to it, or undefined. */
-  without?(artifact: Artifact): boolean;
+  readonly without?: (artifact: Artifact) => boolean;
 }
 
 const cacheFolder = 'engine-cache';
