@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { gzipOf, gzipPays } from '../../src/target/packed.ts';
 import { partHashes } from '../../src/target/parts.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 
@@ -17,7 +18,14 @@ export interface FileEntry {
   /** SHA-256 of each part. */
   readonly parts: readonly string[];
   /** Where its bytes lie, relative to the folder of the loader: one address, or several in their order. */
-  readonly pieces: readonly { readonly url: string; readonly bytes: number }[];
+  readonly pieces: readonly Piece[];
+}
+
+interface Piece {
+  readonly url: string;
+  readonly bytes: number;
+  /** The same bytes as gzip, for hosts that compress nothing. */
+  readonly packed?: { readonly url: string; readonly bytes: number };
 }
 
 interface Placed {
@@ -29,17 +37,22 @@ interface Placed {
 export function place({ name, source, bytes, sha256 }: Artifact['files'][number], url: string, limit: number): Placed {
   const parts = partHashes(source, partBytes);
   const whole = sha256 === '' ? hashOfParts(parts) : sha256;
-  if (bytes <= limit) {
-    const entry = { name, bytes, sha256: whole, partBytes, parts, pieces: [{ url, bytes }] };
-    return { entry, files: [{ path: `mlpack-model/${url}`, from: source }] };
-  }
-  const pieces: { url: string; bytes: number }[] = [];
+  const worthIt = gzipPays(source, bytes);
+  const pieces: Piece[] = [];
   const files: BundleFile[] = [];
-  for (let start = 0; start < bytes; start += pieceBytes) {
-    const end = Math.min(bytes, start + pieceBytes);
-    const piece = `${url}.${String(pieces.length).padStart(3, '0')}`;
-    pieces.push({ url: piece, bytes: end - start });
-    files.push({ path: `mlpack-model/${piece}`, from: source, start, end });
+  const one = bytes <= limit;
+  for (let start = 0; start === 0 || start < bytes; start += pieceBytes) {
+    const end = one ? bytes : Math.min(bytes, start + pieceBytes);
+    const piece = one ? url : `${url}.${String(pieces.length).padStart(3, '0')}`;
+    files.push({ path: `mlpack-model/${piece}`, from: source, ...(!one && { start, end }) });
+    const packed = worthIt ? gzipOf(source, start, end) : undefined;
+    if (packed) files.push({ path: `mlpack-model/${piece}.gzip`, bytes: packed });
+    pieces.push({
+      url: piece,
+      bytes: end - start,
+      ...(packed && { packed: { url: `${piece}.gzip`, bytes: packed.length } }),
+    });
+    if (one) break;
   }
   return { entry: { name, bytes, sha256: whole, partBytes, parts, pieces }, files };
 }

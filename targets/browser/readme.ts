@@ -126,6 +126,6 @@ ${runtimes.map((id) => runtimeRows[id]).join('\n')}
 WebAssembly threads need a cross-origin isolated page. The headers for it are here in the forms of the common hosts: \`_headers\` (Netlify,
 Cloudflare Pages), \`vercel.json\`, \`nginx.conf\`. Where a host sets none (GitHub Pages), the service worker \`sw.js\` isolates the page by
 one reload. Without either the model runs on one thread. Serve over https: WebGPU, storage and service workers exist only there (and on
-localhost). Let the host compress \`.wasm\`, \`.mjs\` and \`.js\`.
+localhost). Hosts that compress \`.wasm\` with brotli send least; from those that compress nothing, the loader fetches \`*.gzip\` instead.
 `;
 }

@@ -76,7 +76,7 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
     chrome = await launchChromium();
   });
   afterEach(async () => {
-    for (const one of [server, small]) Object.assign(one, { faults: [], ranges: true, sent: [] });
+    for (const one of [server, small]) Object.assign(one, { faults: [], ranges: true, compresses: false, sent: [] });
     await context?.close();
   });
   afterAll(async () => {
@@ -144,6 +144,30 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
     const { error } = await attempt(other);
     expect(error?.[1]).toBe('integrity');
     expect(error?.[2]).toMatch(/is damaged: its bytes 8388608 to 12582912/);
+  });
+
+  it('takes the gzip form of the runtime from hosts that compress nothing, and the file where that fails', async () => {
+    const runtime = (): string[] =>
+      small.sent.flatMap(({ method, path, range }) =>
+        /\.wasm/.test(path) ? [`${method} ${path.split('.').pop()}${range ? ' part' : ''}`] : [],
+      );
+    const cases: [setting: Partial<HostileServer>, expected: readonly string[]][] = [
+      [{}, ['HEAD wasm', 'GET gzip']],
+      [{ compresses: true }, ['HEAD wasm', 'GET wasm']],
+      [{ faults: [{ path: /gzip$/, status: 404 }] }, ['HEAD wasm', 'GET gzip', 'GET wasm']],
+      [{ faults: [{ path: /gzip$/, cutAfter: 2_000_000 }] }, ['HEAD wasm', 'GET gzip', 'GET wasm part']],
+      [{ faults: [{ path: /gzip$/, flip: 1_000_000 }] }, ['HEAD wasm', 'GET gzip', 'GET wasm part']],
+    ];
+    for (const [setting, expected] of cases) {
+      const page = await blank(small);
+      Object.assign(small, setting);
+      expect(await attempt(page)).toMatchObject({ value: 1 });
+      expect(runtime().slice(0, expected.length)).toEqual(expected);
+      // What is damaged is found out part by part; nothing is fetched as a whole then.
+      expect(runtime().filter((one) => one === 'GET wasm').length).toBe(expected.includes('GET wasm') ? 1 : 0);
+      await context.close();
+      Object.assign(small, { faults: [], compresses: false, sent: [] });
+    }
   });
 
   it('ends at once when it is cancelled, also where nothing arrives', async () => {

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 
 const types: Readonly<Record<string, string>> = {
   '.html': 'text/html',
@@ -31,6 +32,7 @@ export interface Fault {
 }
 
 interface Sent {
+  readonly method: string;
   readonly path: string;
   readonly range: string | undefined;
   bytes: number;
@@ -44,21 +46,25 @@ export interface HostileServer {
   faults: Fault[];
   /** Servers may ignore ranges. */
   ranges: boolean;
+  /** Servers may compress what they send whole. */
+  compresses: boolean;
   close(): Promise<void>;
 }
 
 export async function startHostile(root: string): Promise<HostileServer> {
-  const state = { sent: [] as Sent[], faults: [] as Fault[], ranges: true };
+  const state = { sent: [] as Sent[], faults: [] as Fault[], ranges: true, compresses: false };
   const takeFault = (path: string): Fault | undefined => {
     const fault = state.faults.find((one) => one.path.test(path) && (one.times === undefined || one.times > 0));
     if (fault?.times !== undefined) fault.times--;
     return fault;
   };
-  const answer = async (target: string, range: string | undefined, response: ServerResponse): Promise<void> => {
-    const path = decodeURIComponent(new URL(target, 'http://localhost').pathname);
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { method = 'GET' } = request;
+    const { range } = request.headers;
+    const path = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
     const place = join(root, path.endsWith('/') ? `${path}index.html` : path);
-    const fault = takeFault(path);
-    const row: Sent = { path, range, bytes: 0 };
+    const fault = method === 'HEAD' ? undefined : takeFault(path);
+    const row: Sent = { method, path, range, bytes: 0 };
     state.sent.push(row);
     if (fault?.status !== undefined || fault?.html !== undefined) {
       response.writeHead(fault.status ?? 200, { 'Content-Type': 'text/html' }).end(fault.html ?? 'no');
@@ -72,16 +78,22 @@ export async function startHostile(root: string): Promise<HostileServer> {
     const bytes = await readFile(place);
     if (fault?.flip !== undefined) bytes[fault.flip] = (bytes[fault.flip] ?? 0) ^ 1;
     const asked = state.ranges ? /^bytes=(\d+)-(\d+)$/.exec(range ?? '') : null;
-    const body = asked ? bytes.subarray(Number(asked[1]), Number(asked[2]) + 1) : bytes;
+    const packs = state.compresses && !asked;
+    const body = asked ? bytes.subarray(Number(asked[1]), Number(asked[2]) + 1) : packs ? gzipSync(bytes) : bytes;
     const headers = {
       'Content-Type': types[extname(place)] ?? 'application/octet-stream',
       'Content-Length': body.length,
+      ...(packs && { 'Content-Encoding': 'gzip' }),
     };
     response.writeHead(asked ? 206 : 200, {
       ...headers,
       'Cache-Control': 'no-cache',
       ...(asked && { 'Content-Range': `bytes ${asked[1]}-${asked[2]}/${bytes.length}` }),
     });
+    if (method === 'HEAD') {
+      response.end();
+      return;
+    }
     const part = body.subarray(0, fault?.cutAfter ?? fault?.hangAfter ?? body.length);
     row.bytes = part.length;
     if (part.length === body.length) response.end(part);
@@ -89,7 +101,7 @@ export async function startHostile(root: string): Promise<HostileServer> {
     else response.write(part, () => setTimeout(() => response.destroy(), 20));
   };
   const server = createServer((request, response) => {
-    answer(request.url ?? '/', request.headers.range, response).catch(() => response.destroy());
+    answer(request, response).catch(() => response.destroy());
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);

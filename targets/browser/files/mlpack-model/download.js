@@ -49,14 +49,31 @@ function readOrStall(reader, url) {
   return Promise.race([reader.read(), stalled]).finally(() => clearTimeout(timer));
 }
 
+/**
+ * Whether the gzip form of a file is what to fetch: not where the host compresses by itself, which the browser then undoes unseen.
+ * Hosts that do not say so when asked for the head alone (nginx) hand out the gzip form, which is about what they would have made.
+ */
+async function wantsPacked(url, signal) {
+  if (typeof DecompressionStream !== 'function') return false;
+  try {
+    const head = await fetch(url, { method: 'HEAD', signal });
+    return !(head.ok && head.headers.get('Content-Encoding'));
+  } catch {
+    if (signal?.aborted) throw cancelled();
+    return true;
+  }
+}
+
 /** Calls `onChunk` with bytes [from, to) of an address, in order. Servers that know no ranges send all of it: the rest is passed over. */
-async function streamOnce(url, from, to, size, { signal, cache, onChunk }) {
+async function streamOnce(url, from, to, size, { signal, cache, onChunk, packed }) {
   const whole = from === 0 && to === size;
-  const response = await fetchOk(url, { signal, cache, ...(!whole && { headers: { Range: `bytes=${from}-${to - 1}` } }) });
+  const headers = whole ? undefined : { Range: `bytes=${from}-${to - 1}` };
+  const response = await fetchOk(packed ?? url, { signal, cache, headers });
   const start = response.status === 206 ? from : 0;
   let skip = from - start;
   let left = to - from;
-  const reader = response.body.getReader();
+  const body = packed ? response.body.pipeThrough(new DecompressionStream('gzip')) : response.body;
+  const reader = body.getReader();
   try {
     while (left > 0) {
       const { done, value } = await readOrStall(reader, url);
@@ -83,12 +100,19 @@ async function stream(url, from, to, size, options) {
     options.onChunk(chunk, at);
     at += chunk.length;
   };
+  let packed = options.packed && (await wantsPacked(url, options.signal)) ? options.packed : undefined;
   for (let failures = 0; ; failures++) {
     const before = at;
     try {
-      return await streamOnce(url, at, to, size, { ...options, onChunk });
+      return await streamOnce(url, at, to, size, { ...options, onChunk, packed });
     } catch (error) {
       if (options.signal?.aborted) throw cancelled();
+      if (packed) {
+        // Missing, cut off or damaged: the file itself has the rest.
+        packed = undefined;
+        failures = -1;
+        continue;
+      }
       if (error.code === 'integrity' || error.final) throw error;
       if (at > before) failures = 0;
       const wait = waitsMs[failures];
@@ -102,7 +126,7 @@ async function stream(url, from, to, size, options) {
   }
 }
 
-/** Where the parts of a file lie: { hash, from, to } in the file, and { url, at, size } in the piece that has it. */
+/** Where the parts of a file lie: { hash, from, to } in the file, and { url, at, size, packed? } in the piece that has it. */
 function layOut(base, file) {
   const parts = file.parts.map((hash, n) => ({
     hash,
@@ -110,12 +134,16 @@ function layOut(base, file) {
     to: Math.min(file.bytes, (n + 1) * file.partBytes),
   }));
   let before = 0;
-  for (const { url, bytes } of file.pieces) {
+  const addressOf = (url) => {
     const address = new URL(url, base);
     // The digest in the query keeps caches from handing out an older model under the same name.
     address.searchParams.set('v', file.sha256.slice(0, 12));
+    return address.href;
+  };
+  for (const { url, bytes, packed } of file.pieces) {
+    const piece = { url: addressOf(url), size: bytes, packed: packed && addressOf(packed.url) };
     for (const part of parts) {
-      if (part.from >= before && part.to <= before + bytes) Object.assign(part, { url: address.href, at: part.from - before, size: bytes });
+      if (part.from >= before && part.to <= before + bytes) Object.assign(part, piece, { at: part.from - before });
     }
     before += bytes;
   }
@@ -198,7 +226,8 @@ async function fetchRun(run, { file, bytes, store, keep, signal, take }) {
   };
   const to = last.at + last.to - last.from;
   try {
-    await stream(first.url, first.at, to, first.size, { signal, cache: 'default', onChunk });
+    const packed = first.at === 0 && to === first.size ? first.packed : undefined;
+    await stream(first.url, first.at, to, first.size, { signal, cache: 'default', onChunk, packed });
   } finally {
     await work;
   }
