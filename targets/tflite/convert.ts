@@ -10,6 +10,8 @@ export interface ConvertOptions {
   /** Pictures go in channels last ([N, H, W, C]), or as the model has them. */
   readonly inputs: 'nhwc' | 'keep';
   readonly weights: 'float32' | 'float16';
+  /** Inputs of 64-bit integers come in as 32 bits, which every binding exchanges, or as the model has them. */
+  readonly integers: 'int32' | 'keep';
 }
 
 export interface Converted {
@@ -53,15 +55,19 @@ export function convertToLite(model: Model, options: ConvertOptions): Converted 
     const last =
       options.inputs === 'nhwc' && shape.length === 4 && value.consumers.some((node) => isPictureReader(node.op));
     const perm = lastPerm(shape.length);
-    const tensor = c.lite.tensor(value.name, last ? permuted(shape, perm) : shape, c.typeOf(value));
+    const to = last ? permuted(shape, perm) : shape;
+    const type = c.typeOf(value);
+    const narrow = type === 'int64' && options.integers === 'int32';
+    const tensor = c.lite.tensor(value.name, to, narrow ? 'int32' : type);
     c.lite.inputs.push(tensor);
-    c.put(value, last ? 'last' : 'plain', tensor);
+    const given = narrow ? c.op('CAST', [tensor], { name: value.name, shape: to, type }) : tensor;
+    c.put(value, last ? 'last' : 'plain', given);
     if (last) axes[value.name] = perm;
   }
   for (const node of model.graph.nodes) {
     if (c.done(node) || node.is('Constant')) continue;
-    // Constants behind DequantizeLinear are read where they are used.
-    if (node.is('DequantizeLinear') && c.constant(node.output())) continue;
+    // Constants on the grid of a scale are read where they are used.
+    if ((node.is('DequantizeLinear') || node.is('QuantizeLinear')) && c.constant(node.output())) continue;
     (handlers[node.op] ?? (() => c.fail(node, 'there is no counterpart')))(node, c);
   }
   if (options.weights === 'float16') halveWeights(c.lite);

@@ -4,6 +4,7 @@ import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { elementCount, toNumbers } from '../../src/ir/tensor.ts';
 import { staticShape, type ValueType } from '../../src/ir/types.ts';
+import { roundHalfEven } from '../../src/kernels/round.ts';
 import { type ConstData, LiteGraph, type LiteOp, type LiteTensor, type Quant, stridesOf } from './graph.ts';
 import { type Activation, activations, type OpName, type TensorType, tensorTypes } from './schema.ts';
 
@@ -327,9 +328,11 @@ export class Converter {
   }
 }
 
-function readConstant(value: Value): Constant | undefined {
+/** A constant of the model, also behind operators that change between floats and integers; undefined where it is computed. */
+export function readConstant(value: Value): Constant | undefined {
   const node = value.producer;
   if (node?.is('DequantizeLinear')) return dequantized(node);
+  if (node?.is('QuantizeLinear')) return quantized(node);
   const tensor = constantOf(value);
   if (!tensor) return undefined;
   const numbers = toNumbers(tensor);
@@ -340,18 +343,41 @@ function readConstant(value: Value): Constant | undefined {
 }
 
 function dequantized(node: Node): Constant | undefined {
+  const grid = gridOf(node);
+  if (!grid) return undefined;
+  const { x, at } = grid;
+  const values = Float32Array.from(x.values, (stored, i) => (stored - at(i).zero) * at(i).scale);
+  return { shape: x.shape, values, dtype: 'float32' };
+}
+
+/** Float weights that the model itself quantizes, as exporters of quantization-aware training leave them. */
+function quantized(node: Node): Constant | undefined {
+  const grid = gridOf(node);
+  const dtype = node.input(2)?.dtype ?? 'uint8';
+  if (!grid || (dtype !== 'uint8' && dtype !== 'int8')) return undefined;
+  const { x, at } = grid;
+  const [low, high] = dtype === 'uint8' ? [0, 255] : [-128, 127];
+  const values = Int32Array.from(x.values, (value, i) => {
+    const { scale, zero } = at(i);
+    return Math.min(Math.max(roundHalfEven(Math.fround(value / scale)) + zero, low), high);
+  });
+  return { shape: x.shape, values, dtype };
+}
+
+/** Input, scales and zero points of a node that changes between floats and integers, where all are constants. */
+function gridOf(node: Node): { x: Constant; at: (i: number) => { scale: number; zero: number } } | undefined {
   const [x, scale, zero] = [0, 1, 2]
     .map((i) => node.input(i))
     .map((input) => (input ? readConstant(input) : undefined));
   if (!x || !scale || node.int('block_size', 0) !== 0) return undefined;
-  const axis = scale.values.length === 1 ? 0 : (node.int('axis', 1) + x.shape.length) % x.shape.length;
-  const inner = stridesOf(x.shape)[axis] ?? 1;
   const count = scale.values.length;
-  const values = Float32Array.from(x.values, (stored, at) => {
-    const c = count === 1 ? 0 : Math.floor(at / inner) % count;
-    return (stored - (zero?.values[zero.values.length === 1 ? 0 : c] ?? 0)) * (scale.values[c] ?? 0);
-  });
-  return { shape: x.shape, values, dtype: 'float32' };
+  const axis = count === 1 ? 0 : (node.int('axis', 1) + x.shape.length) % x.shape.length;
+  const inner = stridesOf(x.shape)[axis] ?? 1;
+  const at = (i: number): { scale: number; zero: number } => {
+    const c = count === 1 ? 0 : Math.floor(i / inner) % count;
+    return { scale: scale.values[c] ?? 1, zero: zero?.values[zero.values.length === 1 ? 0 : c] ?? 0 };
+  };
+  return { x, at };
 }
 
 /** The value behind a chain of rearrangements that is itself none, and where each element comes from. */

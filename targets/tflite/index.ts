@@ -18,6 +18,11 @@ const options = {
     'pictures go in channels last, as cameras and MediaPipe give them, or as the model has them',
   ),
   weights: opt.choice(['float32', 'float16'], 'float32', 'how float weights are stored; float16 halves the file'),
+  integers: opt.choice(
+    ['int32', 'keep'],
+    'int32',
+    'inputs of 64-bit integers come in as 32 bits, which every binding of LiteRT exchanges, or as the model has them',
+  ),
   metadata: opt.boolean(true, 'metadata for MediaPipe Tasks, where the data says how pictures go in or has labels'),
 };
 
@@ -44,19 +49,24 @@ function supports(artifact: Artifact): Support {
     if (!exchangeable.includes(dtype))
       because.push(`"${name}" is ${dtype}, which TensorFlow Lite models here do not exchange.`);
   }
+  for (const { name, shape } of artifact.golden[0]?.inputs ?? []) {
+    if (shape.includes(0))
+      because.push(`"${name}" has no elements ([${shape.join(', ')}]); LiteRT refuses such inputs.`);
+  }
   if (because.length > 0) return { ok: false, because };
   return { ok: true, because: ['Dimensions are fixed at the shapes of the first golden case.'] };
 }
 
 /**
  * Integer kernels round in other places than ONNX Runtime's: two steps of 8 bits at the output. The absolute part is for results near 0: ONNX
- * Runtime's Sigmoid is off by up to 1.7e-7 everywhere (measured between −25 and 25), several times a result of 1e-6. Scores of a detector differed
- * by 2.4e-6; that the roots behind its Sigmoids make that of it is likely, and was not traced layer by layer.
+ * Runtime's Sigmoid is off by up to 1.7e-7 everywhere (measured between −25 and 25), several times a result of 1e-6. On yunet-face that is all there is:
+ * its objectness, at most 2.8e-5 on made-up inputs, differs by 9.5e-8, and ONNX Runtime's Sigmoid of its own logits is 9.8e-8 off the exact one.
  */
 function toleranceOf(artifact: Artifact, { weights }: Options): { rtol: number; atol: number } {
   const quantized = (artifact.ops.QuantizeLinear ?? 0) > 0;
   if (quantized) return { rtol: 2e-2, atol: 5e-6 };
-  return { rtol: weights === 'float16' ? 1e-2 : 1e-4, atol: 5e-6 };
+  // Halves of weights are 2⁻¹² off at most; what 28 layers make of that is 2.4 % on MobileNetV1, whose made-up inputs are noise.
+  return { rtol: weights === 'float16' ? 5e-2 : 1e-4, atol: 5e-6 };
 }
 
 function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {

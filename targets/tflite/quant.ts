@@ -1,5 +1,5 @@
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
-import type { Converter, Entry } from './converter.ts';
+import { type Converter, type Entry, readConstant } from './converter.ts';
 import type { Quant } from './graph.ts';
 import type { Activation } from './schema.ts';
 
@@ -134,12 +134,12 @@ export function storedBias(
 export function storageOf(model: Model): 'int8' | 'uint8' {
   for (const node of model.graph.nodes) {
     if (!node.is('DequantizeLinear')) continue;
-    const q = node.input(0)?.initializer;
-    const zero = node.input(2)?.initializer;
-    if (q?.dtype !== 'uint8' || zero?.dtype !== 'uint8') continue;
-    const zeros = zero.bytes();
-    if (zeros.length === 1 && q.bytes().some((at) => at - (zeros[0] ?? 0) > 127 || at - (zeros[0] ?? 0) < -128))
-      return 'uint8';
+    const [weight, zero] = [node.input(0), node.input(2)];
+    if (weight?.dtype !== 'uint8' || zero?.dtype !== 'uint8') continue;
+    const [values, zeros] = [readConstant(weight)?.values, readConstant(zero)?.values];
+    const [only, ...more] = zeros ?? [];
+    if (!values || only === undefined || more.length > 0) continue;
+    if (values.some((at) => at - only > 127 || at - only < -128)) return 'uint8';
   }
   return 'int8';
 }

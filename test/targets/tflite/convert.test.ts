@@ -7,6 +7,9 @@ import { convertToLite } from '../../../targets/tflite/convert.ts';
 import { writeLite } from '../../../targets/tflite/graph.ts';
 import { readLite } from '../../../targets/tflite/read.ts';
 import { runLite } from '../../../targets/tflite/run.ts';
+import type { OpenLite } from './litert.ts';
+
+const { openLite } = (await import(new URL('../../support/litert.mjs', import.meta.url).href)) as OpenLite;
 
 interface Case {
   readonly io: string;
@@ -44,22 +47,33 @@ async function both({ io, body, weights = '', opset = 17 }: Case, half = false) 
     tolerance: { rtol: 0, atol: 0 },
   };
   const graph = await staticGraph(model, golden, new AbortController().signal);
-  const { graph: lite } = convertToLite(graph, { inputs: 'keep', weights: half ? 'float16' : 'float32' });
+  const { graph: lite } = convertToLite(graph, {
+    inputs: 'keep',
+    weights: half ? 'float16' : 'float32',
+    integers: 'int32',
+  });
   const bytes = writeLite(lite, 'test');
   const got = runLite(bytes)(golden.inputs.map((input) => ({ ...input, file: '' })));
-  return { want, got, lite, bytes };
+  const plain = Object.fromEntries(inputs.map(({ name, shape, values }) => [name, { shape, values }]));
+  return { want, got, lite, bytes, feeds: plain };
 }
 
 async function expectSame(one: Case, tolerance = 2e-6) {
-  const { want, got, lite } = await both(one);
+  const { want, got, lite, bytes, feeds } = await both(one);
+  const independent = await (await openLite(bytes))(feeds);
   for (const { name, shape, bytes } of got) {
     const tensor = want[name] as ort.Tensor;
-    expect(shape, name).toEqual(tensor.dims);
     const expected = tensor.data as Float32Array;
-    const actual = new Float32Array(bytes.slice().buffer);
     const scale = Math.max(...Array.from(expected, Math.abs), 1e-6);
-    const worst = Math.max(...Array.from(actual, (value, i) => Math.abs(value - (expected[i] ?? 0))));
-    expect(worst / scale, name).toBeLessThan(tolerance);
+    const answers = {
+      'own interpreter': { shape, values: new Float32Array(bytes.slice().buffer) },
+      LiteRT: independent[name],
+    };
+    for (const [who, answer] of Object.entries(answers)) {
+      expect(answer?.shape, `${who}: ${name}`).toEqual(tensor.dims);
+      const worst = Math.max(...Array.from(answer?.values ?? [], (value, i) => Math.abs(value - (expected[i] ?? 0))));
+      expect(worst / scale, `${who}: ${name}`).toBeLessThan(tolerance);
+    }
   }
   return lite;
 }
@@ -280,6 +294,35 @@ describe('operators answer as ONNX Runtime does', () => {
   ])('%s', async (_, one) => {
     await expectSame(one);
   });
+});
+
+it('64-bit integers come in as 32 bits, or stay', async () => {
+  const model = parseModel(
+    '<ir_version: 8, opset_import: ["" : 17]>\nmain (int64[1,4] ids) => (float[1,4,3] y)\n<float[7,3] table = random(1, -1, 1)>\n{\ny = Gather (table, ids)\n}',
+  );
+  const ids = {
+    name: 'ids',
+    shape: [1, 4],
+    dtype: 'int64',
+    bytes: new Uint8Array(BigInt64Array.of(6n, 0n, 3n, 3n).buffer),
+  };
+  const golden = { inputs: [ids], outputs: [], tolerance: { rtol: 0, atol: 0 } };
+  const graph = await staticGraph(model, golden, new AbortController().signal);
+  const files = (['int32', 'keep'] as const).map((integers) =>
+    writeLite(convertToLite(graph, { inputs: 'nhwc', weights: 'float32', integers }).graph, 'test'),
+  );
+  const types = files.map((bytes) => {
+    const { tensors, inputs } = readLite(bytes);
+    return tensors[inputs[0] ?? 0]?.type;
+  });
+  expect(types).toEqual(['int32', 'int64']);
+  const [narrow, wide] = files.map((bytes) => runLite(bytes)([{ ...ids, file: '' }])[0]);
+  const values = new Float32Array(narrow?.bytes.slice().buffer ?? new ArrayBuffer(0));
+  expect(narrow).toEqual(wide);
+  const { y } = await (await openLite(files[0] ?? new Uint8Array()))({
+    ids: { shape: [1, 4], values: Int32Array.of(6, 0, 3, 3) },
+  });
+  expect([...(y?.values ?? [])]).toEqual([...values]);
 });
 
 describe('layout', () => {
