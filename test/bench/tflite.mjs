@@ -123,7 +123,7 @@ async function litert(place) {
 }
 
 /** Channels last. */
-function lastOf(values, [n, c, h, w]) {
+function lastOf(values, [, c, h, w]) {
   const area = h * w;
   return values.map((_, at) => {
     const channel = at % c;

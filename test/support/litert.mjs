@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
+import { compileFunction } from 'node:vm';
 
 const require = createRequire(import.meta.url);
 
@@ -16,26 +17,34 @@ let runtime;
  */
 async function load() {
   const script = require.resolve('@litertjs/core').replace('dist/index.js', 'wasm/litert_wasm_compat_internal.js');
-  const before = { self: globalThis.self, importScripts: globalThis.importScripts };
-  // It looks for a graphics card and warns at length that Node has none.
-  const { warn } = console;
-  console.warn = () => {};
   const said = [];
-  globalThis.self = globalThis;
-  globalThis.Module = { print: () => {}, printErr: (line) => said.push(line) };
-  globalThis.importScripts = (url) => {
-    const module = { exports: {} };
-    const run = new Function('module', 'exports', 'require', '__filename', '__dirname', readFileSync(url, 'utf8'));
-    run(module, module.exports, require, url, dirname(url));
-    globalThis.ModuleFactory = module.exports;
+  // It asks for a graphics card, and warns at length where there is none to ask.
+  const gpu = { requestAdapter: async () => ({ limits: {}, features: new Set(), requestDevice: async () => null }) };
+  const world = {
+    self: globalThis,
+    navigator: { gpu },
+    Module: { print: () => {}, printErr: (line) => said.push(line) },
+    importScripts(url) {
+      const module = { exports: {} };
+      const names = ['module', 'exports', 'require', '__filename', '__dirname'];
+      compileFunction(readFileSync(url, 'utf8'), names)(module, module.exports, require, url, dirname(url));
+      globalThis.ModuleFactory = module.exports;
+    },
   };
+  const before = Object.entries(world).map(([name, value]) => {
+    const own = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    return [name, own];
+  });
   try {
     const litert = await import('@litertjs/core');
     await litert.loadLiteRt(script);
     return { ...litert, said };
   } finally {
-    Object.assign(globalThis, before);
-    console.warn = warn;
+    for (const [name, own] of before) {
+      if (own) Object.defineProperty(globalThis, name, own);
+      else delete globalThis[name];
+    }
   }
 }
 
