@@ -8,6 +8,7 @@ import { lambda } from './lambda/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
 import { server } from './server/index.ts';
+import { stream } from './stream/index.ts';
 import { tflite } from './tflite/index.ts';
 import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
@@ -23,6 +24,7 @@ export const targets: readonly Target[] = [
   mlflow,
   mobile,
   server,
+  stream,
   tflite,
   transformersJs,
   triton,

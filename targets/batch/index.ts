@@ -7,10 +7,12 @@ import { mixingNotes } from '../server/mixing.ts';
 /** Bundle path → literal file of this target. */
 const own: Readonly<Record<string, string>> = {
   'run-batch.mjs': 'run-batch.mjs',
+  'batch/lines.mjs': 'batch/lines.mjs',
   'batch/mapping.mjs': 'batch/mapping.mjs',
   'batch/open.mjs': 'batch/open.mjs',
   'batch/parts.mjs': 'batch/parts.mjs',
   'batch/predict.mjs': 'batch/predict.mjs',
+  'batch/problem.mjs': 'batch/problem.mjs',
   'batch/tables.mjs': 'batch/tables.mjs',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',

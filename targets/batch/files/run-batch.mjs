@@ -8,11 +8,13 @@ import { mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { answerLines } from './batch/lines.mjs';
 import { planInputs } from './batch/mapping.mjs';
 import { openModel } from './batch/open.mjs';
 import { encodeRows, readIfThere, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
 import { predict } from './batch/predict.mjs';
-import { formatOf, jsonLines, pieceRows, pieces, problem } from './batch/tables.mjs';
+import { problem } from './batch/problem.mjs';
+import { formatOf, pieceRows, pieces } from './batch/tables.mjs';
 
 const dir = dirname(fileURLToPath(import.meta.url));
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -164,27 +166,11 @@ async function runFiles(options) {
 
 const jsonable = (value) => (typeof value === 'bigint' ? Number(value) : (value ?? null));
 
-/** One answer for each line, in order, as soon as it is there: {"error": …} where a row cannot be used. */
-async function runLines(options) {
+async function runLines({ columns }) {
   const model = await openModel(dir);
   model.batch = 1;
-  for await (const row of jsonLines(process.stdin)) {
-    const columns = Object.keys(row);
-    const plan = row[problem] === undefined ? planOrProblem(model, options, columns) : row[problem];
-    const { good, bad } =
-      typeof plan === 'string' ? { good: [], bad: [{ error: plan }] } : await predict(model, plan, [row]);
-    const [answer] = good;
-    process.stdout.write(`${JSON.stringify(answer ? answer.columns : { error: bad[0].error })}\n`);
-  }
+  await answerLines(model, columns);
   await model.close();
-}
-
-function planOrProblem({ info }, { columns }, names) {
-  try {
-    return planInputs(info, columns, names);
-  } catch (error) {
-    return error.message;
-  }
 }
 
 try {

@@ -2,7 +2,7 @@
 
 import { joinFeeds, shapeKey } from '../lib/rows.mjs';
 import { RowError, readRow, resultColumns } from './mapping.mjs';
-import { problem } from './tables.mjs';
+import { problem } from './problem.mjs';
 
 /**
  * @param model { info, pool, rows: whether it takes several at once, batch }

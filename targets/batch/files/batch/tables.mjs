@@ -1,9 +1,10 @@
 /** Tables in pieces: Parquet by row group, CSV and JSON Lines by a number of rows. Each piece is read by itself. */
 
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
+import { jsonLines } from './lines.mjs';
+import { problem } from './problem.mjs';
 
 /** Rows of a piece where the file does not say itself. */
 export const pieceRows = 8192;
@@ -45,24 +46,6 @@ async function* chunks(records) {
     rows = [];
   }
   if (rows.length > 0) yield { first, rows: async () => rows };
-}
-
-/** A line that is no JSON object stands as { [problem]: why }. */
-export const problem = Symbol('problem');
-
-export async function* jsonLines(source) {
-  const input = typeof source === 'string' ? createReadStream(source) : source;
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
-    if (line.trim() === '') continue;
-    try {
-      const value = JSON.parse(line);
-      yield typeof value === 'object' && value !== null && !Array.isArray(value)
-        ? value
-        : { [problem]: 'the line is not an object' };
-    } catch {
-      yield { [problem]: 'the line is not JSON' };
-    }
-  }
 }
 
 /** RFC 4180: quotes, doubled quotes, line ends inside quotes. The first record names the columns. */

@@ -1,0 +1,47 @@
+/** JSON Lines, and a program that answers each line: what `mlpack check` talks to. */
+
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { planInputs } from './mapping.mjs';
+import { predict } from './predict.mjs';
+import { problem } from './problem.mjs';
+
+/** Objects of a file or stream; a line that is no JSON object stands as { [problem]: why }. */
+export async function* jsonLines(source) {
+  const input = typeof source === 'string' ? createReadStream(source) : source;
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (line.trim() !== '') yield readRecord(line);
+  }
+}
+
+/** @param {string} text */
+export function readRecord(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? value
+      : { [problem]: 'the line is not an object' };
+  } catch {
+    return { [problem]: 'the line is not JSON' };
+  }
+}
+
+/** One answer for each line of stdin, in order, as soon as it is there: {"error": …} where a row cannot be used. */
+export async function answerLines(model, given) {
+  for await (const row of jsonLines(process.stdin)) {
+    const plan = row[problem] === undefined ? planOrProblem(model, given, Object.keys(row)) : row[problem];
+    const { good, bad } =
+      typeof plan === 'string' ? { good: [], bad: [{ error: plan }] } : await predict(model, plan, [row]);
+    const [answer] = good;
+    process.stdout.write(`${JSON.stringify(answer ? answer.columns : { error: bad[0].error })}\n`);
+  }
+}
+
+/** What planInputs plans, or in words why it cannot. */
+export function planOrProblem({ info }, given, names) {
+  try {
+    return planInputs(info, given, names);
+  } catch (error) {
+    return error.message;
+  }
+}

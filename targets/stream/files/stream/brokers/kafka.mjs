@@ -1,0 +1,127 @@
+/**
+ * Kafka, in a consumer group. Through KafkaJS's interface, which two packages have: kafkajs, plain JavaScript that comes with this bundle, and
+ * @confluentinc/kafka-javascript, librdkafka made by Confluent, which is taken where it is installed (README.md).
+ */
+
+async function client({ hosts, tls, username, password, mechanism, name }) {
+  const options = {
+    clientId: `mlpack-${name}`,
+    brokers: hosts,
+    ssl: tls,
+    ...(username !== undefined && { sasl: { mechanism, username, password } }),
+  };
+  try {
+    const { KafkaJS } = (await import('@confluentinc/kafka-javascript')).default;
+    const quiet = { logLevel: KafkaJS.logLevel.ERROR };
+    return {
+      kafka: new KafkaJS.Kafka({ kafkaJS: { ...options, ...quiet } }),
+      confluent: true,
+    };
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  }
+  const { Kafka, logLevel } = (await import('kafkajs')).default;
+  return { kafka: new Kafka({ ...options, logLevel: logLevel.ERROR }), confluent: false };
+}
+
+export async function openKafka(settings, inbox, log) {
+  const { group, from, out, dead, ackMs } = settings;
+  const topic = settings.in;
+  const { kafka, confluent } = await client(settings);
+  const start = { fromBeginning: from === 'earliest' };
+  // Whoever sends no sign of life for `ackMs` is out of the group; three signs may get lost.
+  const membership = {
+    groupId: group,
+    sessionTimeout: ackMs,
+    heartbeatInterval: Math.floor(ackMs / 4),
+  };
+  // The same settings stand in other places: Confluent's client takes them when it is made, kafkajs with each call.
+  const made = (own) => (confluent ? { kafkaJS: own } : {});
+  const called = (own) => (confluent ? {} : own);
+  const consumer = kafka.consumer({
+    ...made({ ...membership, autoCommit: false, ...start }),
+    ...called(membership),
+  });
+  const producer = kafka.producer(made({ acks: -1 }));
+  const admin = kafka.admin();
+  await Promise.all([consumer.connect(), producer.connect(), admin.connect()]);
+  await consumer.subscribe({ topics: [topic], ...called(start) });
+  if (!confluent) {
+    // kafkajs tries again by itself; where it gives up for good, so does the worker. librdkafka never gives up.
+    consumer.on('consumer.crash', ({ payload }) => {
+      if (!payload.restart) inbox.fail(payload.error);
+    });
+  }
+  inbox.onFull = () => consumer.pause([{ topic }]);
+  inbox.onRoom = () => consumer.resume([{ topic }]);
+
+  return {
+    async start() {
+      await consumer.run({
+        ...called({ autoCommit: false }),
+        eachBatchAutoResolve: false,
+        async eachBatch({ batch, resolveOffset, isStale }) {
+          for (const { key, value, headers, offset } of batch.messages) {
+            // Another worker has the partition now, or the position was set anew.
+            if (isStale()) return;
+            inbox.push({
+              key: key ?? null,
+              value: value ?? Buffer.alloc(0),
+              headers: textHeaders(headers),
+              id: `${topic}/${batch.partition}/${offset}`,
+              partition: batch.partition,
+              offset: BigInt(offset),
+            });
+            // Resolved is not committed: it says where the next fetch begins.
+            resolveOffset(offset);
+          }
+        },
+      });
+    },
+    async produce(place, records) {
+      const messages = records.map(({ key, value, headers }) => ({ key, value, headers }));
+      await producer.send({ topic: place === 'out' ? out : dead, messages, ...called({ acks: -1 }) });
+    },
+    async commit(records) {
+      const last = new Map();
+      for (const { partition, offset } of records) last.set(partition, offset + 1n);
+      const offsets = [...last].map(([partition, offset]) => ({ topic, partition, offset: String(offset) }));
+      try {
+        await consumer.commitOffsets(offsets);
+      } catch (error) {
+        if (!movedOn.has(error.type)) throw error;
+        // The group was shared out anew meanwhile: whoever has the partition now answers these records again.
+        log.warn({ err: error.message, records: records.length }, 'not committed, the group has been shared out anew');
+      }
+    },
+    async lag() {
+      const [ends, [committed]] = await Promise.all([
+        admin.fetchTopicOffsets(topic),
+        admin.fetchOffsets({ groupId: group, topics: [topic] }),
+      ]);
+      const at = new Map(committed.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+      return ends.reduce((sum, { partition, high, low }) => {
+        const position = at.get(partition) ?? -1;
+        return sum + Math.max(0, Number(high) - (position < 0 ? Number(low) : position));
+      }, 0);
+    },
+    async close() {
+      await consumer.disconnect();
+      await Promise.all([producer.disconnect(), admin.disconnect()]);
+    },
+  };
+}
+
+/** Of both clients, what says that this worker's part of the group is another one now. */
+const movedOn = new Set(
+  ['ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID', 'REBALANCE_IN_PROGRESS'].flatMap((type) => [type, `ERR_${type}`]),
+);
+
+/** Headers of other programs may hold any bytes or stand twice; text and the last one are handed on. */
+function textHeaders(headers) {
+  const entries = Object.entries(headers ?? {}).map(([name, value]) => {
+    const last = Array.isArray(value) ? value.at(-1) : value;
+    return [name, last === undefined || last === null ? '' : last.toString('utf8')];
+  });
+  return Object.fromEntries(entries);
+}

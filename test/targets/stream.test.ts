@@ -1,0 +1,237 @@
+/** The streaming worker with real brokers: Kafka is librdkafka's mock cluster, which kcat hosts. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cp, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as ort from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { buildBundle } from '../../src/target/bundle.ts';
+import { freePort } from '../../src/target/process.ts';
+import { stream } from '../../targets/stream/index.ts';
+import { makeArtifact } from './support/artifact.ts';
+import { type Broker, brokerKinds, type Message } from './support/brokers.ts';
+import { validateManifests } from './support/manifests.ts';
+import { installedModules } from './support/modules.ts';
+import { note } from './support/note.ts';
+import { has } from './support/programs.ts';
+import { tempDir } from './support/temp.ts';
+
+const modules = installedModules('stream') ?? '';
+const dir = await tempDir();
+const bundle = join(dir, 'bundle');
+/** The same bundle with a broker whose worker is killed when it is about to commit for the third time. */
+const mortal = join(dir, 'mortal');
+
+/** Three numbers in, their sum and twice their sum out. */
+const sums = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,3] x) => (float[n,2] y)
+<float[3,2] w = {1, 2, 1, 2, 1, 2}>
+{
+  y = MatMul (x, w)
+}`;
+
+const row = (i: number): string => JSON.stringify({ id: i, x: [i, i + 1, i + 2] });
+const answerOf = (i: number): object => ({ id: i, y: [3 * i + 3, 6 * i + 6] });
+const idOf = ({ value }: Message): number => (JSON.parse(value) as { id: number }).id;
+
+interface Worker {
+  readonly child: ChildProcess;
+  readonly exit: Promise<number | null>;
+  printed(): string;
+}
+
+function start(place: string, address: string, names: string, more: readonly string[] = []): Worker {
+  const flags = ['--broker', address, '--in', `${names}-in`, '--out', `${names}-out`, '--dead', `${names}-dead`];
+  const args = [
+    'run-stream.mjs',
+    ...flags,
+    '--group',
+    `${names}-group`,
+    '--name',
+    'one',
+    '--keep',
+    'id',
+    '--port',
+    '0',
+  ];
+  const child = spawn(process.execPath, [...args, ...more], { cwd: place, stdio: ['ignore', 'ignore', 'pipe'] });
+  let printed = '';
+  child.stderr.on('data', (chunk: Buffer) => (printed += chunk.toString('utf8')));
+  const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  return { child, exit, printed: () => printed };
+}
+
+async function until(what: string, holds: () => Promise<boolean> | boolean, worker?: Worker): Promise<void> {
+  for (let tried = 0; tried < 600; tried++) {
+    if (await holds()) return;
+    await sleep(50);
+  }
+  throw new Error(`${what} did not happen: ${worker?.printed() ?? ''}`);
+}
+
+async function drained(worker: Worker): Promise<void> {
+  worker.child.kill('SIGTERM');
+  expect(await worker.exit, worker.printed()).toBe(0);
+  expect(worker.printed()).toContain('"stopped"');
+}
+
+describe.skipIf(modules === '')('stream', () => {
+  beforeAll(async () => {
+    const feeds = [{ x: new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]) }];
+    await buildBundle(stream, { ...(await makeArtifact(dir, sums, feeds)), name: 'sums' }, {}, bundle);
+    await cp(bundle, mortal, { recursive: true });
+    for (const place of [bundle, mortal]) await symlink(modules, join(place, 'node_modules'));
+    await rename(join(mortal, 'stream/broker.mjs'), join(mortal, 'stream/immortal.mjs'));
+    await writeFile(
+      join(mortal, 'stream/broker.mjs'),
+      `import { openBroker as open } from './immortal.mjs';
+export async function openBroker(...given) {
+  const broker = await open(...given);
+  let commits = 0;
+  return { ...broker, commit: (records) => (++commits === 3 ? process.kill(process.pid, 'SIGKILL') : broker.commit(records)) };
+}\n`,
+    );
+  });
+
+  // Most of the time is waiting for brokers: side by side.
+  describe.concurrent.each(brokerKinds)('over $scheme', ({ scheme, programs, start: startBroker }) => {
+    const missing = Object.entries(programs).filter(([program]) => !has(program));
+    if (missing.length > 0) {
+      note(
+        `no ${missing.map(([program]) => program).join(', ')} on this machine (Debian: ${missing.map(([, name]) => name).join(', ')}): the worker is not tried over ${scheme}`,
+      );
+    }
+    let broker: Broker;
+    const topics = ['a', 'b'].flatMap((names) => ['in', 'out', 'dead'].map((one) => `${names}-${one}`));
+
+    beforeAll(async () => {
+      if (missing.length > 0) return;
+      await mkdir(join(dir, scheme));
+      broker = await startBroker(join(dir, scheme), modules, topics);
+    });
+    afterAll(() => broker?.stop());
+
+    it.skipIf(missing.length > 0)(
+      'answers every record, puts aside what it cannot use, and ends when told',
+      async () => {
+        const count = 500;
+        const values = Array.from({ length: count }, (_, i) => (i % 100 === 50 ? `{"id":${i},"x":[1]}` : row(i)));
+        values.splice(10, 0, 'not json');
+        // Kafka's topics come to be with the first record, the subscriptions of MQTT with the worker.
+        if (scheme !== 'mqtt') await broker.send('a-in', values);
+        const port = await freePort();
+        const worker = start(bundle, broker.address, 'a', ['--port', String(port)]);
+        await until('ready', () => worker.printed().includes('"ready"'), worker);
+        if (scheme === 'mqtt') await broker.send('a-in', values);
+        await until('all answers', async () => (await broker.read('a-out')).length >= count - 5, worker);
+        await until('dead letters', async () => (await broker.read('a-dead')).length >= 6, worker);
+        const answers = await broker.read('a-out');
+        const expected = Array.from({ length: count }, (_, i) => i).filter((i) => i % 100 !== 50);
+        expect(answers.map(idOf).sort((a, b) => a - b)).toEqual(expected);
+        for (const answer of answers) expect(JSON.parse(answer.value)).toEqual(answerOf(idOf(answer)));
+        expect(new Set(answers.map(({ headers }) => headers['mlpack-source'])).size).toBe(expected.length);
+        expect(answers[0]?.headers['mlpack-model']).toMatch(/^sums@sha256:[0-9a-f]{64}$/);
+        if (scheme === 'redis') expect(answers[0]?.headers.trace).toBe('a');
+        const dead = await broker.read('a-dead');
+        expect(dead.map(({ value }) => value).sort()).toEqual(
+          values.filter((value) => !value.includes(',') || value.endsWith('[1]}')).sort(),
+        );
+        expect(new Set(dead.map(({ headers }) => headers['mlpack-error']))).toEqual(
+          new Set(['the line is not JSON', 'column "x" has 1 elements, and the input "x" takes [3]']),
+        );
+        const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+        expect(metrics).toContain(`mlpack_stream_records_total{outcome="answered"} ${count - 5}`);
+        expect(metrics).toContain('mlpack_stream_records_total{outcome="dead"} 6');
+        if (scheme !== 'mqtt') expect(metrics).toMatch(/^mlpack_stream_lag 0$/m);
+        expect((await fetch(`http://127.0.0.1:${port}/health/ready`)).status).toBe(200);
+        await drained(worker);
+      },
+      60_000,
+    );
+
+    it.skipIf(missing.length > 0)(
+      'loses nothing when it is killed between produce and commit',
+      async () => {
+        const count = 200;
+        const values = Array.from({ length: count }, (_, i) => row(i));
+        const small = ['--batch', '4', '--ack-ms', '3000'];
+        if (scheme !== 'mqtt') await broker.send('b-in', values);
+        const first = start(mortal, broker.address, 'b', small);
+        if (scheme === 'mqtt') {
+          await until('ready', () => first.printed().includes('"ready"'), first);
+          await broker.send('b-in', values);
+        }
+        await first.exit;
+        expect(first.child.signalCode, first.printed()).toBe('SIGKILL');
+        const second = start(bundle, broker.address, 'b', small);
+        const ids = async (): Promise<number[]> => (await broker.read('b-out')).map(idOf);
+        await until('all answers', async () => new Set(await ids()).size === count, second);
+        // What had been produced and not committed comes again: at least once. JetStream drops it by its id.
+        if (scheme !== 'nats') await until('the batch a second time', async () => (await ids()).length > count, second);
+        else expect(await ids()).toHaveLength(count);
+        expect(await broker.read('b-dead')).toEqual([]);
+        await drained(second);
+      },
+      90_000,
+    );
+  });
+
+  it('refuses settings with one sentence', async () => {
+    const cases: [string[], string][] = [
+      [['--broker', 'amqp://x'], '--broker is one of kafka://…, '],
+      [['--broker', 'kafka://u:p@h'], 'STREAM_PASSWORD'],
+      [['--batch', 'many'], '--batch is a whole number'],
+      [['--in', 'a', '--out', 'a'], 'must be three different ones'],
+      [['--from', 'here'], '--from is earliest or latest'],
+      [['--nonsense'], "Unknown option '--nonsense'"],
+      [['file.csv'], '"file.csv" is no flag'],
+    ];
+    await Promise.all(
+      cases.map(async ([args, message]) => {
+        const child = spawn(process.execPath, ['run-stream.mjs', ...args], { cwd: bundle });
+        let text = '';
+        child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
+        expect(await new Promise((resolve) => child.once('close', resolve)), text).toBe(2);
+        expect(text).toContain(message);
+        expect(text.trim().split('\n')).toHaveLength(1);
+      }),
+    );
+  });
+});
+
+describe('deploy files of the stream bundle', () => {
+  it.each([
+    ['kafka://a:9092,b:9092', { type: 'kafka', metadata: { bootstrapServers: 'a:9092,b:9092', topic: 'rows' } }],
+    ['redis://cache', { type: 'redis-streams', metadata: { address: 'cache:6379', stream: 'rows' } }],
+    ['nats://n:4222', { type: 'nats-jetstream', metadata: { natsServerMonitoringEndpoint: 'n:8222', stream: 'rows' } }],
+    ['mqtts://m', { type: 'cpu' }],
+  ])('for %s are what Kubernetes, KEDA and the Prometheus operator take', async (broker, trigger) => {
+    const artifact = await makeArtifact(await tempDir(), sums, [
+      { x: new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]) },
+    ]);
+    const out = join(await tempDir(), 'bundle');
+    await buildBundle(stream, { ...artifact, name: 'Su_ms' }, { broker, in: 'rows' }, out);
+    const text = (name: string): Promise<string> => readFile(join(out, 'deploy/kubernetes', name), 'utf8');
+    const scaled = await text('scaledobject.yaml');
+    expect(await validateManifests(scaled)).toEqual(['keda.sh/v1alpha1/ScaledObject']);
+    expect(parse(scaled)).toMatchObject({ spec: { scaleTargetRef: { name: 'su-ms-stream' }, triggers: [trigger] } });
+    expect(await validateManifests(await text('podmonitor.yaml'))).toEqual(['monitoring.coreos.com/v1/PodMonitor']);
+    expect(await validateManifests(await text('serviceaccount.yaml'))).toEqual(['v1/ServiceAccount']);
+    const deployment = await text('deployment.yaml');
+    expect(deployment).not.toMatch(/__[A-Z]+__/);
+    expect(deployment).toContain(`value: "${broker}"`);
+    expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('At least once');
+  });
+
+  it('are refused for what is no broker, and for names that would break out of their line', () => {
+    const options = { broker: 'kafka://k', in: '', out: '', dead: '', group: '', image: '' };
+    const artifact = { name: 'm', files: [], inputs: [], outputs: [], opsets: {}, irVersion: 8, ops: {} };
+    const because = (change: object): string =>
+      stream.supports(artifact as never, { ...options, ...change }).because.join();
+    expect(because({})).toBe('');
+    expect(because({ broker: 'http://x' })).toContain('"http://x" is not the address of a broker');
+    expect(because({ in: 'a"\nb' })).toContain('letters, digits');
+    expect(because({ out: 'm-in' })).toContain('three different ones');
+  });
+});
