@@ -3,15 +3,16 @@ import type { Model } from '../../src/ir/graph.ts';
 import type { PassContext } from '../../src/pass/pass.ts';
 import type { Coupling } from './coupling/analyze.ts';
 import { removeUnits } from './coupling/apply.ts';
-import { type Narrowed, narrowedBy, repairReaders } from './repair/repair.ts';
+import { type Narrowed, narrowedBy, type Reach, repairReaders } from './repair/repair.ts';
 import { WonBack } from './repair/won-back.ts';
 
 export interface RepairOptions {
   readonly repair: boolean;
   readonly repairBy: 'weights' | 'bias';
+  readonly repairReach: Reach;
 }
 
-/** Removes units, and where asked fits the layers that read fewer of them. */
+/** Removes units, and where asked fits the layers that read fewer of them, or all behind. */
 export async function carryOut(
   coupling: Coupling,
   removed: ReadonlySet<number>,
@@ -20,7 +21,7 @@ export async function carryOut(
 ): Promise<void> {
   const { model } = coupling;
   const original = options.repair ? cloneModel(model) : undefined;
-  const narrowed = narrowedBy(coupling, removed);
+  const narrowed = narrowedBy(coupling, removed, options.repairReach);
   removeUnits(coupling, removed);
   if (original) await repair(original, model, narrowed, options.repairBy, ctx);
 }

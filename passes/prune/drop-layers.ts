@@ -1,5 +1,5 @@
 import { cloneModel } from '../../src/ir/clone.ts';
-import type { Model, Value } from '../../src/ir/graph.ts';
+import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
@@ -8,9 +8,8 @@ import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { type Block, residualBlocks } from './blocks.ts';
 import { repair } from './carry-out.ts';
 import { type Gate, GateMeter, sizeOf } from './gates.ts';
-import { readReader } from './repair/reader.ts';
+import { isLinear, layersBehind } from './repair/behind.ts';
 import type { Narrowed } from './repair/repair.ts';
-import { joinedTo } from './repair/repair.ts';
 
 const options = {
   count: opt.int(1, 'blocks that go', { min: 1 }),
@@ -64,23 +63,13 @@ export const dropLayers = definePass({
     }
     const dropped = await chooseBlocks(model, blocks, wanted, given.samples, ctx);
     const original = given.repair ? cloneModel(model) : undefined;
-    const last = Math.min(...dropped.map(({ block }) => blocks.indexOf(block)));
+    // What read the outputs of a block is given something else.
+    const hit = new Set(dropped.flatMap(({ block }) => [...block.to.readers]));
     const instead = new Map<Value, Value>();
     for (const { block, loss } of dropped) leaveOut(block, loss, instead, ctx);
     model.meta.set(key, String(given.count));
     removeDead(model);
-    if (original)
-      await repair(
-        original,
-        model,
-        behind(
-          model,
-          blocks.slice(last),
-          dropped.map(({ block }) => block),
-        ),
-        given.repairBy,
-        ctx,
-      );
+    if (original) await repair(original, model, behind(model, hit), given.repairBy, ctx);
     return { changed: true };
   },
 });
@@ -167,17 +156,9 @@ function removeDead({ graph }: Model): void {
     if (!node.removed && !node.outputs.some((output) => output?.isUsed)) graph.removeWithUnused(node);
 }
 
-/** Layers of the blocks that stay whose output goes straight into the residual stream: they can stand in for what is gone. */
-function behind(model: Model, blocks: readonly Block[], dropped: readonly Block[]): Narrowed[] {
-  const sums = new Set(
-    blocks.filter((block) => !dropped.includes(block)).flatMap((block) => block.sums.map((node) => node.output().name)),
-  );
-  const found: Narrowed[] = [];
-  for (const node of model.graph.nodes) {
-    if (!['Conv', 'MatMul', 'Gemm'].includes(node.op)) continue;
-    const reader = readReader(node, false);
-    const joined = typeof reader === 'string' ? undefined : joinedTo(reader.output);
-    if (joined && sums.has(joined.name)) found.push({ node, outputs: undefined });
-  }
-  return found;
+/** Layers that what went can be made up for in: each of them sees other numbers than it did. */
+function behind({ graph }: Model, hit: ReadonlySet<Node>): Narrowed[] {
+  const first = [...hit].filter((node) => !node.removed);
+  const nodes = new Set([...first.filter(isLinear), ...layersBehind(graph, first)]);
+  return [...graph.nodes].flatMap((node) => (nodes.has(node) ? [{ node, outputs: undefined }] : []));
 }

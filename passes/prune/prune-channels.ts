@@ -6,6 +6,7 @@ import { type Cut, type Plan, planChannels } from './channels/plan.ts';
 import { scoreNames } from './channels/score.ts';
 import { remember } from './channels/settings.ts';
 import { layersOf } from './coupling/groups.ts';
+import { reaches } from './repair/repair.ts';
 
 const options = {
   ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
@@ -32,6 +33,11 @@ const options = {
   heads: opt.boolean(false, 'take attention heads too, by score'),
   repair: opt.boolean(false, 'fit the layers that read fewer channels to what the model as it was gave (takes --data)'),
   repairBy: opt.choice(['weights', 'bias'], 'weights', 'least squares of weights and bias, or only biases'),
+  repairReach: opt.choice(
+    reaches,
+    'behind',
+    'which layers are fitted: all behind what went, or the readers of it alone',
+  ),
   keep: opt.list([], 'names of nodes, or operators, whose channels stay'),
 } as const;
 

@@ -5,7 +5,7 @@ import { valuesByName } from '../ir/cut.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { sortTopologically } from '../ir/sort.ts';
 import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
-import { samplePatches } from '../kernels/patches.ts';
+import { samplePatches, windowGrid } from '../kernels/patches.ts';
 import { randomNumbers } from '../kernels/random.ts';
 import { rowsAt } from '../kernels/rows-at.ts';
 import type { Gram, LayerStatistics, PairRequest } from '../pass/pass.ts';
@@ -16,8 +16,8 @@ import { Segments } from './segments.ts';
 import type { Session } from './session.ts';
 
 /** Rows drawn for one layer: so many at least, and so many for each input of a dot product. */
-const leastRows = 8192;
-const rowsPerInput = 16;
+const leastRows = 16384;
+const rowsPerInput = 32;
 
 interface PairsOptions {
   readonly samples: number;
@@ -116,10 +116,20 @@ function* sameInput(placed: readonly Placed[]): Generator<Placed[]> {
 const kOf = ({ input }: PairRequest): number => input.k;
 const groupsOf = ({ input }: PairRequest): number => ('groups' in input ? input.groups : 1);
 
-/** Rows to draw from a tensor of so many samples. */
-function countFor(request: PairRequest, inBatch: number, samples: number): number {
+/** Rows to draw from a tensor of so many samples and rows. */
+function countFor(request: PairRequest, inBatch: number, rows: number, samples: number): number {
   const wanted = Math.max(leastRows, rowsPerInput * kOf(request)) / Math.max(1, samples);
-  return Math.ceil(wanted * inBatch);
+  return Math.min(rows, Math.ceil(wanted * inBatch));
+}
+
+/**
+ * One number in each of `count` equal parts of [0, 1), in order: places drawn by it come sample by sample, so that the stretch of rows that is
+ * held out is of samples of its own, and none is drawn twice where there are enough.
+ */
+function spread(count: number, seed: number): () => number {
+  const next = randomNumbers(seed);
+  let drawn = 0;
+  return () => Math.min((drawn++ + next()) / count, 1 - Number.EPSILON);
 }
 
 /** Places among the rows of a tensor: of its samples and positions for convolutions, of all dimensions but the last else. */
@@ -127,11 +137,10 @@ function placesIn(tensor: Tensor, { request, seed }: Placed, batch: number, samp
   const { shape } = tensor;
   const isConv = 'groups' in request.input;
   const rows = isConv ? (shape[0] ?? 1) * elementCount(shape.slice(2)) : elementCount(shape.slice(0, -1));
-  const count = countFor(request, shape[0] ?? 1, samples);
-  const next = randomNumbers(seed + batch);
-  // Few rows are taken as they are; a convolution draws like `samplePatches` does.
-  if (!isConv && rows <= count) return Int32Array.from({ length: rows }, (_, i) => i);
-  return Int32Array.from({ length: rows === 0 ? 0 : count }, () => Math.floor(next() * rows));
+  const count = countFor(request, shape[0] ?? 1, rows, samples);
+  const next = spread(count, seed + batch);
+  // A convolution draws like `samplePatches` does.
+  return Int32Array.from({ length: count }, () => Math.floor(next() * rows));
 }
 
 /** What the reference has at the places drawn, layer by layer and batch by batch. */
@@ -199,8 +208,10 @@ function inputRows(tensor: Tensor, one: Placed, batch: number, samples: number):
   const { shape } = tensor;
   const taps = elementCount(input.window.kernel);
   if (shape.length !== input.window.kernel.length + 2 || ((shape[1] ?? 0) / input.groups) * taps !== input.k) return [];
-  const count = countFor(one.request, shape[0] ?? 1, samples);
-  return samplePatches(numbersOf(tensor), shape, input.window, input.groups, count, randomNumbers(one.seed + batch));
+  const { counts } = windowGrid(input.window, shape.slice(2));
+  const rows = (shape[0] ?? 1) * counts.reduce((a, b) => a * b, 1);
+  const count = countFor(one.request, shape[0] ?? 1, rows, samples);
+  return samplePatches(numbersOf(tensor), shape, input.window, input.groups, count, spread(count, one.seed + batch));
 }
 
 async function addPairs(

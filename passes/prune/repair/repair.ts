@@ -6,28 +6,31 @@ import type { Activations, Gram, PairRequest, PassContext, StandIns } from '../.
 import { type Products, products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import { keptBy } from '../coupling/apply.ts';
+import { layersBehind } from './behind.ts';
 import { type Reader, readReader } from './reader.ts';
 import { fitWeights } from './solve.ts';
 
-/** A layer that reads fewer channels, and which of the channels that it gave it still gives (all where undefined). */
+/** A layer to be fitted, and which of the channels that it gave it still gives (all where undefined). */
 export interface Narrowed {
   readonly node: Node;
   readonly outputs: readonly number[] | undefined;
 }
 
-/** Layers whose weights lose what they read, in the order of the model; to be asked before anything is removed. */
-export function narrowedBy(coupling: Coupling, removed: ReadonlySet<number>): Narrowed[] {
+/** Which layers are fitted: those that read fewer channels, or all that see what these give, too. */
+export const reaches = ['behind', 'readers'] as const;
+export type Reach = (typeof reaches)[number];
+
+/** Layers to be fitted, in the order of the model; to be asked before anything is removed. */
+export function narrowedBy(coupling: Coupling, removed: ReadonlySet<number>, reach: Reach): Narrowed[] {
   const kept = keptBy(coupling, removed);
-  const found = new Map<Node, Narrowed>();
-  for (const axis of coupling.book.axes) {
-    if (!kept(axis)) continue;
-    for (const { node, role } of axis.roles) {
-      if (role !== 'in') continue;
-      const own = coupling.slotsOf(node).output();
-      found.set(node, { node, outputs: kept(own?.axes[node.is('Conv') ? 1 : own.axes.length - 1]) });
-    }
-  }
-  return [...found.values()];
+  const nodes = new Set<Node>();
+  for (const axis of coupling.book.axes)
+    if (kept(axis)) for (const { node, role } of axis.roles) if (role === 'in') nodes.add(node);
+  if (reach === 'behind') for (const node of layersBehind(coupling.model.graph, [...nodes])) nodes.add(node);
+  return [...nodes].map((node) => {
+    const own = coupling.slotsOf(node).output();
+    return { node, outputs: kept(own?.axes[node.is('Conv') ? 1 : own.axes.length - 1]) };
+  });
 }
 
 /** With fewer rows of data than these to fit to, or as few to judge by, a layer stays as it was cut. */
@@ -35,8 +38,7 @@ const leastRows = 64;
 const leastHeldOut = 16;
 
 /**
- * Fits the layers that read fewer channels to what the model as it was gave in their place, one after the other, each behind those
- * that were fitted before it. Weights change in place.
+ * Fits layers to what the model as it was gave in their place, one after the other, each behind those that were fitted before it. Weights change in place.
  * @param method `bias` moves biases only
  */
 export async function repairReaders(

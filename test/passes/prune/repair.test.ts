@@ -53,7 +53,7 @@ describe('repair', () => {
   const conv = parseModel(`${head}main (float[N,2,6,6] x) => (float[N,3,4,4] y)
 <
   float[3,2,1,1] w1 = {1, 0.5, -0.5, 1, 0.5, 1.5},
-  float[3] b1 = {0.1, 0.2, 1},
+  float[3] b1 = {2, 0.2, 1},
   float[3,3,3,3] w2 = random(2),
   float[3] b2 = {1, 2, 3}
 >
@@ -99,7 +99,16 @@ describe('repair', () => {
     await prune(cut, { ratio: 0.25, round: 1 }, feedsOf(rows, 40, 1));
     const repaired = cloneModel(residual);
     const trace = await prune(repaired, { ratio: 0.25, round: 1, repair: true }, feedsOf(rows, 40, 1));
-    expect(trace.applied['repair']).toBe(2);
+    // Those that read fewer channels, and those behind them.
+    expect(trace.applied['repair']).toBe(4);
+    const near = cloneModel(residual);
+    const readers = await prune(
+      near,
+      { ratio: 0.25, round: 1, repair: true, repairReach: 'readers' },
+      feedsOf(rows, 40, 1),
+    );
+    expect(readers.applied['repair']).toBe(2);
+    expect(await errorOf(residual, repaired, rows)).toBeLessThan(await errorOf(residual, near, rows));
     expect(await errorOf(residual, repaired, rows)).toBeLessThan((await errorOf(residual, cut, rows)) * 0.7);
   });
 
