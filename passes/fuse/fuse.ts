@@ -12,6 +12,7 @@ import { activationRules } from './activation/activations.ts';
 import { biasGelu } from './activation/bias-gelu.ts';
 import { attention } from './attention/attention.ts';
 import { attentionLayout } from './attention/layout.ts';
+import { mergedHeads } from './attention/merged-heads.ts';
 import { rotary } from './attention/rotary.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
@@ -23,6 +24,7 @@ import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
 import { depthSpace } from './layout/depth-space.ts';
+import { gathersSplit } from './layout/gathers-split.ts';
 import { slicesSplit } from './layout/slices-split.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
 import { scaleConv } from './linear/before-conv.ts';
@@ -59,6 +61,7 @@ const linearRules: readonly Rule[] = [
   mulChain,
   einsum,
   convConv,
+  gathersSplit,
 ];
 
 /** What would hide norms, activations and attention from their rules if it were done earlier. */
@@ -81,6 +84,7 @@ function rulesFor(target: FusionTarget): Rule[] {
     rmsNorm(target),
     ...activationRules(target),
     rotary(target),
+    mergedHeads,
     attention(target),
     attentionLayout(),
   ];
@@ -145,7 +149,7 @@ export const fuse = definePass({
     const main = rulesFor(target);
     const moved = (): boolean =>
       !options.skip.includes(layoutRule) && moveTransposes(model, inferShapes(model, { write: false }).types, ctx);
-    const rewrite = (): boolean => {
+    const recognize = (): boolean => {
       let changed = use(main);
       // When all is recognized that the Transposes and factors stand in: moving them would hide it.
       for (let round = 0; round < maxRounds; round++) {
@@ -153,7 +157,17 @@ export const fuse = definePass({
         changed = true;
         use(main);
       }
-      return [target.isRuntime && use(runtimeRules(target)), changed].includes(true);
+      return changed;
+    };
+    const rewrite = (): boolean => {
+      let changed = recognize();
+      // An activation that went into the operator in front of it no longer keeps the factor behind it where it is.
+      for (let round = 0; round < maxRounds; round++) {
+        if (!target.isRuntime || !use(runtimeRules(target))) break;
+        changed = true;
+        if (!recognize()) break;
+      }
+      return changed;
     };
     let changed = rewrite();
     // The later opset may have operators for more.

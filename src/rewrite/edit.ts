@@ -29,7 +29,8 @@ export class Edit implements Site {
     this.types = site.types;
     this.#match = match;
     const sources = [...match.nodes].reverse().map((node) => node.meta?.get(provenanceKey) ?? label(node));
-    this.provenance = `${rule}(${sources.join(', ')})`;
+    // Nodes that one rewrite made come from the same place, which is said once.
+    this.provenance = `${rule}(${[...new Set(sources)].join(', ')})`;
   }
 
   /**

@@ -61,6 +61,10 @@ export class ValueTypes {
     const type = this.typeOf(value);
     return (type?.kind === 'tensor' ? type.shape : undefined) ?? constantOf(value)?.shape;
   }
+  /** Of a value that a rule made, so that others see it before the next inference. */
+  learn(value: Value, type: ValueType): void {
+    this.#inferred.set(value, type);
+  }
   /** `to` is what `from` was. */
   carry(from: Value, to: Value): void {
     const type = this.#inferred.get(from);

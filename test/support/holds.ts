@@ -8,6 +8,7 @@ import { printModel } from '../../src/ir/text/print.ts';
 import { verify } from '../../src/ir/verify.ts';
 import type { Pass, Step } from '../../src/pass/pass.ts';
 import { runSteps } from '../../src/pass/pipeline.ts';
+import { conditioning } from './conditioning.ts';
 import { TestContext } from './context.ts';
 import { calmFillings, edgeFeeds, violations } from './differential.ts';
 import { signature } from './golden.ts';
@@ -34,6 +35,9 @@ export const fuseSteps: readonly Step[] = [
   fuse({ level: 'runtime' }),
   fuse({ level: 'runtime', provider: 'cuda' }),
 ];
+
+/** Where a contract is missed: as many roundings as this in the last place of inputs and weights are granted, if they move the source as far. */
+const roundings = 8;
 
 /**
  * Each step alone on a clone: signature, validity, numbers, the same text twice, and nothing more the second time.
@@ -72,7 +76,14 @@ export async function holds(
       assert.equal(text(twin), once, `${id} is not deterministic`);
       const actual = await runOrt(model, feeds);
       const numerics = step.pass.numerics(step.options as never);
-      const found = expected.flatMap((want, i) => violations(want, actual[i] as Feeds, numerics));
+      let found = expected.flatMap((want, i) => violations(want, actual[i] as Feeds, numerics));
+      if (found.length > 0 && numerics.kind === 'reordered') {
+        const noise = await conditioning(before, feeds, seed);
+        found = expected.flatMap((want, i) => {
+          const { rtol, atol } = numerics;
+          return violations(want, actual[i] as Feeds, { ...numerics, rtol, atol: atol + roundings * (noise[i] ?? 0) });
+        });
+      }
       assert.deepEqual(found, [], `numbers after ${id}: ${found.join('; ')}`);
       assert.equal(await changed(model, step), false, `${id} changes more the second time`);
       assert.equal(text(model), once, `${id} changes more the second time`);

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { type AttrInput, float } from '../../src/ir/attr.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
-import { elementCount, int64Vector, type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
+import { elementCount, int64Vector, type Tensor, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import { random } from './differential.ts';
 
@@ -62,6 +62,7 @@ class BlockBuilder {
       (block: Block) => this.#product(block),
       (block: Block) => this.#attention(block),
       (block: Block) => this.#attention(block),
+      (block: Block) => this.#merged(block),
     ];
     for (const block of this.#program.blocks) {
       const before = this.#x;
@@ -234,6 +235,7 @@ class BlockBuilder {
         form % 2
           ? this.#op('Div', [scores, this.#number(2)])
           : this.#either('Mul', scores, this.#number(0.5), form >> 1);
+    if (form % 11 === 4) scores = this.#capped(scores);
     const rows = [
       [1, 1, length, length],
       [1, 2, length, length],
@@ -251,6 +253,62 @@ class BlockBuilder {
     if (form % 6 === 2 && form % 2) p = this.#op('Where', [this.#op('IsNaN', [p]), zero, p]);
     p = this.#maybeShownScores(p, odd);
     return back(this.#op('MatMul', [p, byHeads()]));
+  }
+  /** c · tanh(x / c) */
+  #capped(scores: Value): Value {
+    const cap = this.#number(1.5);
+    return this.#op('Mul', [this.#op('Tanh', [this.#op('Div', [scores, cap])]), cap]);
+  }
+
+  /** Self attention whose batch and heads are one axis, as torch.bmm and nn.MultiheadAttention have it. */
+  #merged({ form, odd }: Block): Value {
+    const shape = (...dims: number[]): Value => this.#constant('shape', int64Vector(dims));
+    const turned = (value: Value, ...perm: number[]): Value => this.#op('Transpose', [value], { perm });
+    const lengthFirst = form % 2 === 1;
+    const size = width / 2;
+    const x = lengthFirst ? turned(this.#x, 1, 0, 2) : this.#x;
+    const linear = (columns: number): Value => {
+      const product = this.#op('MatMul', [x, this.#weight([width, columns], -0.5, 0.5)]);
+      return form % 5 ? this.#either('Add', product, this.#weight([columns], -1, 1), form >> 1) : product;
+    };
+    const parts = (): Value[] => {
+      const open = this.#op('Reshape', [linear(3 * width), shape(0, 0, 3, width)]);
+      return [0, 1, 2].map((at) => {
+        const index = this.#constant('index', tensorOf('int64', [], [at]));
+        return this.#op('Gather', [open, index], { axis: 2 });
+      });
+    };
+    const [q, k, v] = (form % 3 ? parts() : [linear(width), linear(width), linear(width)]) as [Value, Value, Value];
+    const merged = (flat: Value): Value =>
+      lengthFirst
+        ? turned(this.#op('Reshape', [flat, shape(length, -1, size)]), 1, 0, 2)
+        : this.#op('Reshape', [
+            turned(this.#op('Reshape', [flat, shape(0, 0, 2, size)]), 0, 2, 1, 3),
+            shape(-1, length, size),
+          ]);
+    const query = this.#either('Mul', merged(q), this.#number(0.5, form), form);
+    let scores = this.#op('MatMul', [query, turned(merged(odd === 4 ? v : k), 0, 2, 1)]);
+    if (form % 7 === 0) scores = this.#capped(scores);
+    const rows = [
+      [1, length, length],
+      [length, length],
+      [1, 1, length],
+    ][form % 3] as number[];
+    if (form % 4 === 1) scores = this.#either('Add', scores, this.#weight(rows, -2, 2), form >> 2);
+    if (form % 4 === 2) {
+      const mask = this.#op('Greater', [this.#weight(rows, -1, 3), this.#number(0)]);
+      scores = this.#op('Where', [mask, scores, this.#number(-3.4028234663852886e38)]);
+    }
+    if (form % 4 === 3) {
+      const four = this.#op('Reshape', [scores, shape(-1, 2, length, length)]);
+      const sum = this.#either('Add', four, this.#weight([1, 2, length, length], -2, 2), form >> 2);
+      scores = this.#op('Reshape', [sum, shape(-1, length, length)]);
+    }
+    const p = this.#maybeShownScores(this.#op('Softmax', [scores], { axis: odd === 5 ? 1 : -1 }), odd);
+    const out = this.#op('MatMul', [p, merged(v)]);
+    if (lengthFirst) return turned(this.#op('Reshape', [turned(out, 1, 0, 2), shape(length, -1, width)]), 1, 0, 2);
+    const four = this.#op('Reshape', [out, shape(-1, 2, length, size)]);
+    return this.#op('Reshape', [turned(four, 0, 2, 1, 3), shape(-1, length, width)]);
   }
   #maybeShownScores(p: Value, odd: number): Value {
     if (odd !== 6) return p;

@@ -10,7 +10,7 @@ import type { FusionTarget } from '../target.ts';
 import { BiasCache, makeBias, makeRowMask, type Place } from './bias.ts';
 import { chooseForm, type Form } from './forms.ts';
 import { insertGroupQuery } from './group-query.ts';
-import type { Flat, Heads } from './heads.ts';
+import { type Flat, type Heads, lengthAxis, swapped } from './heads.ts';
 import { packedInputs } from './packed.ts';
 import { Parts } from './parts.ts';
 import { type Plan, planAttention } from './plan.ts';
@@ -65,7 +65,8 @@ function replace(plan: Plan, form: Form, match: Match, edit: Edit, cache: BiasCa
   const concats = 'sides' in form && form.sides.past ? [plan.k.past?.concat, plan.v.past?.concat] : [];
   for (const [at, concat] of concats.entries()) if (concat) edit.replaceValue(concat.output(), fused.output(at + 1));
   const rows = plan.bias?.zeroing.length ? makeRowMask(plan.bias, dtype, edit, cache) : undefined;
-  const result = rows ? zeroRows(fused, rows, form.kind !== 'native', edit) : fused;
+  let result = rows ? zeroRows(fused, rows, form.kind !== 'native', edit) : fused;
+  if (form.kind !== 'native' && form.output.swap) result = swapped(result.output(), edit).producer as Node;
   if (form.kind === 'native' || form.output.flat) edit.replace(match.root, result);
   else {
     const { reshape } = form.output;
@@ -84,12 +85,12 @@ function zeroRows(fused: Node, rows: Value, flat: boolean, edit: Edit): Node {
 /** Read from what the operator itself reads: anything else would have to stay for it. */
 function placeOf({ core, dims }: Plan, form: Form, edit: Edit): Place {
   if (form.kind === 'packed') {
-    const own = (): Value => extentOf(form.packed.x, 1, dims.length, edit);
+    const own = (): Value => extentOf(form.packed.x, form.packed.swap ? 0 : 1, dims.length, edit);
     return { length: own, total: own, floor: false };
   }
   const { k, past } = form.sides;
   const of = (side: Flat | Heads, known: Dim): Value =>
-    extentOf(side.value, 'layout' in side && side.layout === 'bnsh' ? 2 : 1, known, edit);
+    extentOf(side.value, 'layout' in side ? lengthAxis(side) : side.swap ? 0 : 1, known, edit);
   return {
     floor: form.kind === 'native' || form.kind === 'native-flat',
     length: () => of(form.kind === 'native' ? core.q : form.q, dims.length),
@@ -102,6 +103,7 @@ function placeOf({ core, dims }: Plan, form: Form, edit: Edit): Place {
 
 function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, edit: Edit, cache: BiasCache): Node {
   const scale = float(Math.fround(core.scale));
+  const factors = { scale, ...(core.softcap !== 0 && { softcap: float(Math.fround(core.softcap)) }) };
   if (form.kind === 'packed') {
     const { sizes, factor } = form.packed;
     const { x, weight, bias: projected } = packedInputs(form.packed, edit);
@@ -114,7 +116,7 @@ function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, 
       attrs,
     });
   }
-  if (form.kind === 'group-query') return insertGroupQuery(form, dims, bias, scale, edit, cache);
+  if (form.kind === 'group-query') return insertGroupQuery(form, dims, bias, factors, edit, cache);
   const parts = new Parts(edit);
   const { k, v, past } = form.sides;
   const outputs = past ? ['', '', ''] : 1;
@@ -131,14 +133,14 @@ function insertFused({ core, dims }: Plan, form: Form, bias: Value | undefined, 
     });
   }
   const attrs: Record<string, AttrInput> =
-    form.kind === 'native' ? { scale } : { q_num_heads: dims.heads, kv_num_heads: dims.kvHeads, scale };
+    form.kind === 'native' ? factors : { q_num_heads: dims.heads, kv_num_heads: dims.kvHeads, ...factors };
   return edit.insert('Attention', { inputs: [...inputs, bias, ...(past ?? [])], outputs, attrs });
 }
 
 const microsoft = 'com.microsoft';
 
 function byHeads({ value, layout }: Heads, edit: Edit): Value {
-  return layout === 'bnsh'
-    ? value
-    : edit.insert('Transpose', { inputs: [value], attrs: { perm: [0, 2, 1, 3] } }).output();
+  if (layout === 'bnsh') return value;
+  const perm = layout === 'bsnh' ? [0, 2, 1, 3] : [1, 2, 0, 3];
+  return edit.insert('Transpose', { inputs: [value], attrs: { perm } }).output();
 }

@@ -1,5 +1,5 @@
 /**
- * Finds attention in its steps: softmax(scale · q·kᵀ + biases)·v over [batch, heads, length, size]. Matched by structure: where
+ * Finds attention in its steps: softmax(cap(scale · q·kᵀ) + biases)·v over [batch, heads, length, size]. Matched by structure: where
  * the scale stands, how masks come in, and how k is transposed is up to the exporter.
  */
 import { constantNumbers, constantScalar } from '../../../src/ir/constant.ts';
@@ -26,6 +26,7 @@ export interface Core {
   readonly k: Heads;
   readonly v: Heads;
   readonly scale: number;
+  /** c of c · tanh(scores / c), in front of the biases; 0: none. */
   readonly softcap: number;
   readonly biases: readonly Bias[];
   /** Rows in which everything is masked (with -inf) are zero in the result. */
@@ -69,6 +70,7 @@ export function findCore(softmax: Node, site: Site): Core | { readonly why: stri
     };
   }
   const scale = above.scale * q.factor * transposed.factor;
+  const { softcap } = above;
   return {
     root: softmax,
     nodes,
@@ -76,7 +78,7 @@ export function findCore(softmax: Node, site: Site): Core | { readonly why: stri
     k: { value: k.value, layout: k.layout },
     v,
     scale,
-    softcap: 0,
+    softcap,
     biases,
     zeroRows: above.zeroRows,
     out: product.out,
@@ -150,6 +152,7 @@ function nanGuard(p: Value, nodes: Set<Node>): Value | undefined {
 interface Scores {
   readonly matmul: Node;
   readonly scale: number;
+  readonly softcap: number;
   readonly biases: readonly Bias[];
   readonly zeroRows: boolean;
 }
@@ -163,6 +166,9 @@ function findScores(
 ): Scores | { readonly why: string; readonly far?: boolean } {
   const biases: Bias[] = [];
   let scale = 1;
+  let softcap = 0;
+  // Biases that were met when the soft cap was: what comes after them is added in front of it.
+  let capped = 0;
   let value = softmax.input(0);
   for (;;) {
     const node = value?.producer;
@@ -178,7 +184,15 @@ function findScores(
         };
       }
       const zeroRows = guard && biases.some((bias) => bias.kind === 'mask' && !Number.isFinite(bias.fill));
-      return { matmul: node, scale, biases: biases.reverse(), zeroRows };
+      if (softcap !== 0 && biases.length > capped)
+        return { why: `"${biases.at(-1)?.value.name}" is added in front of the soft cap, and operators add it behind` };
+      return {
+        matmul: node,
+        scale: softcap === 0 ? scale : scale * softcap,
+        softcap,
+        biases: biases.reverse(),
+        zeroRows,
+      };
     }
     const once = node === softmax ? true : usedOnce(value as Value);
     if (once !== true)
@@ -186,6 +200,12 @@ function findScores(
         why: `the scores "${value?.name}" are used elsewhere: ${once}`,
         far: biases.length === 0 && scale === 1,
       };
+    if (node.is('Tanh')) {
+      if (softcap !== 0 || !(scale > 0)) return { why: `${node} is not the one soft cap c · tanh(scores / c), c > 0` };
+      nodes.add(node);
+      [softcap, scale, capped, value] = [scale, 1, biases.length, node.input(0)];
+      continue;
+    }
     const next = stepUp(node, scale, site);
     if ('why' in next) return { ...next, far: biases.length === 0 && scale === 1 && !leadsToProduct(value) };
     nodes.add(node);
@@ -261,12 +281,14 @@ function scaledBy(node: Node): Step | undefined {
   return left === undefined ? undefined : { value: b, factor: left };
 }
 
-/** Through scales, sums and masks there is a product, not of a weight. */
+const steps = new Set(['Mul', 'Div', 'Add', 'Tanh', 'Identity']);
+
+/** Through scales, sums, masks and a soft cap there is a product, not of a weight. */
 function leadsToProduct(value: Value | undefined, depth = 0): boolean {
   const node = value?.producer;
-  if (!node || depth > 6) return false;
+  if (!node || depth > 8) return false;
   if (node.is('MatMul')) return constantNumbers(node.input(1)) === undefined && !node.input(1)?.initializer;
-  if (node.is('Mul') || node.is('Div') || node.is('Add') || node.is('Identity')) {
+  if (steps.has(node.op) && node.domain === '') {
     return node.inputs.some((input) => leadsToProduct(input, depth + 1));
   }
   return node.is('Where') && node.inputs.slice(1).some((input) => leadsToProduct(input, depth + 1));

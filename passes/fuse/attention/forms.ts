@@ -37,7 +37,8 @@ export function chooseForm(plan: Plan, site: Site, target: FusionTarget): Form |
   const why = typeof q === 'string' ? q : typeof output === 'string' ? output : undefined;
   const opset = insertableOpset(site);
   const runtime = target.offers('MultiHeadAttention', dtype);
-  if (typeof q !== 'string' && typeof output !== 'string' && target.offers('Attention', dtype) === true) {
+  const { softcap } = plan.core;
+  if (!softcap && typeof q !== 'string' && typeof output !== 'string' && target.offers('Attention', dtype) === true) {
     const [k, v] = [findFlat(plan.k.whole, site), findFlat(plan.v.whole, site)];
     const packed = typeof k !== 'string' && typeof v !== 'string' ? findPacked(q, k, v, site) : undefined;
     if (packed) return { kind: 'packed', packed, output };
@@ -51,6 +52,9 @@ export function chooseForm(plan: Plan, site: Site, target: FusionTarget): Form |
   if (typeof q !== 'string' && typeof output !== 'string') {
     const sides = groupQuerySides(plan, site, target);
     if (sides) return { kind: 'group-query', q, sides, output };
+  }
+  if (softcap && target.isRuntime) {
+    return `scores with a soft cap (${softcap}) need Attention of opset ${nativeOpset}, and the model has ${opset}; or GroupQueryAttention, ${why ?? 'which takes neither these types nor these sizes'}`;
   }
   if (runtime === true) {
     if (typeof q === 'string' || typeof output === 'string') return why ?? '';
@@ -66,7 +70,8 @@ export function chooseForm(plan: Plan, site: Site, target: FusionTarget): Form |
  */
 function groupQuerySides(plan: Plan, site: Site, target: FusionTarget): Sides<Flat> | undefined {
   const { dims } = plan;
-  if (dims.kvHeads === dims.heads || dims.size % 8 !== 0 || dims.valueSize !== dims.size) return undefined;
+  if ((dims.kvHeads === dims.heads && plan.core.softcap === 0) || dims.size % 8 !== 0 || dims.valueSize !== dims.size)
+    return undefined;
   if (target.offers('GroupQueryAttention', site.types.dtypeOf(plan.core.out)) !== true) return undefined;
   const sides = flatSides(plan, true, site);
   if (!sides || sides.k.part || sides.v.part) return undefined;

@@ -17,7 +17,7 @@ export function insertGroupQuery(
   form: Extract<Form, { kind: 'group-query' }>,
   dims: Dims,
   bias: Value | undefined,
-  scale: Attr,
+  factors: Readonly<Record<string, Attr>>,
   edit: Edit,
   cache: BiasCache,
 ): Node {
@@ -43,6 +43,6 @@ export function insertGroupQuery(
     domain: 'com.microsoft',
     inputs: [query, key, value, past?.[0], past?.[1], last, scalar, undefined, undefined, undefined, bias],
     outputs: past ? ['', '', ''] : 1,
-    attrs: { num_heads: dims.heads, kv_num_heads: dims.kvHeads, scale, causal: 0 },
+    attrs: { num_heads: dims.heads, kv_num_heads: dims.kvHeads, ...factors, causal: 0 },
   });
 }

@@ -7,11 +7,14 @@ import type { Dim, Shape } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
 
-/** A value by heads: [batch, heads, length, size] (`bnsh`), or before its transposition (`bsnh`). */
+/** A value by heads: [batch, heads, length, size] (`bnsh`), or before its transposition (`bsnh`; `sbnh` where the length comes first). */
 export interface Heads {
   readonly value: Value;
-  readonly layout: 'bnsh' | 'bsnh';
+  readonly layout: 'bnsh' | 'bsnh' | 'sbnh';
 }
+
+/** Where the length stands. */
+export const lengthAxis = ({ layout }: Heads): number => ({ bnsh: 2, bsnh: 1, sbnh: 0 })[layout];
 
 /** `perm` of a Transpose, as text: 0213. */
 export function permOf(node: Node | undefined): string | undefined {
@@ -31,6 +34,10 @@ export function findKey(
   if (node && source && shape && perm === '0231') {
     nodes.add(node);
     return { value: source, layout: 'bsnh', shape: [shape[0], shape[2], shape[1], shape[3]] };
+  }
+  if (node && source && shape && perm === '1230') {
+    nodes.add(node);
+    return { value: source, layout: 'sbnh', shape: [shape[1], shape[2], shape[0], shape[3]] };
   }
   if (node && source && shape && perm === '0132') {
     nodes.add(node);
@@ -74,14 +81,19 @@ export interface Flat {
   readonly part: { readonly index: number; readonly of: number } | undefined;
   /** The value is still [batch, length, heads, size]: a Reshape is to join the last two. */
   readonly join: boolean;
+  /** The value is [length, batch, …], as in PyTorch's `nn.MultiheadAttention`: a Transpose is to bring the batch to the front. */
+  readonly swap: boolean;
 }
 
 /** [batch, length, heads·size] behind a value by heads, or why there is none. */
 export function findFlat({ value, layout }: Heads, site: Site): Flat | string {
   let current = value;
+  let swap = layout === 'sbnh';
   if (layout === 'bnsh') {
     const transpose = value.producer;
-    if (permOf(transpose) !== '0213') return findPart(value, site) ?? notFlat(value);
+    const perm = permOf(transpose);
+    if (perm !== '0213' && perm !== '1203') return findPart(value, site) ?? notFlat(value);
+    swap = perm === '1203';
     current = transpose?.input(0) as Value;
   }
   const to = site.types.shapeOf(current);
@@ -96,7 +108,7 @@ export function findFlat({ value, layout }: Heads, site: Site): Flat | string {
   // The products of the other two are equal; so one of them is enough.
   const kept =
     from?.length === 3 && from[2] === heads * size && (equalDims(from[0], to[0]) || equalDims(from[1], to[1]));
-  return { value: flat && kept ? flat : current, heads, size, part: undefined, join: !kept };
+  return { value: flat && kept ? flat : current, heads, size, part: undefined, join: !kept, swap };
 }
 
 const notFlat = (value: Value): string =>
@@ -122,6 +134,7 @@ function findPart(value: Value, { types }: Site): Flat | undefined {
     size,
     part: { index: picked.index, of: parts },
     join: false,
+    swap: false,
   };
 }
 
@@ -147,9 +160,16 @@ function scalarIndex(value: Value | undefined): number | undefined {
   return constantOf(value)?.shape.length === 0 && tensor?.[0] !== undefined && tensor[0] >= 0 ? tensor[0] : undefined;
 }
 
-/** The flat value itself; the heads are joined by a Reshape where they are not yet. Parts: see `Parts`. */
-export function joined({ value, join, heads, size }: Flat, edit: Edit): Value {
-  if (!join) return value;
-  const shape = edit.constant('joined', int64Vector([0, 0, heads * size]));
-  return edit.insert('Reshape', { inputs: [value, shape] }).output();
+/** The flat value itself; the heads are joined by a Reshape where they are not yet, and the batch comes first. Parts: see `Parts`. */
+export function joined({ value, join, swap, heads, size }: Flat, edit: Edit): Value {
+  let flat = value;
+  if (join) {
+    const shape = edit.constant('joined', int64Vector([0, 0, heads * size]));
+    flat = edit.insert('Reshape', { inputs: [value, shape] }).output();
+  }
+  return swap ? swapped(flat, edit) : flat;
 }
+
+/** [length, batch, …] from [batch, length, …], and back. */
+export const swapped = (value: Value, edit: Edit): Value =>
+  edit.insert('Transpose', { inputs: [value], attrs: { perm: [1, 0, 2] } }).output();

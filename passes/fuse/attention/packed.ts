@@ -5,7 +5,7 @@ import { computedTensor, type Tensor, tensorFrom, typedArray } from '../../../sr
 import { onlyReader } from '../../../src/rewrite/cluster.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
-import type { Flat } from './heads.ts';
+import { type Flat, swapped } from './heads.ts';
 
 interface Projection {
   readonly x: Value;
@@ -23,9 +23,14 @@ export interface Packed {
   readonly factor: number;
   /** Columns of queries, keys and values. */
   readonly sizes: readonly [number, number, number];
+  /** x is [length, batch, …]. */
+  readonly swap: boolean;
 }
 
-export function findPacked(q: Flat, k: Flat, v: Flat, site: Site): Packed | undefined {
+export function findPacked(query: Flat, key: Flat, value: Flat, site: Site): Packed | undefined {
+  const [q, k, v] = [query, key, value].map((flat) => fromSplit(flat, site)) as [Flat, Flat, Flat];
+  const { swap } = q;
+  if (k.swap !== swap || v.swap !== swap) return undefined;
   const sizes = [q, k, v].map(({ heads, size }) => heads * size) as [number, number, number];
   if (sizes[0] !== sizes[1] || q.join || k.join || v.join) return undefined;
   const [first, second, third] = [q.part, k.part, v.part];
@@ -33,7 +38,7 @@ export function findPacked(q: Flat, k: Flat, v: Flat, site: Site): Packed | unde
     if (q.value !== k.value || k.value !== v.value || first?.of !== 3) return undefined;
     if (first.index !== 0 || second?.index !== 1 || third?.index !== 2) return undefined;
     const whole = findProjection(q.value, 3, site);
-    return whole && whole.factor === 1 ? { x: whole.x, projections: [whole], factor: 1, sizes } : undefined;
+    return whole && whole.factor === 1 ? { x: whole.x, projections: [whole], factor: 1, sizes, swap } : undefined;
   }
   const projections: Projection[] = [];
   for (const [at, flat] of [q, k, v].entries()) {
@@ -41,8 +46,22 @@ export function findPacked(q: Flat, k: Flat, v: Flat, site: Site): Packed | unde
     if (!found || (at > 0 && found.factor !== 1) || found.x !== (projections[0] ?? found).x) return undefined;
     projections.push(found);
   }
-  const [query] = projections;
-  return query && { x: query.x, projections, factor: query.factor, sizes };
+  const [own] = projections;
+  return own && { x: own.x, projections, factor: own.factor, sizes, swap };
+}
+
+/** A third of the columns of a product, behind a Split. */
+function fromSplit(flat: Flat, { types }: Site): Flat {
+  const split = flat.part ? undefined : flat.value.producer;
+  const whole = split?.is('Split') ? split.input(0) : undefined;
+  const columns = flat.heads * flat.size;
+  if (!split || !whole || split.outputs.length !== 3 || types.shapeOf(whole)?.[2] !== 3 * columns) return flat;
+  const axis = split.int('axis', 0);
+  if (axis !== 2 && axis !== -1) return flat;
+  for (const output of split.outputs) {
+    if (!output || types.shapeOf(output)?.[2] !== columns || !onlyReader(output)) return flat;
+  }
+  return { ...flat, value: whole, part: { index: flat.value.outputIndex, of: 3 } };
 }
 
 /** @param readers how many heads are taken from the product. */
@@ -86,7 +105,10 @@ function projectionOf(
 }
 
 /** The inputs of com.microsoft.Attention: x, weights [hidden, Q|K|V], bias [Q|K|V]. */
-export function packedInputs({ x, projections, sizes }: Packed, edit: Edit): { x: Value; weight: Value; bias: Value } {
+export function packedInputs(
+  { x, projections, sizes, swap }: Packed,
+  edit: Edit,
+): { x: Value; weight: Value; bias: Value } {
   const [first] = projections as [Projection, ...Projection[]];
   const columns = sizes[0] + sizes[1] + sizes[2];
   const rows = first.weight.shape[0] as number;
@@ -107,7 +129,7 @@ export function packedInputs({ x, projections, sizes }: Packed, edit: Edit): { x
     at += part.shape[1] as number;
   }
   return {
-    x,
+    x: swap ? swapped(x, edit) : x,
     weight: edit.constant(`${first.name}_qkv`, weight),
     bias: edit.constant(`${first.name}_qkv_bias`, tensorFrom('float32', [columns], bias)),
   };

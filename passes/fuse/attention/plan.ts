@@ -50,6 +50,8 @@ export interface Output {
   readonly reshape: Node;
   /** The Reshape makes just that; else it makes something else of it, and stays. */
   readonly flat: boolean;
+  /** It goes to [length, batch, heads·size]. */
+  readonly swap: boolean;
 }
 
 type Why = { readonly why: string; readonly far?: boolean };
@@ -114,15 +116,20 @@ export function findOutput(
   { types }: Site,
 ): Output | string {
   const transpose = onlyReader(out);
-  if (!transpose || permOf(transpose) !== '0213')
+  const perm = permOf(transpose);
+  const swap = perm === '2013';
+  if (!transpose || (perm !== '0213' && !swap))
     return `the result "${out.name}" is not transposed back to [batch, length, heads, size]`;
   const reshape = onlyReader(transpose.output());
   if (!reshape?.is('Reshape') || reshape.input(0) !== transpose.output())
     return `the heads of "${transpose.output().name}" are not joined by one Reshape`;
-  if (equalShapes(types.shapeOf(reshape.output()), [batch, length, heads * valueSize]))
-    return { transpose, reshape, flat: true };
+  const rows = swap ? [length, batch] : [batch, length];
+  if (equalShapes(types.shapeOf(reshape.output()), [...rows, heads * valueSize]))
+    return { transpose, reshape, flat: true, swap };
   const target = constantNumbers(reshape.input(1));
   if (!target) return `${reshape} is not known to join the heads`;
   // A zero copies the extent at its place: behind the second place that would be another one.
-  return target.lastIndexOf(0) <= 1 ? { transpose, reshape, flat: false } : `${reshape} copies the number of heads`;
+  return target.lastIndexOf(0) <= 1
+    ? { transpose, reshape, flat: false, swap }
+    : `${reshape} copies the number of heads`;
 }

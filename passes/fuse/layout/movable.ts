@@ -7,6 +7,8 @@ import type { ValueTypes } from '../../../src/rewrite/rule.ts';
 
 /** A node whose outputs have the rank in question. */
 export interface Movable {
+  /** The last axis has to stay the last. */
+  readonly keepsLast?: true;
   /** Inputs that have the layout of the outputs. */
   readonly carried: readonly number[];
   /** Constant inputs that are turned with it. */
@@ -52,6 +54,12 @@ export function movable(node: Node, rank: number, opset: number, types: ValueTyp
       return withAxis(node, rank, [...node.inputs.keys()], 1);
     case 'Split':
       return withAxis(node, rank, [0], 0);
+    case 'MatMul':
+      return constantOf(node.input(1))?.shape.length === 2 ? { ...plain([0]), keepsLast: true } : fixed;
+    case 'LayerNormalization':
+      return inRange(node.int('axis', -1), rank) === rank - 1 && !node.outputs.slice(1).some((output) => output?.isUsed)
+        ? { ...plain([0]), keepsLast: true }
+        : fixed;
     case 'Softmax':
     case 'LogSoftmax':
       return opset >= 13 ? withAxis(node, rank, [0], -1) : fixed;

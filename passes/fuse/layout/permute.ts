@@ -31,5 +31,8 @@ export function permuteOperand(tensor: Tensor, perm: readonly number[]): Tensor 
       index[axis] = 0;
     }
   }
-  return tensorFromBytes(tensor.dtype, shape, bytes);
+  // Leading 1s that it came without it goes without again: a vector behind a product is what other rules know as a bias.
+  const leading = shape.findIndex((dim) => dim !== 1);
+  const spare = Math.min(leading < 0 ? shape.length : leading, perm.length - tensor.shape.length);
+  return tensorFromBytes(tensor.dtype, shape.slice(spare), bytes);
 }

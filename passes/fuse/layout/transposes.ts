@@ -77,6 +77,7 @@ class Region {
     }
     for (let node = pending.pop(); node; node = pending.pop()) {
       const form = movable(node, this.#perm.length, opset, types);
+      if (typeof form !== 'string' && form.keepsLast && this.#perm.at(-1) !== this.#perm.length - 1) continue;
       if (typeof form === 'string') {
         if (!node.is('Transpose')) this.#fixed.push(form);
         continue;

@@ -1,11 +1,12 @@
 import { constantScalar } from '../../../src/ir/constant.ts';
-import { equalDims, equalShapes } from '../../../src/ir/dim.ts';
+import { equalDims, equalShapes, exactDivDims, mulDims } from '../../../src/ir/dim.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { movesElements } from '../../../src/ir/permutation.ts';
+import { targetFor } from '../../../src/ir/reshape-target.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Dim, Shape } from '../../../src/ir/types.ts';
 import { localRule } from '../local-rule.ts';
-import { isReshape, reshapes, targetFor } from './reshape.ts';
+import { isReshape, reshapes } from './reshape.ts';
 
 /** Each element on its own, in and out of the same type: the shape does not matter. */
 const elementwise = new Set(
@@ -77,16 +78,17 @@ function groupAxes(from: Shape, to: Shape): Group[] | undefined {
     const group: Group = { axes: [i], dims: [to[k]] };
     let [a, b] = [from[i++], to[k++]];
     while (!equalDims(a, b)) {
-      if (typeof a !== 'number' || typeof b !== 'number' || a === 0 || b === 0) return undefined;
-      const next = a < b ? from[i] : to[k];
-      if (typeof next !== 'number') return undefined;
-      if (a < b) {
+      if (a === undefined || b === undefined || a === 0 || b === 0) return undefined;
+      // The shorter side takes its next axis: a number is compared, of expressions one must divide the other.
+      if (isShorter(a, b)) {
+        a = mulDims(a, from[i]);
         group.axes.push(i++);
-        a *= next;
-      } else {
+        if (i > from.length) return undefined;
+      } else if (isShorter(b, a)) {
+        b = mulDims(b, to[k]);
         group.dims.push(to[k++]);
-        b *= next;
-      }
+        if (k > to.length) return undefined;
+      } else return undefined;
     }
     groups.push(group);
   }
@@ -96,6 +98,21 @@ function groupAxes(from: Shape, to: Shape): Group[] | undefined {
   return last && i === from.length && k === to.length ? groups : undefined;
 }
 
+/** Where the axes of each group were before the Transpose, counted without those of 1, which may stand anywhere. */
+function placesOf(groups: readonly Group[], perm: readonly number[], turned: Shape): number[][] {
+  const wide = perm.filter((_, axis) => turned[axis] !== 1).sort((a, b) => a - b);
+  return groups.map(({ axes }) => {
+    const places = axes.filter((axis) => turned[axis] !== 1).map((axis) => wide.indexOf(perm[axis] as number));
+    // A group of nothing but 1s goes between what stands on both sides of it.
+    return places.length > 0
+      ? places
+      : [wide.findLastIndex((place) => place < (perm[axes[0] as number] as number)) + 0.5];
+  });
+}
+
+const isShorter = (a: Dim, b: Dim): boolean =>
+  typeof a === 'number' && typeof b === 'number' ? a < b : exactDivDims(b, a) !== undefined;
+
 /**
  * Reshape(Transpose(Reshape(x))), where what the last one joins or splits lay side by side before the Transpose too:
  * Transpose(Reshape(x)). The same where another Transpose follows, which then meets the first.
@@ -103,7 +120,7 @@ function groupAxes(from: Shape, to: Shape): Group[] | undefined {
 export const transposeReshape = localRule(
   'transpose-reshape',
   'Reshape behind a Transpose that touches what stays together in it: in front of it, where it meets another Reshape',
-  ['Reshape'],
+  reshapes,
   (node, known, site) => {
     const middle = node.input(0);
     const first = middle?.producer;
@@ -118,7 +135,7 @@ export const transposeReshape = localRule(
     const [from, to] = [known.shape(middle), known.shape(node.output())];
     const groups = from && to && groupAxes(from, to);
     if (!groups) return undefined;
-    const places = groups.map(({ axes }) => axes.map((axis) => perm[axis] as number));
+    const places = placesOf(groups, perm, from);
     if (places.some((list) => list.some((place, index) => place !== (list[0] as number) + index))) {
       return { why: `it joins or splits axes that ${first} brings together` };
     }

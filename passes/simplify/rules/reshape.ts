@@ -1,6 +1,7 @@
 import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
 import { equalDims } from '../../../src/ir/dim.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { targetFor } from '../../../src/ir/reshape-target.ts';
 import { int64Vector } from '../../../src/ir/tensor.ts';
 import type { Shape } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
@@ -135,27 +136,6 @@ function refersToInput(node: Node, first: Node, x: Value, known: Known): boolean
   const middle = known.shape(first.output());
   const shape = known.shape(x);
   return target.some((dim, axis) => dim === 0 && !equalDims(shape?.[axis], middle?.[axis]));
-}
-
-/**
- * A constant Reshape target that turns a tensor of shape `from` into one of `shape`: numbers; 0 where a symbolic dimension is the
- * same in `from` at the same place; -1 for at most one other. A -1 beside a 0 fails on tensors without elements, so both together
- * only where the target had a -1 before (`inferred`).
- */
-export function targetFor(from: Shape | undefined, shape: Shape | undefined, inferred: boolean): number[] | undefined {
-  if (!shape || shape.includes(0)) return undefined;
-  const target: number[] = [];
-  for (const [axis, dim] of shape.entries()) {
-    if (typeof dim === 'number') target.push(dim);
-    else if (equalDims(dim, from?.[axis])) target.push(0);
-    else if (!target.includes(-1)) target.push(-1);
-    else return undefined;
-  }
-  const copied = target.indexOf(0);
-  if (target.includes(-1)) return copied < 0 || inferred ? target : undefined;
-  // -1 says the same as one copied dimension, and does not depend on where it stands.
-  if (copied >= 0 && target.indexOf(0, copied + 1) < 0) target[copied] = -1;
-  return target;
 }
 
 function whyNoTarget(from: Shape | undefined, shape: Shape | undefined): string {
