@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { rmSync } from 'node:fs';
-import { main } from '../src/cli/main.ts';
+import module from 'node:module';
+import { join } from 'node:path';
+import { cacheFolder } from '../src/cache/place.ts';
 
+keepCompiled();
+const { main } = await import('../src/cli/main.ts');
 const interrupt = new AbortController();
 const scratch = new Set<string>();
 
@@ -31,3 +35,12 @@ process.exitCode = await main({
   signal: interrupt.signal,
   scratch,
 });
+
+/**
+ * What V8 made of the program is kept for the next run, where Node can (from 22.8 on). In our own folder: Node's default is one in the
+ * temporary folder, where another user could put code for us to run. A folder that cannot be written costs nothing but the gain.
+ */
+function keepCompiled(): void {
+  const { enableCompileCache } = module as { enableCompileCache?: (folder: string) => unknown };
+  if (!process.env.NODE_COMPILE_CACHE) enableCompileCache?.(join(cacheFolder(process.env), 'compiled'));
+}

@@ -17,7 +17,7 @@ function changed(path) {
 }
 
 // The list is the last thing a build writes.
-const built = changed(join(root, 'dist', 'passes', 'list.json'));
+const built = changed(join(root, 'dist', 'bin', 'list.json'));
 if (built === 0 || sources.some((source) => changed(join(root, source)) > built)) {
   execSync('npm run build', { cwd: root, stdio: 'inherit' });
 }

@@ -1,6 +1,6 @@
 import type { Pass, Step } from '../pass/pass.ts';
 import { makeStep } from '../pass/resolve-options.ts';
-import { listPasses } from './pass-list.ts';
+import { listPasses, loadListed } from './pass-list.ts';
 import { splitStep } from './split-step.ts';
 
 /**
@@ -11,11 +11,8 @@ import { splitStep } from './split-step.ts';
 export async function loadPass(id: string): Promise<Pass> {
   const { passes } = await listPasses();
   const known = passes.find((pass) => pass.id === id);
-  if (known?.module && known.exported) {
-    const found = (await import(new URL(`../../passes/${known.module}`, import.meta.url).href)) as Record<string, Pass>;
-    const pass = found[known.exported];
-    if (pass) return pass;
-  }
+  const alone = known && (await loadListed(known));
+  if (alone) return alone;
   const { findPass } = await import('./steps.ts');
   return findPass(id);
 }

@@ -45,12 +45,12 @@ export async function main(io: CliIo): Promise<number> {
     await program.parseAsync([...io.argv], { from: 'user' });
     return exitCode;
   } catch (error) {
-    return explainFailure(io, error);
+    return await explainFailure(io, error);
   }
 }
 
-function explainFailure(io: CliIo, error: unknown): number {
-  const { code, message, exit } = classify(io, error);
+async function explainFailure(io: CliIo, error: unknown): Promise<number> {
+  const { code, message, exit } = await classify(io, error);
   if (exit === exitCodes.ok) return exit;
   if (io.argv.includes('--json')) {
     const said = message || 'which command? `mlpack --help` lists them.';
@@ -61,7 +61,7 @@ function explainFailure(io: CliIo, error: unknown): number {
   return exit;
 }
 
-function classify(io: CliIo, error: unknown): { code: string; message: string; exit: number } {
+async function classify(io: CliIo, error: unknown): Promise<{ code: string; message: string; exit: number }> {
   if (error instanceof CommanderError) return classifyUsage(error);
   if (io.signal.aborted)
     return { code: 'interrupted', message: 'interrupted; nothing was left behind.', exit: exitCodes.interrupted };
@@ -69,7 +69,8 @@ function classify(io: CliIo, error: unknown): { code: string; message: string; e
   if (error instanceof GateError) return { code: error.code, message: error.message, exit: exitCodes.gate };
   const system = systemError(error);
   if (system) return { code: 'system', message: system, exit: exitCodes.user };
-  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const { sourceStack } = await import('./source-stack.ts');
+  const stack = error instanceof Error ? sourceStack(error.stack ?? error.message) : String(error);
   return {
     code: 'bug',
     message:

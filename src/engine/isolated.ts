@@ -1,8 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { Tensor } from '../ir/tensor.ts';
 import type { WorkerAnswer, WorkerStage, WorkerTask } from './isolated-entry.ts';
 import { packTask } from './isolated-wire.ts';
+import { programBeside } from './program-beside.ts';
 import type { SessionOptions } from './session.ts';
 
 export interface ProbeOptions extends Pick<SessionOptions, 'provider' | 'extra' | 'threads'> {
@@ -32,8 +32,7 @@ export type Probe =
       readonly crashed: boolean;
     };
 
-/** Beside this file, compiled or not. */
-const worker = fileURLToPath(import.meta.url.replace(/isolated(\.[jt]s)/, 'isolated-entry$1'));
+const worker = programBeside(import.meta.url, 'isolated-entry');
 
 /**
  * Loads a model and runs it once in a child process, so that a file that crashes the runtime costs an answer and not

@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Throughput } from '../report/timing.ts';
 import { packTask } from './isolated-wire.ts';
+import { programBeside } from './program-beside.ts';
 import type { SessionOptions } from './session.ts';
 import { median } from './stats.ts';
 import type { LoadAnswer, LoadMessage } from './throughput-entry.ts';
@@ -17,7 +17,7 @@ export interface ThroughputOptions extends Pick<SessionOptions, 'provider' | 'ex
   readonly signal?: AbortSignal;
 }
 
-const entry = fileURLToPath(import.meta.url.replace(/throughput(\.[jt]s)/, 'throughput-entry$1'));
+const entry = programBeside(import.meta.url, 'throughput-entry');
 
 /**
  * Inferences per second with several at once. onnxruntime-node computes on the thread that calls it, so a server that wants

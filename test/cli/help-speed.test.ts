@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,13 +7,17 @@ import { expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
 import { presets } from '../../passes/presets.ts';
 import type { PassList } from '../../src/cli/pass-list.ts';
-import { distBin, distRoot } from './support.ts';
+import { sourceStack } from '../../src/cli/source-stack.ts';
+import { distBin } from './support.ts';
 
 /** The files that Node loads for a command: its coverage output lists every script. */
-function scriptsOf(argv: readonly string[]): string[] {
+function scriptsOf(argv: readonly string[], code = 0): string[] {
   const dir = mkdtempSync(join(tmpdir(), 'mlpack-test-'));
   try {
-    execFileSync(process.execPath, [distBin, ...argv], { env: { ...process.env, NODE_V8_COVERAGE: dir } });
+    const { status } = spawnSync(process.execPath, [distBin, ...argv], {
+      env: { ...process.env, NODE_V8_COVERAGE: dir },
+    });
+    expect(status).toBe(code);
     const files = readdirSync(dir).filter((name) => name.startsWith('coverage'));
     expect(files).toHaveLength(1);
     const { result } = JSON.parse(readFileSync(join(dir, files[0] ?? ''), 'utf8')) as { result: { url: string }[] };
@@ -26,15 +30,18 @@ function scriptsOf(argv: readonly string[]): string[] {
 it('--help, --version and the help of a pass load neither the runtime nor the codec nor a pass', () => {
   for (const argv of [['--help'], ['--version'], ['quantize-dynamic', '--help']]) {
     const scripts = scriptsOf(argv);
-    expect(scripts.some((url) => url.includes('dist/src/cli/main.js'))).toBe(true);
+    const own = scripts.filter((url) => url.includes('/dist/'));
+    // All of it from the built program, and of that the command line alone: rooms and passes have files of their own.
+    expect(own.every((url) => url.includes('/dist/bin/'))).toBe(true);
+    expect(own.length).toBeLessThan(12);
     const heavy =
-      /onnxruntime|protobufjs|transformers|sharp|playwright|yaml|tinybench|\/src\/(onnx|engine|ir|data)\/|\/passes\//;
+      /onnxruntime|protobufjs|transformers|sharp|playwright|yaml|tinybench|bin\/(core|engine|transform|quantize|rewrites|prune|targets|reports?|pass-(?!list)[a-z0-9-]+)\.js/;
     expect(scripts.filter((url) => heavy.test(url))).toEqual([]);
   }
 });
 
 it('the list of passes that --help reads is the registry, and says where each pass is', async () => {
-  const list = JSON.parse(readFileSync(join(distRoot, 'passes', 'list.json'), 'utf8')) as PassList;
+  const list = JSON.parse(readFileSync(join(distBin, '..', 'list.json'), 'utf8')) as PassList;
   const wanted = {
     passes: passes.map(({ id, summary, options, rules }) => ({ id, summary, options, rules })),
     presets: Object.keys(presets),
@@ -42,7 +49,28 @@ it('the list of passes that --help reads is the registry, and says where each pa
   const bare = list.passes.map(({ module: _, exported: __, ...pass }) => pass);
   expect({ ...list, passes: bare }).toEqual(JSON.parse(JSON.stringify(wanted)));
   for (const { id, module = '', exported = '' } of list.passes) {
-    const file = (await import(pathToFileURL(join(distRoot, 'passes', module)).href)) as Record<string, { id: string }>;
+    const file = (await import(pathToFileURL(join(distBin, '..', module)).href)) as Record<string, { id: string }>;
     expect(file[exported]?.id).toBe(id);
   }
+});
+
+it('the rooms that help does without are files of the built program', () => {
+  const names = readdirSync(join(distBin, '..'));
+  for (const room of ['core', 'engine', 'transform', 'quantize', 'rewrites', 'prune', 'targets', 'report', 'reports'])
+    expect(names).toContain(`${room}.js`);
+  // Few files are the point: a pass command loads about thirty.
+  const argv = ['quantize-dynamic', 'no-such.onnx', '-o', join(tmpdir(), 'never-written.onnx'), '--json'];
+  expect(scriptsOf(argv, 2).filter((url) => url.includes('/dist/')).length).toBeLessThan(30);
+});
+
+it('a stack of the built program names the sources', () => {
+  const file = join(distBin, '..', 'errors.js');
+  const line = readFileSync(file, 'utf8')
+    .split('\n')
+    .findIndex((text) => text.includes('function bug('));
+  expect(line).toBeGreaterThan(0);
+  const at = `${pathToFileURL(file).href}:${line + 1}:1`;
+  expect(sourceStack(`BugError: x\n    at bug (${at})\n    at node:internal/x:1:2`)).toMatch(
+    /^BugError: x\n {4}at bug \(src\/errors\.ts:\d+:\d+\)\n {4}at node:internal\/x:1:2$/,
+  );
 });

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import { main } from '../../src/cli/main.ts';
 
 /** What `npm test` has built: for the few tests that need a process. */
-export const distRoot = fileURLToPath(new URL('../../dist', import.meta.url));
 export const distBin = fileURLToPath(new URL('../../dist/bin/mlpack.js', import.meta.url));
 
 /** One for each file of tests, within the one of the run (vitest.config.ts), which is removed at its end. */

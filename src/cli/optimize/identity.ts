@@ -61,12 +61,14 @@ async function hashFolder(dir: string): Promise<{ sha256: string; files: number 
   return { sha256: cacheKey(hashes), files: names.length };
 }
 
-/** Hash of the program: its compiled files, or its sources where it runs from them. */
+/** Hash of the program: the built one stands in one folder, with the list of its passes; modules and sources in theirs. */
 async function hashCode(): Promise<string> {
   const here = fileURLToPath(import.meta.url);
-  const root = join(dirname(here), '..', '..', '..');
+  const beside = dirname(here);
+  const built = existsSync(join(beside, 'list.json'));
+  const root = built ? beside : join(beside, '..', '..', '..');
   const hash = createHash('sha256');
-  for (const room of ['passes', 'src']) {
+  for (const room of built ? ['.'] : ['passes', 'src']) {
     const dir = join(root, room);
     if (!existsSync(dir)) continue;
     for (const name of await filesBelow(dir)) {

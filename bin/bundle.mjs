@@ -1,0 +1,86 @@
+// Last step of the build: the program that `mlpack` runs, in few files. Node takes about half a millisecond of processor time for each
+// file that it loads, and a job of a quarter of a second would load 350 of them. The compiler's modules in dist/ stay as they are: they
+// are what `import 'mlpack'` gives.
+//
+// Writes dist/bin: the command, what child processes run, one small file for each pass, the rooms in a few larger ones, and
+// list.json, from which `mlpack --help` knows the passes (src/cli/pass-list.ts).
+import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rolldown } from 'rolldown';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const out = join(root, 'dist', 'bin');
+
+// import { fuse } from './fuse/fuse.js';
+const registry = readFileSync(join(root, 'dist', 'passes', 'index.js'), 'utf8');
+const { passes } = await import('../dist/passes/index.js');
+const { presets } = await import('../dist/passes/presets.js');
+const sources = new Map();
+for (const [, exported, module] of registry.matchAll(/^import \{ (\w+) \} from '\.\/(.+)\.js';$/gm)) {
+  const { id } = passes.find((pass) => pass.id === exported.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+  sources.set(id, { exported, source: join(root, 'passes', `${module}.ts`) });
+}
+
+// Small libraries that every command needs come along; their licences are copied beside.
+const inside = { commander: 'LICENSE', chalk: 'license', protobufjs: 'LICENSE', long: 'LICENSE' };
+const outside = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).dependencies).filter(
+  (name) => inside[name] === undefined,
+);
+
+// A room's modules come in one file: what loads one of them soon needs most others, and parsing what is not called costs little.
+const room = (name, test) => ({ name, test });
+const bundle = await rolldown({
+  cwd: root,
+  platform: 'node',
+  input: {
+    mlpack: 'bin/mlpack.ts',
+    'isolated-entry': 'src/engine/isolated-entry.ts',
+    'throughput-entry': 'src/engine/throughput-entry.ts',
+    ...Object.fromEntries([...sources].map(([id, { source }]) => [`pass-${id}`, source])),
+  },
+  external: (id) => outside.some((name) => id === name || id.startsWith(`${name}/`)),
+  preserveEntrySignatures: 'allow-extension',
+  // Dynamic imports say here what may wait; that some of it comes along with something else is known.
+  checks: { ineffectiveDynamicImport: false },
+});
+rmSync(out, { recursive: true, force: true });
+await bundle.write({
+  dir: out,
+  format: 'esm',
+  sourcemap: true,
+  // Names and lines only (src/cli/own-stack.ts): with the texts the maps were four times the size.
+  sourcemapExcludeSources: true,
+  entryFileNames: '[name].js',
+  chunkFileNames: '[name].js',
+  codeSplitting: {
+    includeDependenciesRecursively: false,
+    groups: [
+      room('core', /[\\/]src[\\/](ir|onnx|pass|rewrite|kernels)[\\/]|[\\/](protobufjs|long)[\\/]/),
+      room('engine', /[\\/]src[\\/](engine|data)[\\/]/),
+      room(
+        'transform',
+        /[\\/]src[\\/]cli[\\/](transform|pass-context|model-source|model-size|deferred-activations|load-step|split-step|output|hub)\.ts$/,
+      ),
+      room('quantize', /[\\/]passes[\\/](quantize|repair)[\\/]/),
+      room('rewrites', /[\\/]passes[\\/](simplify|fuse)[\\/]/),
+      room('prune', /[\\/]passes[\\/](prune|low-rank|opset)[\\/]/),
+      room('targets', /[\\/](targets|src[\\/]target)[\\/](?!package-root|runtime)/),
+      room('report', /[\\/]src[\\/]report[\\/]/),
+      room('reports', /[\\/]reports[\\/]/),
+    ],
+  },
+});
+await bundle.close();
+
+const list = {
+  passes: passes.map(({ id, summary, options, rules }) => {
+    return { id, summary, options, rules, module: `./pass-${id}.js`, exported: sources.get(id).exported };
+  }),
+  presets: Object.keys(presets),
+};
+writeFileSync(join(out, 'list.json'), `${JSON.stringify(list, null, 1)}\n`);
+for (const [name, licence] of Object.entries(inside))
+  copyFileSync(join(root, 'node_modules', name, licence), join(out, `LICENSE.${name}.txt`));
+// The compiler writes plain files; the command is run as it is.
+chmodSync(join(out, 'mlpack.js'), 0o755);
