@@ -1,6 +1,7 @@
 import type { CommandModule } from './command.ts';
 import * as bench from './commands/bench.ts';
 import * as bundle from './commands/bundle.ts';
+import * as channel from './commands/channel.ts';
 import * as check from './commands/check.ts';
 import * as compare from './commands/compare.ts';
 import * as data from './commands/data.ts';
@@ -37,6 +38,7 @@ export const commands: readonly CommandModule[] = [
   sign,
   verify,
   sbom,
+  channel,
   exportTeacher,
   doctor,
   init,

@@ -150,7 +150,7 @@ async function moveIntoPlace(temp: string, target: string): Promise<void> {
 }
 
 /** Makes a rename or a new name durable; some systems cannot sync a folder, and say so with these codes. */
-async function syncFolder(dir: string): Promise<void> {
+export async function syncFolder(dir: string): Promise<void> {
   try {
     const handle = await open(dir, 'r');
     try {

@@ -1,3 +1,4 @@
+import { opt } from '../../src/pass/options.ts';
 import { literalPath, literalText } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
@@ -16,10 +17,29 @@ const own: Readonly<Record<string, string>> = {
   'lib/unit.mjs': 'lib/unit.mjs',
   'lib/values.mjs': 'lib/values.mjs',
   'lib/watch.mjs': 'lib/watch.mjs',
-  'package.json': 'package.json',
-  'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
 };
+
+/** The agent that keeps a device up to date; it lives outside of the versions that it replaces. */
+const agent = [
+  'agent',
+  'boot',
+  'download',
+  'durable',
+  'health',
+  'init',
+  'judge',
+  'lock',
+  'refused',
+  'slots',
+  'state',
+  'supervise',
+  'trust',
+  'tuf',
+  'unit',
+  'update',
+  'versions',
+];
 
 /** Parts of the server that read a bundle and speak the protocol here too. */
 const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
@@ -27,8 +47,12 @@ const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 're
 /** Smallest programs in other languages, told where the model lies. */
 const runners = ['python/run.py', 'cpp/main.cpp', 'cpp/CMakeLists.txt'];
 
-function* emit(artifact: Artifact): Iterable<BundleFile> {
+function* emit(artifact: Artifact, { tuf }: { readonly tuf: boolean }): Iterable<BundleFile> {
+  for (const name of ['package.json', 'package-lock.json'])
+    yield { path: name, from: literalPath('edge', tuf ? `tuf/${name}` : name) };
+
   for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('edge', name) };
+  for (const name of agent) yield { path: `agent/${name}.mjs`, from: literalPath('edge', `agent/${name}.mjs`) };
   for (const name of shared) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
   const model = `${modelFolder(artifact)}/model.onnx`;
   for (const name of runners)
@@ -42,7 +66,7 @@ function* emit(artifact: Artifact): Iterable<BundleFile> {
 export const edge = defineTarget({
   id: 'edge',
   summary: 'edge device: pruned Node.js runner with systemd unit, ORT model package, Python and C++ runners',
-  options: {},
+  options: { tuf: opt.boolean(false, 'bring tuf-js, for devices that follow a TUF repository') },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
   supports(artifact) {

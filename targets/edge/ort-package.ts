@@ -5,7 +5,11 @@ import type { Artifact, BundleFile } from '../../src/target/target.ts';
 interface Variant {
   readonly name: string;
   readonly ep: string;
-  readonly device: 'cpu' | 'gpu' | 'npu';
+  /**
+   * Only where one provider has several: the library of 1.30 was tried, and with `device: cpu` it found no variant for its own CPU provider, whose
+   * device it does not list.
+   */
+  readonly device?: 'cpu' | 'gpu' | 'npu';
   readonly session?: Readonly<Record<string, string>>;
   readonly provider?: Readonly<Record<string, string>>;
   /** Why this model is not offered to it, or undefined. */
@@ -33,15 +37,15 @@ function notForQnn(artifact: Artifact): boolean {
 
 /** In the order of ties: ONNX Runtime takes the first of equals. */
 const variants: readonly Variant[] = [
-  { name: 'tensorrt', ep: 'TensorrtExecutionProvider', device: 'gpu', provider: engineCache },
-  { name: 'cuda', ep: 'CUDAExecutionProvider', device: 'gpu' },
+  { name: 'tensorrt', ep: 'TensorrtExecutionProvider', provider: engineCache },
+  { name: 'cuda', ep: 'CUDAExecutionProvider' },
   { name: 'openvino-npu', ep: 'OpenVINOExecutionProvider', device: 'npu', without: hasFreeDimensions },
   { name: 'openvino-gpu', ep: 'OpenVINOExecutionProvider', device: 'gpu' },
   { name: 'openvino-cpu', ep: 'OpenVINOExecutionProvider', device: 'cpu' },
-  { name: 'qnn', ep: 'QNNExecutionProvider', device: 'npu', without: notForQnn },
-  { name: 'webgpu', ep: 'WebGpuExecutionProvider', device: 'gpu' },
-  { name: 'coreml', ep: 'CoreMLExecutionProvider', device: 'cpu', provider: { ModelFormat: 'MLProgram' } },
-  { name: 'cpu', ep: 'CPUExecutionProvider', device: 'cpu' },
+  { name: 'qnn', ep: 'QNNExecutionProvider', without: notForQnn },
+  { name: 'webgpu', ep: 'WebGpuExecutionProvider' },
+  { name: 'coreml', ep: 'CoreMLExecutionProvider', provider: { ModelFormat: 'MLProgram' } },
+  { name: 'cpu', ep: 'CPUExecutionProvider' },
 ];
 
 /** Folder of the package in the bundle. */
@@ -83,7 +87,7 @@ export function* ortPackage(artifact: Artifact): Iterable<BundleFile> {
   };
   const entries = offered.map(({ name, ep, device }) => [
     name,
-    { variant_directory: name, ep, device, executor_info: { ort: 'ort_info.json' } },
+    { variant_directory: name, ep, ...(device && { device }), executor_info: { ort: 'ort_info.json' } },
   ]);
   yield {
     path: `${root}/models/${artifact.name}/component.json`,

@@ -77,9 +77,10 @@ export async function startHostile(root: string): Promise<HostileServer> {
     }
     const bytes = await readFile(place);
     if (fault?.flip !== undefined) bytes[fault.flip] = (bytes[fault.flip] ?? 0) ^ 1;
-    const asked = state.ranges ? /^bytes=(\d+)-(\d+)$/.exec(range ?? '') : null;
+    const asked = state.ranges ? /^bytes=(\d+)-(\d*)$/.exec(range ?? '') : null;
+    const last = asked?.[2] ? Number(asked[2]) : bytes.length - 1;
     const packs = state.compresses && !asked;
-    const body = asked ? bytes.subarray(Number(asked[1]), Number(asked[2]) + 1) : packs ? gzipSync(bytes) : bytes;
+    const body = asked ? bytes.subarray(Number(asked[1]), last + 1) : packs ? gzipSync(bytes) : bytes;
     const headers = {
       'Content-Type': types[extname(place)] ?? 'application/octet-stream',
       'Content-Length': body.length,
@@ -88,7 +89,7 @@ export async function startHostile(root: string): Promise<HostileServer> {
     response.writeHead(asked ? 206 : 200, {
       ...headers,
       'Cache-Control': 'no-cache',
-      ...(asked && { 'Content-Range': `bytes ${asked[1]}-${asked[2]}/${bytes.length}` }),
+      ...(asked && { 'Content-Range': `bytes ${asked[1]}-${last}/${bytes.length}` }),
     });
     if (method === 'HEAD') {
       response.end();

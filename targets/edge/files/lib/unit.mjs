@@ -10,30 +10,12 @@ export function memoryMax(peakBytes) {
 }
 
 /** Text in a line of a unit: spaces and quotes stay, percent signs are no specifiers. */
-function quoted(text) {
+export function quoted(text) {
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
 }
 
-/** @param {{ name: string, dir: string, node: string, peakBytes: number }} what */
-export function systemdUnit({ name, dir, node, peakBytes }) {
-  return `[Unit]
-Description=Model ${name.replaceAll('%', '%%')}
-After=network.target
-StartLimitIntervalSec=300
-StartLimitBurst=10
-
-[Service]
-Type=exec
-ExecStart=${quoted(node)} ${quoted(`${dir}/run.mjs`)} serve
-WorkingDirectory=${dir.replaceAll('%', '%%')}
-Environment=HOST=127.0.0.1 PORT=8080 NODE_ENV=production
-Restart=on-failure
-RestartSec=2
-TimeoutStopSec=20
-# Peak over the recorded inputs on this device: ${Math.ceil(peakBytes / 2 ** 20)} MiB.
-MemoryMax=${memoryMax(peakBytes)}
-MemorySwapMax=0
-TasksMax=64
+/** What no model needs. V8 writes code at run time, so MemoryDenyWriteExecute cannot be set. */
+export const hardening = `TasksMax=64
 OOMPolicy=stop
 DynamicUser=yes
 ProtectSystem=strict
@@ -60,7 +42,28 @@ SystemCallFilter=~@privileged
 # The runtime asks for thread affinity and goes on without it.
 SystemCallErrorNumber=EPERM
 UMask=0077
+`;
 
+/** @param {{ name: string, dir: string, node: string, peakBytes: number }} what */
+export function systemdUnit({ name, dir, node, peakBytes }) {
+  return `[Unit]
+Description=Model ${name.replaceAll('%', '%%')}
+After=network.target
+StartLimitIntervalSec=300
+StartLimitBurst=10
+
+[Service]
+Type=exec
+ExecStart=${quoted(node)} ${quoted(`${dir}/run.mjs`)} serve
+WorkingDirectory=${dir.replaceAll('%', '%%')}
+Environment=HOST=127.0.0.1 PORT=8080 NODE_ENV=production
+Restart=on-failure
+RestartSec=2
+TimeoutStopSec=20
+# Peak over the recorded inputs on this device: ${Math.ceil(peakBytes / 2 ** 20)} MiB.
+MemoryMax=${memoryMax(peakBytes)}
+MemorySwapMax=0
+${hardening}
 [Install]
 WantedBy=multi-user.target
 `;

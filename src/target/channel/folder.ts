@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { UserError } from '../../errors.ts';
+import { syncFolder } from '../write.ts';
+import { type ChannelFile, type ChannelStatement, parseStatement } from './statement.ts';
+
+/** What may name a channel: it becomes a file name and a part of an address. */
+export function requireChannel(name: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,63}$/.test(name)) return name;
+  throw new UserError('channel-name', `"${name}" cannot name a channel; use small letters, digits and "-".`);
+}
+
+/** `channels/<channel>.json`, which devices read. */
+export function channelPlace(folder: string, channel: string): string {
+  return join(folder, 'channels', `${channel}.json`);
+}
+
+function historyFolder(folder: string, channel: string): string {
+  return join(folder, 'channels', channel);
+}
+
+/** Every statement that the channel has made, the oldest first. Empty where there is none yet. */
+export async function history(folder: string, channel: string): Promise<ChannelStatement[]> {
+  const place = historyFolder(folder, channel);
+  const names = await readdir(place).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const statements: ChannelStatement[] = [];
+  for (const name of names.filter((one) => /^\d+\.json$/.test(one)).sort()) {
+    const path = join(place, name);
+    statements.push(parseStatement(await readFile(path, 'utf8'), path));
+  }
+  return statements.sort((a, b) => a.predicate.sequence - b.predicate.sequence);
+}
+
+/** Names of the channels that have a statement. */
+export async function channelsIn(folder: string): Promise<string[]> {
+  const names = await readdir(join(folder, 'channels')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return names
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => name.slice(0, -5))
+    .sort();
+}
+
+/** Puts a file of a bundle under its digest, whole or not at all. @throws UserError when it is no longer the file of the bundle. */
+export async function putBlob(folder: string, source: string, { bytes, sha256, path }: ChannelFile): Promise<boolean> {
+  const place = join(folder, 'blobs', sha256);
+  const there = await stat(place).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (there?.size === bytes) return false;
+  await mkdir(dirname(place), { recursive: true });
+  const temp = `${place}.tmp`;
+  const hash = createHash('sha256');
+  const handle = await open(temp, 'w', 0o644);
+  try {
+    for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) {
+      hash.update(chunk as Uint8Array);
+      await handle.writeFile(chunk as Uint8Array);
+    }
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  if (hash.digest('hex') !== sha256) {
+    await rm(temp, { force: true });
+    throw new UserError('channel-bundle', `${path} changed while it was being published.`);
+  }
+  await rename(temp, place);
+  return true;
+}
+
+/**
+ * Makes a statement the channel's newest: into its history first, where a number can be taken once only, then in front.
+ * @throws UserError `channel-busy` when another publisher took that number
+ */
+export async function putStatement(folder: string, statement: ChannelStatement, text: string): Promise<void> {
+  const { channel, sequence } = statement.predicate;
+  const past = historyFolder(folder, channel);
+  await mkdir(past, { recursive: true });
+  const own = join(past, `${String(sequence).padStart(6, '0')}.json`);
+  const handle = await open(own, 'wx', 0o644).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'EEXIST') throw cause;
+    throw new UserError('channel-busy', `Statement ${sequence} of ${channel} was made by someone else meanwhile.`, {
+      cause,
+    });
+  });
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await syncFolder(past);
+  await replaceFile(channelPlace(folder, channel), text);
+}
+
+/** Replaces a small file atomically. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temp = `${path}.tmp`;
+  const handle = await open(temp, 'w', 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temp, path);
+  await syncFolder(dirname(path));
+}

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { channelPlace, replaceFile } from '../channel/folder.ts';
+import { parseStatement } from '../channel/statement.ts';
+import { canonicalJson } from './canonical.ts';
+import { type Role, type RoleKey, roleKeys, roles, signWith } from './keys.ts';
+
+const specVersion = '1.0.31';
+/** Root and targets change by hand, and live long; snapshot and timestamp are renewed by a timer. */
+const longDays: Readonly<Partial<Record<Role, number>>> = { root: 365, targets: 90 };
+
+interface Signed {
+  readonly _type: Role;
+  readonly version: number;
+  readonly [key: string]: unknown;
+}
+
+export interface RepositoryOptions {
+  readonly channels: readonly string[];
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Days until snapshot and timestamp expire. */
+  readonly days: number;
+  readonly rotate: readonly string[];
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** TUF takes times without a fraction of a second. */
+function expiry({ at, days }: RepositoryOptions, role: Role): string {
+  return `${new Date(at + (longDays[role] ?? days) * 86_400_000).toISOString().slice(0, 19)}Z`;
+}
+
+function print(signed: Signed, keys: readonly RoleKey[]): string {
+  return `${JSON.stringify({ signatures: keys.map((key) => signWith(key, signed)), signed }, null, 1)}\n`;
+}
+
+/** The signed part of the newest metadata of a role, by the number in its name. */
+async function latest(folder: string, role: Role): Promise<Signed | undefined> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  const pattern = role === 'timestamp' ? /^timestamp\.json$/ : new RegExp(`^\\d+\\.${role}\\.json$`);
+  const [name] = names
+    .filter((one) => pattern.test(one))
+    .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
+  if (name === undefined) return undefined;
+  return (JSON.parse(await readFile(join(folder, name), 'utf8')) as { signed: Signed }).signed;
+}
+
+/** Equal but for version and time. */
+function sameContent(a: Signed, b: Signed): boolean {
+  const strip = ({ version: _version, expires: _expires, ...rest }: Signed): string => canonicalJson(rest);
+  return strip(a) === strip(b);
+}
+
+/**
+ * Brings a TUF repository (consistent snapshots, Ed25519) in `metadata/` and `targets/` of a channel folder up to date. Its targets are the channels'
+ * statements, without their own signature; they name every file of a release by its digest. Order of writing: what is pointed to comes first.
+ * @returns the versions that hold now
+ */
+export async function updateRepository(
+  folder: string,
+  keyFolder: string,
+  options: RepositoryOptions,
+): Promise<Record<Role, number>> {
+  const keys = await roleKeys(keyFolder, options.rotate);
+  const metadata = join(folder, 'metadata');
+  const root = await updateRoot(metadata, keys, options);
+  const targets = await updateTargets(folder, keys.targets, options);
+  const renew = async (role: Role, make: (version: number) => Signed, place: (version: number) => string) => {
+    const version = ((await latest(metadata, role))?.version ?? 0) + 1;
+    await replaceFile(join(metadata, place(version)), print(make(version), keys[role].slice(-1)));
+    return version;
+  };
+  const head = (role: Role, version: number): Signed => ({
+    _type: role,
+    spec_version: specVersion,
+    version,
+    expires: expiry(options, role),
+  });
+  const snapshot = await renew(
+    'snapshot',
+    (version) => ({ ...head('snapshot', version), meta: { 'targets.json': { version: targets } } }),
+    (version) => `${version}.snapshot.json`,
+  );
+  const timestamp = await renew(
+    'timestamp',
+    (version) => ({ ...head('timestamp', version), meta: { 'snapshot.json': { version: snapshot } } }),
+    () => 'timestamp.json',
+  );
+  return { root, targets, snapshot, timestamp };
+}
+
+async function updateRoot(
+  metadata: string,
+  keys: Readonly<Record<Role, readonly RoleKey[]>>,
+  options: RepositoryOptions,
+): Promise<number> {
+  const current = roles
+    .map((role) => [role, keys[role].at(-1)] as const)
+    .flatMap(([role, key]) => (key ? [{ role, key }] : []));
+  const before = await latest(metadata, 'root');
+  const signed: Signed = {
+    _type: 'root',
+    spec_version: specVersion,
+    version: (before?.version ?? 0) + 1,
+    expires: expiry(options, 'root'),
+    consistent_snapshot: true,
+    keys: Object.fromEntries(current.map(({ key }) => [key.id, key.public])),
+    roles: Object.fromEntries(current.map(({ role, key }) => [role, { keyids: [key.id], threshold: 1 }])),
+  };
+  const due = before && Date.parse(String(before.expires)) - options.at < 30 * 86_400_000;
+  if (before && !due && sameContent(before, signed)) return before.version;
+  // Clients follow from one root to the next: the keys of the one before sign as well.
+  const old = (before?.roles as Record<Role, { keyids: string[] }> | undefined)?.root.keyids ?? [];
+  const signers = keys.root.filter((key, i) => i === keys.root.length - 1 || old.includes(key.id));
+  const text = print(signed, signers);
+  await replaceFile(join(metadata, `${signed.version}.root.json`), text);
+  await replaceFile(join(metadata, 'root.json'), text);
+  return signed.version;
+}
+
+async function updateTargets(folder: string, keys: readonly RoleKey[], options: RepositoryOptions): Promise<number> {
+  const entries: [string, unknown][] = [];
+  for (const channel of options.channels) {
+    const place = channelPlace(folder, channel);
+    const text = `${JSON.stringify(parseStatement(await readFile(place, 'utf8'), place))}\n`;
+    const digest = sha256(text);
+    await replaceFile(join(folder, 'targets', `${digest}.${channel}.json`), text);
+    entries.push([`${channel}.json`, { length: Buffer.byteLength(text), hashes: { sha256: digest } }]);
+  }
+  const metadata = join(folder, 'metadata');
+  const before = await latest(metadata, 'targets');
+  const version = (before?.version ?? 0) + 1;
+  const signed: Signed = {
+    _type: 'targets',
+    spec_version: specVersion,
+    version,
+    expires: expiry(options, 'targets'),
+    targets: Object.fromEntries(entries),
+  };
+  const due = before && Date.parse(String(before.expires)) - options.at < 30 * 86_400_000;
+  if (before && !due && sameContent(before, signed) && !options.rotate.includes('targets')) return before.version;
+  await replaceFile(join(metadata, `${version}.targets.json`), print(signed, keys.slice(-1)));
+  return version;
+}
