@@ -3,6 +3,7 @@ import { batch } from './batch/index.ts';
 import { browser } from './browser/index.ts';
 import { edge } from './edge/index.ts';
 import { embeddedC } from './embedded-c/index.ts';
+import { functions } from './functions/index.ts';
 import { kserve } from './kserve/index.ts';
 import { lambda } from './lambda/index.ts';
 import { mlflow } from './mlflow/index.ts';
@@ -19,6 +20,7 @@ export const targets: readonly Target[] = [
   browser,
   edge,
   embeddedC,
+  functions,
   kserve,
   lambda,
   mlflow,

@@ -30,6 +30,8 @@ export async function checkCommand(dir: string, flags: CheckFlags, session: Sess
     const mark = ok ? talk.style.green('✔') : talk.style.red('✘');
     talk.out(`${mark} ${provider}, ${how}: ${cases} golden cases, largest difference ${maxAbs.toPrecision(3)}`);
   }
+  const [ready] = result.replays.flatMap(({ readyMs }) => readyMs ?? []);
+  if (ready !== undefined) talk.out(`  ready ${Math.round(ready)} ms after its start, here and once`);
   for (const note of result.notes) talk.out(talk.style.dim(note));
   talk.out(
     result.ok ? `${talk.style.green('ok')}  ${dir} is what its manifest says` : `${talk.style.red('failed')}  ${dir}`,

@@ -110,9 +110,9 @@ async function replayBundle(dir: string, manifest: Manifest, context: ReplayCont
       const running = await startBundle(args, { command, dir: stage.dir, readyPath, timeoutMs, signal });
       try {
         say(`replaying ${cases.length} golden cases`);
-        return browser
-          ? await replayBrowser(browser, running.url, manifest, cases, { timeoutMs, findings, notes })
-          : await replayHttp(running.url, manifest, cases, findings, { timeoutMs, signal });
+        if (browser) return await replayBrowser(browser, running.url, manifest, cases, { timeoutMs, findings, notes });
+        const replays = await replayHttp(running.url, manifest, cases, findings, { timeoutMs, signal });
+        return replays.map((one) => ({ ...one, readyMs: running.readyMs }));
       } finally {
         // Windows has no SIGTERM: there the process is simply ended.
         if (!(await running.stop()) && process.platform !== 'win32') {

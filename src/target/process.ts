@@ -18,6 +18,8 @@ export async function freePort(): Promise<number> {
 /** A started bundle. */
 export interface Running {
   readonly url: string;
+  /** From the start of the process until it answered that it is ready: a cold start. */
+  readonly readyMs: number;
   /** Sends SIGTERM and waits; true when the process ended by itself with code 0. Kills it after `graceMs`. */
   stop(graceMs?: number): Promise<boolean>;
 }
@@ -50,6 +52,7 @@ export function nodeArguments(command: string, files: ReadonlySet<string>): stri
  */
 export async function startBundle(args: readonly string[], options: StartOptions): Promise<Running> {
   const port = await freePort();
+  const started = performance.now();
   const child = spawn(process.execPath, args, {
     cwd: options.dir,
     env: { ...process.env, PORT: String(port), HOST: '127.0.0.1', LOG_LEVEL: 'warn', NODE_OPTIONS: '' },
@@ -68,7 +71,7 @@ export async function startBundle(args: readonly string[], options: StartOptions
     await stop(1_000);
     throw error;
   }
-  return { url, stop };
+  return { url, readyMs: performance.now() - started, stop };
 }
 
 function tail(child: ChildProcess): () => string {
@@ -104,7 +107,7 @@ async function waitUntilReady(
         `"${options.command}" was not ready within ${seconds} s: ${printed() || 'it printed nothing'}`,
       );
     }
-    await sleep(50);
+    await sleep(20);
   }
 }
 

@@ -12,6 +12,8 @@ export interface Replay {
   readonly cases: number;
   readonly maxAbs: number;
   readonly ok: boolean;
+  /** From the start of the process until the model could answer, once, on this machine; of servers and functions. */
+  readonly readyMs?: number;
 }
 
 export interface LoadedTensor extends ManifestTensor {

@@ -1,6 +1,8 @@
 import { literalPath, literalText } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { workersAdvice } from '../functions/cloudflare.ts';
+import { functionParts } from '../functions/index.ts';
 import { kubernetesName } from '../server/deploy.ts';
 
 /** What Lambda unpacks at most, and what onnxruntime-node takes of it for one platform (1.30.0, measured: 46 MB). */
@@ -12,14 +14,13 @@ const own: Readonly<Record<string, string>> = {
   'bootstrap.mjs': 'bootstrap.mjs',
   'pack.mjs': 'pack.mjs',
   'lib/crc32.mjs': 'lib/crc32.mjs',
+  'lib/function.mjs': 'lib/function.mjs',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
   '.dockerignore': 'dot-dockerignore',
   Dockerfile: 'Dockerfile',
 };
-
-const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
 
 function modelBytes({ files }: Artifact): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -32,7 +33,8 @@ function memoryOf(artifact: Artifact): number {
 
 function* emit(artifact: Artifact): Iterable<BundleFile> {
   for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('lambda', name) };
-  for (const name of shared) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
+  yield { path: 'cold-start.mjs', from: literalPath('functions', 'cold-start.mjs') };
+  for (const name of functionParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
   const template = literalText('lambda', 'template.yaml')
     .replace('__NAME__', kubernetesName(artifact.name))
     .replace('__MEMORY__', String(memoryOf(artifact)));
@@ -72,6 +74,7 @@ function readme(artifact: Artifact): string {
 \`\`\`sh
 npm ci --omit=dev
 node pack.mjs x64                                   # function.zip, with its size against Lambda's limits; arm64 is cheaper
+node cold-start.mjs                                 # from process start to ready, on this machine
 sam deploy --guided                                 # template.yaml: ${memoryOf(artifact)} MB, function URL
 \`\`\`
 
@@ -87,8 +90,8 @@ as the body of a call to the function URL or an API Gateway, where binary tensor
 The session is opened while the container starts, in which phase Lambda gives all of its CPU. For fewer cold starts: smaller weights (int8), arm64,
 provisioned concurrency. \`node bootstrap.mjs\` speaks Lambda's Runtime API for images that bring their own runtime.
 
-**Elsewhere.** Google Cloud Run and Azure Container Apps run the bundle of \`--target server\` as it is (they set \`PORT\`). Cloudflare Workers take 10 MB of code and
-no native modules: ONNX Runtime does not fit; \`--target browser\` runs the model with the visitor instead.
+**Elsewhere.** Google Cloud Run functions and Azure Functions: \`--target functions\`. Google Cloud Run and Azure Container Apps run the bundle of \`--target server\` as it is (they set \`PORT\`).
+Cloudflare: ${workersAdvice(artifact)}
 
 \`npx mlpack check .\` starts the function under a Runtime API of its own and replays the recorded cases.
 `;

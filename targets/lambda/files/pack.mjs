@@ -21,6 +21,7 @@ const skipped = new Set([
   '.dockerignore',
   'template.yaml',
   'pack.mjs',
+  'cold-start.mjs',
   '.package-lock.json',
 ]);
 const binaries = join('node_modules', 'onnxruntime-node', 'bin');
