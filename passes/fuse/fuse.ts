@@ -14,6 +14,7 @@ import { attention } from './attention/attention.ts';
 import { attentionLayout } from './attention/layout.ts';
 import { mergedHeads } from './attention/merged-heads.ts';
 import { rotary } from './attention/rotary.ts';
+import { batchNormAffineBehind } from './batch-norm-affine.ts';
 import { batchNormConv } from './batch-norm-conv.ts';
 import { clipClip } from './clip-clip.ts';
 import { addChain, mulChain } from './constant-chain.ts';
@@ -28,6 +29,7 @@ import { gathersSplit } from './layout/gathers-split.ts';
 import { slicesSplit } from './layout/slices-split.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
 import { scaleConv } from './linear/before-conv.ts';
+import { convBranches } from './linear/conv-branches.ts';
 import { convConv } from './linear/conv-conv.ts';
 import { einsum } from './linear/einsum.ts';
 import { fusedActivation } from './linear/fused-activation.ts';
@@ -60,6 +62,8 @@ const linearRules: readonly Rule[] = [
   addChain,
   mulChain,
   einsum,
+  batchNormAffineBehind,
+  convBranches,
   convConv,
   gathersSplit,
 ];

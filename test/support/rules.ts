@@ -14,6 +14,8 @@ export const linearRules: ReadonlySet<string> = new Set([
   'add-chain',
   'mul-chain',
   'einsum',
+  'bn-affine',
+  'conv-branches',
   'conv-conv',
   'scale-conv',
   'scale-matmul',
