@@ -164,7 +164,52 @@ class Builder {
       if (b % 2) inputs.push(this.#weight('b', [out]));
       return this.#op('Conv', inputs, [out, height, width]);
     };
-    return [conv, conv, conv, pointwise, transposed, pad, pool, ...this.#layouts(), ...this.#channelNorms()];
+    return [
+      conv,
+      conv,
+      conv,
+      pointwise,
+      transposed,
+      pad,
+      pool,
+      ...this.#layouts(),
+      ...this.#channelNorms(),
+      ...this.#branches(),
+    ];
+  }
+
+  /** Convolutions of one value side by side, as networks that are to be re-parameterized have them. */
+  #branches(): Step[] {
+    const beside: Step = ({ a, b, c }) => {
+      const { value, shape } = this.#current;
+      const [channels = 1, ...space] = shape;
+      const groups = channels % 2 === 0 ? 2 : 1;
+      const out = a % 3 === 0 ? groups * (1 + (b % 2)) : channels;
+      const conv = (extent: number, group: number): Item => {
+        const inputs = [value, this.#spread('w', [out, channels / group, extent, extent], channels * extent)];
+        if (b % 3) inputs.push(this.#weight('b', [out]));
+        return this.#op('Conv', inputs, [out, ...space], { group, pads: [0, 1, 2, 3].map(() => (extent - 1) / 2) });
+      };
+      const left = conv(3, a % 2 ? groups : 1);
+      const right = c % 2 && out === channels ? this.#batchNorm(b) : conv(1, c % 3 ? groups : 1);
+      return this.#op(b % 4 === 3 ? 'Sub' : 'Add', [left.value, right.value], [out, ...space]);
+    };
+    return [beside];
+  }
+
+  #batchNorm(choice: number): Item {
+    const { value, shape } = this.#current;
+    const channels = shape[0] as number;
+    const range = [
+      [0.5, 2],
+      [-1, 1],
+      [-1, 1],
+      [0.5, 2],
+    ] as const;
+    const parameters = range.map(([low, high]) => this.#weight('n', [channels], low, high));
+    const norm = this.#op('BatchNormalization', [value, ...parameters], shape);
+    if (choice % 2) return norm;
+    return this.#op(choice % 3 ? 'Mul' : 'Sub', [norm.value, this.#weight('c', [channels, 1, 1], 0.5, 2)], shape);
   }
 
   /** Each channel for itself, spelled out; groups of channels as one operator. */
