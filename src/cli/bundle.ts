@@ -26,6 +26,7 @@ interface BundleFlags {
   readonly data?: string;
   readonly force?: boolean;
   readonly option?: readonly string[];
+  readonly lang?: string;
   readonly inputShape?: readonly string[];
   readonly name?: string;
   readonly seed: number;
@@ -77,9 +78,15 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
     const out = outs[at] ?? bug('a target without a folder');
-    const result = await buildBundle(target, artifact, parseOptions(flags.option ?? []), out, {
-      force: flags.force === true,
-    });
+    const result = await buildBundle(
+      target,
+      artifact,
+      parseOptions([...(flags.option ?? []), ...(flags.lang === undefined ? [] : [`lang=${flags.lang}`])]),
+      out,
+      {
+        force: flags.force === true,
+      },
+    );
     results.push({ ...result, because: supportOf(target, artifact, defaultsOf(target)).because });
   }
   if (session.json) {

@@ -7,6 +7,7 @@ import { cRunner } from '../target/c-runner.ts';
 import { elementsOf } from '../target/compare.ts';
 
 import type { ManifestProgram } from '../target/manifest.ts';
+import { ortCRunner } from '../target/ort-c-runner.ts';
 import type { ProgramRunner, ProgramRunners } from '../target/replay-programs.ts';
 import { fromGolden, toGolden } from './golden.ts';
 
@@ -96,5 +97,6 @@ export const programRunners: ProgramRunners = {
   ort: onnxRuntime,
   'transformers-js': transformersJs,
   c99: cRunner,
+  'ort-c': ortCRunner,
   tflite: liteInterpreter,
 };

@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 import { readManifest } from './inspect.ts';
 import type { ProgramRunner } from './replay-programs.ts';
+import { runProgram } from './run-program.ts';
 
 /** Compilers tried in this order. */
 const compilers = ['cc', 'gcc', 'clang'];
@@ -12,7 +12,7 @@ const compilers = ['cc', 'gcc', 'clang'];
 /** The first C compiler of this machine; undefined where there is none. */
 export async function findCompiler(): Promise<string | undefined> {
   for (const name of compilers) {
-    const found = await run(name, ['--version']).catch((error: NodeJS.ErrnoException) => {
+    const found = await runProgram(name, ['--version']).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'EACCES') return undefined;
       throw error;
     });
@@ -31,7 +31,7 @@ export const cRunner: ProgramRunner = async (file) => {
   const binary = join(work, 'golden');
   try {
     const sources = [file, join(dirname(file), 'test/golden.c')];
-    const { code, text } = await run(compiler, ['-std=c99', '-O2', ...sources, '-lm', '-o', binary]);
+    const { code, text } = await runProgram(compiler, ['-std=c99', '-O2', ...sources, '-lm', '-o', binary]);
     if (code !== 0)
       throw new UserError('compile', `${compiler} does not compile the bundle: ${text.trim().slice(0, 600)}`);
   } catch (error) {
@@ -49,7 +49,7 @@ export const cRunner: ProgramRunner = async (file) => {
       // The judge compares, so what the test program is to compare with does not matter: it wants files of the right size.
       for (const [i, { dtype, shape }] of outputs.entries())
         await writeFile(join(place, `0/output-${i}.bin`), new Uint8Array(bytesOf(dtype, shape)));
-      const { code, text } = await run(binary, [place, place, '0', '1']);
+      const { code, text } = await runProgram(binary, [place, place, '0', '1']);
       if (code !== 0 && code !== 1)
         throw new UserError('program-fails', `The compiled model ended with ${code}: ${text.trim().slice(0, 600)}`);
       return Promise.all(
@@ -69,18 +69,4 @@ const widths: Readonly<Record<string, number>> = { float32: 4, int64: 8, int32: 
 
 function bytesOf(dtype: string, shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, widths[dtype] ?? 1);
-}
-
-async function run(program: string, args: readonly string[]): Promise<{ code: number | null; text: string }> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      text = (text + chunk.toString('utf8')).slice(-20_000);
-    });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  return { code, text };
 }

@@ -1,8 +1,10 @@
 import { opt } from '../../src/pass/options.ts';
 import { literalPath, literalText } from '../../src/target/literal.ts';
+import { programsCommand } from '../../src/target/replay-programs.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { accelerators } from './accelerators.ts';
+import { cBundle, cObjections } from './c.ts';
 import { modelFolder, ortPackage } from './ort-package.ts';
 import { readme } from './readme.ts';
 
@@ -47,7 +49,17 @@ const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 're
 /** Smallest programs in other languages, told where the model lies. */
 const runners = ['python/run.py', 'cpp/main.cpp', 'cpp/CMakeLists.txt'];
 
-function* emit(artifact: Artifact, { tuf }: { readonly tuf: boolean }): Iterable<BundleFile> {
+interface Options {
+  readonly lang: string;
+  readonly tuf: boolean;
+}
+
+function* emit(artifact: Artifact, { lang, tuf }: Options): Iterable<BundleFile> {
+  if (lang === 'c') yield* cBundle(artifact);
+  else yield* nodeBundle(artifact, tuf);
+}
+
+function* nodeBundle(artifact: Artifact, tuf: boolean): Iterable<BundleFile> {
   for (const name of ['package.json', 'package-lock.json'])
     yield { path: name, from: literalPath('edge', tuf ? `tuf/${name}` : name) };
 
@@ -66,13 +78,19 @@ function* emit(artifact: Artifact, { tuf }: { readonly tuf: boolean }): Iterable
 export const edge = defineTarget({
   id: 'edge',
   summary: 'edge device: pruned Node.js runner with systemd unit, ORT model package, Python and C++ runners',
-  options: { tuf: opt.boolean(false, 'bring tuf-js, for devices that follow a TUF repository') },
+  options: {
+    lang: opt.choice(['node', 'c'], 'node', 'node: a program with updates; c: a library with the model linked in'),
+    tuf: opt.boolean(false, 'bring tuf-js, for devices that follow a TUF repository'),
+  },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
-  supports(artifact) {
-    const because = runtimeObjections(artifact);
+  supports(artifact, { lang }) {
+    const because = [...runtimeObjections(artifact), ...(lang === 'c' ? cObjections(artifact) : [])];
     return { ok: because.length === 0, because };
   },
   emit,
-  commands: () => ({ install: 'npm ci --omit=dev', start: 'node run.mjs predict -', kind: 'lines' }),
+  commands: (_, { lang }) =>
+    lang === 'c'
+      ? { start: programsCommand, kind: 'programs' }
+      : { install: 'npm ci --omit=dev', start: 'node run.mjs predict -', kind: 'lines' },
 });

@@ -8,6 +8,7 @@ interface Flags extends CommonFlags {
   readonly data?: string;
   readonly force?: boolean;
   readonly option?: string[];
+  readonly lang?: string;
   readonly inputShape?: string[];
   readonly name?: string;
   readonly seed: number;
@@ -38,6 +39,7 @@ export function register(program: Command, start: Start): void {
         'dataset for golden inputs, labels and preprocessing (default: the one beside the model)',
       )
       .option('--option <pairs>', 'options of the target: name=value', collect)
+      .option('--lang <lang>', 'target edge: node (a program with updates) or c (a library with the model linked in)')
       .option('--name <name>', 'name of the model in the bundle (default: by its file or folder)')
       .option('--force', 'replace an existing bundle')
       .option(

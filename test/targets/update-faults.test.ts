@@ -1,0 +1,13 @@
+import { expect, it } from 'vitest';
+import { runFaults } from './support/fault-run.ts';
+import { tempDir } from './support/temp.ts';
+
+const dir = await tempDir();
+
+// A thousand of them: node --import ./test/support/ts-loader.mjs test/bench/update-faults.mjs
+it('a device keeps a version that works through sixty random faults, and reaches the newest', async () => {
+  const report = await runFaults(dir, 60, 1);
+  expect(report.updates).toBeGreaterThan(5);
+  expect(report.killed).toBeGreaterThan(5);
+  expect(Object.keys(report.byKind).length).toBe(13);
+}, 300_000);
