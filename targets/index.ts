@@ -1,6 +1,7 @@
 import type { Target } from '../src/target/target.ts';
 import { batch } from './batch/index.ts';
 import { browser } from './browser/index.ts';
+import { coreml } from './coreml/index.ts';
 import { edge } from './edge/index.ts';
 import { embeddedC } from './embedded-c/index.ts';
 import { functions } from './functions/index.ts';
@@ -18,6 +19,7 @@ import { triton } from './triton/index.ts';
 export const targets: readonly Target[] = [
   batch,
   browser,
+  coreml,
   edge,
   embeddedC,
   functions,

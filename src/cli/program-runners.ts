@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { runCoreml } from '../../targets/coreml/run.ts';
 import { runLite } from '../../targets/tflite/run.ts';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -91,6 +92,20 @@ const liteInterpreter: ProgramRunner = async (file) => {
   };
 };
 
+/** A Core ML package on the interpreter of this package: its weights lie beside the model. */
+const coremlInterpreter: ProgramRunner = async (file) => {
+  const [model, weights] = await Promise.all(
+    [file, join(dirname(file), 'weights/weight.bin')].map((path) => readFile(path)),
+  );
+  const run = runCoreml(new Uint8Array(model ?? []), new Uint8Array(weights ?? []));
+  return {
+    provider: 'cpu',
+    how: 'reference interpreter of mlpack, not Core ML',
+    run: async (inputs) => run(inputs),
+    close: async () => {},
+  };
+};
+
 /** What `mlpack check` runs the programs of bundles on, by format. */
 export const programRunners: ProgramRunners = {
   onnx: onnxRuntime,
@@ -99,4 +114,5 @@ export const programRunners: ProgramRunners = {
   c99: cRunner,
   'ort-c': ortCRunner,
   tflite: liteInterpreter,
+  coreml: coremlInterpreter,
 };

@@ -133,7 +133,7 @@ export type BundleFile = (
 
 /** A file that runs, and how. */
 export interface Program {
-  /** `onnx` and `ort` run on ONNX Runtime, `tflite` on the package's own interpreter; others are listed, not executed. */
+  /** `onnx` and `ort` run on ONNX Runtime, `tflite` and `coreml` on the package's own interpreters; others are listed, not executed. */
   readonly format: string;
   /** Session config entries that the app must set. */
   readonly config?: Readonly<Record<string, string>>;

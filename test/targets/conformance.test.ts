@@ -34,6 +34,7 @@ function isForeign(path: string): boolean {
     path.endsWith('.onnx') ||
     path.endsWith('.ort') ||
     path.endsWith('.tflite') ||
+    path.endsWith('.mlmodel') ||
     path.endsWith('.bin') ||
     path === 'package-lock.json'
   );

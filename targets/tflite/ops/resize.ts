@@ -1,35 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { nearestIndex, type ResizeRule as Rule, resizeRules } from '../../../src/ir/resize-rule.ts';
 import { type Converter, type Handler, lastPerm, permuted } from '../converter.ts';
 import { asPicture, putPicture } from './convolution.ts';
-
-interface Rule {
-  readonly mode: string;
-  readonly nearest: string;
-  readonly scale: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-/** The place in the input that an output index asks for (ONNX Resize, coordinate_transformation_mode). */
-function coordinate(x: number, { mode, scale, from, to }: Rule): number {
-  if (mode === 'asymmetric') return x / scale;
-  if (mode === 'align_corners') return to === 1 ? 0 : (x * (from - 1)) / (to - 1);
-  if (mode === 'pytorch_half_pixel' && to === 1) return 0;
-  return (x + 0.5) / scale - 0.5;
-}
-
-function nearestIndex(x: number, rule: Rule): number {
-  const at = coordinate(x, rule);
-  const rounded =
-    rule.nearest === 'floor'
-      ? Math.floor(at)
-      : rule.nearest === 'ceil'
-        ? Math.ceil(at)
-        : rule.nearest === 'round_prefer_ceil'
-          ? Math.floor(at + 0.5)
-          : Math.ceil(at - 0.5);
-  return Math.min(Math.max(rounded, 0), rule.from - 1);
-}
 
 /** How TensorFlow Lite picks, by its two flags (kernels/internal/reference/resize_nearest_neighbor.h). */
 function liteIndex(x: number, { from, to }: Rule, [align, half]: readonly [boolean, boolean]): number {
@@ -44,21 +16,6 @@ const flags = [
   [true, false],
 ] as const;
 
-function rulesOf(
-  node: Node,
-  input: readonly number[],
-  output: readonly number[],
-  scales: readonly number[] | undefined,
-): Rule[] {
-  return input.map((from, axis) => ({
-    mode: node.op === 'Upsample' ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel'),
-    nearest: node.op === 'Upsample' ? 'floor' : (node.string('nearest_mode') ?? 'round_prefer_floor'),
-    scale: scales?.[axis] ?? (output[axis] ?? 1) / from,
-    from,
-    to: output[axis] ?? 1,
-  }));
-}
-
 export const resize: Handler = (node, c) => {
   const x = node.input(0) as Value;
   const [shape, out] = [c.shape(x), c.shape(node.output())];
@@ -67,12 +24,8 @@ export const resize: Handler = (node, c) => {
   if (shape.length !== 4 && shape.length !== 3) c.fail(node, 'only one or two axes can be resized');
   const table = node.op === 'Upsample' || c.model.opset < 11 ? node.input(1) : node.input(2);
   const given = table ? c.constant(table) : undefined;
-  const rules = rulesOf(
-    node,
-    shape,
-    out,
-    given && given.values.length === shape.length ? Array.from(given.values) : undefined,
-  ).slice(2);
+  const scales = given && given.values.length === shape.length ? Array.from(given.values) : undefined;
+  const rules = resizeRules(node, shape, out, { scales, opset: c.model.opset }).slice(2);
   const name = node.output().name;
   const from = asPicture(c, name, c.get(c.entry(x), 'last'));
   const picture = shape.length === 3 ? [shape[0] ?? 1, 1, out[2] ?? 1, out[1] ?? 1] : permuted(out, lastPerm(4));
