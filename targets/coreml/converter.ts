@@ -4,7 +4,7 @@ import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { elementCount, toNumbers } from '../../src/ir/tensor.ts';
 import { staticShape, type ValueType } from '../../src/ir/types.ts';
-import { identifier, type MilData, MilGraph, type Ref } from './graph.ts';
+import { identifier, MilGraph, type Ref } from './graph.ts';
 import type { MilType } from './schema.ts';
 
 export type Handler = (node: Node, c: Converter) => void;
@@ -150,7 +150,7 @@ export class Converter {
     return this.mil.constant('flags', 'bool', [values.length], Int32Array.from(values, Number));
   }
   text(value: string): Ref {
-    return this.mil.constant('text', 'string', [], value as MilData);
+    return this.mil.constant('text', 'string', [], value);
   }
   /** Added to variances: below the least half it would be lost. */
   epsilon(value: number): Ref {

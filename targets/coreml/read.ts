@@ -86,7 +86,11 @@ function checkFeatures(side: string, features: readonly Fields[], refs: readonly
     const { name, type } = features[i] as Fields;
     const array = (type as Fields | undefined)?.multiArrayType as Fields | undefined;
     const expected = ref.type === 'fp32' || ref.type === 'int32' ? arrayTypes[ref.type] : undefined;
-    if (name !== ref.name || array?.dataType !== expected || (array?.shape as number[]).join() !== ref.shape.join())
+    if (
+      name !== ref.name ||
+      array?.dataType !== expected ||
+      ((array?.shape ?? []) as number[]).join() !== ref.shape.join()
+    )
       throw wrong(`${side} "${ref.name}" is not what the description says`);
   }
 }
@@ -150,8 +154,7 @@ function readData({ name, type, shape }: Ref, value: Fields, blobs: BlobReader):
   const tensor = (value.immediateValue as Fields | undefined)?.tensor as Fields | undefined;
   const numbers = (key: string): number[] => ((tensor?.[key] as Fields | undefined)?.values ?? []) as number[];
   let data: MilData;
-  if (type === 'string')
-    data = String(((tensor?.strings as Fields | undefined)?.values as string[] | undefined)?.[0] ?? '');
+  if (type === 'string') data = ((tensor?.strings as Fields | undefined)?.values as string[] | undefined)?.[0] ?? '';
   else if (type === 'fp32') data = Float32Array.from(numbers('floats'));
   else if (type === 'int32') data = Int32Array.from(numbers('ints'));
   else if (type === 'bool') data = Int32Array.from(numbers('bools'), Number);

@@ -73,7 +73,8 @@ function execute({ type, inputs, outputs }: ReadProgram['ops'][number], held: Ma
     key,
     refs.map(({ name }) => held.get(name) as Held | string),
   ]);
-  const results = [kernel(new Parameters(Object.fromEntries(given)))].flat() as Held[];
+  const made = kernel(new Parameters(Object.fromEntries(given)));
+  const results: readonly Held[] = 'shape' in made ? [made] : made;
   for (const [i, ref] of outputs.entries()) {
     const { shape, values } = results[i] ?? { shape: [Number.NaN], values: new Float64Array() };
     if (

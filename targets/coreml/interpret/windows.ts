@@ -72,7 +72,7 @@ function each(
 /** out[i] += factor · x[i] */
 function add(out: Float64Array, x: Numbers, factor: number): Row {
   return (at, from, count, step) => {
-    for (let i = 0; i < count; i++) out[at + i] = (out[at + i] as number) + factor * (x[from + i * step] as number);
+    for (let i = 0; i < count; i++) out[at + i] = (out[at + i] ?? 0) + factor * (x[from + i * step] ?? 0);
   };
 }
 

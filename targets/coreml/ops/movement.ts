@@ -112,7 +112,7 @@ export const split: Handler = (node, c) => {
     { x, split_sizes: sizes, axis: c.int(axis) },
     outputs.map((value, i) => ({ name: value.name, shape: shapes[i] ?? [], type: x.type })),
   );
-  for (const [i, value] of outputs.entries()) c.put(value, made[i] as Ref);
+  for (const [i, ref] of made.entries()) c.put(node.output(i), ref);
 };
 
 export const concat: Handler = (node, c) => {
