@@ -44,12 +44,14 @@ import { layerNorm, rmsNorm } from './norm/norms.ts';
 import { skipNorm } from './norm/skip-norm.ts';
 import { padConv } from './pad-conv.ts';
 import { padPool } from './pad-pool.ts';
+import { rowsBatchNorm } from './rows-batch-norm.ts';
 import { FusionTarget, levels, newestRuntime, providers } from './target.ts';
 
 /** Folding and merging of what stands around linear operators. In the order in which they are tried at a node. */
 const linearRules: readonly Rule[] = [
   convBatchNorm,
   gemmBatchNorm,
+  rowsBatchNorm,
   convAdd,
   convMul,
   gemmAdd,

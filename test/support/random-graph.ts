@@ -365,6 +365,27 @@ class Builder {
       const sum = this.#op('Add', [this.#weight('b', [out]), product.value], shape);
       return this.#op(a % 3 ? 'Mul' : 'Div', [sum.value, this.#weight('c', a % 2 ? [] : [out], 0.5, 2)], shape);
     };
+    const rowsNormed: Step = ({ a, b, c }) => {
+      const [tokens, ...rest] = this.#current.shape;
+      if (rest.length !== 1) return matmul({ kind: 0, a, b, c });
+      const out = 2 + (a % 4);
+      const product = this.#op(
+        'MatMul',
+        [this.#current.value, this.#spread('w', [width(), out], width())],
+        [tokens as number, out],
+      );
+      const rows = this.#graph.append('Flatten', { inputs: [product.value], attrs: { axis: 2 } });
+      const range = [
+        [0.5, 2],
+        [-1, 1],
+        [-1, 1],
+        [0.5, 2],
+      ] as const;
+      const parameters = range.map(([low, high]) => this.#weight('n', [out], low, high));
+      const normed = this.#graph.append('BatchNormalization', { inputs: [rows.output(), ...parameters] });
+      const shape = this.#constant('shape', int64Vector([-1, tokens as number, out]));
+      return this.#op('Reshape', [normed.output(), shape], product.shape);
+    };
     // Of the input itself: rounding must not choose another row.
     const embedding: Step = ({ a, b, c }) => {
       const { value, shape } = this.#items[0] as Item;
@@ -391,7 +412,7 @@ class Builder {
         epsilon: float(0.01),
       });
     };
-    return [embedding, matmul, matmul, gemm, gemm, turned, einsum, scaled];
+    return [embedding, matmul, matmul, gemm, gemm, turned, einsum, scaled, rowsNormed];
   }
 
   #common(): Step[] {

@@ -14,6 +14,7 @@ export const linearRules: ReadonlySet<string> = new Set([
   'add-chain',
   'mul-chain',
   'einsum',
+  'rows-bn',
   'bn-affine',
   'conv-branches',
   'conv-conv',
