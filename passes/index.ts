@@ -7,6 +7,7 @@ import { clusterWeights } from './prune/cluster-weights.ts';
 import { dropLayers } from './prune/drop-layers.ts';
 import { pruneChannels } from './prune/prune-channels.ts';
 import { pruneHeads } from './prune/prune-heads.ts';
+import { pruneSearch } from './prune/prune-search.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
@@ -31,6 +32,7 @@ export const passes: readonly Pass[] = [
   quantizeWeights,
   mixedPrecision,
   pruneChannels,
+  pruneSearch,
   pruneHeads,
   dropLayers,
   pruneWeights,

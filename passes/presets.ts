@@ -2,7 +2,7 @@
 import type { Step } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
-import { pruneChannels } from './prune/prune-channels.ts';
+import { pruneSearch } from './prune/prune-search.ts';
 import { pruneWeights } from './prune/prune-weights.ts';
 import { mixedPrecision } from './quantize/mixed-precision.ts';
 import { quantizeDynamic } from './quantize/quantize-dynamic.ts';
@@ -17,6 +17,9 @@ import { simplify } from './simplify/simplify.ts';
  */
 export const prepare: readonly Step[] = [simplify(), fuse(), simplify()];
 
+/** Beside other variants a search looks less far. */
+const searched = { trials: 12, fits: 5 } as const;
+
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
   /** With ONNX Runtime's own operators: docs/fusion.md says why it is not the default. */
@@ -30,9 +33,9 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
   mixed: [...prepare, mixedPrecision()],
-  /** Channels that go, what reads them fitted to the rest: fewer multiplications. */
-  pruned: [...prepare, pruneChannels({ repair: true })],
-  'pruned-int8': [...prepare, pruneChannels({ repair: true }), quantizeStatic({ weights: 'auto' })],
+  /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
+  pruned: [...prepare, pruneSearch(searched)],
+  'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic({ weights: 'auto' })],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
   'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ weights: 'auto' })],

@@ -7,7 +7,8 @@ import { type FitLayer, fitLayer } from '../prune/fit-layer.ts';
 import { pruneTargets } from '../prune/targets.ts';
 import { products } from '../quantize/weight-only/product.ts';
 import { LayerClock } from './clock.ts';
-import { decompose } from './decompose.ts';
+import { type Decomposed, decompose } from './decompose.ts';
+import { OutputMeter } from './meter.ts';
 import { replaceLayer } from './rewrite.ts';
 import { type LowRankOptions, searchForm } from './search.ts';
 
@@ -17,7 +18,16 @@ const options = {
     'energy',
     'energy: the smallest rank that keeps --energy of the output of a layer · latency: the largest with which it is --speedup times as fast',
   ),
-  energy: opt.number(0.99, 'share of the variance of its outputs that a layer keeps', { min: 0.01, max: 1 }),
+  energy: opt.number(
+    0.99,
+    'share of the variance of its outputs that a layer keeps; with --rank energy more where the outputs of the model lose too much (--max-loss)',
+    { min: 0.01, max: 1 },
+  ),
+  maxLoss: opt.number(
+    0.01,
+    'what the outputs may lose altogether, on 32 samples: divergence of class scores in nats, or ten times the noise where there are none (0.01: 30 dB)',
+    { min: 0 },
+  ),
   speedup: opt.number(1.2, 'with --rank latency: how much faster a layer has to become', { min: 1.05, max: 100 }),
   tucker: opt.boolean(
     true,
@@ -87,6 +97,9 @@ function layersOf(
   return layers;
 }
 
+/** The share asked for, then such that lose a tenth as much, and a hundredth. */
+const energiesFrom = (energy: number): number[] => [energy, 1 - (1 - energy) / 10, 1 - (1 - energy) / 100];
+
 async function replaceAll(
   model: Model,
   layers: readonly FitLayer[],
@@ -95,22 +108,41 @@ async function replaceAll(
   ctx: PassContext,
 ): Promise<boolean> {
   const clock = await LayerClock.of(model, layers, judge);
+  const meter = await OutputMeter.of(model, judge);
   const product = products(ctx.compute);
   const replaced: (() => void)[] = [];
+  let seen = 0;
   const consider = async (layer: FitLayer, gram: Gram | undefined): Promise<StandIns | undefined> => {
     ctx.signal.throwIfAborted();
     const { node, value } = layer.target;
     ctx.progress?.(String(node));
-    const found = await searchForm(layer, () => decompose(layer, gram, product.float64), clock, given);
-    if ('why' in found) {
-      ctx.skipped('low-rank', node, found.why);
-      return undefined;
+    // Each layer may lose its part of the whole, and what those before it left of theirs.
+    const allowed = (given.maxLoss * ++seen) / layers.length;
+    let decomposed: Promise<Decomposed | string> | undefined;
+    let tooMuch = '';
+    for (const energy of given.rank === 'latency' ? [given.energy] : energiesFrom(given.energy)) {
+      const once = async (): Promise<Decomposed | string> =>
+        await (decomposed ??= decompose(layer, gram, product.float64));
+      const found = await searchForm(layer, once, clock, { ...given, energy });
+      if ('why' in found) {
+        ctx.skipped('low-rank', node, tooMuch + found.why);
+        return undefined;
+      }
+      const standIns = new Map([[value, layer.stored(found.approximation)]]);
+      const loss = await meter.loss(standIns);
+      if (!(loss <= allowed)) {
+        tooMuch = `with ${(100 * energy).toPrecision(4)} % of its output the outputs of the model would lose ${loss.toPrecision(2)}, more than ${allowed.toPrecision(2)} (its part of --max-loss); `;
+        continue;
+      }
+      meter.accept(standIns);
+      replaced.push(() => {
+        replaceLayer(node, found.form, found.extents, layer.target.tensor.dtype === 'float16' ? 'float16' : 'float32');
+        ctx.applied('low-rank', node, found.detail);
+      });
+      return standIns;
     }
-    replaced.push(() => {
-      replaceLayer(node, found.form, found.extents, layer.target.tensor.dtype === 'float16' ? 'float16' : 'float32');
-      ctx.applied('low-rank', node, found.detail);
-    });
-    return new Map([[value, layer.stored(found.approximation)]]);
+    ctx.skipped('low-rank', node, tooMuch.replace(/; $/, ''));
+    return undefined;
   };
   // Without data the plain decomposition of the weights is all there is.
   if (ctx.activations) {

@@ -8,6 +8,7 @@ import type { Extents, Form } from './rewrite.ts';
 export interface LowRankOptions {
   readonly rank: 'energy' | 'latency';
   readonly energy: number;
+  readonly maxLoss: number;
   readonly speedup: number;
   readonly tucker: boolean;
 }

@@ -100,7 +100,8 @@ export function rounded(
 export function cutFor(target: PruneTarget, count: number, pattern: Pattern): Cut {
   if (pattern.kind === 'n-of-m') return pattern;
   if (pattern.kind === 'share') return { kind: 'share', drop: count };
-  const drop = Math.round((count / target.elements) * groupCount(target.view, pattern.size));
+  const groups = groupCount(target.view, pattern.size);
+  const drop = Math.max(0, Math.min(groups - 1, Math.round((count / target.elements) * groups)));
   return { kind: 'groups', size: pattern.size, drop };
 }
 

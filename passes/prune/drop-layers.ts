@@ -8,6 +8,7 @@ import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { type Block, residualBlocks } from './blocks.ts';
 import { repair } from './carry-out.ts';
 import { type Gate, GateMeter, sizeOf } from './gates.ts';
+import { leaveOut, removeDead } from './leave-out.ts';
 import { isLinear, layersBehind } from './repair/behind.ts';
 import type { Narrowed } from './repair/repair.ts';
 
@@ -66,7 +67,11 @@ export const dropLayers = definePass({
     // What read the outputs of a block is given something else.
     const hit = new Set(dropped.flatMap(({ block }) => [...block.to.readers]));
     const instead = new Map<Value, Value>();
-    for (const { block, loss } of dropped) leaveOut(block, loss, instead, ctx);
+    for (const { block, loss } of dropped) {
+      const cost =
+        loss === undefined ? '' : `; the outputs lose ${loss.toPrecision(2)} with it gone beside those before`;
+      leaveOut(block, instead, cost, ctx);
+    }
     model.meta.set(key, String(given.count));
     removeDead(model);
     if (original) await repair(original, model, behind(model, hit), given.repairBy, ctx);
@@ -134,26 +139,6 @@ async function greedily(
     dropped.push({ block: blocks[best.index] as Block, loss: best.loss });
   }
   return dropped;
-}
-
-/** @param instead what stands for the outputs of blocks that are gone: a block next to one of them is given that */
-function leaveOut(
-  { from, to, sums }: Block,
-  loss: number | undefined,
-  instead: Map<Value, Value>,
-  ctx: PassContext,
-): void {
-  const cost = loss === undefined ? '' : `; the outputs lose ${loss.toPrecision(2)} with it gone beside those before`;
-  ctx.applied('drop-layer', sums[0] ?? to.name, `${sums.length} residual sums, up to "${to.name}"${cost}`);
-  let by = from;
-  for (let next = instead.get(by); next; next = instead.get(by)) by = next;
-  instead.set(to, by);
-  to.graph.replaceUses(to, by);
-}
-
-function removeDead({ graph }: Model): void {
-  for (const node of [...graph.nodesReversed()])
-    if (!node.removed && !node.outputs.some((output) => output?.isUsed)) graph.removeWithUnused(node);
 }
 
 /** Layers that what went can be made up for in: each of them sees other numbers than it did. */

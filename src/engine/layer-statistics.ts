@@ -46,9 +46,12 @@ export function createLayerStatistics(
     async inOrder(model, requests, visit) {
       await inOrder(model, requests, await source(model), visit, options);
     },
-    async pairs(reference, model, requests, visit) {
+    async pairs(reference, model, requests, visit, sampling = {}) {
+      const samples = Math.min(sampling.samples ?? options.samples, options.samples);
       const [before, after] = [await source(reference), await source(model)];
-      await pairsOf(reference, model, requests, (one) => (one === reference ? before : after), visit, options);
+      const batchesOf = (one: Model) => () => firstOf((one === reference ? before : after)(), samples);
+      const { rows } = sampling;
+      await pairsOf(reference, model, requests, batchesOf, visit, { ...options, samples, ...(rows && { rows }) });
     },
     async sqnr(base, candidate, samples) {
       const from = await source(base);

@@ -8,19 +8,19 @@ import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
 import { samplePatches, windowGrid } from '../kernels/patches.ts';
 import { randomNumbers } from '../kernels/random.ts';
 import { rowsAt } from '../kernels/rows-at.ts';
-import type { Gram, LayerStatistics, PairRequest } from '../pass/pass.ts';
+import type { Gram, LayerStatistics, PairRequest, PairSampling } from '../pass/pass.ts';
 import type { FeedBatches } from './compare.ts';
 import { RowSums, StagedRun, squaresModel } from './grams.ts';
 import { openModel } from './open-model.ts';
 import { Segments } from './segments.ts';
 import type { Session } from './session.ts';
 
-/** Rows drawn for one layer: so many at least, and so many for each input of a dot product. */
-const leastRows = 16384;
-const rowsPerInput = 32;
+/** Rows drawn for one layer. */
+const usualRows = { least: 16384, perInput: 32 };
 
 interface PairsOptions {
   readonly samples: number;
+  readonly rows?: PairSampling['rows'];
   readonly seed: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -34,6 +34,8 @@ interface Placed {
   /** What stands beside the layer's own output in the target, to be taken off. */
   readonly minus: Value | undefined;
   readonly place: number;
+  /** Rows to draw from all samples together, over their number. */
+  readonly perSample: number;
 }
 
 /**
@@ -46,18 +48,21 @@ export async function pairsOf(
   requests: readonly PairRequest[],
   batchesOf: (model: Model) => () => FeedBatches,
   visit: Parameters<LayerStatistics['pairs']>[3],
-  { samples, seed, signal }: PairsOptions,
+  { samples, seed, signal, rows = usualRows }: PairsOptions,
 ): Promise<void> {
   const [before, after] = [copyOf(reference), copyOf(model)];
   const runBefore = new StagedRun(before.segments, batchesOf(reference), signal);
   const runAfter = new StagedRun(after.segments, batchesOf(model), signal);
-  const placed = requests.flatMap((request, index) => place(request, seed + 1000 * index, before, after) ?? []);
+  const placed = requests.flatMap((request, index) => {
+    const perSample = Math.max(rows.least, rows.perInput * kOf(request)) / Math.max(1, samples);
+    return place(request, seed + 1000 * index, perSample, before, after) ?? [];
+  });
   placed.sort((a, b) => a.place - b.place);
   const squares = await openModel(squaresModel(), { label: 'the sums of squares' });
   try {
     for (const wave of sameInput(placed)) {
-      const targets = await targetRows(runBefore, wave, samples);
-      const sums = await pairRows(runAfter, wave, targets, squares, samples);
+      const targets = await targetRows(runBefore, wave);
+      const sums = await pairRows(runAfter, wave, targets, squares);
       for (const [index, { request }] of wave.entries()) {
         const grams: Gram[] = [];
         for (const sum of sums[index] ?? []) grams.push(await sum.finish());
@@ -84,7 +89,7 @@ function copyOf(model: Model): Copy {
   return { values: valuesByName(copy.graph), segments: new Segments(copy) };
 }
 
-function place(request: PairRequest, seed: number, before: Copy, after: Copy): Placed | undefined {
+function place(request: PairRequest, seed: number, perSample: number, before: Copy, after: Copy): Placed | undefined {
   const { input, target, joined } = request;
   const own = after.values.get(input.value.name);
   if (!own) return undefined;
@@ -95,7 +100,7 @@ function place(request: PairRequest, seed: number, before: Copy, after: Copy): P
   const wanted = before.values.get(joined && isThere ? joined.name : target);
   if (!wanted) return undefined;
   const at = Math.max(segments.placeOf(own), isThere ? segments.placeOf(beside) : 0);
-  return { request, seed, input: own, target: wanted, minus: isThere ? beside : undefined, place: at };
+  return { request, seed, input: own, target: wanted, minus: isThere ? beside : undefined, place: at, perSample };
 }
 
 /** Layers that read the same value are fitted together: none of them changes what the others read. */
@@ -117,9 +122,8 @@ const kOf = ({ input }: PairRequest): number => input.k;
 const groupsOf = ({ input }: PairRequest): number => ('groups' in input ? input.groups : 1);
 
 /** Rows to draw from a tensor of so many samples and rows. */
-function countFor(request: PairRequest, inBatch: number, rows: number, samples: number): number {
-  const wanted = Math.max(leastRows, rowsPerInput * kOf(request)) / Math.max(1, samples);
-  return Math.min(rows, Math.ceil(wanted * inBatch));
+function countFor({ perSample }: Placed, inBatch: number, rows: number): number {
+  return Math.min(rows, Math.ceil(perSample * inBatch));
 }
 
 /**
@@ -133,24 +137,25 @@ function spread(count: number, seed: number): () => number {
 }
 
 /** Places among the rows of a tensor: of its samples and positions for convolutions, of all dimensions but the last else. */
-function placesIn(tensor: Tensor, { request, seed }: Placed, batch: number, samples: number): Int32Array {
+function placesIn(tensor: Tensor, one: Placed, batch: number): Int32Array {
   const { shape } = tensor;
+  const { request, seed } = one;
   const isConv = 'groups' in request.input;
   const rows = isConv ? (shape[0] ?? 1) * elementCount(shape.slice(2)) : elementCount(shape.slice(0, -1));
-  const count = countFor(request, shape[0] ?? 1, rows, samples);
+  const count = countFor(one, shape[0] ?? 1, rows);
   const next = spread(count, seed + batch);
   // A convolution draws like `samplePatches` does.
   return Int32Array.from({ length: count }, () => Math.floor(next() * rows));
 }
 
 /** What the reference has at the places drawn, layer by layer and batch by batch. */
-async function targetRows(run: StagedRun, wave: readonly Placed[], samples: number): Promise<Float32Array[][]> {
+async function targetRows(run: StagedRun, wave: readonly Placed[]): Promise<Float32Array[][]> {
   const rows: Float32Array[][] = wave.map(() => []);
   await run.observe([...new Set(wave.map(({ target }) => target))], async (name, tensor) => {
     for (const [index, one] of wave.entries()) {
       if (one.target.name !== name) continue;
       const own = rows[index] ?? bug('a layer without rows');
-      const places = placesIn(tensor, one, own.length, samples);
+      const places = placesIn(tensor, one, own.length);
       own.push(rowsAt(numbersOf(tensor), tensor.shape, axisOf(one.request), places, one.request.channels));
     }
   });
@@ -165,7 +170,6 @@ async function pairRows(
   wave: readonly Placed[],
   targets: readonly Float32Array[][],
   squares: Session,
-  samples: number,
 ): Promise<RowSums[][]> {
   const sums = wave.map(({ request }) =>
     Array.from(
@@ -184,8 +188,8 @@ async function pairRows(
       const rows = targets[index]?.[batch];
       const beside = one.minus && seen.get(one.minus.name);
       if (!input || !rows) continue;
-      const target = beside ? without(rows, beside, one, batch, samples) : rows;
-      await addPairs(sums[index] ?? [], inputRows(input, one, batch, samples), target, one.request);
+      const target = beside ? without(rows, beside, one, batch) : rows;
+      await addPairs(sums[index] ?? [], inputRows(input, one, batch), target, one.request);
     }
     seen.clear();
     batch++;
@@ -194,23 +198,23 @@ async function pairRows(
 }
 
 /** Takes off what stands beside the layer at the same places. */
-function without(rows: Float32Array, beside: Tensor, one: Placed, batch: number, samples: number): Float32Array {
-  const places = placesIn(beside, one, batch, samples);
+function without(rows: Float32Array, beside: Tensor, one: Placed, batch: number): Float32Array {
+  const places = placesIn(beside, one, batch);
   const own = rowsAt(numbersOf(beside), beside.shape, axisOf(one.request), places, undefined);
   return own.length === rows.length ? rows.map((t, i) => t - (own[i] as number)) : new Float32Array();
 }
 
 /** Rows of what the layer reads, one list for each group. */
-function inputRows(tensor: Tensor, one: Placed, batch: number, samples: number): Float32Array[] {
+function inputRows(tensor: Tensor, one: Placed, batch: number): Float32Array[] {
   const { input } = one.request;
   if (!('groups' in input))
-    return [rowsAt(numbersOf(tensor), tensor.shape, -1, placesIn(tensor, one, batch, samples), undefined)];
+    return [rowsAt(numbersOf(tensor), tensor.shape, -1, placesIn(tensor, one, batch), undefined)];
   const { shape } = tensor;
   const taps = elementCount(input.window.kernel);
   if (shape.length !== input.window.kernel.length + 2 || ((shape[1] ?? 0) / input.groups) * taps !== input.k) return [];
   const { counts } = windowGrid(input.window, shape.slice(2));
   const rows = (shape[0] ?? 1) * counts.reduce((a, b) => a * b, 1);
-  const count = countFor(one.request, shape[0] ?? 1, rows, samples);
+  const count = countFor(one, shape[0] ?? 1, rows);
   return samplePatches(numbersOf(tensor), shape, input.window, input.groups, count, spread(count, one.seed + batch));
 }
 

@@ -97,6 +97,14 @@ export interface PairRequest {
   readonly joined: { readonly name: string; readonly minus: Value } | undefined;
 }
 
+/** How closely pairs are looked at; what is not said is what a final fit takes. */
+export interface PairSampling {
+  /** At most so many samples. */
+  readonly samples?: number;
+  /** Rows for one layer: so many at least, and so many for each input of a dot product. */
+  readonly rows?: { readonly least: number; readonly perInput: number };
+}
+
 /** Finer statistics than ranges: what repairs and roundings are fitted to. Each in one pass over the samples and in bounded memory. */
 export interface LayerStatistics {
   /** By name; a value is left out where it was not reached, or where its number of channels changed from sample to sample. */
@@ -128,6 +136,7 @@ export interface LayerStatistics {
     model: Model,
     requests: readonly PairRequest[],
     visit: (request: PairRequest, grams: readonly Gram[]) => Promise<StandIns | undefined>,
+    sampling?: PairSampling,
   ): Promise<void>;
   /** SQNR in dB of each output of `candidate` against that of `base`, on at most `samples` samples, the runtime's optimizer off. */
   sqnr(base: Model, candidate: Model, samples: number): Promise<ReadonlyMap<string, number>>;

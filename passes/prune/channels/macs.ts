@@ -60,7 +60,8 @@ function savedBy({ macs, axes }: Term, removed: ReadonlyMap<number, number>): nu
   return macs * (1 - left);
 }
 
-function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupling): Map<number, number> {
+/** How many positions of an axis a unit of each group (by id) takes. */
+export function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupling): Map<number, number> {
   const counts = new Map<number, number>();
   for (const group of groups) {
     if (!group.axes.includes(axis)) continue;
@@ -71,7 +72,7 @@ function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupl
 }
 
 /** Axes whose extents are factors of a node's products. */
-function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
+export function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
   const site = slotsOf(node);
   const [a, b, y] = [site.input(0), site.input(1), site.output()];
   switch (node.op) {

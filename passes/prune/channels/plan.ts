@@ -51,29 +51,15 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
   const { widths: before, macs: macsBefore } = remembered(model);
   const labels = labelsOf(groups);
   const macs = new MacModel(coupling, groups);
-  const scored = await scoreGroups(coupling, groups, options.score, ctx);
-  const fits = options.score === 'fit' || (options.score === 'auto' && ctx.activations?.source === 'data');
-  if (fits && !ctx.activations)
-    ctx.skipped(
-      'score',
-      'model',
-      'what readers can make up for shows on samples: give a folder of them with --data; channels go by l2',
-    );
-  const sequences: ReadonlyMap<number, Sequence> = fits
-    ? await sequencesOf(coupling, groups, 1 - options.maxRatio, ctx)
-    : new Map();
-  const candidates = scored.map((one) => {
-    const original = Math.max(one.group.size, before.get(labels.get(one.group.id) ?? '') ?? 0);
-    const readers = Math.max(1, layersOf(one.group, 'in').length);
-    return candidateOf(
-      one,
-      sequences.get(one.group.id),
-      original,
-      readers,
-      options.round,
-      positionsOfUnit(one.group, coupling),
-    );
-  });
+  const ordered = await orderGroups(
+    coupling,
+    groups,
+    options,
+    () => options.round,
+    (group) => before.get(labels.get(group.id) ?? ''),
+    ctx,
+  );
+  const candidates = ordered.map(({ candidate }) => candidate);
   const original = macsBefore ?? macs.total;
   const widths = chooseWidths(candidates, macs, original, options, (candidate) => ratioFor(candidate.group, ratios));
   const cuts: Cut[] = [];
@@ -87,7 +73,7 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
       group,
       left,
       cost: cost[gone] as number,
-      by: sequences.has(group.id) ? 'fit' : (scored[index]?.by ?? 'l2'),
+      by: ordered[index]?.by ?? 'l2',
     });
   }
   const gone = new Map(cuts.map(({ group, left }) => [group.id, group.size - left]));
@@ -97,8 +83,44 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
   return { coupling, removed, cuts, macs: { before: macs.total, after, original }, originals };
 }
 
+/** A group with the order in which its units go, and the score that says so. */
+export interface Ordered {
+  readonly candidate: Candidate;
+  readonly by: string;
+}
+
+/** @param widthBefore units of a group before any pruning, where that is known */
+export async function orderGroups(
+  coupling: Coupling,
+  groups: readonly Group[],
+  { score, maxRatio }: Pick<PlanOptions, 'score' | 'maxRatio'>,
+  roundOf: (group: Group) => number,
+  widthBefore: (group: Group) => number | undefined,
+  ctx: PassContext,
+): Promise<Ordered[]> {
+  const scored = await scoreGroups(coupling, groups, score, ctx);
+  const fits = score === 'fit' || (score === 'auto' && ctx.activations?.source === 'data');
+  if (fits && !ctx.activations)
+    ctx.skipped(
+      'score',
+      'model',
+      'what readers can make up for shows on samples: give a folder of them with --data; channels go by l2',
+    );
+  const sequences: ReadonlyMap<number, Sequence> = fits
+    ? await sequencesOf(coupling, groups, 1 - maxRatio, ctx)
+    : new Map();
+  return scored.map((one) => {
+    const { group } = one;
+    const original = Math.max(group.size, widthBefore(group) ?? 0);
+    const readers = Math.max(1, layersOf(group, 'in').length);
+    const perUnit = positionsOfUnit(group, coupling);
+    const candidate = candidateOf(one, sequences.get(group.id), original, readers, roundOf(group), perUnit);
+    return { candidate, by: sequences.has(group.id) ? 'fit' : one.by };
+  });
+}
+
 /** Heads are chosen by another measure, and are few. */
-function isHeads(group: Group, ctx: PassContext): boolean {
+export function isHeads(group: Group, ctx: PassContext): boolean {
   const heads = layersOf(group, 'head');
   if (heads.length === 0) return false;
   const why = `its ${group.size} attention heads stay: prune-heads chooses them by measuring (or --heads takes them by score)`;

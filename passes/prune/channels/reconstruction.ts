@@ -3,7 +3,7 @@ import { products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import { type Group, unitsAlong } from '../coupling/groups.ts';
 import { type Reader, readReader } from '../repair/reader.ts';
-import { joinedTo } from '../repair/repair.ts';
+import { joinedTo, mostInputs } from '../repair/repair.ts';
 import { Removal } from './removal.ts';
 
 /** The order in which the units of a group go best, and what is lost with the first so many, as a share of what the readers' outputs go into. */
@@ -19,8 +19,6 @@ export interface Sequence {
  */
 const oneByOne = 600;
 const rounds = 12;
-/** Sums over more inputs do not fit well beside everything else: 4608 take 85 MB as sums and 340 MB inverted. */
-const mostInputs = 6144;
 
 interface Reading {
   readonly group: Group;

@@ -2,13 +2,13 @@ import { tensor as tensorAttr } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import type { Tensor } from '../../../src/ir/tensor.ts';
-import type { Activations, Gram, PairRequest, PassContext, StandIns } from '../../../src/pass/pass.ts';
+import type { Activations, Gram, PairRequest, PairSampling, PassContext, StandIns } from '../../../src/pass/pass.ts';
 import { type Products, products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import { keptBy } from '../coupling/apply.ts';
-import { layersBehind } from './behind.ts';
+import { isLinear, layersBehind } from './behind.ts';
 import { type Reader, readReader } from './reader.ts';
-import { fitWeights } from './solve.ts';
+import { coarseDampings, fitWeights } from './solve.ts';
 
 /** A layer to be fitted, and which of the channels that it gave it still gives (all where undefined). */
 export interface Narrowed {
@@ -20,22 +20,34 @@ export interface Narrowed {
 export const reaches = ['behind', 'readers'] as const;
 export type Reach = (typeof reaches)[number];
 
-/** Layers to be fitted, in the order of the model; to be asked before anything is removed. */
-export function narrowedBy(coupling: Coupling, removed: ReadonlySet<number>, reach: Reach): Narrowed[] {
+/**
+ * Layers to be fitted, in the order of the model; to be asked before anything is removed.
+ * @param hit nodes that read something else once whole blocks are gone
+ */
+export function narrowedBy(
+  coupling: Coupling,
+  removed: ReadonlySet<number>,
+  reach: Reach,
+  hit: Iterable<Node> = [],
+): Narrowed[] {
   const kept = keptBy(coupling, removed);
-  const nodes = new Set<Node>();
+  const { graph } = coupling.model;
+  const nodes = new Set<Node>([...hit].filter(isLinear));
   for (const axis of coupling.book.axes)
     if (kept(axis)) for (const { node, role } of axis.roles) if (role === 'in') nodes.add(node);
-  if (reach === 'behind') for (const node of layersBehind(coupling.model.graph, [...nodes])) nodes.add(node);
-  return [...nodes].map((node) => {
+  if (reach === 'behind') for (const node of layersBehind(graph, [...nodes, ...hit])) nodes.add(node);
+  return [...graph.nodes].flatMap((node) => {
+    if (!nodes.has(node)) return [];
     const own = coupling.slotsOf(node).output();
-    return { node, outputs: kept(own?.axes[node.is('Conv') ? 1 : own.axes.length - 1]) };
+    return [{ node, outputs: kept(own?.axes[node.is('Conv') ? 1 : own.axes.length - 1]) }];
   });
 }
 
 /** With fewer rows of data than these to fit to, or as few to judge by, a layer stays as it was cut. */
 const leastRows = 64;
 const leastHeldOut = 16;
+/** Sums over more inputs do not fit well beside everything else: 4608 take 85 MB as sums and 340 MB inverted. */
+export const mostInputs = 6144;
 
 /**
  * Fits layers to what the model as it was gave in their place, one after the other, each behind those that were fitted before it. Weights change in place.
@@ -48,19 +60,32 @@ export async function repairReaders(
   activations: Activations,
   method: 'all' | 'bias',
   ctx: PassContext,
+  sampling?: PairSampling,
 ): Promise<void> {
   const readers = new Map<PairRequest, Reader>();
   for (const { node, outputs } of narrowed) {
     const reader = readReader(node, true);
     if (typeof reader === 'string') ctx.skipped('repair', node, reader);
+    else if (reader.k > mostInputs)
+      ctx.skipped(
+        'repair',
+        node,
+        `it reads ${reader.k} inputs, more than the ${mostInputs} that are fitted in minutes`,
+      );
     else readers.set(requestOf(reader, outputs), reader);
   }
   if (readers.size === 0) return;
   const by = products(ctx.compute);
-  await activations.layers.pairs(original, model, [...readers.keys()], async (request, grams) => {
-    const reader = readers.get(request);
-    return reader && (await fitReader(reader, grams, method, by, ctx));
-  });
+  await activations.layers.pairs(
+    original,
+    model,
+    [...readers.keys()],
+    async (request, grams) => {
+      const reader = readers.get(request);
+      return reader && (await fitReader(reader, grams, method, by, ctx, sampling && coarseDampings));
+    },
+    sampling,
+  );
 }
 
 function requestOf(reader: Reader, channels: readonly number[] | undefined): PairRequest {
@@ -83,6 +108,7 @@ async function fitReader(
   method: 'all' | 'bias',
   by: Products,
   ctx: PassContext,
+  damp: readonly number[] | undefined,
 ): Promise<StandIns | undefined> {
   const { node, n, k, groups, hasBias, weight, biasValue } = reader;
   const few = grams.find(({ rows, heldOutRows }) => rows < leastRows || heldOutRows < leastHeldOut);
@@ -105,7 +131,7 @@ async function fitReader(
       rows: rows.slice(group * own * k, (group + 1) * own * k),
       bias: bias.slice(group * own, (group + 1) * own),
     };
-    const fitted = await fitWeights(part, gram, own, hasBias, method, by, () => ctx.signal.throwIfAborted());
+    const fitted = await fitWeights(part, gram, own, hasBias, method, by, () => ctx.signal.throwIfAborted(), damp);
     rows.set(fitted.rows, group * own * k);
     bias.set(fitted.bias, group * own);
     before += fitted.before / groups;

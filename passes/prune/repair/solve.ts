@@ -18,6 +18,8 @@ export interface Fitted extends Weights {
 
 /** Shares of the mean diagonal to damp with; the rows held out tell which is best. */
 const dampings = [1e-4, 1e-3, 1e-2, 1e-1, 1];
+/** Where fits are only compared with each other. */
+export const coarseDampings: readonly number[] = [1e-3, 1e-1];
 
 /**
  * Least squares with a ridge towards the weights that are there: what reads x is to give t. The sums are over rows [x, t], x [k]
@@ -32,6 +34,7 @@ export async function fitWeights(
   only: 'all' | 'bias',
   products: Products,
   stop: () => void,
+  damp: readonly number[] = dampings,
 ): Promise<Fitted> {
   const k = gram.k - n;
   const held = new HeldOut(gram, k, n);
@@ -46,7 +49,7 @@ export async function fitWeights(
   if (withBias) consider(weights.rows, undefined);
   if (only === 'bias') return best;
   const open = moments.missing(weights.rows, weights.bias);
-  for (const damping of dampings) {
+  for (const damping of damp) {
     stop();
     const h = moments.damped(damping);
     if (!h || !(await inverseFactorBlocked(h, k, products.float64))) continue;

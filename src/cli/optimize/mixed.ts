@@ -20,10 +20,13 @@ export function whyMixed(judged: readonly Measured[], floors: Floors): string | 
   return undefined;
 }
 
+/** Passes that measure how far they can go. */
+const searches = new Set(['mixed-precision', 'prune-search']);
+
 /** A plan whose search is held to the run's own floor. */
 export function heldToFloor(plan: VariantPlan, floors: Floors): VariantPlan {
   const steps = plan.steps.map((step): Step => {
-    if (step.pass.id !== 'mixed-precision') return step;
+    if (!searches.has(step.pass.id)) return step;
     // What the user set in a config stays; a default gives way to the run's floor.
     const { maxDrop, minSqnr } = step.pass.options;
     const own = step.options;

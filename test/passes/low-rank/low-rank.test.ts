@@ -3,7 +3,7 @@ import { lowRank } from '../../../passes/low-rank/low-rank.ts';
 import { openModel } from '../../../src/engine/open-model.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
-import { elementCount, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { elementCount, type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
@@ -29,6 +29,16 @@ function judgeWith(feeds: Feeds, timeOf: (model: Model) => number): MakeJudge {
           run: async (one: Feeds) => await session.run(one),
           time: async () => timeOf(model),
           dispose: () => session.dispose(),
+        };
+      },
+      tally: () => {
+        const sums = emptyErrorSums();
+        return {
+          add: (base: ReadonlyMap<string, Tensor>, other: ReadonlyMap<string, Tensor>) => {
+            for (const [name, tensor] of base)
+              addErrors(sums, typedArray(tensor, 'float32'), typedArray(other.get(name) as Tensor, 'float32'));
+          },
+          result: () => ({ noise: 10 ** (-sqnrDb(sums) / 10), sqnrDb: sqnrDb(sums), kl: undefined, flips: undefined }),
         };
       },
       dispose: async () => undefined,

@@ -1,0 +1,29 @@
+import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { countMacs } from '../../../src/ir/macs.ts';
+import { readReader } from '../repair/reader.ts';
+import { mostInputs } from '../repair/repair.ts';
+import type { Parts } from './parts.ts';
+
+/** Multiply-accumulates that a search may take: a quarter of an hour or so on two cores. */
+const mostEffort = 1.5e13;
+
+/** What single trials and final fits take, in multiply-accumulates, by what dominates: sums of squares, factors of them, and running the samples. */
+function effortOf({ coupling: { model } }: Parts, samples: number): { coarse: number; full: number } {
+  const { total } = countMacs(model, inferShapes(model, { write: false }));
+  let [coarse, full] = [2 * 64 * total, 2 * samples * total];
+  for (const node of model.graph.nodes) {
+    const reader = readReader(node, false);
+    if (typeof reader === 'string' || reader.k > mostInputs) continue;
+    const { k, n, groups } = reader;
+    const width = k + n / groups;
+    coarse += groups * (Math.max(4096, 8 * k) * width ** 2 + 4 * k ** 3);
+    full += groups * (Math.max(16384, 32 * k) * width ** 2 + 10 * k ** 3);
+  }
+  return { coarse, full };
+}
+
+/** How many of the trials asked for there is time for beside the fits; fewer than two are no search. */
+export function affordable(parts: Parts, samples: number, trials: number, fits: number): number {
+  const { coarse, full } = effortOf(parts, samples);
+  return Math.min(trials, Math.floor((mostEffort - fits * full) / coarse));
+}

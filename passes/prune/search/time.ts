@@ -1,0 +1,66 @@
+import type { Node } from '../../../src/ir/graph.ts';
+import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { countMacs } from '../../../src/ir/macs.ts';
+import { axesOf, positionsPerUnit } from '../channels/macs.ts';
+import type { Parts, Shape } from './parts.ts';
+
+interface Term {
+  readonly node: Node;
+  readonly macs: number;
+  readonly axes: readonly { readonly extent: number; readonly perUnit: ReadonlyMap<number, number> }[];
+}
+
+/** Channels that float kernels of ONNX Runtime work on at a time with AVX-512 (NCHWc blocks; columns of products). */
+const lanes = 16;
+
+/**
+ * What a model takes, in multiply-accumulates of full blocks of channels: a stand-in for its time that is the same on every run. Measured
+ * on AVX-512 (chains of 3×3 convolutions c → m → c, × the time of m = c): of 32 channels 28, 24 and 20 take 0.99, 16 take 0.53 and 8 take
+ * 0.43; of 64 channels 56 take 1.02, 48 0.75, 40 0.75, 32 0.51, 16 0.27; of 16 channels 12 take 0.99, 8 take 0.81. So channels count by
+ * the sixteen, and eight as twelve.
+ */
+export class TimeModel {
+  readonly #terms: readonly Term[];
+  readonly #parts: Parts;
+  readonly total: number;
+
+  constructor(parts: Parts) {
+    const { coupling, candidates } = parts;
+    const { byNode } = countMacs(coupling.model, inferShapes(coupling.model, { write: false }));
+    const groups = candidates.map(({ group }) => group);
+    const terms: Term[] = [];
+    for (const [node, macs] of byNode) {
+      if (node.graph !== coupling.model.graph) continue;
+      const axes = axesOf(coupling, node).map((axis) => ({
+        extent: axis.extent ?? 1,
+        perUnit: positionsPerUnit(axis, groups, coupling),
+      }));
+      terms.push({ node, macs, axes: axes.filter(({ perUnit }) => perUnit.size > 0) });
+    }
+    this.#terms = terms;
+    this.#parts = parts;
+    this.total = this.of({ widths: new Map(), dropped: new Set() });
+  }
+
+  of({ widths, dropped }: Shape): number {
+    const gone = new Map(
+      this.#parts.candidates.map(({ group }) => [group.id, group.size - (widths.get(group.id) ?? group.size)]),
+    );
+    const without = new Set([...dropped].flatMap((index) => [...(this.#parts.blocks[index]?.nodes ?? [])]));
+    let sum = 0;
+    for (const { node, macs, axes } of this.#terms) {
+      if (without.has(node)) continue;
+      let share = 1;
+      for (const { extent, perUnit } of axes) {
+        let left = extent;
+        for (const [group, positions] of perUnit) left -= positions * (gone.get(group) ?? 0);
+        share *= blocked(left) / extent;
+      }
+      sum += macs * share;
+    }
+    return sum;
+  }
+}
+
+const blocked = (channels: number): number =>
+  channels <= lanes / 2 ? 0.75 * lanes : Math.ceil(channels / lanes) * lanes;

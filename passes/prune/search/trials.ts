@@ -1,0 +1,96 @@
+import { cloneModel } from '../../../src/ir/clone.ts';
+import type { Model } from '../../../src/ir/graph.ts';
+import type { Tensor } from '../../../src/ir/tensor.ts';
+import { type Floor, type Judge, type JudgedBatch, keepsFloor, type Score } from '../../../src/pass/judge.ts';
+import type { Activations, PairSampling, PassContext } from '../../../src/pass/pass.ts';
+import { sizeOf } from '../gates.ts';
+import { repairReaders } from '../repair/repair.ts';
+import { type Parts, type Shape, takeOut } from './parts.ts';
+
+/** Looked at more coarsely than a final fit: prices only have to be told apart. */
+const coarsely: PairSampling = { samples: 64, rows: { least: 4096, perInput: 8 } };
+
+export interface TrialOptions {
+  readonly samples: number;
+  readonly keep: readonly string[];
+}
+
+/** What the original gives. */
+interface Reference {
+  readonly batches: readonly JudgedBatch[];
+  readonly base: readonly Map<string, Tensor>[];
+}
+
+/** Tries shapes on copies of a model: cut, fitted, measured. */
+export class Trials {
+  readonly #original: Model;
+  readonly #parts: Parts;
+  readonly #judge: Judge;
+  readonly #activations: Activations;
+  readonly #options: TrialOptions;
+  readonly #silent: PassContext;
+  #seen: Reference | undefined;
+
+  constructor(
+    original: Model,
+    parts: Parts,
+    judge: Judge,
+    activations: Activations,
+    options: TrialOptions,
+    ctx: PassContext,
+  ) {
+    this.#original = original;
+    this.#parts = parts;
+    this.#judge = judge;
+    this.#activations = activations;
+    this.#options = options;
+    this.#silent = { ...ctx, applied: () => {}, skipped: () => {}, note: undefined };
+  }
+
+  /** What the outputs lose, cut and coarsely fitted: divergence of class scores, or noise. */
+  async loss(shape: Shape): Promise<number> {
+    const { batches, base } = await this.#reference();
+    const runner = await this.#judge.open(await this.#fitted(shape, coarsely));
+    try {
+      const tally = this.#judge.tally();
+      for (const [index, { feeds, size }] of batches.entries())
+        tally.add(base[index] ?? new Map(), await runner.run(feeds), size);
+      return sizeOf(tally.result());
+    } finally {
+      await runner.dispose();
+    }
+  }
+
+  /** Cut, fitted and judged on both parts of the samples; on the second only where the first keeps the floor. */
+  async verdict(shape: Shape, floor: Floor): Promise<{ keeps: boolean; scores: Score[] }> {
+    const model = await this.#fitted(shape);
+    const scores: Score[] = [];
+    for (const part of ['search', 'heldOut'] as const) {
+      const score = await this.#judge.score(model, part);
+      scores.push(score);
+      if (!keepsFloor(score, floor)) return { keeps: false, scores };
+    }
+    return { keeps: true, scores };
+  }
+
+  async #fitted(shape: Shape, sampling?: PairSampling): Promise<Model> {
+    const model = cloneModel(this.#original);
+    const narrowed = takeOut(model, this.#parts, shape, this.#options.keep, this.#silent);
+    await repairReaders(this.#original, model, narrowed, this.#activations, 'all', this.#silent, sampling);
+    return model;
+  }
+
+  async #reference(): Promise<Reference> {
+    if (this.#seen) return this.#seen;
+    const batches = await this.#judge.some(this.#options.samples, this.#options.samples);
+    const runner = await this.#judge.open(this.#original);
+    try {
+      const base: Map<string, Tensor>[] = [];
+      for (const { feeds } of batches) base.push(await runner.run(feeds));
+      this.#seen = { batches, base };
+      return this.#seen;
+    } finally {
+      await runner.dispose();
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { pruneSearch } from '../../../passes/prune/prune-search.ts';
+import { createJudge } from '../../../src/engine/judge.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import type { Model } from '../../../src/ir/graph.ts';
+import { elementCount, tensorFrom } from '../../../src/ir/tensor.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { verify } from '../../../src/ir/verify.ts';
+import { runSteps } from '../../../src/pass/pipeline.ts';
+import { TestContext } from '../../support/context.ts';
+import { observedOn } from '../../support/observed.ts';
+import type { Feeds } from '../../support/ort.ts';
+import { normals } from '../../support/synthetic-layer.ts';
+
+const shape = [4, 16, 6, 6];
+
+/** Two residual blocks, the first of which next to nothing comes of; half of the channels within the second hardly count. */
+function residual(): Model {
+  const model = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[N,16,6,6] x) => (float[N,4,6,6] y)
+<
+  float[16,16,3,3] a1 = random(1), float[16] a2 = random(2), float[16,16,3,3] a3 = random(3),
+  float[32,16,3,3] b1 = random(4), float[32] b2 = random(5), float[16,32,3,3] b3 = random(6),
+  float[4,16,1,1] c1 = random(7)
+>
+{
+  p = Conv <pads = [1,1,1,1]> (x, a1, a2)  q = Relu (p)  r = Conv <pads = [1,1,1,1]> (q, a3)  s = Add (x, r)
+  t = Conv <pads = [1,1,1,1]> (s, b1, b2)  u = Relu (t)  v = Conv <pads = [1,1,1,1]> (u, b3)  w = Add (s, v)
+  y = Conv (w, c1)
+}`);
+  for (const value of [...model.graph.initializers]) {
+    const size = elementCount(value.initializer?.shape ?? []);
+    const draw = normals(value.name.charCodeAt(0) * 10 + value.name.charCodeAt(1));
+    // b3 reads channels 16 to 31 with hardly any weight.
+    const weight = (i: number): number =>
+      value.name === 'a3' ? 1e-4 : value.name === 'b3' && Math.floor(i / 9) % 32 >= 16 ? 1e-4 : 0.1;
+    value.tensor = tensorFrom(
+      'float32',
+      value.initializer?.shape ?? [],
+      Float32Array.from({ length: size }, (_, i) => draw() * weight(i)),
+    );
+  }
+  return model;
+}
+
+const feeds: Feeds[] = Array.from(
+  { length: 12 },
+  (_, at) =>
+    new Map([['x', tensorFrom('float32', shape, Float32Array.from({ length: elementCount(shape) }, normals(at + 1)))]]),
+);
+
+async function search(model: Model, options: Parameters<typeof pruneSearch>[0], withData = true) {
+  const context = Object.assign(new TestContext(), {
+    activations: withData ? observedOn(feeds) : undefined,
+    judge: createJudge(undefined, { seed: 0 }),
+  });
+  const [trace] = await runSteps(model, [pruneSearch(options)], { context });
+  if (!trace) throw new Error('no trace');
+  expect(verify(model)).toEqual([]);
+  return trace;
+}
+
+describe('prune-search', () => {
+  it('takes the block and the channels that cost nothing, and stops where the outputs would suffer', async () => {
+    const model = residual();
+    const trace = await search(model, { minSqnr: 40 });
+    expect(trace.applied).toMatchObject({ 'drop-layer': 1, channels: 1 });
+    expect(trace.applications.find(({ rule }) => rule === 'channels')?.detail).toBe('32 → 16');
+    expect([...model.graph.nodes].map(({ op }) => op)).toEqual(['Conv', 'Relu', 'Conv', 'Add', 'Conv']);
+    expect(trace.notes?.some((note) => note.endsWith('too much'))).toBe(true);
+    // What was searched once loses nothing more.
+    const again = await search(model, { minSqnr: 40 });
+    expect(again.changed).toBe(false);
+    expect(again.skipped[0]?.why).toMatch(/it was searched before/);
+  });
+
+  it('leaves the model as it was where nothing keeps the floor, and where there is no data', async () => {
+    const model = residual();
+    const strict = await search(model, { minSqnr: 300 });
+    expect(strict.changed).toBe(false);
+    expect(strict.skipped.at(-1)?.why).toMatch(/nothing that saves 3 % of its work keeps the floor/);
+    expect([...model.graph.nodes]).toHaveLength(9);
+    const blind = await search(cloneModel(model), {}, false);
+    expect(blind.skipped.map(({ why }) => why)).toEqual([
+      'a search fits and judges on samples: give a folder of them with --data (prune-channels takes a ratio without any)',
+    ]);
+  });
+
+  it('says so where no part of it can go', async () => {
+    const plain = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[N,16,6,6] x) => (float[N,4,6,6] y) <float[4,16,1,1] c1 = random(7)> { y = Conv (x, c1) }`);
+    const trace = await search(plain, {});
+    expect(trace.skipped.at(-1)?.why).toBe(
+      'it has neither channels in the multiples asked for (--round) nor residual blocks that can go',
+    );
+  });
+});
