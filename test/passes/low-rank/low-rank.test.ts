@@ -150,6 +150,23 @@ describe('low-rank', () => {
     expect(none.skips[0]).toContain('no rank makes it 50 times as fast on cpu');
   });
 
+  it('keeps more of a layer, or all of it, where the outputs of the model would lose too much', async () => {
+    const text = `g (float[n,64] x) => (float[n,48] y) <float[64,48] w = random(1)> { y = MatMul (x, w) }`;
+    const w = lowRankMatrix(64, 48, 20, 5);
+    const loose = withWeights(text, { w });
+    expect((await run(loose, seen, { energy: 0.5, maxLoss: 100 })).applied[0]).toContain('rank 8');
+    const strict = withWeights(text, { w });
+    // Half of the output would be noise of 0.5, 95 % of it noise of 0.05; 99.5 % take all 20 ranks.
+    expect((await run(strict, seen, { energy: 0.5 })).applied[0]).toContain('rank 24');
+    const draw = normals(9);
+    const none = withWeights(text, { w: w.map((x) => x + 0.02 * draw()) });
+    const { changed, skips } = await run(none, seen, { energy: 0.9, maxLoss: 1e-9 });
+    expect(changed).toBe(false);
+    expect(skips[0]).toMatch(
+      /^with 99\.90 % of its output the outputs of the model would lose .*, more than 1\.0e-9 \(its part of --max-loss\)/,
+    );
+  });
+
   it('splits convolutions, their window kept: two of them, or three (Tucker-2)', async () => {
     const text = `g (float[n,32,9,9] x) => (float[n,40,5,5] y) <float[40,32,3,3] w = random(1), float[40] b = random(2)> {
       y = Conv <strides = [2,2], pads = [1,1,1,1], kernel_shape = [3,3]> (x, w, b)

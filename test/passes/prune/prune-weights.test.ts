@@ -16,7 +16,7 @@ async function prune(model: Model, options: Parameters<typeof pruneWeights>[0] =
   const ctx = new TestContext();
   const { changed } = await pruneWeights.run(model, pruneWeights({ minElements: 0, ...options }).options as never, ctx);
   expect(verify(model)).toEqual([]);
-  return { changed, applied: ctx.applications, skips: ctx.skips };
+  return { changed, applied: ctx.applications, skips: ctx.skips, notes: ctx.notes };
 }
 
 function weights(model: Model, name: string): Float32Array {
@@ -39,6 +39,43 @@ describe('prune-weights', () => {
     await runOrt(model, feeds);
     const again = await prune(model, { sparsity });
     expect(again.changed).toBe(false);
+  });
+
+  it('meets the share with whole groups over all layers together, and says how near it came', async () => {
+    const rows =
+      head(`g (float[2,24] x) => (float[2,6] y) <float[24,6] a = random(1), float[6,24] b = random(2), float[24,6] c = random(3)> {
+      h = MatMul (x, a)  i = MatMul (h, b)  y = MatMul (i, c)
+    }`);
+    const model = parseModel(rows);
+    // Groups of 8 inputs: 18 in a, 24 of at most 6 in b, 18 in c; a third is 6 + 8 + 6.
+    const { notes } = await prune(model, { sparsity: 1 / 3, pattern: 'block8' });
+    const zeros = ['a', 'b', 'c'].reduce((sum, name) => sum + countZeros(weights(model, name)), 0);
+    expect(zeros).toBe(144);
+    expect(notes).toEqual([]);
+    const odd = parseModel(
+      head('g (float[2,24] x) => (float[2,1] y) <float[24,1] a = random(1)> { y = MatMul (x, a) }'),
+    );
+    expect((await prune(odd, { sparsity: 0.5, pattern: 'block16' })).notes).toEqual([
+      '33.33 % of the weights are zero, not the 50.00 % asked for: groups of 16 go as a whole, and the nearest number of them is taken',
+    ]);
+    const narrow = parseModel(
+      head('g (float[2,6] x) => (float[2,2] y) <float[6,2] a = random(1)> { y = MatMul (x, a) }'),
+    );
+    expect((await prune(narrow, { pattern: '2:4' })).notes).toEqual([
+      '33.33 % of the weights are zero, not the 50.00 % asked for: rows end before a group of 4 is full, or have fewer inputs',
+    ]);
+  });
+
+  it('rounds the mantissas of what is left', async () => {
+    const model = parseModel(two);
+    await prune(model, { mantissa: 7 });
+    const a = weights(model, 'a');
+    expect(countZeros(a)).toBe(1000);
+    expect(new Uint32Array(a.slice().buffer).every((word) => (word & 0xffff) === 0)).toBe(true);
+    const whole = parseModel(two);
+    await prune(whole);
+    for (const [i, w] of weights(whole, 'a').entries())
+      expect(Math.abs((a[i] as number) - w)).toBeLessThanOrEqual(Math.abs(w) / 256);
   });
 
   it('zeroes the smallest of the whole model when asked to', async () => {
