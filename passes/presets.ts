@@ -18,7 +18,7 @@ import { simplify } from './simplify/simplify.ts';
 export const prepare: readonly Step[] = [simplify(), fuse(), simplify()];
 
 /** Beside other variants a search looks less far. */
-const searched = { trials: 12, fits: 5 } as const;
+const searched = { trials: 8, fits: 4 } as const;
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,

@@ -57,7 +57,7 @@ test('a browser is not sent what is slow on WebAssembly, however fast the CPU ru
     variant: 'base',
   });
   expect(report.bundles.find((one) => one.target === 'browser')?.variant).toBe('base');
-}, 60_000);
+}, 240_000);
 
 test('a provider that cannot be measured is refused before any work', async () => {
   const path = join(dir, 'model.onnx');

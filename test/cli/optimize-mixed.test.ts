@@ -45,7 +45,7 @@ test('where int8 misses the floor a mix is searched for, judged like the others,
   // What cannot pay on the server's provider is named, not built.
   expect(report.notBuilt?.map(({ variant }) => variant)).toEqual(['uint8', 'int4-dq', 'q4f16']);
   expect(html).toContain('nsigned weights are the slower kernel on the CPU');
-}, 60_000);
+}, 240_000);
 
 test('--naming transformers-js lays the files out as transformers.js asks for them', async () => {
   const intents = fileURLToPath(new URL('../../models/intents', import.meta.url));
@@ -58,4 +58,4 @@ test('--naming transformers-js lays the files out as transformers.js asks for th
     ['tjs/onnx/model_q4.onnx', 'tjs/variants/int4/model.onnx'].map((path) => readFile(join(dir, path))),
   );
   expect(q4?.equals(variant ?? Buffer.alloc(0))).toBe(true);
-}, 60_000);
+}, 240_000);
