@@ -1,14 +1,13 @@
-import { graphsBelow, type Model, type Node } from '../../src/ir/graph.ts';
-import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { graphsBelow, type Model } from '../../src/ir/graph.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
 import { isNofM } from '../../src/kernels/mask.ts';
 import { searchOrder } from '../../src/kernels/permute.ts';
 import { randomNumbers } from '../../src/kernels/random.ts';
 import type { PassContext } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
-import { isKept } from '../../src/rewrite/keep.ts';
-import { type Chain, type ChainSite, readChain } from '../repair/chain.ts';
-import { type Layer, readLayer, releaseConstant, storeLayer, tooOld } from '../repair/layer.ts';
+import { type Chain, readChain } from '../repair/chain.ts';
+import { type Layer, releaseConstant, storeLayer, tooOld } from '../repair/layer.ts';
+import { chainReading } from '../repair/reading.ts';
 
 /** Entries that the search for one layer looks at, at most: about a second. */
 const work = 1e8;
@@ -26,22 +25,7 @@ export function permuteChannels(
   ctx: PassContext,
 ): boolean {
   if (tooOld(model.opset)) return false;
-  const layers = new Map<Node, Layer | string>();
-  const read = (node: Node): Layer | string => {
-    const known = layers.get(node);
-    if (known) return known;
-    const layer = isKept(node, keep) ? 'you asked for it to stay as it is (--keep)' : readLayer(node);
-    layers.set(node, layer);
-    return layer;
-  };
-  const { types } = inferShapes(model, { write: false });
-  const site: ChainSite = {
-    opset: model.opset,
-    shapeOf(value) {
-      const type = types.get(value);
-      return type?.kind === 'tensor' ? type.shape : value.shape;
-    },
-  };
+  const { read, site } = chainReading(model, keep);
   const touched = new Set<Layer>();
   for (const graph of graphsBelow(model.graph)) {
     for (const node of graph.nodes) {

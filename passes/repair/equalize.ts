@@ -1,15 +1,15 @@
 import { graphsBelow, type Model, type Node } from '../../src/ir/graph.ts';
-import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
 import { type ChannelPair, equalizeFactors } from '../../src/kernels/equalize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type ChannelStats, definePass, lossy, type PassContext, reordered } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
-import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { absorbBias } from './absorb.ts';
-import { type Chain, type ChainSite, readChain } from './chain.ts';
-import { gridOf, isMain, type Layer, readLayer, releaseConstant, scaleLayer, storeLayer, tooOld } from './layer.ts';
+import { type Chain, readChain } from './chain.ts';
+import { gridOf, isMain, type Layer, releaseConstant, scaleLayer, storeLayer, tooOld } from './layer.ts';
+import { chainReading } from './reading.ts';
 
 const options = {
   clip: opt.choice(
@@ -98,22 +98,7 @@ type Given = Parameters<typeof equalize.run>[1];
 type Stats = ReadonlyMap<string, ChannelStats> | undefined;
 
 function findChains(model: Model, given: Given, ctx: PassContext): Chain[] {
-  const layers = new Map<Node, Layer | string>();
-  const read = (node: Node): Layer | string => {
-    const known = layers.get(node);
-    if (known) return known;
-    const layer = isKept(node, given.keep) ? 'you asked for it to stay as it is (--keep)' : readLayer(node);
-    layers.set(node, layer);
-    return layer;
-  };
-  const { types } = inferShapes(model, { write: false });
-  const site: ChainSite = {
-    opset: model.opset,
-    shapeOf(value) {
-      const type = types.get(value);
-      return type?.kind === 'tensor' ? type.shape : value.shape;
-    },
-  };
+  const { read, site } = chainReading(model, given.keep);
   const chains: Chain[] = [];
   for (const graph of graphsBelow(model.graph)) {
     for (const node of graph.nodes) {

@@ -1,7 +1,7 @@
 // Structured pruning of a shared model: task metric, multiply-accumulates and latency (interleaved with the model as it came) of the same cut
 // without and with repair.
 //
-//   npm run build && node test/bench/prune-channels.mjs [model=cifar10-resnet20] [--macs 0.7] [--seconds 3] [--samples 1000]
+//   npm run build && node test/bench/prune-channels.mjs [model=cifar10-resnet20] [--macs 0.7] [--seconds 3] [--samples 1000] [--only TEXT]
 //
 // Needs ../shared/models. Prints a Markdown table; docs/structured-pruning.md holds one. Latency wants a quiet machine.
 import '../support/ts-loader.mjs';
@@ -9,6 +9,7 @@ import { parseStep } from '../../dist/src/cli/steps.js';
 import { openDataset } from '../../dist/src/data/dataset.js';
 import { createActivations } from '../../dist/src/engine/activations.js';
 import { createCompute } from '../../dist/src/engine/compute.js';
+import { createJudge } from '../../dist/src/engine/judge.js';
 import { evaluate } from '../../dist/src/engine/evaluate.js';
 import { openModel } from '../../dist/src/engine/open-model.js';
 import { median } from '../../dist/src/engine/stats.js';
@@ -26,6 +27,7 @@ const flag = (name, fallback) => (args.includes(name) ? args.splice(args.indexOf
 const macs = Number(flag('--macs', 0.7));
 const seconds = Number(flag('--seconds', 3));
 const samples = Number(flag('--samples', 1000));
+const only = flag('--only', '');
 const [slug = 'cifar10-resnet20'] = args;
 
 const task = await convertTask(slug);
@@ -34,7 +36,13 @@ const signal = new AbortController().signal;
 
 async function build(steps) {
   const model = await loadModel(sharedModel(slug));
-  const context = { compute: createCompute(), activations: createActivations(dataset, { seed: 0 }), signal, seed: 0 };
+  const context = {
+    compute: createCompute(),
+    activations: createActivations(dataset, { seed: 0 }),
+    judge: createJudge(dataset, { seed: 0 }),
+    signal,
+    seed: 0,
+  };
   const started = performance.now();
   await runSteps(model, ['simplify', 'fuse', ...steps].flatMap(parseStep), { context });
   return { model, took: performance.now() - started };
@@ -48,8 +56,14 @@ for (const round of [8, 16]) {
   variants.push([`cut and repaired, multiples of ${round}`, [cut(round, ',repair=true')]]);
 }
 
+// Blocks and channels as far as a drop allows; the same blocks as cut show what repair is worth.
+variants.push(['two residual blocks gone, as cut', ['drop-layers:unit=sublayer,count=2']]);
+variants.push(['two residual blocks gone, repaired', ['drop-layers:unit=sublayer,count=2,repair=true']]);
+for (const drop of [0.01, 0.02]) variants.push([`prune-search, a drop of ${drop} allowed`, [`prune-search:maxDrop=${drop}`]]);
+
+const chosen = variants.filter(([name], at) => at === 0 || name.includes(only));
 const rows = [];
-for (const [name, steps] of variants) {
+for (const [name, steps] of chosen) {
   const { model, took } = await build(steps);
   const session = await openModel(model);
   const { metric, value } = await evaluate(session, dataset, { samples });
