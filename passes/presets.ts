@@ -27,6 +27,8 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
   'int8-static': [...prepare, quantizeStatic({ weights: 'auto' })],
+  /** Split between integers and floats by what pays on WebAssembly, where depthwise convolutions and pools do not. */
+  'int8-wasm': [...prepare, quantizeStatic({ weights: 'auto', cpu: 'wasm' })],
   int4: [...prepare, quantizeWeights()],
   uint8: [...prepare, quantizeDynamic({ weights: 'u8' })],
   'int4-dq': [...prepare, quantizeWeights({ format: 'qdq' })],

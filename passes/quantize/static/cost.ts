@@ -13,23 +13,24 @@ import type { Unit } from './unit.ts';
 
 /** Multiply-accumulates a nanosecond: in float as the NCHWc kernels do, and on integers. */
 const macsPerNs = 55;
+export type NativeProfile = Exclude<CpuProfile, 'wasm'>;
+
 /**
- * Integer rates by processor: vnni measured; wasm from the measured ratio of chains of convolutions (2.4); the others scaled by the number of
- * instructions their kernels take for as many products.
+ * Integer rates by processor: vnni measured; the others scaled by the number of instructions their kernels take for as many
+ * products. (WebAssembly has a table of its own, cost-wasm.ts.)
  */
-const integerMacsPerNs: Readonly<Record<CpuProfile, number>> = {
+const integerMacsPerNs: Readonly<Record<NativeProfile, number>> = {
   auto: 220,
   vnni: 220,
   avx512: 100,
   avx2: 100,
   'arm-dot': 180,
   arm: 80,
-  wasm: 130,
 };
 
 /** For ops other than those with weights: fixed part of any node, then nanoseconds an element (of the larger side). */
-const nodeNs = 1000;
-const perElement: Readonly<Record<string, readonly [float: number, integer: number]>> = {
+export const nodeNs = 1000;
+const elementNs: Readonly<Record<string, readonly [float: number, integer: number]>> = {
   Add: [0.12, 0.17],
   Mul: [0.18, 0.23],
   Concat: [0.15, 0.28],
@@ -51,6 +52,8 @@ const perElement: Readonly<Record<string, readonly [float: number, integer: numb
   Unsqueeze: [0, 0],
 };
 const otherMover: readonly [number, number] = [0.12, 0.05];
+export const perElement = (op: string): readonly [float: number, integer: number] => elementNs[op] ?? otherMover;
+
 /** What a float node amid convolutions pays an element to leave their blocked layout and come back to it. */
 const layoutNs = 0.17;
 
@@ -59,27 +62,45 @@ export interface UnitCost {
   readonly integer: number;
 }
 
+/** What nodes cost on a kind of processor; `elements` says how many a value has in one inference. */
+export interface Costs {
+  unit(unit: Unit, elements: (value: Value) => number): UnitCost;
+  quantize(value: Value, elements: number): number;
+  dequantize(value: Value, elements: number): number;
+}
+
+export function nativeCosts(cpu: NativeProfile): Costs {
+  return {
+    unit: (unit, elements) => unitCost(unit, cpu, elements),
+    quantize: quantizeNs,
+    dequantize: dequantizeNs,
+  };
+}
+
 /** Three bytes less for each weight to fetch, at 30 GB/s: decides where both ways take as long. */
 const storedNs = 0.1;
 
 /** @param elements of a value in one inference */
-export function unitCost(unit: Unit, cpu: CpuProfile, elements: (value: Value) => number): UnitCost {
+function unitCost(unit: Unit, cpu: NativeProfile, elements: (value: Value) => number): UnitCost {
   const { node, weighted } = unit;
   const out = unit.outputs.reduce((sum, value) => sum + elements(value), 0);
   if (weighted) {
     const { float, integer } = node.op === 'Conv' ? convCost(unit, cpu, out) : productCost(unit, cpu, out);
     return { float: float + elementCount(weighted.tensor.shape) * storedNs, integer };
   }
-  const size = Math.max(
-    out,
-    activationsOf(unit).reduce((sum, value) => sum + elements(value), 0),
-  );
-  const [float, integer] = perElement[node.op] ?? otherMover;
+  const size = sizeOf(unit, elements);
+  const [float, integer] = perElement(node.op);
   const moves = unit.kind === 'mover' && node.op !== 'MaxPool' ? layoutNs : 0;
   return { float: nodeNs + size * (float + moves), integer: nodeNs + size * integer };
 }
 
-function convCost({ node, weighted }: Unit, cpu: CpuProfile, out: number): UnitCost {
+/** Elements on the larger side of a unit. */
+export function sizeOf(unit: Unit, elements: (value: Value) => number): number {
+  const sum = (values: readonly Value[]): number => values.reduce((all, value) => all + elements(value), 0);
+  return Math.max(sum(unit.outputs), sum(activationsOf(unit)));
+}
+
+function convCost({ node, weighted }: Unit, cpu: NativeProfile, out: number): UnitCost {
   const shape = weighted?.tensor.shape ?? [];
   const [channels = 1, inner = 1] = shape;
   const taps = elementCount(shape.slice(2));
@@ -102,7 +123,7 @@ export function isDepthwise(node: Node, channels: number, inner: number): boolea
 }
 
 /** Few rows are bound by reading the weights: four times as many bytes in float. */
-function productCost({ weighted }: Unit, cpu: CpuProfile, out: number): UnitCost {
+function productCost({ weighted }: Unit, cpu: NativeProfile, out: number): UnitCost {
   const { k = 1, channels = 1 } = weighted ?? {};
   const weights = k * channels;
   const rate = integerMacsPerNs[cpu];
@@ -113,12 +134,12 @@ function productCost({ weighted }: Unit, cpu: CpuProfile, out: number): UnitCost
 }
 
 /** Turning a value into integers, or back: with the change of layout that float convolutions next to it bring. */
-export function quantizeNs(value: Value, elements: number): number {
+function quantizeNs(value: Value, elements: number): number {
   const image = (value.shape?.length ?? 0) === 4;
   if (value.isGraphInput) return nodeNs + elements * (image ? 0.13 : 0.15);
   return nodeNs + elements * (image ? 0.22 : 0.15);
 }
 
-export function dequantizeNs(value: Value, elements: number): number {
+function dequantizeNs(value: Value, elements: number): number {
   return nodeNs + elements * ((value.shape?.length ?? 0) === 4 ? 0.24 : 0.1);
 }

@@ -1,7 +1,8 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { FlowNetwork } from '../../../src/kernels/min-cut.ts';
 import type { CpuProfile } from '../cpu.ts';
-import { dequantizeNs, quantizeNs, unitCost } from './cost.ts';
+import { type Costs, nativeCosts } from './cost.ts';
+import { wasmCosts } from './cost-wasm.ts';
 import { activationsOf, type Plan } from './plan.ts';
 import type { Unit } from './unit.ts';
 
@@ -11,13 +12,14 @@ import type { Unit } from './unit.ts';
  * @param elements of a value in one inference
  */
 export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value: Value) => number): Map<Node, string> {
+  const costs = cpu === 'wasm' ? wasmCosts : nativeCosts(cpu);
   const network = new FlowNetwork();
   const [integers, floats] = [0, 1];
   const nodes = new Map<Unit, number>();
   for (const unit of plan.units.values()) {
     const at = network.node();
     nodes.set(unit, at);
-    const { float, integer } = unitCost(unit, cpu, elements);
+    const { float, integer } = costs.unit(unit, elements);
     network.edge(at, floats, integer);
     network.edge(integers, at, float);
   }
@@ -30,18 +32,18 @@ export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value:
     if (to.length > 0 && !plan.given.has(value)) {
       const quantize = network.node();
       for (const reader of to) network.edge(reader, quantize, forced);
-      network.edge(quantize, from, quantizeNs(value, size));
+      network.edge(quantize, from, costs.quantize(value, size));
     }
     if (owner?.needsOutput) {
       const dequantize = network.node();
-      network.edge(from, dequantize, dequantizeNs(value, size));
+      network.edge(from, dequantize, costs.dequantize(value, size));
       for (const reader of to) network.edge(dequantize, reader, forced);
       if (readers.inFloat) network.edge(dequantize, floats, forced);
     }
   }
   const isInteger = network.cut();
   const left = new Map<Node, string>();
-  for (const [unit, at] of nodes) if (!isInteger[at]) left.set(unit.node, sentence(unit, cpu, elements));
+  for (const [unit, at] of nodes) if (!isInteger[at]) left.set(unit.node, sentence(unit, costs, elements));
   for (const unit of fusedAnyway(plan, left)) left.delete(unit.node);
   return left;
 }
@@ -91,8 +93,8 @@ function readersOf(plan: Plan, value: Value): Readers {
   return { units: [...units], inFloat };
 }
 
-function sentence(unit: Unit, cpu: CpuProfile, elements: (value: Value) => number): string {
-  const { float, integer } = unitCost(unit, cpu, elements);
+function sentence(unit: Unit, costs: Costs, elements: (value: Value) => number): string {
+  const { float, integer } = costs.unit(unit, elements);
   const us = (ns: number): string => `${(ns / 1000).toPrecision(2)} µs`;
   const why =
     integer >= float

@@ -31,7 +31,8 @@ export function profileOf({ cpu, engine, activations, symmetric, reduceRange, pl
   const other = engine !== 'cpu';
   const type = activations === 'auto' ? (other || signed.has(cpu) ? 'int8' : 'uint8') : (types[activations] ?? 'uint8');
   const wide = type.endsWith('16');
-  const threatened = !other && !wide && saturates(cpu);
+  // WebAssembly adds in 32 bits, but its files are judged, and their recorded outputs made, on whatever processor this is.
+  const threatened = !other && !wide && (saturates(cpu) || cpu === 'wasm');
   return {
     type,
     symmetric: symmetric || engine === 'tensorrt',

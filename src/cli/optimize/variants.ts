@@ -18,6 +18,7 @@ const candidates = [
   'int8',
   'uint8',
   'int8-static',
+  'int8-wasm',
   'int4',
   'int4-dq',
   'q4f16',
@@ -28,9 +29,15 @@ const candidates = [
 /** Pays where this one does, and not elsewhere. */
 const likewise = { 'pruned-int8': 'int8-static' } as const;
 
+/** Made for this provider; the others have a variant of their own. */
+const only: Readonly<Record<string, string>> = { 'int8-wasm': 'web-wasm' };
+
 /** The default variants for these providers, and why the others would not pay there. */
 export function defaultVariants(providers: readonly string[]): ReturnType<typeof worthBuilding> {
-  const { build, left } = worthBuilding(candidates, providers);
+  const asked = candidates.filter(
+    (name) => only[name] === undefined || providers.some((one) => one.split(':')[0] === only[name]),
+  );
+  const { build, left } = worthBuilding(asked, providers);
   const without = Object.entries(likewise).flatMap(([variant, of]) => {
     const why = left.find((one) => one.variant === of)?.why;
     return why === undefined ? [] : [{ variant, why }];
@@ -41,7 +48,7 @@ export function defaultVariants(providers: readonly string[]): ReturnType<typeof
 
 /** Default variants that nothing can be said about without samples; asked for by name, they say so themselves. */
 export const needsData = ({ name }: VariantPlan): boolean =>
-  name === 'int8-static' || name === 'pruned' || name === 'pruned-int8';
+  name === 'int8-static' || name === 'int8-wasm' || name === 'pruned' || name === 'pruned-int8';
 
 /**
  * The variants to build, `base` always first: every comparison needs it.

@@ -47,4 +47,23 @@ describe('what is quantized by default', () => {
     expect((await quantize(parseModel(product(1, 4096)), { place: 'pays' })).counts.weighted).toBe(1);
     expect((await quantize(parseModel(product(128, 256)), { place: 'pays' })).counts.weighted).toBe(1);
   });
+
+  it('splits for WebAssembly by what was measured there: a depthwise convolution between two others stays in float', async () => {
+    const weights =
+      'float[128,128,1,1] a = random(1), float[128,1,3,3] d = random(2), float[128,128,1,1] b = random(3)';
+    const body = 'p = Conv (x, a)  q = Conv <group = 128, pads = [1,1,1,1]> (p, d)  y = Conv (q, b)';
+    const model = () => parseModel(image(body, weights, 128));
+    expect((await quantize(model(), { place: 'pays', cpu: 'vnni' })).counts.weighted).toBe(3);
+    const { counts, skips } = await quantize(model(), { place: 'pays', cpu: 'wasm' });
+    expect(counts.weighted).toBe(2);
+    expect(skips.join()).toMatch(/slower on integers \(about 1\.1e\+3 µs, 3\.2e\+2 µs in float\)/);
+    // Weights for WebAssembly are right on processors that saturate, too: their outputs are recorded on such ones.
+    const pooled = parseModel(
+      image('p = Conv (x, a)  m = MaxPool <kernel_shape = [3,3]> (p)  y = Conv (m, b)', weights, 128),
+    );
+    expect((await quantize(pooled, { place: 'pays', cpu: 'wasm' })).counts).toMatchObject({
+      weighted: 2,
+      saturation: 2,
+    });
+  });
 });
