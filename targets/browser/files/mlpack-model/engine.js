@@ -1,5 +1,4 @@
 /** What runs the model: in a worker (worker.js), or in the page where that is asked for. */
-import { answerOf } from './answer.js';
 import { fetchOk } from './download.js';
 import { messageOf, ModelError } from './errors.js';
 import { prepare, textOf } from './prepare.js';
@@ -77,6 +76,8 @@ class Engine {
   #context;
   #open;
   #proven = false;
+  /** How many ways were opened so far: a change of it is news. */
+  waysOpened = 0;
 
   constructor(base, description, ways, reasons, context) {
     this.#base = base;
@@ -92,6 +93,7 @@ class Engine {
       const variant = this.#description.variants.find(({ name }) => name === way.variant);
       try {
         this.#open = { way, ...(await openSession(this.#base, way, variant, this.#context)) };
+        this.waysOpened++;
         return;
       } catch (error) {
         if (error.code !== undefined) throw error;
@@ -150,7 +152,7 @@ class Engine {
   async predict(media) {
     const prepared = await this.prepare(media);
     const { outputs, ms } = await this.run(prepared.feeds);
-    return { outputs, ms, answer: answerOf(this.#description, outputs), feeds: prepared.feeds, tokens: prepared.tokens };
+    return { outputs, ms, feeds: prepared.feeds, tokens: prepared.tokens };
   }
 
   async dispose() {

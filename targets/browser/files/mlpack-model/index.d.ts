@@ -108,7 +108,8 @@ export interface Model {
   readonly reasons: readonly string[];
   /** Milliseconds that the runtime took for the last inference. */
   readonly lastMs: number | undefined;
-  run(feeds: Inputs): Promise<Outputs>;
+  /** `transfer`: typed arrays go over to the worker instead of being copied, and are empty afterwards. */
+  run(feeds: Inputs, options?: { readonly transfer?: boolean }): Promise<Outputs>;
   predict(input: Media): Promise<Prediction>;
   prepare(input: Media): Promise<Prepared>;
   dispose(): Promise<void>;

@@ -4,15 +4,23 @@ import { packError } from './errors.js';
 /** Loaded when the first call arrives, so that a module that is missing is an answer and not silence. */
 let engine;
 let queue = Promise.resolve();
+/** Which way the page knows of: what is to be said about the model (labels, inputs …) crosses only when another has taken over. */
+let toldOf;
+
+function withNews(result) {
+  if (engine.waysOpened === toldOf) return result;
+  toldOf = engine.waysOpened;
+  return { ...result, about: engine.about() };
+}
 
 const calls = {
   async open(options) {
     const { open } = await import('./engine.js');
     engine = await open(options, { onProgress: (progress) => postMessage({ progress }) });
-    return { about: engine.about(), urls: performance.getEntriesByType('resource').map(({ name }) => name) };
+    return { ...withNews({}), urls: performance.getEntriesByType('resource').map(({ name }) => name) };
   },
-  run: async (feeds) => ({ ...(await engine.run(feeds)), about: engine.about() }),
-  predict: async (media) => ({ ...(await engine.predict(media)), about: engine.about() }),
+  run: async (feeds) => withNews(await engine.run(feeds)),
+  predict: async (media) => withNews(await engine.predict(media)),
   prepare: (media) => engine.prepare(media),
   textOf: (feeds) => engine.textOf(feeds),
   dispose: () => engine.dispose(),
