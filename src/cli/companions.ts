@@ -24,10 +24,11 @@ const names = [
   'vocab.txt',
 ];
 
-/** The folder that a dataset names for its tokenizer. */
-function tokenizerFolder({ dir, preprocessing }: Dataset): string | undefined {
+/** The folder that a dataset names for its tokenizer or feature extractor. */
+function namedFolder({ dir, preprocessing }: Dataset): string | undefined {
   for (const section of Object.values((preprocessing ?? {}) as Record<string, unknown>)) {
-    const named = (section as { tokenizer?: unknown } | null)?.tokenizer;
+    const { tokenizer, features } = (section ?? {}) as { tokenizer?: unknown; features?: unknown };
+    const named = tokenizer ?? features;
     if (typeof named === 'string') return join(dir, named);
   }
   return undefined;
@@ -35,7 +36,7 @@ function tokenizerFolder({ dir, preprocessing }: Dataset): string | undefined {
 
 /** What stands beside a model or its data; the folder that the data names goes first, as when the data is read. */
 export async function findCompanions(file: string, dataset: Dataset | undefined): Promise<Companion[]> {
-  const named = dataset && tokenizerFolder(dataset);
+  const named = dataset && namedFolder(dataset);
   const folders = [...(named === undefined ? [] : [named]), ...(dataset ? [dataset.dir] : []), modelFolder(file)];
   const found: Companion[] = [];
   for (const name of names) {

@@ -28,6 +28,7 @@ const loader = [
     'element.js',
   ],
   ...['element.d.ts', 'offline.d.ts', 'prepare/image.js', 'prepare/resample.js', 'prepare/text.js', 'prepare/audio.js'],
+  'prepare/log-mel.js',
 ];
 const pages = [
   ...['serve.mjs', 'index.html', 'selftest.html', 'selftest.js', 'golden.js', 'demo/dom.js', 'demo/generic.js'],

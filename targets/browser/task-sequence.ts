@@ -1,3 +1,4 @@
+import { companionJson } from '../../src/target/literal.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { isObject, type Json } from './json.ts';
 
@@ -23,6 +24,17 @@ export interface AudioTask {
   readonly sampleRate: number;
   /** Samples fed; sounds are cut or filled up with silence. */
   readonly length: number | null;
+  /** Fed as log-mel frames, after Whisper's extractor. */
+  readonly features: LogMel | null;
+}
+
+/** Frames of `window` samples, `hop` apart, over a sound that is brought to `samples`. */
+interface LogMel {
+  readonly mels: number;
+  readonly window: number;
+  readonly hop: number;
+  readonly samples: number;
+  readonly frames: number;
 }
 
 /** Inputs that tokenizers of Hugging Face give, by the names that models have for them. */
@@ -70,16 +82,31 @@ function fieldOf(name: string, section: Json | undefined): TokenField | undefine
   return wellKnown[name];
 }
 
-/** A model of one wave. Features that an extractor makes of it are not repeated in the page. */
-export function audioTask({ inputs }: Artifact, sections: Json): AudioTask | undefined {
+/** A model of one wave, or of its log-mel frames after Whisper. Features of other extractors are not repeated in the page. */
+export function audioTask({ inputs, companions }: Artifact, sections: Json): AudioTask | undefined {
   const [input] = inputs;
   const section = sections[input?.name ?? ''];
   if (!input || inputs.length !== 1 || !isObject(section)) return undefined;
-  if (typeof section.audio !== 'string' || section.features !== undefined) return undefined;
+  if (typeof section.audio !== 'string') return undefined;
   const { name, dtype, shape } = input;
-  const extent = shape?.[1];
+  const sampleRate = numberOr(section.sampleRate) ?? 16_000;
+  const extractor = companions?.find((one) => one.name === 'preprocessor_config.json');
+  const features = section.features === undefined || !extractor ? null : logMel(companionJson(extractor.source));
+  if (section.features !== undefined && features?.sampleRate !== sampleRate) return undefined;
+  const extent = features ? undefined : shape?.[1];
   return {
-    ...{ kind: 'audio', input: name, dtype, sampleRate: numberOr(section.sampleRate) ?? 16_000 },
+    ...{ kind: 'audio', input: name, dtype, sampleRate, features: features?.frames ?? null },
     length: numberOr(section.length) ?? (typeof extent === 'number' ? extent : null),
   };
+}
+
+/** What a preprocessor_config.json of Whisper says, with the defaults of its extractor. (Its filters are always Slaney's, also where it lists them.) */
+function logMel(config: unknown): { sampleRate: number; frames: LogMel } | undefined {
+  if (!isObject(config) || config.feature_extractor_type !== 'WhisperFeatureExtractor') return undefined;
+  const sampleRate = numberOr(config.sampling_rate) ?? 16_000;
+  const hop = numberOr(config.hop_length) ?? 160;
+  const samples = numberOr(config.n_samples) ?? (numberOr(config.chunk_length) ?? 30) * sampleRate;
+  const frames = Math.min(Math.floor(samples / hop), numberOr(config.nb_max_frames) ?? Number.POSITIVE_INFINITY);
+  const [mels, window] = [numberOr(config.feature_size) ?? 80, numberOr(config.n_fft) ?? 400];
+  return { sampleRate, frames: { mels, window, hop, samples, frames } };
 }

@@ -82,6 +82,30 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
     await page.context().close();
   });
 
+  it('keeps heavy work off the page, and its own code under 100 KB', async () => {
+    const page = await open('about:blank');
+    const paths: string[] = [];
+    page.context().on('response', (response) => paths.push(new URL(response.url()).pathname));
+    await page.goto(served.url);
+    await page.waitForSelector('.bars li');
+    const asked = await page.evaluate<string[]>(
+      `performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)`,
+    );
+    // Runtime and model are fetched, verified and run where they block nobody.
+    expect(asked).toContain('/mlpack-model/index.js');
+    expect(asked.filter((path) => /runtime|\.onnx|engine\.js|download\.js/.test(path))).toEqual([]);
+    const own = new Set([...paths, ...asked, ...(await page.evaluate<string[]>(workerFiles))]);
+    const code = [...own].filter(
+      (path) => (path === '/' || /\.(js|css|html)$/.test(path)) && !path.includes('runtime'),
+    );
+    expect(code).toEqual(expect.arrayContaining(['/', '/demo/main.js', '/demo/style.css', '/mlpack-model/engine.js']));
+    let bytes = 0;
+    for (const path of code) bytes += (await readFile(join(dir, 'demo', path === '/' ? 'index.html' : path))).length;
+    expect(bytes).toBeGreaterThan(50_000);
+    expect(bytes).toBeLessThan(100_000);
+    await page.context().close();
+  });
+
   it('runs on WebGPU when asked', async () => {
     const page = await open(`${served.url}/?provider=webgpu`);
     await page.waitForSelector('.bars li', { timeout: 60_000 });
@@ -181,6 +205,13 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
     await other.stop();
   });
 });
+
+/** What a model's worker has loaded. */
+const workerFiles = `import('/mlpack-model/index.js').then(async ({ load }) => {
+  const model = await load({ provider: 'wasm' });
+  await model.dispose();
+  return model.urls.map((url) => new URL(url).pathname);
+})`;
 
 /** One picture of the batch of two. */
 function firstPicture(): Tensor {

@@ -211,13 +211,27 @@ describe('texts and sounds as input', () => {
     expect(taskOf(artifact({ inputs: [...inputs, ids('past')], companions }))).toBeUndefined();
   });
 
-  it('reads a wave, and no features', () => {
+  it('reads a wave, or the log-mel frames that Whisper makes of it, and no other features', async () => {
     const inputs = [{ name: 'wave', dtype: 'float32', shape: ['batch', 16000] }];
     const wave = (section: object) => taskOf(artifact({ inputs, preprocessing: { wave: section } }));
     expect(wave({ audio: 'sounds' })).toEqual({
-      ...{ kind: 'audio', input: 'wave', dtype: 'float32', sampleRate: 16_000, length: 16_000 },
+      ...{ kind: 'audio', input: 'wave', dtype: 'float32', sampleRate: 16_000, length: 16_000, features: null },
     });
     expect(wave({ audio: 'sounds', features: 'extractor' })).toBeUndefined();
+    const source = join(await tempDir(), 'preprocessor_config.json');
+    const companions = [{ name: 'preprocessor_config.json', source, bytes: 1 }];
+    const frames = async (config: object, section: object = {}) => {
+      await writeFile(source, JSON.stringify(config));
+      const fed = [{ name: 'mel', dtype: 'float32', shape: [1, 80, 3000] }];
+      const preprocessing = { mel: { audio: 'sounds', features: 'extractor', ...section } };
+      return taskOf(artifact({ inputs: fed, preprocessing, companions }));
+    };
+    expect(await frames({ feature_extractor_type: 'WhisperFeatureExtractor' })).toEqual({
+      ...{ kind: 'audio', input: 'mel', dtype: 'float32', sampleRate: 16_000, length: null },
+      features: { mels: 80, window: 400, hop: 160, samples: 480_000, frames: 3000 },
+    });
+    expect(await frames({ feature_extractor_type: 'WhisperFeatureExtractor' }, { sampleRate: 8000 })).toBeUndefined();
+    expect(await frames({ feature_extractor_type: 'ClapFeatureExtractor' })).toBeUndefined();
   });
 });
 

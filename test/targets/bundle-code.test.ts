@@ -105,3 +105,34 @@ describe('feeds of the browser loader', async () => {
     expect(() => convert(feeds)).toThrow(expect.objectContaining({ name: 'ModelError', code: 'input' }));
   });
 });
+
+describe('log-mel frames of the browser loader', async () => {
+  const { logMel } = await load<{ logMel(sound: Float32Array, how: Record<string, number>): Float32Array }>(
+    'browser',
+    'mlpack-model/prepare/log-mel.js',
+  );
+
+  it('are those of the extractor in transformers.js', async () => {
+    const { WhisperFeatureExtractor } = await import('@huggingface/transformers');
+    const config = {
+      feature_size: 80,
+      hop_length: 160,
+      n_fft: 400,
+      n_samples: 16_000,
+      nb_max_frames: 100,
+      sampling_rate: 16_000,
+    };
+    const extractor = new WhisperFeatureExtractor({ ...config, feature_extractor_type: 'WhisperFeatureExtractor' });
+    const sound = Float32Array.from(
+      { length: 12_345 },
+      (_, i) => Math.sin(i * i * 3e-5) * 0.5 + Math.sin(i * 0.3) * 0.1,
+    );
+    const made = (await extractor._call(sound)) as { input_features: { data: Float32Array; dims: number[] } };
+    const { data, dims } = made.input_features;
+    expect(dims).toEqual([1, 80, 100]);
+    const own = logMel(sound, { mels: 80, window: 400, hop: 160, samples: 16_000, frames: 100, sampleRate: 16_000 });
+    let worst = 0;
+    for (const [i, value] of data.entries()) worst = Math.max(worst, Math.abs(value - (own[i] ?? Number.NaN)));
+    expect(worst).toBeLessThan(1e-4);
+  });
+});

@@ -1,6 +1,7 @@
 /**
- * Keeps verified parts of files between visits, under their digests, in the Cache API (transformers.js found the origin's file system
- * slower to write, its issue 1596). Where there is no storage, or it is full, everything works without.
+ * Keeps verified parts of files between visits, under their digests, in the Cache API. (The origin's file system is faster to write with
+ * handles that only workers have, and as fast to read: docs/browser.md has the figures. Writing happens while the network delivers, so it gains a visitor
+ * nothing.) Where there is no storage, or it is full, everything works without.
  */
 export class Store {
   #cache;
@@ -15,7 +16,8 @@ export class Store {
     const store = new Store();
     store.#base = base;
     store.#notes = notes;
-    if (!wanted) return store;
+    // What lies in an extension, or on the disk, is there already; the Cache API refuses its addresses.
+    if (!wanted || !/^https?:$/.test(base.protocol)) return store;
     try {
       // Missing on pages that are not secure, refused in some private windows.
       store.#cache = await globalThis.caches?.open(`mlpack ${base.pathname}`);
