@@ -33,7 +33,7 @@ const manifest = {
 /** Extensions without a key are called by the place they lie at. */
 function extensionId(place: string): string {
   const hex = createHash('sha256').update(place).digest('hex').slice(0, 32);
-  return [...hex].map((digit) => String.fromCharCode(97 + Number.parseInt(digit, 16))).join('');
+  return Array.from(hex, (digit) => String.fromCharCode(97 + Number.parseInt(digit, 16))).join('');
 }
 
 describe.skipIf(chromium === undefined)('the browser bundle elsewhere', () => {
