@@ -16,6 +16,7 @@ import { makeArtifact } from './artifact.ts';
 import { furtherVariants, variantName } from './bundle-variants.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
+import { browserDownloads, type Download } from './downloads.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
@@ -87,17 +88,25 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
         force: flags.force === true,
       },
     );
-    results.push({ ...result, because: supportOf(target, artifact, defaultsOf(target)).because });
+    const downloads = target.id === 'browser' ? { downloads: await browserDownloads(out) } : {};
+    results.push({ ...result, because: supportOf(target, artifact, defaultsOf(target)).because, ...downloads });
   }
   if (session.json) {
     talk.json({ ok: true, bundles: results });
     return;
   }
-  for (const { target, dir, bytes, files, because } of results) {
+  for (const { target, dir, bytes, files, because, downloads = [] } of results) {
     talk.out(`${target}  ${relative(io.cwd, dir) || '.'}  ${files} files, ${formatBytes(bytes)}`);
+    for (const one of downloads) talk.out(`  ${downloadSentence(one)}`);
     for (const sentence of because) talk.out(talk.style.dim(`  ${sentence}`));
     talk.out(talk.style.dim(`  check it: mlpack check ${relative(io.cwd, dir) || '.'}`));
   }
+}
+
+function downloadSentence({ variant, provider, runtimeBytes, modelBytes, brotliBytes }: Download): string {
+  const where = provider === 'wasm' ? 'WebAssembly' : 'WebGPU';
+  const whole = formatBytes(runtimeBytes + modelBytes);
+  return `${variant} on ${where}: a visitor downloads ${formatBytes(brotliBytes)} with brotli, ${whole} where the host compresses nothing (runtime ${formatBytes(runtimeBytes)}, model ${formatBytes(modelBytes)})`;
 }
 
 /** @throws UserError when a further variant is another model: other names of inputs or outputs, or other shapes. */

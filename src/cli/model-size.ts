@@ -50,14 +50,21 @@ const brotli: Compress = (bytes) => {
 /** Not in the types of Node 20, nor in Node 20. */
 const zstd = (zlib as { zstdCompressSync?: Compress }).zstdCompressSync;
 
+/** Bytes of one file through brotli, as above. */
+export async function brotliBytes(file: string): Promise<number> {
+  return await compressedFile(file, brotli);
+}
+
 async function compressedBytes(path: string, model: Model, compress: Compress): Promise<number> {
   let bytes = 0;
-  for (const file of filesOf(path, model)) {
-    const { size } = await stat(file);
-    const sample = await readStart(file, Math.min(size, sampleBytes));
-    bytes += Math.round(compress(sample).byteLength * (size / Math.max(sample.byteLength, 1)));
-  }
+  for (const file of filesOf(path, model)) bytes += await compressedFile(file, compress);
   return bytes;
+}
+
+async function compressedFile(file: string, compress: Compress): Promise<number> {
+  const { size } = await stat(file);
+  const sample = await readStart(file, Math.min(size, sampleBytes));
+  return Math.round(compress(sample).byteLength * (size / Math.max(sample.byteLength, 1)));
 }
 
 async function readStart(path: string, length: number): Promise<Uint8Array> {

@@ -5,13 +5,13 @@ import { hostFiles, hosts } from './hosting.ts';
 import { print } from './json.ts';
 import { isSmall } from './knowledge.ts';
 import { modelJson } from './model-json.ts';
-import { options } from './options.ts';
+import { type Options, options } from './options.ts';
 import { readme } from './readme.ts';
 import { serviceWorker } from './service-worker.ts';
 import { taskOf } from './task.ts';
 import { tokenizerFiles } from './task-sequence.ts';
 import { indexTypes } from './types.ts';
-import { bytesOf, largestOf, type Options, planWays, timeOf, type WayPlan } from './ways.ts';
+import { bytesOf, largestOf, planWays, timeOf, type WayPlan } from './ways.ts';
 
 /** Literal files of the loader, and of the pages around it. */
 const loader = [
@@ -93,7 +93,7 @@ function beside(recommended: Artifact, candidates: readonly Artifact[], chosen: 
     const [gpu, wasm] = [timeOf(one, 'webgpu'), timeOf(one, 'wasm')];
     return gpu !== undefined && wasm !== undefined && gpu < wasm;
   });
-  const large = !isSmall(largestOf([recommended, ...others]));
+  const large = !isSmall(largestOf([recommended, ...others]), chosen);
   const halves = (one: Artifact): boolean => (assessments.get(one.variant)?.webgpuFeatures ?? []).length > 0;
   const gpu = large || pays ? [onGpu.find(halves), onGpu.find((one) => !halves(one))] : [];
   const wasm = ways.find(({ provider }) => provider === 'wasm');

@@ -1,5 +1,6 @@
 import { blockwiseOps, int8Ops } from '../../src/target/formats.ts';
 import type { Artifact } from '../../src/target/target.ts';
+import type { Options } from './options.ts';
 
 export type WebProvider = 'wasm' | 'webgpu';
 
@@ -28,12 +29,10 @@ const notOnWebgpu = [
 ];
 
 /**
- * Below this a model's arithmetic is small next to the cost of dispatching it to a GPU and of the larger runtime, so that
- * WebAssembly goes first. A rule of thumb until the loader measures on the visitor's device.
+ * A small model's arithmetic is little next to the cost of dispatching it to a GPU and of the larger runtime, so that
+ * WebAssembly goes first. Where the border lies was not measured: there was no browser with a real GPU to measure on.
  */
-const smallModelBytes = 8_000_000;
-
-export const isSmall = (bytes: number): boolean => bytes < smallModelBytes;
+export const isSmall = (bytes: number, { gpuFrom }: Pick<Options, 'gpuFrom'>): boolean => bytes < gpuFrom * 1e6;
 
 function present(artifact: Artifact, names: readonly string[]): string[] {
   return names.filter((name) => (artifact.ops[name] ?? 0) > 0);
@@ -48,7 +47,7 @@ function has16BitWeights({ weightBytes, inputs, outputs }: Artifact): boolean {
  * Which provider goes first, by what the operators of the model run on in onnxruntime-web 1.30 (measured: placement with CPU
  * fallback switched off, and speed against float32; the figures stand in the notes below).
  */
-export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assessment {
+export function assess(artifact: Artifact, chosen: Pick<Options, 'provider' | 'gpuFrom'>): Assessment {
   const notes: string[] = [];
   const blocks = present(artifact, blockwiseOps);
   const quantized = present(artifact, int8Ops);
@@ -57,8 +56,8 @@ export function assess(artifact: Artifact, wanted: 'auto' | WebProvider): Assess
   const half = has16BitWeights(artifact);
   const onlyDequantizes = (artifact.ops.DequantizeLinear ?? 0) > 0 && quantized.length === 0;
 
-  const preferred = preference(artifact, { blocks, quantized, foreign, half });
-  const providers = choose(preferred, wanted);
+  const preferred = preference(artifact, { blocks, quantized, foreign, half }, chosen);
+  const providers = choose(preferred, chosen.provider);
   const gpu = providers.includes('webgpu');
   if (blocks.length > 0) {
     const names = blocks.map(plainName).join(', ');
@@ -96,12 +95,16 @@ interface Found {
   readonly half: boolean;
 }
 
-function preference(artifact: Artifact, { blocks, quantized, foreign, half }: Found): readonly WebProvider[] {
+function preference(
+  artifact: Artifact,
+  { blocks, quantized, foreign, half }: Found,
+  chosen: Pick<Options, 'gpuFrom'>,
+): readonly WebProvider[] {
   if (blocks.length > 0) return ['webgpu', 'wasm'];
   if (quantized.length > 0 || foreign.length > 0) return ['wasm'];
   if (half) return ['webgpu', 'wasm'];
   const bytes = artifact.files.reduce((sum, file) => sum + file.bytes, 0);
-  return isSmall(bytes) ? ['wasm', 'webgpu'] : ['webgpu', 'wasm'];
+  return isSmall(bytes, chosen) ? ['wasm', 'webgpu'] : ['webgpu', 'wasm'];
 }
 
 /** WebAssembly is always there as the way that works everywhere. */

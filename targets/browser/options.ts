@@ -1,4 +1,4 @@
-import { opt } from '../../src/pass/options.ts';
+import { type OptionValues, opt } from '../../src/pass/options.ts';
 
 /** Options of the browser target. */
 export const options = {
@@ -6,6 +6,11 @@ export const options = {
     ['auto', 'wasm', 'webgpu'],
     'auto',
     'what runs the model; auto decides by its operators and size',
+  ),
+  gpuFrom: opt.number(
+    8,
+    'megabytes of the model from which WebGPU goes before WebAssembly, where no report has times of both: a rule of thumb',
+    { min: 0 },
   ),
   webgpuRuntime: opt.choice(
     ['jspi', 'asyncify', 'both'],
@@ -18,3 +23,5 @@ export const options = {
     'where the folder will be hosted: files are cut where the host takes none of their size; any cuts for all of them',
   ),
 };
+
+export type Options = OptionValues<typeof options>;

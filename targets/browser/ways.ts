@@ -1,10 +1,7 @@
-import type { OptionValues } from '../../src/pass/options.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { type Assessment, assess, isSmall, type WebProvider } from './knowledge.ts';
-import type { options } from './options.ts';
+import type { Options } from './options.ts';
 import type { RuntimeId } from './runtime-files.ts';
-
-export type Options = OptionValues<typeof options>;
 
 /** One way of running the model in a browser: a variant on a provider, and what it asks of the device. */
 export interface Way {
@@ -51,7 +48,7 @@ function ranked(artifacts: readonly Artifact[], provider: WebProvider): Artifact
 export function planWays(artifact: Artifact, chosen: Options): WayPlan {
   const all = [artifact, ...(artifact.others ?? [])];
   const alone = all.length === 1;
-  const assessments = new Map(all.map((one) => [one.variant, assess(one, chosen.provider)]));
+  const assessments = new Map(all.map((one) => [one.variant, assess(one, chosen)]));
   const providersOf = ({ variant }: Artifact): readonly WebProvider[] => assessments.get(variant)?.providers ?? [];
   // Weights that are dequantized at load are no smaller on a GPU; in blocks they are.
   const folds = ({ variant }: Artifact): boolean => assessments.get(variant)?.foldWeights === true;
@@ -70,7 +67,7 @@ export function planWays(artifact: Artifact, chosen: Options): WayPlan {
   });
   const gpu = forGpu.map((one) => way(one, 'webgpu'));
   const wasm = forWasm.map((one) => way(one, 'wasm'));
-  const ways = gpuFirst(all, forGpu[0], forWasm[0], providersOf) ? [...gpu, ...wasm] : [...wasm, ...gpu];
+  const ways = gpuFirst(all, [forGpu[0], forWasm[0]], providersOf, chosen) ? [...gpu, ...wasm] : [...wasm, ...gpu];
   return { ways, assessments, runtimes: runtimesOf(ways, chosen) };
 }
 
@@ -81,15 +78,15 @@ export function largestOf(all: readonly Artifact[]): number {
 
 function gpuFirst(
   all: readonly Artifact[],
-  gpu: Artifact | undefined,
-  wasm: Artifact | undefined,
+  [gpu, wasm]: readonly [Artifact | undefined, Artifact | undefined],
   providersOf: (one: Artifact) => readonly WebProvider[],
+  chosen: Options,
 ): boolean {
   if (!gpu || !wasm) return gpu !== undefined;
   const [onGpu, onWasm] = [timeOf(gpu, 'webgpu'), timeOf(wasm, 'wasm')];
   if (onGpu !== undefined && onWasm !== undefined) return onGpu < onWasm;
   if (all.length === 1) return providersOf(gpu)[0] === 'webgpu';
-  return !isSmall(largestOf(all));
+  return !isSmall(largestOf(all), chosen);
 }
 
 function runtimesOf(ways: readonly Way[], { webgpuRuntime }: Options): RuntimeId[] {

@@ -65,7 +65,7 @@ describe('which provider goes first', () => {
     ['trees', { ops: { 'ai.onnx.ml:TreeEnsembleClassifier': 1 } }, ['wasm'], undefined],
     ['halves', { weightBytes: { float16: 10 } }, ['webgpu', 'wasm'], undefined],
   ])('%s', (_, change, providers, note) => {
-    const result = assess(artifact(change), 'auto');
+    const result = assess(artifact(change), { provider: 'auto', gpuFrom: 8 });
     expect(result.providers).toEqual(providers);
     if (note) expect(result.notes.join(' ')).toMatch(note);
     else expect(result.notes).toEqual([]);
@@ -73,11 +73,13 @@ describe('which provider goes first', () => {
 
   it('does what is asked, and says what it costs', () => {
     const blocks = artifact({ ops: { 'com.microsoft:MatMulNBits': 4 } });
-    expect(assess(blocks, 'wasm')).toMatchObject({
+    expect(assess(artifact({}), { provider: 'auto', gpuFrom: 0 }).providers).toEqual(['webgpu', 'wasm']);
+    expect(assess(artifact({}), { provider: 'auto', gpuFrom: 8 }).providers).toEqual(['wasm', 'webgpu']);
+    expect(assess(blocks, { provider: 'wasm', gpuFrom: 8 })).toMatchObject({
       providers: ['wasm'],
       notes: [expect.stringContaining('is meant for WebGPU')],
     });
-    const int8 = assess(artifact({ ops: { QLinearConv: 1 } }), 'webgpu');
+    const int8 = assess(artifact({ ops: { QLinearConv: 1 } }), { provider: 'webgpu', gpuFrom: 8 });
     expect(int8).toMatchObject({
       providers: ['webgpu', 'wasm'],
       notes: [expect.stringContaining('run on the CPU also under WebGPU')],
@@ -85,10 +87,19 @@ describe('which provider goes first', () => {
   });
 
   it('asks for shader-f16 with halves, and folds weights that are only dequantized', () => {
-    expect(assess(artifact({ weightBytes: { float16: 1 } }), 'auto').webgpuFeatures).toEqual(['shader-f16']);
-    expect(assess(artifact({ weightBytes: { float32: 1 } }), 'auto').webgpuFeatures).toEqual([]);
-    expect(assess(artifact({ ops: { DequantizeLinear: 1, MatMul: 1 } }), 'auto').foldWeights).toBe(true);
-    expect(assess(artifact({ ops: { DequantizeLinear: 1, QuantizeLinear: 1 } }), 'auto').foldWeights).toBe(false);
+    expect(assess(artifact({ weightBytes: { float16: 1 } }), { provider: 'auto', gpuFrom: 8 }).webgpuFeatures).toEqual([
+      'shader-f16',
+    ]);
+    expect(assess(artifact({ weightBytes: { float32: 1 } }), { provider: 'auto', gpuFrom: 8 }).webgpuFeatures).toEqual(
+      [],
+    );
+    expect(
+      assess(artifact({ ops: { DequantizeLinear: 1, MatMul: 1 } }), { provider: 'auto', gpuFrom: 8 }).foldWeights,
+    ).toBe(true);
+    expect(
+      assess(artifact({ ops: { DequantizeLinear: 1, QuantizeLinear: 1 } }), { provider: 'auto', gpuFrom: 8 })
+        .foldWeights,
+    ).toBe(false);
   });
 });
 
