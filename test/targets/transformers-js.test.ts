@@ -1,12 +1,14 @@
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findChromium, launchChromium } from '../../src/target/chromium.ts';
 import { resolveTargetOptions } from '../../src/target/plan.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { transformersJs } from '../../targets/transformers-js/index.ts';
 import { placeAll } from '../../targets/transformers-js/place.ts';
 import { runCli } from '../cli/support.ts';
+import { startHostile } from './support/hostile-server.ts';
 
 const models = join(import.meta.dirname, '../../models');
 
@@ -53,6 +55,40 @@ describe('a folder for transformers.js', () => {
       const [answer] = (await classify(question)) as { label: string; score: number }[];
       expect(answer?.label, dtype).toBe('calendar_show');
       await classify.dispose();
+    }
+  });
+
+  it.skipIf(findChromium() === undefined)('opens in a browser, on WebAssembly and on WebGPU', async () => {
+    const library = join(import.meta.dirname, '../../node_modules/@huggingface/transformers/dist');
+    const runtime = join(import.meta.dirname, '../../node_modules/onnxruntime-web/dist');
+    await cp(join(library, 'transformers.min.js'), join(dir, 'transformers.js'));
+    for (const name of ['mjs', 'wasm'])
+      await cp(
+        join(runtime, `ort-wasm-simd-threaded.asyncify.${name}`),
+        join(dir, `ort-wasm-simd-threaded.asyncify.${name}`),
+      );
+    await writeFile(join(dir, 'index.html'), '<!doctype html>');
+    const server = await startHostile(dir);
+    const chrome = await launchChromium();
+    try {
+      const page = await chrome.newPage();
+      await page.goto(server.url);
+      // q4f16 asks for shader-f16, which the software adapter lacks.
+      for (const [device, dtype] of [['wasm'], ['webgpu', 'fp32']] as const) {
+        const label = await page.evaluate<string>(`import('/transformers.js').then(async ({ env, pipeline }) => {
+          Object.assign(env, { allowRemoteModels: false, allowLocalModels: true, localModelPath: '/', useBrowserCache: false });
+          env.backends.onnx.wasm.wasmPaths = '/';
+          const classify = await pipeline('text-classification', 'intents', ${JSON.stringify({ device, dtype })});
+          const [{ label }] = await classify('what time is my lesson');
+          await classify.dispose();
+          return label;
+        })`);
+        expect(label, device).toBe('calendar_show');
+      }
+      expect(server.sent.some(({ path }) => path.endsWith('onnx/model_quantized.onnx'))).toBe(true);
+    } finally {
+      await chrome.close();
+      await server.close();
     }
   });
 
