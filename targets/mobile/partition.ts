@@ -9,6 +9,8 @@ export interface PartitionRules {
   readonly needsFixedShapes: boolean;
   /** Largest rank of an input. */
   readonly maxRank?: number;
+  /** Whether the provider takes this very node of an operator in its table; default yes. */
+  readonly takesNode?: (node: Node) => boolean;
 }
 
 export interface Partitioning {
@@ -23,6 +25,8 @@ export interface Partitioning {
   /** Nodes that stay out because an input has no fixed shape, or too many axes. */
   readonly dynamic: number;
   readonly rank: number;
+  /** Operators in the table whose nodes the provider refuses all the same, with their number. */
+  readonly refusedOps: Readonly<Record<string, number>>;
   /** What the table asks of operators that are in use and that was not checked. */
   readonly caveats: Readonly<Record<string, string>>;
 }
@@ -49,6 +53,7 @@ export function partition(graph: Graph, macs: ReadonlyMap<Node, number>, rules: 
   const counts = { nodes: 0, supported: 0, dynamic: 0, rank: 0 };
   const partitions: number[] = [];
   const unsupported = new Map<string, number>();
+  const refused = new Map<string, number>();
   const caveats = new Map<string, string>();
   const walk = (one: Graph): void => {
     counts.nodes += one.nodeCount;
@@ -62,7 +67,9 @@ export function partition(graph: Graph, macs: ReadonlyMap<Node, number>, rules: 
         else if (note !== '') caveats.set(key, note);
         if (dynamic) counts.dynamic++;
         if (rank) counts.rank++;
-        const supported = note !== undefined && !dynamic && !rank;
+        const refuses = note !== undefined && rules.takesNode?.(node) === false;
+        if (refuses) refused.set(key, (refused.get(key) ?? 0) + 1);
+        const supported = note !== undefined && !dynamic && !rank && !refuses;
         if (supported) arithmetic += macs.get(node) ?? 0;
         return supported;
       }),
@@ -77,6 +84,7 @@ export function partition(graph: Graph, macs: ReadonlyMap<Node, number>, rules: 
     arithmetic: total === 0 ? 0 : arithmetic / total,
     partitions,
     unsupportedOps: sorted(unsupported),
+    refusedOps: sorted(refused),
     caveats: sorted(caveats),
   };
 }

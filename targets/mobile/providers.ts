@@ -1,9 +1,11 @@
+import type { Node } from '../../src/ir/graph.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { coremlMlProgram, coremlNeuralNetwork } from './tables/coreml.ts';
 import { nnapi } from './tables/nnapi.ts';
 import type { OperatorTable } from './tables/operator-table.ts';
 import { qnn } from './tables/qnn.ts';
 import { xnnpack } from './tables/xnnpack.ts';
+import { xnnpackTakes } from './tables/xnnpack-conditions.ts';
 
 /** In what numbers a model computes, as far as providers tell them apart. */
 export type Precision = 'float32' | 'float16' | 'int8-qdq' | 'int8-operators' | 'int8-dynamic' | 'blocks';
@@ -15,6 +17,7 @@ export interface MobileProvider {
   readonly table: OperatorTable;
   readonly needsFixedShapes: boolean;
   readonly maxRank?: number;
+  readonly takesNode?: (node: Node) => boolean;
   /** Runs on the CPU itself: no copies at the borders of partitions. */
   readonly onCpu: boolean;
   /** The precision to give it, and those that it takes at all. */
@@ -81,12 +84,16 @@ export const mobileProviders: readonly MobileProvider[] = [
     name: 'XNNPACK',
     platform: 'both',
     table: xnnpack,
+    takesNode: xnnpackTakes,
     needsFixedShapes: false,
     onCpu: true,
     best: 'float32',
     takes: ['float32', 'int8-qdq', 'int8-operators'],
     why: 'Fast float32 kernels for convolutions and products on Arm; 8-bit ones for the quantized forms of the same.',
-    notes: ['It has threads of its own: set intra_op_num_threads on the provider and 1 on the session.'],
+    notes: [
+      'It has threads of its own: set intra_op_num_threads on the provider and 1 on the session.',
+      'Its product of [batch, M, K] with a matrix steps from one batch to the next by M elements instead of M·K (core/providers/xnnpack/math/matmul.cc as read): with a batch above 1 check with the golden test.',
+    ],
   },
   {
     id: 'qnn',

@@ -3,6 +3,8 @@ import { inferShapes } from '../../../src/ir/infer/infer.ts';
 import { countMacs } from '../../../src/ir/macs.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { type PartitionRules, partition, verdictOf } from '../../../targets/mobile/partition.ts';
+import { xnnpack } from '../../../targets/mobile/tables/xnnpack.ts';
+import { xnnpackTakes } from '../../../targets/mobile/tables/xnnpack-conditions.ts';
 
 const rules: PartitionRules = {
   table: { 'ai.onnx:Relu': '', 'ai.onnx:MatMul': 'Only 2D.' },
@@ -42,6 +44,25 @@ describe('partitions', () => {
     expect(verdictOf(parts)).toBe('no');
   });
 
+  it('a node that the provider refuses stays out, and is counted as refused', () => {
+    const given = { table: xnnpack, takesNode: xnnpackTakes, needsFixedShapes: false, maxRank: 4 };
+    // Constant weights are taken, products of two activations are not.
+    const parts = partitionOf(
+      'a = MatMul (x, w)\nt = Transpose (a)\ny = MatMul (a, t)',
+      'float[4,4] x) => (float[4,4] y',
+      given,
+    );
+    expect(parts).toMatchObject({ supported: 1, refusedOps: { 'ai.onnx:MatMul': 1 }, arithmetic: 0.5 });
+    const line = 'float[1,4,9] x) => (float[1,4,9] y';
+    expect(partitionOf('y = MaxPool <kernel_shape = [1]> (x)', line, given).refusedOps).toEqual({
+      'ai.onnx:MaxPool': 1,
+    });
+    const picture = 'float[n,4,9,9] x) => (float[n,4,9,9] y';
+    expect(partitionOf('y = MaxPool <kernel_shape = [1,1]> (x)', picture, given).supported).toBe(1);
+    expect(partitionOf('y = Gemm (x, w)', 'float[4,4] x) => (float[4,4] y', given).supported).toBe(0);
+    expect(partitionOf('y = Gemm (x, w, w)', 'float[4,4] x) => (float[4,4] y', given).supported).toBe(1);
+  });
+
   it('a branch that does not read from the group does not close it', () => {
     const parts = partitionOf('a = Relu (x)\nt = Tanh (x)\nb = Relu (a)\ny = Add (b, t)');
     expect(parts.partitions).toEqual([2]);
@@ -76,7 +97,17 @@ describe('partitions', () => {
     [0, [], 'no'],
   ] as const)('of %s nodes %s is %s', (nodes, partitions, verdict) => {
     const supported = partitions.reduce<number>((sum, size) => sum + size, 0);
-    const parts = { nodes, supported, partitions, arithmetic: 0, unsupportedOps: {}, dynamic: 0, rank: 0, caveats: {} };
+    const parts = {
+      nodes,
+      supported,
+      partitions,
+      arithmetic: 0,
+      unsupportedOps: {},
+      refusedOps: {},
+      dynamic: 0,
+      rank: 0,
+      caveats: {},
+    };
     expect(verdictOf(parts)).toBe(verdict);
   });
 });
