@@ -1,7 +1,9 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import type { Converter, Handler } from '../converter.ts';
+import { elementCount } from '../../../src/ir/tensor.ts';
+import { type Converter, type Entry, type Handler, lastPerm, permuted, rootOf } from '../converter.ts';
 import type { OpName } from '../schema.ts';
 import { operand } from './elementwise.ts';
+import { movedLike } from './reduction.ts';
 
 const add = { type: 'AddOptions', value: {} };
 const mul = { type: 'MulOptions', value: {} };
@@ -45,8 +47,39 @@ export const layerNormalization: Handler = (node, c) => {
   c.put(node.output(), 'plain', scaled(c, node, from, at(node.input(1)), at(node.input(2))));
 };
 
+/** A picture with channels last whose channels, group by group, are the rows of this value: how exporters write group normalization. */
+function groupedPicture(entry: Entry): Entry | undefined {
+  if (!entry.moved || entry.forms.size > 0) return undefined;
+  const { root, index } = rootOf(entry.moved);
+  const [n, channels = 1, ...space] = root.shape;
+  const [own, groups = 1, ...rest] = entry.shape;
+  const fits = n === own && channels % groups === 0 && elementCount(rest) === (channels / groups) * elementCount(space);
+  return root.forms.has('last') && space.length > 0 && fits && index.every((at, i) => at === i) ? root : undefined;
+}
+
+/** Group normalization on channels last: the mean is that of the pixels and of a group's channels. @returns whether it is one */
+function groupNormalization(node: Node, c: Converter, entry: Entry): boolean {
+  const root = groupedPicture(entry);
+  const [scale, bias] = [1, 2].map((i) => c.constant(node.input(i)));
+  if (!root || !scale || !bias) return false;
+  const [n = 1, channels = 1, ...space] = root.shape;
+  const groups = entry.shape[1] ?? 1;
+  const name = node.output().name;
+  const rows = c.reshape(name, c.get(root, 'last'), [n, elementCount(space), groups, channels / groups]);
+  const even = normalized(c, node, rows, [1, 3], node.float('epsilon', 1e-5));
+  const at = ({ values }: { readonly values: ArrayLike<number> }, neutral: number): number | undefined =>
+    Array.from(values).every((value) => value === neutral)
+      ? undefined
+      : c.floats(name, [1, 1, groups, 1], Float32Array.from(values));
+  const result = scaled(c, node, even, at(scale, 1), at(bias, 0));
+  const picture = c.reshape(name, result, permuted(root.shape, lastPerm(root.shape.length)));
+  c.set(node.output(), movedLike(entry, name, root, picture));
+  return true;
+}
+
 export const instanceNormalization: Handler = (node, c) => {
   const entry = c.entry(node.input(0) as Value);
+  if (groupNormalization(node, c, entry)) return;
   const rank = entry.shape.length;
   const axes = Array.from({ length: rank - 2 }, (_, i) => i + 1);
   const from = normalized(c, node, c.get(entry, 'last'), axes, node.float('epsilon', 1e-5));

@@ -79,7 +79,7 @@ function overChannels(c: Converter, entry: Entry, axis: number): Entry | undefin
 }
 
 /** The same rearrangement of another picture. */
-function movedLike(entry: Entry, name: string, root: Entry, tensor: number): Entry {
+export function movedLike(entry: Entry, name: string, root: Entry, tensor: number): Entry {
   const moved = entry.moved as NonNullable<Entry['moved']>;
   const { index } = rootOf(moved);
   const source: Entry = { ...root, name, forms: new Map([['last', tensor]]) };

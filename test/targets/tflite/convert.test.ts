@@ -359,6 +359,14 @@ describe('layout', () => {
     expect(await transposes({ io: picture, weights, body })).toBe(2);
   });
 
+  it('group normalization stays channels last', async () => {
+    const weights = `${w4}, int64[3] g = {1, 3, -1}, int64[4] t = {1, 6, 5, 4}, float[3] s = {0.5, 1.5, 1}, float[3] o = {0, 0.25, -1}, float[6,1,1] k = random(8, 0.5, 1), float[6,6,1,1] v = random(7, -1, 1)`;
+    const body =
+      'c = Conv (x, w, b)\na = Reshape (c, g)\nn = InstanceNormalization (a, s, o)\nr = Reshape (n, t)\nm = Mul (r, k)\ny = Conv (m, v)';
+    // In at the beginning, out at the end.
+    expect(await transposes({ io: picture, weights, body })).toBe(2);
+  });
+
   it('softmax over channels between two transposes needs neither', async () => {
     const body =
       'c = Conv (x, w, b)\nt = Transpose <perm = [0,3,2,1]> (c)\ns = Softmax <axis = -1> (t)\ny = Transpose <perm = [0,3,2,1]> (s)';
