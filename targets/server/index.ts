@@ -14,6 +14,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/batcher.mjs': 'lib/batcher.mjs',
   'lib/body.mjs': 'lib/body.mjs',
   'lib/breaker.mjs': 'lib/breaker.mjs',
+  'lib/buffers.mjs': 'lib/buffers.mjs',
   'lib/bundle.mjs': 'lib/bundle.mjs',
   'lib/cache.mjs': 'lib/cache.mjs',
   'lib/config.mjs': 'lib/config.mjs',

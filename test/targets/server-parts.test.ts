@@ -43,7 +43,11 @@ class FakePool {
 describe('queue in front of the sessions', async () => {
   interface BatcherLike {
     readonly waiting: number;
-    submit(feeds: Feed[], outputs: string[], signal?: AbortSignal): Promise<{ results: Results; batchRows: number }>;
+    submit(
+      feeds: Feed[],
+      outputs: string[],
+      whenGone?: (act: () => void) => void,
+    ): Promise<{ results: Results; batchRows: number }>;
     retryAfter(): number;
   }
   const { Batcher } = await load<{ Batcher: new (pool: FakePool, limits: object) => BatcherLike }>('batcher');
@@ -141,10 +145,10 @@ describe('queue in front of the sessions', async () => {
 
   it('drops a request whose client has gone', async () => {
     const { pool, batcher } = make();
-    const gone = new AbortController();
+    let leave = (): void => {};
     void batcher.submit(feed([0]), ['y']);
-    const dropped = batcher.submit(feed([1]), ['y'], gone.signal);
-    gone.abort();
+    const dropped = batcher.submit(feed([1]), ['y'], (act) => (leave = act));
+    leave();
     await expect(dropped).rejects.toMatchObject({ status: 499, reason: 'CANCELED' });
     pool.runs[0]?.settle();
     await tick();
@@ -332,5 +336,50 @@ describe('cache', async () => {
     expect(await has()).toEqual([true, false, true, false]);
     now = 10_001;
     expect(await has()).toEqual([false, false, false, false]);
+  });
+});
+
+describe('memory that is used again', async () => {
+  interface BuffersLike {
+    take(bytes: number): ArrayBuffer;
+    give(buffer: ArrayBuffer): void;
+  }
+  const { Buffers, garbageCounter } = await load<{
+    Buffers: new (limit: number) => BuffersLike;
+    garbageCounter: (collect?: () => void) => (bytes: number) => void;
+  }>('buffers');
+
+  it('hands out what was given back, once, for requests of about that size', () => {
+    const buffers = new Buffers(1e6);
+    const first = buffers.take(100_000);
+    expect(first.byteLength).toBeGreaterThanOrEqual(100_000);
+    expect(first.byteLength).toBeLessThan(112_500);
+    buffers.give(first);
+    buffers.give(first);
+    expect(buffers.take(99_000)).toBe(first);
+    expect(buffers.take(99_000)).not.toBe(first);
+    expect(buffers.take(300_000)).not.toBe(first);
+  });
+
+  it('keeps nothing beyond its limit, nothing that went to a thread, nothing of other sizes', () => {
+    const buffers = new Buffers(250_000);
+    const three = [1, 2, 3].map(() => buffers.take(100_000));
+    for (const one of three) buffers.give(one);
+    const again = [1, 2, 3].map(() => buffers.take(100_000));
+    expect(again.filter((one) => three.includes(one))).toHaveLength(2);
+    const gone = buffers.take(100_000);
+    structuredClone(gone, { transfer: [gone] });
+    buffers.give(gone);
+    buffers.give(new ArrayBuffer(100_001));
+    expect(buffers.take(100_000).byteLength).toBeGreaterThanOrEqual(100_000);
+  });
+
+  it('collects after some megabytes of garbage, by what Node offers', () => {
+    let times = 0;
+    const discarded = garbageCounter(() => times++);
+    for (let i = 0; i < 100; i++) discarded(100_000);
+    expect(times).toBe(2);
+    expect(() => garbageCounter()(1e9)).not.toThrow();
+    expect(Reflect.get(globalThis, 'gc')).toBeUndefined();
   });
 });

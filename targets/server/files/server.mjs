@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
 import { buildApp } from './lib/app.mjs';
+import { Buffers } from './lib/buffers.mjs';
 import { readManifest } from './lib/bundle.mjs';
 import { openCache } from './lib/cache.mjs';
 import { readConfig } from './lib/config.mjs';
@@ -36,13 +37,15 @@ const state = {
 };
 let models;
 const metrics = new Metrics({ all: () => models.all() });
-models = new Models({ config, metrics, log });
+// As much as V8 lets memory outside of its heap grow before it collects everything.
+const buffers = new Buffers(64 * 1024 * 1024);
+models = new Models({ config, metrics, log, buffers });
 const cache = await openCache(config, log);
 const tracer =
   config.traces === undefined ? undefined : new Tracer({ endpoint: config.traces, name: config.traceName, log });
 const monitor = new Monitor({ config, models, metrics, log });
 const inference = new Inference({ models, cache, metrics, log, monitor });
-const app = buildApp(config, { config, models, inference, metrics, monitor, tracer, state }, log);
+const app = buildApp(config, { config, models, inference, metrics, monitor, tracer, buffers, state }, log);
 
 /** Stops taking work, lets what is running finish, and ends; after `drainMs` it ends anyway. */
 async function drain(signal) {

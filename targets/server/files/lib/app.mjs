@@ -10,7 +10,7 @@ import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
 import { platformRoutes } from './routes/platform.mjs';
 
-/** @param services { config, models, inference, metrics, tracer, monitor, state: { ready, draining, server } } */
+/** @param services { config, models, inference, metrics, tracer, monitor, buffers, state: { ready, draining, server } } */
 export function buildApp(config, services, logger) {
   const app = Fastify({
     loggerInstance: logger,
@@ -29,7 +29,7 @@ export function buildApp(config, services, logger) {
     response.end(JSON.stringify({ error: 'only "Expect: 100-continue" is understood' }));
   });
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', bodyParser(config.bodyLimit));
+  app.addContentTypeParser('*', bodyParser(config.bodyLimit, services.buffers));
   app.setErrorHandler(answerError);
   app.setNotFoundHandler((request, reply) =>
     reply.code(404).send({ error: `there is no ${request.method} on this path` }),
@@ -38,10 +38,11 @@ export function buildApp(config, services, logger) {
   app.decorateRequest('bytesHeld', 0);
   app.decorateRequest('counted', false);
   guard(app, config);
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id);
     // A connection that stays open after its last answer would hold up the end of the process.
     if (services.state.draining) reply.header('connection', 'close');
+    done();
   });
   if (config.logRequests) logRequests(app);
   if (services.tracer !== undefined) trace(app, services.tracer);
@@ -65,7 +66,7 @@ function guard(app, config) {
   const limitRate = makeRateLimit({ perSecond: config.rateLimit, burst: config.rateBurst });
   let held = 0;
   let asked = 0;
-  app.addHook('onRequest', async (request) => {
+  const admit = (request) => {
     const { open, admin } = request.routeOptions.config ?? {};
     // Nobody learns from a refusal which paths there are.
     if (open || admin) return;
@@ -84,15 +85,30 @@ function guard(app, config) {
     held += bytes;
     request.counted = true;
     asked++;
-  });
-  const release = async (request) => {
+  };
+  const release = (request) => {
     held -= request.bytesHeld;
     request.bytesHeld = 0;
     if (request.counted) asked--;
     request.counted = false;
   };
-  app.addHook('onResponse', release);
-  app.addHook('onRequestAbort', release);
+  // Hooks with a callback: no promise for each of them and each request.
+  app.addHook('onRequest', (request, _reply, done) => {
+    try {
+      admit(request);
+    } catch (error) {
+      return done(error);
+    }
+    done();
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    release(request);
+    done();
+  });
+  app.addHook('onRequestAbort', (request, done) => {
+    release(request);
+    done();
+  });
 }
 
 /** One line for each request, without what is in it. Health checks are not news. */

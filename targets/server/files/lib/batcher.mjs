@@ -27,7 +27,8 @@ export class Batcher {
   /**
    * @param pool Pool
    * @param {{ maxRows: number, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
-   *   onRun: Function }} limits maxRows 1: no batches. onRun({ rows, requests, inferMs, failed }) after every run
+   *   allocate?: (bytes: number) => ArrayBuffer, onRun: Function }} limits maxRows 1: no batches. allocate: memory for what
+   *   runs together. onRun({ rows, requests, inferMs, failed }) after every run
    */
   constructor(pool, limits) {
     this.#pool = pool;
@@ -48,11 +49,12 @@ export class Batcher {
   }
 
   /**
-   * @param feeds [{name, dtype, shape, data}] @param {string[]} outputs names @param {AbortSignal} [signal] a client that has gone
+   * @param feeds [{name, dtype, shape, data}] @param {string[]} outputs names
+   * @param {(act: () => void) => void} [whenGone] calls back where the client leaves before its answer
    * @returns { results: name → {dims, data}, queueMs, inferMs, batchRows }
    * @throws RequestError 503 when the queue is full or the wait too long; RunError when the model refuses
    */
-  submit(feeds, outputs, signal) {
+  submit(feeds, outputs, whenGone) {
     const bytes = feeds.reduce((sum, { data }) => sum + (data.byteLength ?? data.length * 64), 0);
     const { queueLimit, queueBytes } = this.#limits;
     const free = this.#pool.idle > 0 && this.#queue.length === 0;
@@ -67,7 +69,7 @@ export class Batcher {
       }
       this.#queue.push(entry);
       this.#waitingBytes += bytes;
-      signal?.addEventListener('abort', () => this.#cancel(entry), { once: true });
+      whenGone?.(() => this.#cancel(entry));
       this.#dispatch();
     });
   }
@@ -143,7 +145,13 @@ export class Batcher {
     const outputs = [...new Set(batch.flatMap((entry) => entry.outputs))];
     const rows = batch.reduce((sum, entry) => sum + entry.rows, 0);
     try {
-      const results = await this.#pool.run(joinFeeds(batch.map(({ feeds }) => feeds)), outputs);
+      const results = await this.#pool.run(
+        joinFeeds(
+          batch.map(({ feeds }) => feeds),
+          this.#limits.allocate,
+        ),
+        outputs,
+      );
       const inferMs = performance.now() - started;
       this.#learn(batch.length, inferMs);
       this.#limits.onRun({ rows, requests: batch.length, inferMs, failed: false });

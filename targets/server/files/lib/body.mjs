@@ -1,5 +1,6 @@
-/** Request bodies, read into one piece of memory that tensors may be views of. */
+/** Request bodies, read into one piece of memory that tensors may be views of. Whoever answers gives it back (inference.mjs). */
 
+import { garbageCounter } from './buffers.mjs';
 import { RequestError } from './errors.mjs';
 
 /** Where the first binary tensor must lie for any element type to be read in place. */
@@ -8,18 +9,19 @@ const alignment = 8;
 /**
  * Fastify's content type parser for every type. The memory is allocated by the declared length (nobody pays for it before
  * bytes come), so that nothing is joined afterwards, and such that what follows the JSON part is aligned.
- * @param {number} limit bytes
+ * @param {number} limit bytes @param buffers Buffers
  */
-export function bodyParser(limit) {
+export function bodyParser(limit, buffers) {
+  const discarded = garbageCounter();
   return (request, stream, done) => {
     const declared = request.headers['content-length'];
     const tooLarge = () => new RequestError(`the body is larger than ${limit} bytes`, 413);
     if (declared !== undefined && Number(declared) > limit) return done(tooLarge());
     const json = Number(request.headers['inference-header-content-length'] ?? 0);
     const pad = Number.isSafeInteger(json) && json > 0 ? (alignment - (json % alignment)) % alignment : 0;
-    const body = declared === undefined ? new Growing(limit) : new Fixed(Number(declared), pad);
+    const body = declared === undefined ? new Growing(limit) : new Fixed(buffers, Number(declared), pad);
     stream.on('data', (chunk) => {
-      if (body.add(chunk)) return;
+      if (body.add(chunk)) return discarded(chunk.length);
       stream.removeAllListeners('data').resume();
       done(tooLarge());
     });
@@ -32,8 +34,8 @@ class Fixed {
   #bytes;
   #at = 0;
 
-  constructor(length, pad) {
-    this.#bytes = Buffer.allocUnsafeSlow(length + pad).subarray(pad);
+  constructor(buffers, length, pad) {
+    this.#bytes = Buffer.from(buffers.take(length + pad), pad, length);
   }
 
   add(chunk) {

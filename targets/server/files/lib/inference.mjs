@@ -12,11 +12,12 @@ export class Inference {
   }
 
   /**
-   * @param {string} [id] of the request, for labels that come back
    * @param served the version that was asked for @param {string[]} outputs names
+   * @param {{ whenGone?: (act: () => void) => void, id?: string }} request whenGone: acts once where the client leaves before
+   *   its answer. id: for labels that come back
    * @returns { results, info, queueMs, inferMs } info: the version that answered
    */
-  async answer(served, feeds, outputs, { signal, id }) {
+  async answer(served, feeds, outputs, { whenGone, id }) {
     const { cache, metrics, monitor } = this.#services;
     const names = [...outputs].sort();
     const key = cache === undefined ? undefined : cacheKey(served.info, feeds, names);
@@ -24,7 +25,7 @@ export class Inference {
     if (kept !== undefined) return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
     const chosen = this.#whoAnswers(served);
     const watched = monitor.before(chosen, feeds);
-    const answer = await chosen.run(feeds, names, signal);
+    const answer = await chosen.run(feeds, names, whenGone);
     if (key !== undefined && chosen === served) this.#keep(served.info, key, answer.results);
     monitor.after(chosen, watched, answer.results, id);
     if (chosen !== served) metrics.fallbacks.inc({ model: served.info.name, version: served.info.version });

@@ -63,7 +63,7 @@ export class Models {
   #timer;
   #closed = false;
 
-  /** @param services { config, metrics, log } */
+  /** @param services { config, metrics, log, buffers } */
   constructor(services) {
     this.#services = services;
   }

@@ -32,7 +32,10 @@ export class Pool {
   /** Called whenever a session has become free. */
   onIdle = () => {};
 
-  /** @param {{ workers: number, threads: number, timeoutMs: number, log: { error: Function } }} options */
+  /**
+   * @param {{ workers: number, threads: number, timeoutMs: number, log: { error: Function }, buffers?: Buffers }} options
+   *   buffers: where the memory of inputs goes after their run
+   */
   constructor(path, options) {
     this.#path = path;
     this.#options = options;
@@ -77,8 +80,9 @@ export class Pool {
     });
   }
 
-  #settle(place, { results, error }) {
+  #settle(place, { results, error, used }) {
     const { job } = place;
+    for (const buffer of used) this.#options.buffers?.give(buffer);
     if (job === undefined) return;
     place.job = undefined;
     clearTimeout(job.timer);

@@ -6,11 +6,12 @@ function slice(data, from, to) {
   return data.slice(from, to);
 }
 
-function join(parts) {
+function join(parts, allocate) {
   if (parts.length === 1) return parts[0];
   if (Array.isArray(parts[0])) return parts.flat();
   const total = parts.reduce((sum, { length }) => sum + length, 0);
-  const whole = new parts[0].constructor(total);
+  const Store = parts[0].constructor;
+  const whole = new Store(allocate(total * Store.BYTES_PER_ELEMENT), 0, total);
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
@@ -24,12 +25,20 @@ export function shapeKey(feeds) {
   return feeds.map(({ name, shape }) => `${name}:${shape.slice(1).join('x')}`).join('|');
 }
 
-/** Feeds of several requests as one. All have the same `shapeKey`. */
-export function joinFeeds(requests) {
+/** Feeds of several requests as one. All have the same `shapeKey`. `allocate`: bytes → ArrayBuffer of at least that many. */
+export function joinFeeds(requests, allocate = (bytes) => new ArrayBuffer(bytes)) {
   return requests[0].map(({ name, dtype, shape }, i) => {
     const parts = requests.map((feeds) => feeds[i]);
     const rows = parts.reduce((sum, part) => sum + part.shape[0], 0);
-    return { name, dtype, shape: [rows, ...shape.slice(1)], data: join(parts.map(({ data }) => data)) };
+    return {
+      name,
+      dtype,
+      shape: [rows, ...shape.slice(1)],
+      data: join(
+        parts.map(({ data }) => data),
+        allocate,
+      ),
+    };
   });
 }
 

@@ -22,7 +22,7 @@ export class Served {
   /**
    * Verifies, loads, proves and warms up the version in `dir`.
    * @param {string} version given by the folder it lies in, or undefined: as the bundle says
-   * @param { config, metrics, log } services
+   * @param { config, metrics, log, buffers } services
    * @throws Error, in words, where it cannot be served
    */
   static async open(dir, version, services) {
@@ -34,19 +34,20 @@ export class Served {
     return served;
   }
 
-  constructor(info, manifest, dir, { config, metrics, log, onlyOne }) {
+  constructor(info, manifest, dir, { config, metrics, log, buffers, onlyOne }) {
     this.onlyOne = onlyOne === true;
     this.info = info;
     this.manifest = manifest;
     this.dir = dir;
     this.config = config;
     this.metrics = metrics;
+    this.buffers = buffers;
     this.log = log.child({ model: info.name, version: info.version });
     this.breaker = new Breaker({ failures: config.breakerFailures, resetMs: config.breakerResetMs });
   }
 
   async #load(path) {
-    const { config } = this;
+    const { config, buffers } = this;
     const sizes = await Promise.all(
       this.manifest.model.files.map(async (file) => (await stat(join(this.dir, file.path))).size),
     );
@@ -56,7 +57,7 @@ export class Served {
       modelBytes: sizes.reduce((sum, size) => sum + size, 0),
     };
     const plan = sessionPlan(config, limits);
-    this.#pool = new Pool(path, { ...plan, timeoutMs: config.modelTimeoutMs, log: this.log });
+    this.#pool = new Pool(path, { ...plan, timeoutMs: config.modelTimeoutMs, log: this.log, buffers });
     await this.#pool.open();
     try {
       this.#golden = await goldenCases(this.dir, this.manifest);
@@ -83,6 +84,7 @@ export class Served {
       queueLimit: config.queueLimit,
       queueBytes: config.queueBytes,
       queueTimeoutMs: config.queueTimeoutMs,
+      allocate: (bytes) => buffers.take(bytes),
       onRun: (run) => this.metrics.ran(this.info, run),
     });
   }
@@ -117,10 +119,10 @@ export class Served {
    * @returns { results, queueMs, inferMs, batchRows }
    * @throws RequestError 400 where the inputs are at fault, 503 where the queue is full or the model is
    */
-  async run(feeds, outputs, signal) {
+  async run(feeds, outputs, whenGone) {
     this.#running++;
     try {
-      const answer = await this.#batcher.submit(feeds, outputs, signal);
+      const answer = await this.#batcher.submit(feeds, outputs, whenGone);
       this.breaker.succeeded();
       return answer;
     } catch (error) {

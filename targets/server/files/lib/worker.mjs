@@ -29,12 +29,18 @@ async function run({ session, Tensor }, { feeds, outputs }) {
   return Object.fromEntries(Object.entries(results).map(([name, { dims, data }]) => [name, { dims, data }]));
 }
 
+/** The memory of the inputs goes back with the answer, for whoever asked to use it again. */
+function reply(message, { feeds }, buffers) {
+  const used = [...new Set(feeds.flatMap(({ data }) => (ArrayBuffer.isView(data) ? [data.buffer] : [])))];
+  parentPort.postMessage({ ...message, used }, [...buffers, ...used]);
+}
+
 async function answer(runtime, job) {
   try {
     const results = await run(runtime, job);
-    parentPort.postMessage({ results }, buffersOf(results));
+    reply({ results }, job, buffersOf(results));
   } catch (error) {
-    parentPort.postMessage({ error: textOf(error) });
+    reply({ error: textOf(error) }, job, []);
   }
 }
 

@@ -56,7 +56,7 @@ function modelRoutes(app, base, services) {
  * @param read body → { id, feeds, outputs }
  * @returns { info, id, outputs, answer: { results, done(outputMs) } } call `done` once the answer is written
  */
-export async function infer({ inference, metrics }, served, request, reply, read) {
+export async function infer({ inference, metrics, buffers }, served, request, reply, read) {
   const started = performance.now();
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
@@ -67,7 +67,7 @@ export async function infer({ inference, metrics }, served, request, reply, read
     const inputMs = performance.now() - started;
     const names = outputs.map((output) => output.tensor.name);
     const { results, info, queueMs, inferMs } = await inference.answer(served, feeds, names, {
-      signal: signalOf(reply),
+      whenGone: (act) => whenGone(reply, act),
       id: id ?? request.id,
     });
     const done = (outputMs) => {
@@ -78,14 +78,15 @@ export async function infer({ inference, metrics }, served, request, reply, read
   } catch (error) {
     metrics.failed(served.info, error instanceof RequestError ? error.reason : 'BACKEND');
     throw error;
+  } finally {
+    // Only now: a client that goes away does not stop a run that reads from this memory.
+    if (request.body !== undefined) buffers.give(request.body.buffer);
   }
 }
 
-/** Aborts when the client goes away before its answer. */
-function signalOf(reply) {
-  const controller = new AbortController();
+/** Acts when the client goes away before its answer. */
+function whenGone(reply, act) {
   reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) controller.abort();
+    if (!reply.raw.writableFinished) act();
   });
-  return controller.signal;
 }
