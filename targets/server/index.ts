@@ -9,6 +9,7 @@ import { readme } from './readme.ts';
 /** Bundle path → literal file. Dot files carry another name here because npm leaves them out of packages. */
 const literals: Readonly<Record<string, string>> = {
   'server.mjs': 'server.mjs',
+  'lib/admission.mjs': 'lib/admission.mjs',
   'lib/app.mjs': 'lib/app.mjs',
   'lib/auth.mjs': 'lib/auth.mjs',
   'lib/batcher.mjs': 'lib/batcher.mjs',
@@ -22,6 +23,9 @@ const literals: Readonly<Record<string, string>> = {
   'lib/datatypes.mjs': 'lib/datatypes.mjs',
   'lib/drift.mjs': 'lib/drift.mjs',
   'lib/errors.mjs': 'lib/errors.mjs',
+  'lib/grpc/messages.mjs': 'lib/grpc/messages.mjs',
+  'lib/grpc/open_inference.proto': 'lib/grpc/open_inference.proto',
+  'lib/grpc/service.mjs': 'lib/grpc/service.mjs',
   'lib/half.mjs': 'lib/half.mjs',
   'lib/inference.mjs': 'lib/inference.mjs',
   'lib/instances.mjs': 'lib/instances.mjs',

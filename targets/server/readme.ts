@@ -114,7 +114,8 @@ them as binary data.
 |---|---|---|
 | \`HOST\` | 127.0.0.1 (container: 0.0.0.0) | address to listen on |
 | \`PORT\`, else \`AIP_HTTP_PORT\` | 8080 | port |
-| \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the port speaks TLS |
+| \`GRPC_PORT\` | 0 | port of the gRPC service, see below; 0: none |
+| \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the ports speak TLS |
 | \`BODY_LIMIT_BYTES\` | 67108864 | largest request body |
 | \`INFLIGHT_BYTES\` | an eighth of the memory | request bodies on their way at once, in all; beyond it 503 |
 | \`REQUEST_TIMEOUT_MS\` | 30000 | longest time a request may take to arrive |
@@ -146,6 +147,12 @@ them as binary data.
 | \`LOG_REQUESTS\` | on | one line for each request; \`off\`: none |
 
 Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged.
+
+## gRPC
+
+With \`GRPC_PORT=9000\` the server also speaks \`inference.GRPCInferenceService\` of the same protocol (\`lib/grpc/open_inference.proto\`): health, metadata and
+\`ModelInfer\`, with lists or \`raw_input_contents\`, through the same queue, batches, keys (metadata \`authorization\` or \`x-api-key\`) and limits. Clients made
+for Triton or KServe work as they are. FP16 goes as raw bytes; 64-bit numbers are exact.
 
 ## New versions, and back
 

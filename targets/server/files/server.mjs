@@ -3,6 +3,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
+import { Admission } from './lib/admission.mjs';
 import { buildApp } from './lib/app.mjs';
 import { Buffers } from './lib/buffers.mjs';
 import { readManifest } from './lib/bundle.mjs';
@@ -45,7 +46,10 @@ const tracer =
   config.traces === undefined ? undefined : new Tracer({ endpoint: config.traces, name: config.traceName, log });
 const monitor = new Monitor({ config, models, metrics, log });
 const inference = new Inference({ models, cache, metrics, log, monitor });
-const app = buildApp(config, { config, models, inference, metrics, monitor, tracer, buffers, state }, log);
+const admission = new Admission(config);
+const services = { config, models, inference, metrics, monitor, tracer, buffers, admission, state };
+const app = buildApp(config, services, log);
+let grpc;
 
 /** Stops taking work, lets what is running finish, and ends; after `drainMs` it ends anyway. */
 async function drain(signal) {
@@ -57,7 +61,7 @@ async function drain(signal) {
     process.exit(1);
   }, config.drainMs);
   overdue.unref();
-  await app.close();
+  await Promise.all([app.close(), grpc?.close()]);
   await models.close();
   await Promise.all([cache?.close(), tracer?.close()]);
   log.info('stopped');
@@ -68,11 +72,13 @@ process.on('SIGHUP', () => void models.scan());
 
 await app.listen({ host: config.host, port: config.port });
 try {
+  // Loaded only where it is asked for: its packages take 95 ms of CPU.
+  if (config.grpcPort > 0) grpc = await (await import('./lib/grpc/service.mjs')).openGrpc(config, services, log);
   await models.open(dir);
   if (state.draining) await models.close();
   else state.ready = true;
   log.info({ models: models.index() }, 'ready');
 } catch (error) {
-  log.fatal({ err: error }, 'the model could not be loaded');
+  log.fatal({ err: error }, 'the server could not be started');
   process.exit(1);
 }

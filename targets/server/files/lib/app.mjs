@@ -2,7 +2,6 @@
 
 import { randomUUID } from 'node:crypto';
 import Fastify, { LogController } from 'fastify';
-import { makeAuth, makeRateLimit } from './auth.mjs';
 import { bodyParser } from './body.mjs';
 import { RequestError } from './errors.mjs';
 import { feedbackRoutes } from './routes/feedback.mjs';
@@ -10,12 +9,15 @@ import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
 import { platformRoutes } from './routes/platform.mjs';
 
-/** @param services { config, models, inference, metrics, tracer, monitor, buffers, state: { ready, draining, server } } */
+/** @param services { config, models, inference, metrics, tracer, monitor, buffers, admission,
+ *   state: { ready, draining, server } } */
 export function buildApp(config, services, logger) {
   const app = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: config.bodyLimit,
+    // The protocol's OpenAPI asks for /v2/, its text for /v2.
+    routerOptions: { ignoreTrailingSlash: true },
     requestTimeout: config.requestTimeoutMs,
     forceCloseConnections: 'idle',
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
@@ -37,7 +39,7 @@ export function buildApp(config, services, logger) {
   app.decorateRequest('caller', undefined);
   app.decorateRequest('bytesHeld', 0);
   app.decorateRequest('counted', false);
-  guard(app, config);
+  guard(app, config, services.admission);
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header('x-request-id', request.id);
     // A connection that stays open after its last answer would hold up the end of the process.
@@ -57,39 +59,29 @@ function requestId(given) {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
-const tooMany = () =>
-  new RequestError('more requests are on their way than can be answered; try again later', 503, { retryAfter: 1 });
-
 /** Before a byte of the body is read: who asks, how often, and whether there is room for what comes. */
-function guard(app, config) {
-  const identify = makeAuth(config.keys);
-  const limitRate = makeRateLimit({ perSecond: config.rateLimit, burst: config.rateBurst });
-  let held = 0;
-  let asked = 0;
+function guard(app, config, admission) {
   const admit = (request) => {
     const { open, admin } = request.routeOptions.config ?? {};
     // Nobody learns from a refusal which paths there are.
     if (open || admin) return;
-    request.caller = identify(request.headers);
-    limitRate(request.caller ?? request.ip);
+    request.caller = admission.identify(request.headers, request.ip);
     const length = request.headers['content-length'];
     const bytes = request.method === 'GET' ? 0 : length === undefined ? config.bodyLimit : Number(length);
-    // What could only wait for a place in the queue is told so before its body is read.
-    if (request.method === 'POST' && asked >= config.queueLimit) throw tooMany();
-    // A body beyond the limit is refused by its length a moment later, and one alone always has room.
-    if (bytes > config.bodyLimit) return;
-    if (held > 0 && held + bytes > config.inflightBytes) {
-      throw tooMany();
+    if (request.method === 'POST') {
+      // What could only wait for a place in the queue is told so before its body is read.
+      admission.enter();
+      request.counted = true;
     }
+    // A body beyond the limit is refused by its length a moment later.
+    if (bytes > config.bodyLimit) return;
+    admission.hold(bytes);
     request.bytesHeld = bytes;
-    held += bytes;
-    request.counted = true;
-    asked++;
   };
   const release = (request) => {
-    held -= request.bytesHeld;
+    admission.letGo(request.bytesHeld);
     request.bytesHeld = 0;
-    if (request.counted) asked--;
+    if (request.counted) admission.leave();
     request.counted = false;
   };
   // Hooks with a callback: no promise for each of them and each request.

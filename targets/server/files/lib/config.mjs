@@ -77,6 +77,8 @@ function network(env) {
     host: env.HOST || '127.0.0.1',
     // Vertex AI says its port in AIP_HTTP_PORT, most others in PORT.
     port: integer(env, 'PORT', integer(env, 'AIP_HTTP_PORT', 8080, 0, 65535), 0, 65535),
+    /** 0: no gRPC. */
+    grpcPort: integer(env, 'GRPC_PORT', 0, 0, 65535),
     bodyLimit: integer(env, 'BODY_LIMIT_BYTES', 64 * megabyte, 1024, 2 ** 31 - 1),
     /** Bytes of request bodies that may be on their way at once, in all. */
     inflightBytes: integer(env, 'INFLIGHT_BYTES', defaultInflight(), 1024, Number.MAX_SAFE_INTEGER),

@@ -12,6 +12,31 @@ export class Inference {
   }
 
   /**
+   * Reads, runs and measures one request of whatever form.
+   * @param read () → { id, feeds, outputs: [{tensor}] } @param {{ whenGone?: Function, requestId: string }} request
+   * @returns { info, id, outputs, answer: { results, done(outputMs) } } call `done` once the answer is written
+   */
+  async serve(served, read, { whenGone, requestId }) {
+    const { metrics } = this.#services;
+    const started = performance.now();
+    try {
+      const { id, feeds, outputs } = read();
+      const inputMs = performance.now() - started;
+      const names = outputs.map((output) => output.tensor.name);
+      const answer = await this.answer(served, feeds, names, { whenGone, id: id ?? requestId });
+      const { results, info, queueMs, inferMs } = answer;
+      const done = (outputMs) => {
+        const totalMs = performance.now() - started;
+        metrics.answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs });
+      };
+      return { info, id, outputs, answer: { results, done } };
+    } catch (error) {
+      metrics.failed(served.info, error instanceof RequestError ? error.reason : 'BACKEND');
+      throw error;
+    }
+  }
+
+  /**
    * @param served the version that was asked for @param {string[]} outputs names
    * @param {{ whenGone?: (act: () => void) => void, id?: string }} request whenGone: acts once where the client leaves before
    *   its answer. id: for labels that come back

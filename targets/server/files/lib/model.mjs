@@ -16,3 +16,20 @@ export function describeModel(manifest, version) {
     mixesRows: manifest.notes.find((note) => note.startsWith('Requests are not batched')),
   };
 }
+
+const metadataTensor = ({ name, datatype, shape }) => ({
+  name,
+  datatype,
+  shape: (shape ?? [-1]).map((dim) => (typeof dim === 'number' ? dim : -1)),
+});
+
+/** Model metadata as the protocol has it. */
+export function metadataOf(info, versions) {
+  return {
+    name: info.name,
+    versions,
+    platform: 'onnx_onnxv1',
+    inputs: info.inputs.map(metadataTensor),
+    outputs: info.outputs.map(metadataTensor),
+  };
+}

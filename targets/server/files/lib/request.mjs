@@ -54,30 +54,40 @@ function fromJson(model, request, binary) {
   if (!Array.isArray(inputs)) throw new RequestError('inputs must be a list of tensors');
   const parameters = parametersOf(request, 'request');
   const source = { bytes: binary, at: 0 };
+  const feeds = readInputs(model, inputs, (...tensor) => fromJsonOrBinary(source, ...tensor));
+  if (binary !== undefined && source.at !== binary.length) {
+    throw new RequestError(`${binary.length - source.at} bytes after the last binary tensor belong to no input`);
+  }
+  const binaryDefault = flag(parameters.binary_data_output, 'binary_data_output') ?? false;
+  return { id, feeds, outputs: readOutputs(model, request.outputs, binaryDefault) };
+}
+
+/**
+ * Tensors of a request, checked against the signature.
+ * @param {object[]} inputs each { name, datatype, shape } and whatever `dataOf` reads
+ * @param dataOf (where, input, count, known) → elements of one input
+ */
+export function readInputs(model, inputs, dataOf) {
   const feeds = [];
   const seen = new Set();
   for (const input of inputs) {
-    const feed = readInput(model, input, source);
+    const feed = readInput(model, input, dataOf);
     if (seen.has(feed.name)) throw new RequestError(`input "${feed.name}" is given twice`);
     seen.add(feed.name);
     feeds.push(feed);
-  }
-  if (binary !== undefined && source.at !== binary.length) {
-    throw new RequestError(`${binary.length - source.at} bytes after the last binary tensor belong to no input`);
   }
   for (const { name } of model.inputs) {
     if (!seen.has(name)) throw new RequestError(`input "${name}" is missing`);
   }
   checkSymbols(model, feeds);
-  const binaryDefault = flag(parameters.binary_data_output, 'binary_data_output') ?? false;
-  return { id, feeds, outputs: readOutputs(model, request.outputs, binaryDefault) };
+  return feeds;
 }
 
 function quote(value) {
   return typeof value === 'string' ? `"${value.slice(0, 100)}"` : 'an input without a name';
 }
 
-function readInput(model, input, source) {
+function readInput(model, input, dataOf) {
   if (!isObject(input)) throw new RequestError('each input must be an object');
   const known = model.inputs.find(({ name }) => name === input.name);
   if (!known) {
@@ -91,9 +101,13 @@ function readInput(model, input, source) {
     );
   }
   const count = checkShape(known, input.shape);
+  const data = dataOf(where, input, count, known);
+  return { name: known.name, dtype: known.dtype, shape: input.shape, data };
+}
+
+function fromJsonOrBinary(source, where, input, count, known) {
   const size = parametersOf(input, where).binary_data_size;
-  const base = { name: known.name, dtype: known.dtype, shape: input.shape };
-  if (size === undefined) return { ...base, data: readData(where, input, count) };
+  if (size === undefined) return readData(where, input, count);
   if (input.data !== undefined) throw new RequestError(`${where} has both data and binary_data_size`);
   if (source.bytes === undefined) {
     throw new RequestError(`${where} has binary_data_size, which needs the header Inference-Header-Content-Length`);
@@ -105,10 +119,11 @@ function readInput(model, input, source) {
   }
   const bytes = source.bytes.subarray(source.at, source.at + size);
   source.at += size;
-  return { ...base, data: guarded(where, () => fromBytes(known.datatype, bytes, count, true)) };
+  return guarded(where, () => fromBytes(known.datatype, bytes, count, true));
 }
 
-function guarded(where, work) {
+/** Runs `work`; what it finds wrong with the values of an input is the client's. */
+export function guarded(where, work) {
   try {
     return work();
   } catch (error) {
@@ -188,7 +203,8 @@ function flatten(where, data, shape, count) {
   return level;
 }
 
-function readOutputs(model, wanted, binaryDefault) {
+/** @returns [{ tensor, binary }] in the order asked for; all where `wanted` is undefined */
+export function readOutputs(model, wanted, binaryDefault) {
   if (wanted === undefined) return model.outputs.map((tensor) => ({ tensor, binary: binaryDefault }));
   if (!Array.isArray(wanted) || wanted.length === 0)
     throw new RequestError('outputs must be a list of at least one output');

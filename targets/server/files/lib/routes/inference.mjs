@@ -1,18 +1,13 @@
 /** Open Inference Protocol v2: metadata of models and inference, with and without version. */
 
 import { RequestError } from '../errors.mjs';
+import { metadataOf } from '../model.mjs';
 import { readRequest } from '../request.mjs';
 import { writeResponse } from '../response.mjs';
 
 export function inferenceRoutes(app, services) {
   for (const base of ['/v2/models/:model', '/v2/models/:model/versions/:version']) modelRoutes(app, base, services);
 }
-
-const tensor = ({ name, datatype, shape }) => ({
-  name,
-  datatype,
-  shape: (shape ?? [-1]).map((dim) => (typeof dim === 'number' ? dim : -1)),
-});
 
 function modelRoutes(app, base, services) {
   const { models, state } = services;
@@ -22,14 +17,7 @@ function modelRoutes(app, base, services) {
   };
   app.get(base, async (request) => {
     const { info } = find(request);
-    return {
-      name: info.name,
-      versions: models.versionsOf(info.name),
-      platform: 'onnx_onnxv1',
-      inputs: info.inputs.map(tensor),
-      outputs: info.outputs.map(tensor),
-      properties: info.properties,
-    };
+    return { ...metadataOf(info, models.versionsOf(info.name)), properties: info.properties };
   });
   app.get(`${base}/ready`, { config: { open: true } }, async (request, reply) => {
     if (!state.ready || state.draining) return reply.code(503).send({ name: request.params.model, ready: false });
@@ -56,31 +44,19 @@ function modelRoutes(app, base, services) {
  * @param read body → { id, feeds, outputs }
  * @returns { info, id, outputs, answer: { results, done(outputMs) } } call `done` once the answer is written
  */
-export async function infer({ inference, metrics, buffers }, served, request, reply, read) {
-  const started = performance.now();
+export async function infer(services, served, request, reply, read) {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     throw new RequestError(`content encoding "${encoding.slice(0, 40)}" is not supported`, 415);
   }
   try {
-    const { id, feeds, outputs } = read(request.body ?? Buffer.alloc(0));
-    const inputMs = performance.now() - started;
-    const names = outputs.map((output) => output.tensor.name);
-    const { results, info, queueMs, inferMs } = await inference.answer(served, feeds, names, {
+    return await services.inference.serve(served, () => read(request.body ?? Buffer.alloc(0)), {
       whenGone: (act) => whenGone(reply, act),
-      id: id ?? request.id,
+      requestId: request.id,
     });
-    const done = (outputMs) => {
-      const totalMs = performance.now() - started;
-      metrics.answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs });
-    };
-    return { info, id, outputs, answer: { results, done } };
-  } catch (error) {
-    metrics.failed(served.info, error instanceof RequestError ? error.reason : 'BACKEND');
-    throw error;
   } finally {
     // Only now: a client that goes away does not stop a run that reads from this memory.
-    if (request.body !== undefined) buffers.give(request.body.buffer);
+    if (request.body !== undefined) services.buffers.give(request.body.buffer);
   }
 }
 
