@@ -4,6 +4,7 @@ import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { type DeployOptions, deployFiles } from './deploy.ts';
 import { mixingNotes } from './mixing.ts';
+import { openApi } from './openapi.ts';
 import { readme } from './readme.ts';
 
 /** Bundle path → literal file. Dot files carry another name here because npm leaves them out of packages. */
@@ -22,6 +23,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/cpu.mjs': 'lib/cpu.mjs',
   'lib/datatypes.mjs': 'lib/datatypes.mjs',
   'lib/drift.mjs': 'lib/drift.mjs',
+  'lib/encoding.mjs': 'lib/encoding.mjs',
   'lib/errors.mjs': 'lib/errors.mjs',
   'lib/grpc/messages.mjs': 'lib/grpc/messages.mjs',
   'lib/grpc/open_inference.proto': 'lib/grpc/open_inference.proto',
@@ -75,6 +77,7 @@ async function* emit(artifact: Artifact, options: Options): AsyncIterable<Bundle
   for (const [path, name] of Object.entries(literals)) yield { path, from: literalPath('server', name) };
   yield { path: 'Dockerfile', bytes: dockerfile(artifact, options, reference !== undefined) };
   yield { path: 'README.md', bytes: readme(artifact) };
+  yield { path: 'openapi.json', bytes: `${JSON.stringify(openApi(artifact), null, 2)}\n` };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
 }
 

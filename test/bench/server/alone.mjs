@@ -52,3 +52,4 @@ async function measure() {
 }
 
 if (!isMainThread) await measure();
+else if (process.argv[1] === import.meta.filename) process.stdout.write(JSON.stringify(await alone(JSON.parse(process.argv[2]))));

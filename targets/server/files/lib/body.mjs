@@ -1,6 +1,7 @@
 /** Request bodies, read into one piece of memory that tensors may be views of. Whoever answers gives it back (inference.mjs). */
 
 import { garbageCounter } from './buffers.mjs';
+import { requestEncoding } from './encoding.mjs';
 import { RequestError } from './errors.mjs';
 
 /** Where the first binary tensor must lie for any element type to be read in place. */
@@ -9,14 +10,21 @@ const alignment = 8;
 /**
  * Fastify's content type parser for every type. The memory is allocated by the declared length (nobody pays for it before
  * bytes come), so that nothing is joined afterwards, and such that what follows the JSON part is aligned.
- * @param {number} limit bytes @param buffers Buffers
+ * @param {number} limit bytes, also of what a compressed body stands for @param buffers Buffers
+ * @param {{ decompressor: Decompressor, grown: (request, bytes: number) => void }} compressed grown: counts what came out
  */
-export function bodyParser(limit, buffers) {
+export function bodyParser(limit, buffers, { decompressor, grown }) {
   const discarded = garbageCounter();
   return (request, stream, done) => {
     const declared = request.headers['content-length'];
     const tooLarge = () => new RequestError(`the body is larger than ${limit} bytes`, 413);
     if (declared !== undefined && Number(declared) > limit) return done(tooLarge());
+    let encoding;
+    try {
+      encoding = requestEncoding(request.headers['content-encoding']);
+    } catch (error) {
+      return done(error);
+    }
     const json = Number(request.headers['inference-header-content-length'] ?? 0);
     const pad = Number.isSafeInteger(json) && json > 0 ? (alignment - (json % alignment)) % alignment : 0;
     const body = declared === undefined ? new Growing(limit) : new Fixed(buffers, Number(declared), pad);
@@ -25,9 +33,27 @@ export function bodyParser(limit, buffers) {
       stream.removeAllListeners('data').resume();
       done(tooLarge());
     });
-    stream.on('end', () => done(null, body.bytes()));
+    stream.on('end', () => {
+      if (encoding === undefined) return done(null, body.bytes());
+      const compressed = body.bytes();
+      const settle = (bytes) => {
+        grown(request, bytes.length - compressed.length);
+        return aligned(bytes, pad, buffers);
+      };
+      decompressor
+        .run(encoding, compressed)
+        .then(settle)
+        .then((bytes) => done(null, bytes), done);
+    });
     stream.on('error', () => done(new RequestError('the body did not come in full', 400, { reason: 'CANCELED' })));
   };
+}
+
+/** The same bytes in memory where what follows the JSON part is aligned. */
+function aligned(bytes, pad, buffers) {
+  const whole = Buffer.from(buffers.take(bytes.length + pad), pad, bytes.length);
+  bytes.copy(whole);
+  return whole;
 }
 
 class Fixed {

@@ -82,6 +82,8 @@ function network(env) {
     bodyLimit: integer(env, 'BODY_LIMIT_BYTES', 64 * megabyte, 1024, 2 ** 31 - 1),
     /** Bytes of request bodies that may be on their way at once, in all. */
     inflightBytes: integer(env, 'INFLIGHT_BYTES', defaultInflight(), 1024, Number.MAX_SAFE_INTEGER),
+    /** JSON answers from this size on are compressed for clients that ask for it; 0: never. */
+    compressMin: integer(env, 'COMPRESS_MIN_BYTES', 2048, 0, 2 ** 31 - 1),
     requestTimeoutMs: integer(env, 'REQUEST_TIMEOUT_MS', 30_000, 100, 3_600_000),
     drainMs: integer(env, 'DRAIN_MS', 25_000, 0, 3_600_000),
     tls: tls(env),

@@ -45,10 +45,6 @@ function modelRoutes(app, base, services) {
  * @returns { info, id, outputs, answer: { results, done(outputMs) } } call `done` once the answer is written
  */
 export async function infer(services, served, request, reply, read) {
-  const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    throw new RequestError(`content encoding "${encoding.slice(0, 40)}" is not supported`, 415);
-  }
   try {
     return await services.inference.serve(served, () => read(request.body ?? Buffer.alloc(0)), {
       whenGone: (act) => whenGone(reply, act),

@@ -1,0 +1,49 @@
+/** At saturation: sessions alone, then the server without and with batches, on the same CPUs. */
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { saturate } from './client.mjs';
+import { on, start } from './process.mjs';
+
+/** What bare sessions answer, in a process of their own. */
+export function alone(options, cpus) {
+  const [program, ...args] = on(cpus, [process.execPath, join(import.meta.dirname, 'alone.mjs'), JSON.stringify(options)]);
+  return JSON.parse(execFileSync(program, args, { encoding: 'utf8' }));
+}
+
+/** Load, and rows for each second of CPU that the server itself used. The first seconds warm V8 up. */
+async function measured(server, url, ask, options) {
+  await saturate(url, ask, { ...options, seconds: Math.max(4, options.seconds) });
+  const before = server.cpu();
+  const begun = performance.now();
+  const result = await saturate(url, ask, options);
+  const [used, wall] = [server.cpu() - before, (performance.now() - begun) / 1000];
+  return { ...result, perCpuSecond: result.answered / used, busy: used / wall };
+}
+
+const show = ({ perSecond, p50, p99, refused, errors }) =>
+  `${perSecond.toFixed(0)}/s  p50 ${p50.toFixed(1)} ms  p99 ${p99.toFixed(1)} ms${refused ? `  refused ${refused}` : ''}${errors ? `  ERRORS ${errors}` : ''}`;
+
+export async function saturation({ dir, manifest }, ask, { cpus, connections, seconds, out }) {
+  const path = `v2/models/${manifest.model.name}/infer`;
+  const options = { connections, seconds, cpus: cpus.client };
+  const plain = await start(dir, { env: { BATCH_MAX: '1' }, cpus: cpus.server });
+  const without = await measured(plain, `${plain.url}/${path}`, ask, options);
+  await plain.stop();
+  const server = await start(dir, { cpus: cpus.server });
+  const { workers, threads, batchRows, why } = server.plan;
+  const withBatches = await measured(server, `${server.url}/${path}`, ask, options);
+  await server.stop();
+  const one = alone({ dir, manifest, workers, threads, rows: 1, seconds }, cpus.server);
+  const many = batchRows > 1 ? alone({ dir, manifest, workers, threads, rows: batchRows, seconds }, cpus.server) : one;
+  const best = Math.max(one.perSecond, many.perSecond);
+  const bestCpu = Math.max(one.perCpuSecond, many.perCpuSecond);
+  const percent = (share) => `${(100 * share).toFixed(0)} %`;
+  out(`  ${workers} × ${threads} thread, batch ${batchRows}${why ? ` (${why})` : ''}`);
+  out(`  session.run alone        ${one.perSecond.toFixed(0)}/s single, ${many.perSecond.toFixed(0)}/s in batches of ${batchRows} (× ${(many.perSecond / one.perSecond).toFixed(2)}); one run ${one.p50.toFixed(2)} ms`);
+  out(`  without batches          ${show(without)}`);
+  out(`  with batches             ${show(withBatches)}  (× ${(withBatches.perSecond / without.perSecond).toFixed(2)})`);
+  out(
+    `  of sessions alone        ${percent(withBatches.perSecond / best)} of the requests/s, ${percent(withBatches.perCpuSecond / bestCpu)} for each second of CPU ` +
+      `(without batches ${percent(without.perSecond / one.perSecond)} and ${percent(without.perCpuSecond / one.perCpuSecond)} of single runs)`,
+  );
+}
