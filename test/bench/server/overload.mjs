@@ -5,7 +5,7 @@ const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.
 
 /**
  * @param server of start() @param url of infer @param {{ minutes: number, factor: number, out: (text: string) => void }} options
- * @returns {boolean} whether it held
+ * @returns {Promise<boolean>} whether it held
  */
 export async function overload(server, url, ask, { minutes, factor, out }) {
   const capacity = await byAutocannon(url, ask, { connections: 64, seconds: 8 });
