@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import Ajv, { type ValidateFunction } from 'ajv';
+import { Ajv, type ValidateFunction } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { installedModules } from './support/modules.ts';
@@ -49,8 +49,9 @@ describe.skipIf(modules === '')('protocol', () => {
   });
 
   it('ships an OpenAPI document that is one', async () => {
-    expect(await new Validator().validate(own)).toMatchObject({ valid: true });
-    expect(await new Validator().validate(published)).toMatchObject({ valid: true });
+    for (const document of [own, published]) {
+      expect(await new Validator().validate(JSON.stringify(document))).toMatchObject({ valid: true });
+    }
   });
 
   const request = { id: '42', inputs: [image], outputs: [{ name: 'scores' }] };
