@@ -50,7 +50,7 @@ describe.skipIf(modules === '')('protocol', () => {
 
   it('ships an OpenAPI document that is one', async () => {
     for (const document of [own, published]) {
-      expect(await new Validator().validate(JSON.stringify(document))).toMatchObject({ valid: true });
+      expect(await new Validator().validate({ ...document })).toMatchObject({ valid: true });
     }
   });
 
