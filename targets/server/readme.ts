@@ -127,7 +127,7 @@ them as binary data.
 | \`BATCH_MAX\` | 0 | rows in one run; 0: found out by timing at start, 1: no batches |
 | \`BATCH_DELAY_MS\` | 1 | how long a free session waits for more rows, where the last runs show that more are coming |
 | \`BATCH_TUNE_MS\` | 200 | time for that timing at start |
-| \`QUEUE_LIMIT\` | 256 | requests on their way; beyond it 503 with Retry-After |
+| \`QUEUE_LIMIT\` | 0 | requests on their way; beyond it 503 with Retry-After. 0: as many as the model answers in a second, by timing at start (16 to 4096) |
 | \`QUEUE_BYTES\` | an eighth of the memory | inputs that wait |
 | \`QUEUE_TIMEOUT_MS\` | 10000 | longest wait in the queue, then 503 |
 | \`CACHE_BYTES\` | 0 | answers kept in memory, least recently used first out; 0: none |

@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pino from 'pino';
 import { Admission } from './lib/admission.mjs';
-import { buildApp } from './lib/app.mjs';
 import { Buffers } from './lib/buffers.mjs';
 import { readManifest } from './lib/bundle.mjs';
 import { openCache } from './lib/cache.mjs';
@@ -40,13 +39,24 @@ let models;
 const metrics = new Metrics({ all: () => models.all() });
 // As much as V8 lets memory outside of its heap grow before it collects everything.
 const buffers = new Buffers(64 * 1024 * 1024);
-models = new Models({ config, metrics, log, buffers });
+// The sessions open in their threads while this one loads the web framework (110 ms of CPU); what is timed waits for that.
+let sessionsStart;
+const starting = new Promise((resolve) => (sessionsStart = resolve));
+let calm;
+const undisturbed = new Promise((resolve) => (calm = resolve));
+models = new Models({ config, metrics, log, buffers, sessionsStart, undisturbed });
+const opening = models.open(dir).then(
+  () => undefined,
+  (error) => error,
+);
+await Promise.race([starting, opening]);
+const { buildApp } = await import('./lib/app.mjs');
 const cache = await openCache(config, log);
 const tracer =
   config.traces === undefined ? undefined : new Tracer({ endpoint: config.traces, name: config.traceName, log });
 const monitor = new Monitor({ config, models, metrics, log });
 const inference = new Inference({ models, cache, metrics, log, monitor });
-const admission = new Admission(config);
+const admission = new Admission(config, () => models.places);
 const services = { config, models, inference, metrics, monitor, tracer, buffers, admission, state };
 const app = buildApp(config, services, log);
 let grpc;
@@ -70,11 +80,13 @@ async function drain(signal) {
 for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void drain(signal));
 process.on('SIGHUP', () => void models.scan());
 
-await app.listen({ host: config.host, port: config.port });
 try {
+  await app.listen({ host: config.host, port: config.port });
   // Loaded only where it is asked for: its packages take 95 ms of CPU.
   if (config.grpcPort > 0) grpc = await (await import('./lib/grpc/service.mjs')).openGrpc(config, services, log);
-  await models.open(dir);
+  calm();
+  const failure = await opening;
+  if (failure !== undefined) throw failure;
   if (state.draining) await models.close();
   else state.ready = true;
   log.info({ models: models.index() }, 'ready');

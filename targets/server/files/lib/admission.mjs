@@ -8,13 +8,16 @@ const tooMany = () =>
 
 export class Admission {
   #config;
+  #places;
   #identify;
   #limitRate;
   #held = 0;
   #asked = 0;
 
-  constructor(config) {
+  /** @param config settings @param {() => number} places requests that may be on their way in all */
+  constructor(config, places) {
     this.#config = config;
+    this.#places = places;
     this.#identify = makeAuth(config.keys);
     this.#limitRate = makeRateLimit({ perSecond: config.rateLimit, burst: config.rateBurst });
   }
@@ -28,7 +31,7 @@ export class Admission {
 
   /** Takes a place among the requests on their way, before a byte of the body is read. @throws RequestError 503 */
   enter() {
-    if (this.#asked >= this.#config.queueLimit) throw tooMany();
+    if (this.#asked >= this.#places()) throw tooMany();
     this.#asked++;
   }
 

@@ -119,7 +119,8 @@ function queue(env) {
     batchMax: integer(env, 'BATCH_MAX', 0, 0, 65_536),
     batchDelayMs: integer(env, 'BATCH_DELAY_MS', 1, 0, 10_000),
     batchTuneMs: integer(env, 'BATCH_TUNE_MS', 200, 0, 60_000),
-    queueLimit: integer(env, 'QUEUE_LIMIT', 256, 1, 1_000_000),
+    /** 0: by what the model answers in a second (served.mjs). */
+    queueLimit: integer(env, 'QUEUE_LIMIT', 0, 0, 1_000_000),
     queueBytes: integer(env, 'QUEUE_BYTES', defaultInflight(), 1024, Number.MAX_SAFE_INTEGER),
     queueTimeoutMs: integer(env, 'QUEUE_TIMEOUT_MS', 10_000, 1, 3_600_000),
     cacheBytes: integer(env, 'CACHE_BYTES', 0, 0, Number.MAX_SAFE_INTEGER),

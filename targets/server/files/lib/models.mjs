@@ -63,7 +63,7 @@ export class Models {
   #timer;
   #closed = false;
 
-  /** @param services { config, metrics, log, buffers } */
+  /** @param services as Served has them */
   constructor(services) {
     this.#services = services;
   }
@@ -243,6 +243,14 @@ export class Models {
       ...[...versions.keys()].map((version) => ({ name, version, state: 'READY', reason: '' })),
       ...[...failed].map(([version, reason]) => ({ name, version, state: 'UNAVAILABLE', reason })),
     ]);
+  }
+
+  /** Requests that may be on their way: as many as the queues of all models hold. */
+  get places() {
+    return Math.max(
+      1,
+      this.all().reduce((sum, { queueLimit }) => sum + queueLimit, 0),
+    );
   }
 
   all() {

@@ -44,10 +44,8 @@ export class Pool {
   /** Opens all sessions. Throws what ONNX Runtime says where the model cannot be loaded. */
   async open() {
     try {
-      // The first alone: a model that does not load is found out once, not once per session.
-      this.#idle.push(await this.#start());
-      const rest = Array.from({ length: this.#options.workers - 1 }, () => this.#start());
-      this.#idle.push(...(await Promise.all(rest)));
+      const places = Array.from({ length: this.#options.workers }, () => this.#start());
+      this.#idle.push(...(await Promise.all(places)));
     } catch (error) {
       await this.close();
       throw error;

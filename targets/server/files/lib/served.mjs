@@ -10,7 +10,17 @@ import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
 import { Pool, RunError } from './pool.mjs';
-import { feedsOf, proveItself, usefulRows } from './warm-up.mjs';
+import { feedsOf, proveItself, requestsPerSecond, usefulRows } from './warm-up.mjs';
+
+/**
+ * As many requests as are answered in a second: who comes behind them would wait longer than most clients care to, and is
+ * told so at once. A model of a second a run still has a few places, a fast one no more than sockets are cheap for.
+ */
+function usualQueue(perSecond, { rows, rates }, workers) {
+  if (perSecond === undefined) return 256;
+  const gain = rates === undefined ? 1 : Math.max(...rates.map((rate) => rate.perSecond)) / rates[0].perSecond;
+  return Math.min(4096, Math.max(16, 2 * workers * rows, Math.round(perSecond * gain * workers)));
+}
 
 export class Served {
   #pool;
@@ -22,7 +32,8 @@ export class Served {
   /**
    * Verifies, loads, proves and warms up the version in `dir`.
    * @param {string} version given by the folder it lies in, or undefined: as the bundle says
-   * @param { config, metrics, log, buffers } services
+   * @param { config, metrics, log, buffers, sessionsStart?, undisturbed? } services sessionsStart(): called once the threads are on
+   *   their way. undisturbed: a promise that timing waits for
    * @throws Error, in words, where it cannot be served
    */
   static async open(dir, version, services) {
@@ -34,7 +45,9 @@ export class Served {
     return served;
   }
 
-  constructor(info, manifest, dir, { config, metrics, log, buffers, onlyOne }) {
+  constructor(info, manifest, dir, services) {
+    const { config, metrics, log, buffers, onlyOne } = services;
+    this.services = services;
     this.onlyOne = onlyOne === true;
     this.info = info;
     this.manifest = manifest;
@@ -58,12 +71,15 @@ export class Served {
     };
     const plan = sessionPlan(config, limits);
     this.#pool = new Pool(path, { ...plan, timeoutMs: config.modelTimeoutMs, log: this.log, buffers });
-    await this.#pool.open();
+    const opened = this.#pool.open();
+    this.services.sessionsStart?.();
+    await opened;
     try {
       this.#golden = await goldenCases(this.dir, this.manifest);
       const run = (feeds) => this.#pool.run(feeds, undefined);
       await this.#prove(run);
       const limit = this.info.mixesRows !== undefined && config.batchMax === 0 ? 1 : config.batchMax;
+      await this.services.undisturbed;
       const batch = await usefulRows(run, {
         info: this.info,
         golden: this.#golden,
@@ -72,7 +88,13 @@ export class Served {
       });
       const why = this.info.mixesRows !== undefined && limit === 1 ? this.info.mixesRows : batch.why;
       this.batch = { rows: batch.rows, why };
-      this.log.info({ ...plan, ...limits, batchRows: batch.rows, why, rates: batch.rates }, 'model is ready');
+      const alone = await requestsPerSecond(run, this.#golden);
+      this.queueLimit = config.queueLimit > 0 ? config.queueLimit : usualQueue(alone, batch, plan.workers);
+      const { queueLimit } = this;
+      this.log.info(
+        { ...plan, ...limits, batchRows: batch.rows, why, rates: batch.rates, queueLimit },
+        'model is ready',
+      );
     } catch (error) {
       await this.#pool.close();
       throw error;
@@ -81,7 +103,7 @@ export class Served {
     this.#batcher = new Batcher(this.#pool, {
       maxRows: this.batch.rows,
       delayMs: config.batchDelayMs,
-      queueLimit: config.queueLimit,
+      queueLimit: this.queueLimit,
       queueBytes: config.queueBytes,
       queueTimeoutMs: config.queueTimeoutMs,
       allocate: (bytes) => buffers.take(bytes),

@@ -39,6 +39,18 @@ export async function proveItself(run, golden) {
   }
 }
 
+/** Requests like the golden cases that one session answers in a second, run alone; undefined where there is none to try. */
+export async function requestsPerSecond(run, [first]) {
+  if (first === undefined) return undefined;
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let turn = 0; turn < 2; turn++) {
+    const begun = performance.now();
+    await run(feedsOf(first.inputs));
+    fastest = Math.min(fastest, performance.now() - begun);
+  }
+  return 1000 / fastest;
+}
+
 /** Whether the signature lets requests run together: every tensor has a first dimension that varies. */
 function refusalBySignature({ inputs, outputs }) {
   const free = ({ shape }) => shape !== null && shape.length > 0 && typeof shape[0] !== 'number';

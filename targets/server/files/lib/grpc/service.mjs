@@ -33,7 +33,8 @@ export async function openGrpc(config, services, log) {
   const server = new grpc.Server({
     'grpc.max_receive_message_length': config.bodyLimit,
     'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': config.queueLimit,
+    // On one connection; how many are answered is for the admission to say.
+    'grpc.max_concurrent_streams': 4096,
     interceptors: [admitting(services.admission)],
   });
   server.addService(definitions.GRPCInferenceService.service, handlers(services, log));

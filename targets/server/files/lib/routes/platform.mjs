@@ -7,13 +7,13 @@ import { writeResponse } from '../response.mjs';
 import { infer } from './inference.mjs';
 
 export function platformRoutes(app, services) {
-  const { config, state } = services;
+  const { config, models, state } = services;
   const ping = async (_request, reply) => reply.code(state.ready && !state.draining ? 200 : 503).send('');
   app.get('/ping', { config: { open: true } }, ping);
   app.post('/invocations', (request, reply) => invoke(services, request, reply));
   // How SageMaker's batch transform wants to send: the server batches by itself.
   app.get('/execution-parameters', { config: { open: true } }, async () => ({
-    MaxConcurrentTransforms: Math.min(64, config.queueLimit),
+    MaxConcurrentTransforms: Math.min(64, models.places),
     BatchStrategy: 'SINGLE_RECORD',
     MaxPayloadInMB: Math.max(1, Math.floor(config.bodyLimit / 2 ** 20)),
   }));
