@@ -52,7 +52,15 @@ describe('queue in front of the sessions', async () => {
   }
   const { Batcher } = await load<{ Batcher: new (pool: FakePool, limits: object) => BatcherLike }>('batcher');
   const { RunError } = await load<{ RunError: new (message: string, lost?: boolean) => Error }>('pool');
-  const limits = { maxRows: 4, delayMs: 0, queueLimit: 100, queueBytes: 1e6, queueTimeoutMs: 1e6, onRun: () => {} };
+  const limits = {
+    maxRows: 4,
+    countsRows: true,
+    delayMs: 0,
+    queueLimit: 100,
+    queueBytes: 1e6,
+    queueTimeoutMs: 1e6,
+    onRun: () => {},
+  };
   const feed = (values: number[], width = 1): Feed[] => [
     { name: 'x', dtype: 'float32', shape: [values.length / width, width], data: Float32Array.from(values) },
   ];
@@ -80,6 +88,18 @@ describe('queue in front of the sessions', async () => {
       [[1, 1], [8]],
       [[1, 1], [10]],
     ]);
+  });
+
+  it('counts the rows of requests that run alone too', async () => {
+    const rows: number[] = [];
+    const onRun = (run: { rows: number }): void => void rows.push(run.rows);
+    for (const countsRows of [true, false]) {
+      const { pool, batcher } = make({ maxRows: 1, countsRows, onRun });
+      const answer = batcher.submit(feed([1, 2, 3, 4]), ['y']);
+      pool.runs[0]?.settle();
+      expect((await answer).batchRows).toBe(countsRows ? 4 : 1);
+    }
+    expect(rows).toEqual([4, 1]);
   });
 
   it('puts only equal shapes into one run, the oldest first, and none beyond the limit', async () => {
@@ -381,5 +401,51 @@ describe('memory that is used again', async () => {
     expect(times).toBe(2);
     expect(() => garbageCounter()(1e9)).not.toThrow();
     expect(Reflect.get(globalThis, 'gc')).toBeUndefined();
+  });
+});
+
+describe('rows that pay', async () => {
+  interface Trial {
+    readonly rows: number;
+    readonly why?: string;
+  }
+  const { usefulRows } = await load<{
+    usefulRows: (run: (feeds: Feed[]) => Promise<Results>, about: object) => Promise<Trial>;
+  }>('warm-up');
+  const tensor = { name: 'x', dtype: 'float32', shape: [1, 1], bytes: new Uint8Array(4) };
+  const about = {
+    info: { inputs: [{ name: 'x', shape: ['n', 1] }], outputs: [{ name: 'y', shape: ['n', 1] }] },
+    golden: [{ inputs: [tensor], outputs: [], tolerance: { rtol: 0, atol: 0 } }],
+    limit: 0,
+    budgetMs: 10_000,
+  };
+  /** Runs take no time but what the test says they take. */
+  const choose = async (msOf: (rows: number) => number): Promise<[Trial, number[]]> => {
+    const { performance } = globalThis;
+    let now = 0;
+    const sizes: number[] = [];
+    Object.defineProperty(globalThis, 'performance', { value: { now: () => now }, configurable: true });
+    try {
+      const run = async (feeds: Feed[]): Promise<Results> => {
+        const [{ shape, data }] = feeds as [Feed];
+        sizes.push(shape[0] ?? 0);
+        now += msOf(shape[0] ?? 0);
+        return { y: { dims: shape, data: data.slice() } };
+      };
+      return [await usefulRows(run, about), [...new Set(sizes)]];
+    } finally {
+      Object.defineProperty(globalThis, 'performance', { value: performance, configurable: true });
+    }
+  };
+
+  it('takes the smallest that is as good as the best, and says where none is', async () => {
+    expect((await choose((rows) => 10 + rows))[0].rows).toBe(64);
+    expect((await choose((rows) => Math.max(10, rows)))[0].rows).toBe(16);
+    expect((await choose((rows) => 10 * rows))[0]).toMatchObject({ rows: 1, why: expect.stringContaining('no more') });
+  });
+
+  it('tries eight early, and small steps where a model is slow', async () => {
+    expect((await choose((rows) => 300 + rows))[1].slice(0, 3)).toEqual([1, 2, 8]);
+    expect((await choose((rows) => 3000 * rows))[1]).toEqual([1, 2]);
   });
 });

@@ -26,8 +26,9 @@ export class Batcher {
 
   /**
    * @param pool Pool
-   * @param {{ maxRows: number, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
-   *   allocate?: (bytes: number) => ArrayBuffer, onRun: Function }} limits maxRows 1: no batches. allocate: memory for what
+   * @param {{ maxRows: number, countsRows: boolean, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
+   *   allocate?: (bytes: number) => ArrayBuffer, onRun: Function }} limits maxRows 1: no batches. countsRows: a
+   *   request's first dimension is its rows, else it is one. allocate: memory for what
    *   runs together. onRun({ rows, requests, inferMs, failed }) after every run
    */
   constructor(pool, limits) {
@@ -62,11 +63,9 @@ export class Batcher {
       return Promise.reject(overloaded(this.retryAfter()));
     }
     return new Promise((resolve, reject) => {
-      const entry = { feeds, outputs, bytes, resolve, reject, at: performance.now(), key: undefined, rows: 1 };
-      if (this.#limits.maxRows > 1) {
-        entry.key = shapeKey(feeds);
-        entry.rows = feeds[0].shape[0];
-      }
+      const rows = this.#limits.countsRows ? feeds[0].shape[0] : 1;
+      const key = this.#limits.maxRows > 1 ? shapeKey(feeds) : undefined;
+      const entry = { feeds, outputs, bytes, resolve, reject, at: performance.now(), key, rows };
       this.#queue.push(entry);
       this.#waitingBytes += bytes;
       whenGone?.(() => this.#cancel(entry));

@@ -10,7 +10,7 @@ import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
 import { Pool, RunError } from './pool.mjs';
-import { feedsOf, proveItself, requestsPerSecond, usefulRows } from './warm-up.mjs';
+import { feedsOf, proveItself, refusalBySignature, requestsPerSecond, usefulRows } from './warm-up.mjs';
 
 /**
  * As many requests as are answered in a second: who comes behind them would wait longer than most clients care to, and is
@@ -102,6 +102,7 @@ export class Served {
     await this.#watch();
     this.#batcher = new Batcher(this.#pool, {
       maxRows: this.batch.rows,
+      countsRows: refusalBySignature(this.info) === undefined,
       delayMs: config.batchDelayMs,
       queueLimit: this.queueLimit,
       queueBytes: config.queueBytes,
