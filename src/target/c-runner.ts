@@ -41,7 +41,7 @@ export const cRunner: ProgramRunner = async (file) => {
   let count = 0;
   return {
     provider: 'c99',
-    how: `compiled by ${compiler}`,
+    how: [`compiled by ${compiler}`, ...(await cortexSize(file, work))].join(', '),
     async run(inputs) {
       const place = join(work, `case-${count++}`);
       await mkdir(join(place, '0'), { recursive: true });
@@ -64,6 +64,23 @@ export const cRunner: ProgramRunner = async (file) => {
     close: () => rm(work, { recursive: true, force: true }),
   };
 };
+
+/** What the model takes of a Cortex-M4 with a float unit, where its compiler is on this machine: code and weights in flash, the arena in RAM. */
+async function cortexSize(file: string, work: string): Promise<string[]> {
+  const object = join(work, 'cortex.o');
+  const processor = ['-mcpu=cortex-m4', '-mthumb', '-mfloat-abi=hard', '-mfpu=fpv4-sp-d16'];
+  try {
+    const made = await runProgram('arm-none-eabi-gcc', ['-std=c99', '-Os', ...processor, '-c', file, '-o', object]);
+    if (made.code !== 0) return [`not compiled for Cortex-M4: ${made.text.trim().slice(0, 200)}`];
+    const { text } = await runProgram('arm-none-eabi-size', [object]);
+    const [, flash, data, bss] = /^\s*(\d+)\s+(\d+)\s+(\d+)\s/m.exec(text) ?? [];
+    if (flash === undefined) return [];
+    return [`on a Cortex-M4 (-Os) ${flash} bytes of flash and ${Number(data) + Number(bss)} of RAM`];
+  } catch (error) {
+    if (!['ENOENT', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return [];
+  }
+}
 
 const widths: Readonly<Record<string, number>> = { float32: 4, int64: 8, int32: 4, uint32: 4, int16: 2, uint16: 2 };
 

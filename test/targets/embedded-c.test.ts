@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { staticGraph } from '../../src/cli/static-graph.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { buildBundle } from '../../src/target/bundle.ts';
+import { cRunner } from '../../src/target/c-runner.ts';
 import { compileModel, type Program } from '../../targets/embedded-c/compile/compile.ts';
 import { planMemory } from '../../targets/embedded-c/compile/memory.ts';
 import { type Block, floatLiteral, type Step } from '../../targets/embedded-c/compile/types.ts';
@@ -319,6 +320,9 @@ describe.skipIf(!gcc)('generated C', () => {
     const undefinedNames = execFileSync('arm-none-eabi-nm', ['-u', object], { encoding: 'utf8' });
     // Nothing of the C library but what any freestanding system has, and math.
     expect(undefinedNames.match(/\b(malloc|free|printf|abort|_?exit)\b/)).toBeNull();
+    const running = await cRunner(join(bundle, 'model.c'), { path: 'model.c', format: 'c99' });
+    expect(running.how).toMatch(/, on a Cortex-M4 \(-Os\) \d+ bytes of flash and \d+ of RAM$/);
+    await running.close();
   }, 60_000);
 });
 

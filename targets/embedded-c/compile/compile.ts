@@ -1,23 +1,15 @@
 import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import { compileConv } from '../ops/conv.ts';
 import { compileConvTranspose } from '../ops/conv-transpose.ts';
-import { compileElementwise, elementwiseOps, storeElementwise } from '../ops/elementwise.ts';
+import { storeElementwise } from '../ops/element-loops.ts';
+import { compileElementwise, elementwiseOps } from '../ops/elementwise.ts';
+import { compileGather, compileScatterNd } from '../ops/gather.ts';
 import { compileGemm, compileMatMul } from '../ops/matmul.ts';
-import {
-  compileBlocks,
-  compileConcat,
-  compileExpand,
-  compileGather,
-  compilePad,
-  compileScatterNd,
-  compileSlice,
-  compileSplit,
-  compileTile,
-  compileTranspose,
-} from '../ops/move.ts';
+import { compileBlocks, compileConcat, compileSlice, compileSplit, compileTranspose } from '../ops/move.ts';
 import { compileGlobalPool, compilePool } from '../ops/pool.ts';
 import { compileRecurrent } from '../ops/recurrent.ts';
 import { compileArg, compileNormalization, compileReduce, compileSoftmax, reduceOps } from '../ops/reduce.ts';
+import { compileExpand, compilePad, compileTile } from '../ops/repeat.ts';
 import { compileResize } from '../ops/resize.ts';
 import { Compiler } from './compiler.ts';
 import { type MemoryPlan, planMemory } from './memory.ts';

@@ -2,7 +2,7 @@ import { convLines, dot, intConv, product, rowsByRows, smallProduct } from '../k
 import { prelude } from '../kernels/prelude.ts';
 import { floatTiles, intTiles } from '../kernels/tile.ts';
 import { convTranspose } from '../ops/conv-transpose.ts';
-import { elementFunctions } from '../ops/elementwise.ts';
+import { elementFunctions } from '../ops/element-functions.ts';
 import { averagePool, maxPool } from '../ops/pool.ts';
 import { gru, lstm, rnn } from '../ops/recurrent.ts';
 import { softmax } from '../ops/reduce.ts';

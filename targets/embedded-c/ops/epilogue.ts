@@ -1,7 +1,8 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import type { Compiler } from '../compile/compiler.ts';
 import { floatLiteral, sizeOf } from '../compile/types.ts';
-import { clipBounds, rangeOf, scalarQuantization } from './elementwise.ts';
+import { rangeOf, scalarQuantization } from './element-quantize.ts';
+import { clipBounds } from './elementwise.ts';
 
 /** What a heavy operator does with its sums before it writes them: the Relu or Clip behind it, and the quantization behind that. */
 export interface Epilogue {

@@ -2,8 +2,9 @@ import type { Node } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import type { Compiler } from '../compile/compiler.ts';
 import { cannot, countOf, type Ref } from '../compile/types.ts';
-import { compileProduct, intBias, intWeights } from './conv.ts';
+import { compileProduct } from './conv.ts';
 import { boundsText, type Epilogue, takeEpilogue } from './epilogue.ts';
+import { intBias, intWeights } from './int-weights.ts';
 
 export function compileGemm(compiler: Compiler, node: Node): void {
   const [a, b] = [compiler.input(node, 0), compiler.input(node, 1)];

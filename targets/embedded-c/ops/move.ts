@@ -1,8 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { toNumbers } from '../../../src/ir/tensor.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, countOf, floatLiteral, type Ref, stridesOf } from '../compile/types.ts';
-import { collapse } from './elementwise.ts';
+import { cannot, countOf, type Ref, stridesOf } from '../compile/types.ts';
 
 /** Elements of a small constant of whole numbers. @throws CannotCompile where the value is not known. */
 export function known(compiler: Compiler, node: Node, index: number): number[] | undefined {
@@ -46,7 +45,7 @@ export function moves(
   compiler.steps.push({ title: `${node}`, reads: [...from, ...besides], writes: [to], code: write(from, to) });
 }
 
-type MoveCode = (address: (ref: Ref) => string) => string;
+export type MoveCode = (address: (ref: Ref) => string) => string;
 
 /** y[i…] = x[start + Σ i·stride]: transposes, slices, and whatever else reads in regular steps. */
 export function strided(
@@ -197,144 +196,4 @@ export function compileBlocks(compiler: Compiler, node: Node): void {
       0,
     ),
   );
-}
-
-export function compileGather(compiler: Compiler, node: Node): void {
-  const [data, index] = [compiler.input(node, 0), compiler.input(node, 1)];
-  const { shape } = compiler.typeOf(data);
-  const axis = axisOf(node.int('axis', 0), shape.length);
-  const extent = shape[axis] ?? 1;
-  const inner = countOf(shape.slice(axis + 1));
-  const outer = countOf(shape.slice(0, axis));
-  const count = countOf(compiler.typeOf(index).shape);
-  const constant = compiler.constantOf(index);
-  const single = constant && count === 1 ? known(compiler, node, 1)?.[0] : undefined;
-  if (single !== undefined) {
-    const start = axisOf(single, extent) * inner;
-    moves(compiler, node, [data], node.output(), ([from], to) =>
-      strided(from ?? cannot(node, 'no input'), to, [outer, inner], [extent * inner, 1], start),
-    );
-    return;
-  }
-  const at = compiler.ref(index);
-  moves(
-    compiler,
-    node,
-    [data],
-    node.output(),
-    ([from], to) =>
-      (address) =>
-        `const ${from?.type}* x = ${from && address(from)};
-  const ${at.type}* at = ${address(at)};
-  ${to.type}* y = ${address(to)};
-  for (int i = 0; i < ${outer}; ++i) for (int j = 0; j < ${count}; ++j) {
-    const int a = (int)at[j] < 0 ? (int)at[j] + ${extent} : (int)at[j];
-    for (int k = 0; k < ${inner}; ++k) y[(i * ${count} + j) * ${inner} + k] = x[(i * ${extent} + clampi(a, 0, ${extent - 1})) * ${inner} + k];
-  }`,
-    [at],
-  );
-}
-
-export function compilePad(compiler: Compiler, node: Node): void {
-  const x = compiler.input(node, 0);
-  const { shape } = compiler.typeOf(x);
-  const out = compiler.typeOf(node.output()).shape;
-  const mode = node.string('mode') ?? 'constant';
-  const given = known(compiler, node, 1) ?? node.ints('pads') ?? cannot(node, 'it has no pads');
-  const axes = known(compiler, node, 3)?.map((axis) => axisOf(axis, shape.length)) ?? shape.map((_, i) => i);
-  const before = shape.map((_, axis) => {
-    const at = axes.indexOf(axis);
-    return at < 0 ? 0 : (given[at] ?? 0);
-  });
-  const fill = node.inputs[2] ? (known(compiler, node, 2)?.[0] ?? 0) : node.float('value', 0);
-  const from = compiler.ref(x);
-  const to = compiler.define(node.output());
-  const strides = stridesOf(shape);
-  const value = to.type === 'f32' ? floatLiteral(fill) : String(fill);
-  const inside = mode === 'constant';
-  if (!inside && mode !== 'edge' && mode !== 'reflect') cannot(node, `its mode is ${mode}`);
-  const places = shape.map((dim, axis) => {
-    const raw = `i${axis} - (${before[axis] ?? 0})`;
-    if (inside) return raw;
-    if (mode === 'edge') return `clampi(${raw}, 0, ${dim - 1})`;
-    return `mirror(${raw}, ${dim})`;
-  });
-  if (mode === 'reflect') compiler.kernels.add('mirror');
-  const loops = out.map((dim, axis) => `for (int i${axis} = 0; i${axis} < ${dim}; ++i${axis})`).join(' ');
-  const tests = places.map((place, axis) => `${place} >= 0 && ${place} < ${shape[axis] ?? 1}`).join(' && ');
-  const source = `x[${places.map((place, axis) => `(${place}) * ${strides[axis] ?? 1}`).join(' + ') || '0'}]`;
-  const target = `y[${
-    stridesOf(out)
-      .map((stride, axis) => `i${axis} * ${stride}`)
-      .join(' + ') || '0'
-  }]`;
-  compiler.steps.push({
-    title: `${node}`,
-    reads: [from],
-    writes: [to],
-    code: (at) =>
-      `const ${from.type}* x = ${at(from)};\n  ${to.type}* y = ${at(to)};\n  ${loops} ${target} = ${inside && tests ? `${tests} ? ${source} : ${value}` : source};`,
-  });
-}
-
-/** Repeats elements in every dimension. */
-export function compileTile(compiler: Compiler, node: Node): void {
-  const x = compiler.ref(compiler.input(node, 0));
-  const to = compiler.define(node.output());
-  const strides = stridesOf(x.shape);
-  const loops = to.shape.map((dim, axis) => `for (int i${axis} = 0; i${axis} < ${dim}; ++i${axis})`).join(' ');
-  const source = x.shape.map((dim, axis) => `i${axis} % ${dim} * ${strides[axis] ?? 1}`).join(' + ') || '0';
-  const target =
-    stridesOf(to.shape)
-      .map((stride, axis) => `i${axis} * ${stride}`)
-      .join(' + ') || '0';
-  compiler.steps.push({
-    title: `${node}`,
-    reads: [x],
-    writes: [to],
-    code: (at) =>
-      `const ${x.type}* x = ${at(x)};\n  ${to.type}* y = ${at(to)};\n  ${loops} y[${target}] = x[${source}];`,
-  });
-}
-
-/** A value repeated to a larger shape. */
-export function compileExpand(compiler: Compiler, node: Node): void {
-  const x = compiler.ref(compiler.input(node, 0));
-  const to = compiler.define(node.output());
-  const { dims, strides } = collapse(to.shape, [x]);
-  compiler.steps.push({
-    title: `${node}`,
-    reads: [x],
-    writes: [to],
-    code: strided(x, to, dims, strides.get(x) ?? [], 0),
-  });
-}
-
-/** Copies the data, then writes the updates over it. */
-export function compileScatterNd(compiler: Compiler, node: Node): void {
-  const [data, updates] = [compiler.ref(compiler.input(node, 0)), compiler.ref(compiler.input(node, 2))];
-  if ((node.string('reduction') ?? 'none') !== 'none') cannot(node, 'it reduces');
-  const index = compiler.ref(compiler.input(node, 1));
-  const to = compiler.define(node.output());
-  const depth = index.shape.at(-1) ?? 1;
-  const rows = countOf(index.shape.slice(0, -1));
-  const inner = countOf(data.shape.slice(depth));
-  const strides = stridesOf(data.shape);
-  const place = Array.from({ length: depth }, (_, d) => {
-    const dim = data.shape[d] ?? 1;
-    const raw = `(int)at[r * ${depth} + ${d}]`;
-    return `clampi(${raw} < 0 ? ${raw} + ${dim} : ${raw}, 0, ${dim - 1}) * ${strides[d] ?? 1}`;
-  }).join(' + ');
-  compiler.steps.push({
-    title: `${node}`,
-    reads: [data, index, updates],
-    writes: [to],
-    inPlace: [data],
-    code: (address) => `const ${data.type}* x = ${address(data)};
-  const ${index.type}* at = ${address(index)};
-  const ${updates.type}* u = ${address(updates)};
-  ${to.type}* y = ${address(to)};
-  if (x != y) for (int i = 0; i < ${countOf(data.shape)}; ++i) y[i] = x[i];
-  for (int r = 0; r < ${rows}; ++r) for (int i = 0; i < ${inner}; ++i) y[${place} + i] = u[r * ${inner} + i];`,
-  });
 }

@@ -31,9 +31,12 @@ interface Slots {
 }
 
 /** What goes wrong in one look at the channel. */
+/** Power is cut more often than once in fourteen: it is what most can go wrong by. */
 const kinds = [
   'kill',
   'torn',
+  'power',
+  'power',
   'power',
   'full',
   'io',
@@ -193,6 +196,18 @@ export async function runFaults(
     await writeFile(place, bytes);
   }
 
+  // A whole update, to know how many changes of the file system it takes.
+  await offer('works');
+  const whole = await run(['--import', injector, agentProgram, 'update', '--root', root], {
+    env: { FAULT_STEPS: '1' },
+  });
+  const steps = Number(/^steps (\d+)$/m.exec(whole.text)?.[1]);
+  if (!(steps > 20)) throw new Error(`the first update fails: ${whole.text}`);
+  await checkStart('the first update');
+  /** Anywhere, or among the last ones, where the switch is made; now and then beyond them. */
+  const someStep = (): number =>
+    random() < 0.5 ? 1 + Math.floor(random() * steps) : steps - 14 + Math.floor(random() * 18);
+
   try {
     for (let trial = 0; trial < trials; trial++) {
       const kind = pick(kinds);
@@ -205,7 +220,7 @@ export async function runFaults(
       const env: { FAULT?: string } = {};
       let killAfter: number | undefined;
       if (['kill', 'torn', 'power', 'full', 'io'].includes(kind))
-        env.FAULT = `${kind}:${1 + Math.floor(random() * 75)}:${Math.floor(random() * 2 ** 31)}`;
+        env.FAULT = `${kind}:${someStep()}:${Math.floor(random() * 2 ** 31)}`;
       if (kind === 'moment') killAfter = 40 + Math.floor(random() * 400);
       if (kind === 'network') {
         const path = random() < 0.7 ? /^\/blobs\// : /^\/channels\//;

@@ -1,7 +1,7 @@
 /**
  * Loaded into an agent (`node --import`): FAULT=<kind>:<step>:<seed> makes the step-th change of the file system go wrong.
  *   kill    SIGKILL instead of it                 torn    a write stops half-way, then SIGKILL
- *   power   SIGKILL, and what was not synced is lost: data of files, and the latest names (created, renamed) of folders
+ *   power   SIGKILL, and what was not synced is lost: data of files, and the latest names (created, renamed) of folders; at the end where it comes that far
  *   full    it and every later one that needs room fail with ENOSPC        io   it fails with EIO
  */
 
@@ -127,3 +127,9 @@ for (const name of ['mkdir', 'symlink', 'rm']) {
   };
 }
 syncBuiltinESMExports();
+
+process.on('exit', () => {
+  if (process.env.FAULT_STEPS) process.stderr.write(`steps ${step}\n`);
+  // Who says that he is done has everything on the disk.
+  if (kind === 'power' && step < target) losePower();
+});

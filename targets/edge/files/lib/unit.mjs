@@ -2,7 +2,8 @@
 
 /**
  * What the service may hold: twice its peak over the recorded inputs, and 64 MiB, in steps of 16 MiB. Its group also counts the page cache of the
- * model, which can be given back, and a request's body is held as it came and as numbers.
+ * model, which can be given back, and a request's body is held as it came and as numbers. Measured, self-test and serving eight clients in MiB: MobileNet
+ * 103 and 202 (bodies of 1.5 MB, limit 272), BERT 115 and 116 (304), ResNet-20 85 and 95 (240).
  */
 export function memoryMax(peakBytes) {
   const step = 16 * 2 ** 20;
