@@ -151,7 +151,9 @@ export function* cBundle(artifact: Artifact): Iterable<BundleFile> {
     yield { path: `model/${file}`, from: source, ...(file === 'model.onnx' && { program: { format: 'onnx' } }) };
   if (!external) {
     yield { path: 'model/model.rs', from: literalPath('embedded-c', 'model.rs.txt') };
-    yield { path: 'model/model.go', from: literalPath('embedded-c', 'model.go.txt') };
+    // Go names a package after its folder.
+    const go = literalText('embedded-c', 'model.go.txt').replaceAll('ackage source', 'ackage model');
+    yield { path: 'model/model.go', bytes: go };
   }
   yield { path: 'README.md', bytes: readme(artifact, name, external) };
 }

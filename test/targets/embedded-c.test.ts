@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
@@ -296,6 +296,17 @@ describe.skipIf(!gcc)('generated C', () => {
       execFileSync('rustc', ['-o', join(place, 'rs'), join(place, 'main.rs')], { stdio: 'pipe' });
       expect(execFileSync(join(place, 'rs')).equals(model)).toBe(true);
     } else note('no rustc on this machine: the Rust file is not compiled');
+    if (spawnSync('go', ['version']).status === 0) {
+      const own = join(place, 'go');
+      await cp(source, join(own, 'source'), { recursive: true });
+      await writeFile(join(own, 'go.mod'), 'module try\n\ngo 1.16\n');
+      const text = 'import (\n\t"os"\n\t"try/source"\n)\n\nfunc main() { os.Stdout.Write(source.ONNX) }\n';
+      await writeFile(join(own, 'main.go'), `package main\n\n${text}`);
+      const env = { ...process.env, GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local', GOCACHE: join(place, 'go-cache') };
+      expect(execFileSync('go', ['run', '.'], { cwd: own, env, stdio: ['ignore', 'pipe', 'pipe'] }).equals(model)).toBe(
+        true,
+      );
+    } else note('no go on this machine: the Go file is not compiled');
   }, 60_000);
 
   it('runs on aarch64 and fits on a Cortex-M', async ({ skip }) => {
