@@ -274,7 +274,7 @@ describe.skipIf(!gcc)('generated C', () => {
     }, 60_000);
   }
 
-  it('puts the ONNX model into programs in C and Rust', async () => {
+  it('puts the ONNX model into programs in C, Rust and Go', async () => {
     const bundle = join(dir, 'products-of-matrices/bundle');
     const place = join(dir, 'embed');
     await mkdir(place);
