@@ -9,11 +9,14 @@ import { kserve } from './kserve/index.ts';
 import { lambda } from './lambda/index.ts';
 import { mlflow } from './mlflow/index.ts';
 import { mobile } from './mobile/index.ts';
+import { oci } from './oci/index.ts';
+import { sagemaker } from './sagemaker/index.ts';
 import { server } from './server/index.ts';
 import { stream } from './stream/index.ts';
 import { tflite } from './tflite/index.ts';
 import { transformersJs } from './transformers-js/index.ts';
 import { triton } from './triton/index.ts';
+import { vertex } from './vertex/index.ts';
 
 /** Every target, one line each; a test asserts that the list equals the folder. */
 export const targets: readonly Target[] = [
@@ -27,9 +30,12 @@ export const targets: readonly Target[] = [
   lambda,
   mlflow,
   mobile,
+  oci,
+  sagemaker,
   server,
   stream,
   tflite,
   transformersJs,
   triton,
+  vertex,
 ];

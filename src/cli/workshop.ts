@@ -7,6 +7,7 @@ import { createCompute } from '../engine/compute.ts';
 import { openSession } from '../engine/session.ts';
 import type { Model } from '../ir/graph.ts';
 import { decodeModel } from '../onnx/decode.ts';
+import { encodeModel } from '../onnx/encode.ts';
 import { loadModel } from '../onnx/load.ts';
 import { saveModel } from '../onnx/save.ts';
 import type { Step } from '../pass/pass.ts';
@@ -39,6 +40,7 @@ export function createWorkshop(file: string, seed: number): Workshop {
     async derived(steps, of) {
       return apply(of ?? (await loadModel(file)), steps.flatMap(parseStep));
     },
+    encoded: async (of) => encodeModel(of),
     saved: (request, of) => savedByRuntime(file, request, of),
     async problem(bytes, extra, cases) {
       const session = await openSession(bytes, { extra, label: 'the saved model' });

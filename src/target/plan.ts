@@ -151,6 +151,7 @@ function papers(
 
 function textOf(file: BundleFile): string {
   if ('from' in file) return readFileSync(file.from, 'utf8');
+  if ('archive' in file) throw new Error(`${file.path} is an archive, not a text`);
   return typeof file.bytes === 'string' ? file.bytes : Buffer.from(file.bytes).toString('utf8');
 }
 

@@ -1,6 +1,7 @@
 import type { Model } from '../ir/graph.ts';
 import type { OptionTable, OptionValues } from '../pass/options.ts';
 import type { IoInfo } from '../report/report.ts';
+import type { ArchiveEntry } from './archive.ts';
 import type { Evidence } from './evidence.ts';
 import type { Release } from './release.ts';
 
@@ -63,6 +64,8 @@ export interface Workshop {
   fixed(shapes: ReadonlyMap<string, readonly number[]>): Promise<Model>;
   /** The graph after these steps, as `mlpack run` writes them (`simplify`, `to-fp16:keepIo=true`), from the model or from `of`. */
   derived(steps: readonly string[], of?: Model): Promise<Model>;
+  /** The file of a graph that the target has made itself. */
+  encoded?(of: Model): Promise<Uint8Array>;
   /** What ONNX Runtime writes when it has loaded and optimized the model (or `of`). @throws UserError when it refuses. */
   saved(request: SaveRequest, of?: Model): Promise<Uint8Array>;
   /** What is wrong with a model file as the runtime runs it: refused, or a golden case answered otherwise; undefined if nothing. */
@@ -121,11 +124,12 @@ export interface GoldenTensor {
 
 /**
  * One file of a bundle: bytes, or a file to copy (`from`, absolute), or its bytes from `start` up to `end` where a host takes no
- * file of its size. Paths use `/` and stay inside the bundle.
+ * file of its size, or a tar archive (`gzip`: in gzip's form, not compressed). Paths use `/` and stay inside the bundle.
  */
 export type BundleFile = (
   | { readonly path: string; readonly bytes: Uint8Array | string }
   | { readonly path: string; readonly from: string; readonly start?: number; readonly end?: number }
+  | { readonly path: string; readonly archive: readonly ArchiveEntry[]; readonly gzip?: boolean }
 ) & {
   /** Says that the file is the model in a form that an app loads: `mlpack check` replays the golden cases through it. */
   readonly program?: Program;

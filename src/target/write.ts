@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { chmod, type FileHandle, lstat, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
+import { gzipStored, tar } from './archive.ts';
 import { type Manifest, type ManifestFile, manifestName, printManifest } from './manifest.ts';
 import type { BundlePlan } from './plan.ts';
 import { printSums, sumsName } from './sums.ts';
@@ -96,6 +97,9 @@ async function* chunks(file: BundleFile): AsyncIterable<Uint8Array> {
     const { from, start = 0, end = Number.POSITIVE_INFINITY } = file;
     // The stream's own `end` counts the last byte in.
     yield* createReadStream(from, { highWaterMark: 1 << 20, start, end: end - 1 });
+  } else if ('archive' in file) {
+    const bytes = tar(file.archive);
+    yield* file.gzip ? gzipStored(bytes) : bytes;
   } else yield typeof file.bytes === 'string' ? Buffer.from(file.bytes, 'utf8') : file.bytes;
 }
 

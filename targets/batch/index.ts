@@ -35,7 +35,7 @@ export const sharedParts = [
   'worker',
 ] as const;
 
-const deploy = ['job.yaml', 'argo-workflow.yaml', 'spark.py', 'ray.py'];
+const deploy = ['job.yaml', 'argo-workflow.yaml', 'spark_batch.py', 'ray_batch.py'];
 
 function* emit(artifact: Artifact): Iterable<BundleFile> {
   for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('batch', name) };
@@ -103,6 +103,6 @@ A piece is a row group of Parquet or 8192 rows. Each becomes \`part-<file>-<piec
 \`.errors.jsonl\` where rows could not be used, and \`.done\` last. Start it again after a crash: what is done stays, the rest comes out as it
 would have without the crash, byte for byte. \`_SUCCESS\` (\`_SUCCESS-<shard>\`) at the end holds the counts.
 
-More than one machine: \`deploy/job.yaml\` (Kubernetes Indexed Job), \`deploy/argo-workflow.yaml\`, \`deploy/spark.py\`, \`deploy/ray.py\`.
+More than one machine: \`deploy/job.yaml\` (Kubernetes Indexed Job), \`deploy/argo-workflow.yaml\`, \`deploy/spark_batch.py\`, \`deploy/ray_batch.py\`.
 `;
 }

@@ -12,7 +12,7 @@ export function serviceWorker(files: readonly BundleFile[]): string {
   for (const file of files) {
     hash.update(`${file.path}\n`);
     if ('bytes' in file) hash.update(file.bytes);
-    else hash.update(partHashes(file.from, 1 << 20).join());
+    else if ('from' in file) hash.update(partHashes(file.from, 1 << 20).join());
   }
   return literalText('browser', 'sw.js').replace("'version'", `'${hash.digest('hex').slice(0, 16)}'`);
 }

@@ -24,10 +24,11 @@ export interface TritonOptions {
   readonly instances: number;
   readonly threads: number;
   readonly kind: 'cpu' | 'gpu';
+  readonly ensemble: boolean;
 }
 
 /** A string of protobuf's text format. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return `"${text.replace(/[\\"]/g, '\\$&').replace(/\n/g, '\\n')}"`;
 }
 
@@ -45,7 +46,7 @@ function dims({ shape }: IoInfo, batched: boolean): string {
   return rest.length > 0 ? `dims: [${rest.join(', ')}]` : 'dims: [1]\n    reshape { shape: [] }';
 }
 
-function tensor(kind: 'input' | 'output', value: IoInfo, batched: boolean, labels: boolean): string {
+export function tensor(kind: 'input' | 'output', value: IoInfo, batched: boolean, labels: boolean): string {
   const label = labels ? '\n    label_filename: "labels.txt"' : '';
   return `${kind} [\n  {\n    name: ${quote(value.name)}\n    data_type: ${types[value.dtype]}\n    ${dims(value, batched)}${label}\n  }\n]`;
 }

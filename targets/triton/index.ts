@@ -1,7 +1,9 @@
 import { programsCommand } from '../../src/target/replay-programs.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
-import { defineTarget } from '../../src/target/target.ts';
+import { type Artifact, defineTarget } from '../../src/target/target.ts';
+import { ensembleName } from './ensemble.ts';
 import { tritonOptions } from './options.ts';
+import { preparation } from './prepare.ts';
 import { repositoryFiles, tritonNotes, tritonObjections } from './repository.ts';
 
 /** A model repository for NVIDIA Triton Inference Server. */
@@ -17,12 +19,24 @@ export const triton = defineTarget({
   },
   async *emit(artifact, options) {
     yield* repositoryFiles(artifact, options, 'repository');
-    yield { path: 'README.md', bytes: readme(artifact.name) };
+    yield { path: 'README.md', bytes: readme(artifact, options.ensemble) };
   },
   commands: () => ({ start: programsCommand, kind: 'programs' }),
 });
 
-function readme(name: string): string {
+/** How inputs are prepared: by the ensemble, or by whom else and why. */
+function preparing(artifact: Artifact, ensemble: boolean): string {
+  const known = preparation(artifact);
+  if (typeof known === 'string') return `There is no ensemble: ${known}.`;
+  if (!ensemble) return 'There is no ensemble, since ensemble=false.';
+  const [height, width, channels] = known.pixels;
+  const order = channels === 3 ? 'red, green, blue' : 'grey';
+  return `\`${ensembleName(artifact)}\` is an ensemble: \`pixels\` (UINT8, [${height}, ${width}, ${channels}], ${order}) in, the model's outputs out; a small model before it scales and orders them as dataset.json says. Pictures come decoded and
+in that size, since ONNX Runtime's CPU has no operator that decodes them, nor one that shrinks them as the data was prepared. Scores become classes by Triton itself (\`class_count\`).`;
+}
+
+function readme(artifact: Artifact, ensemble: boolean): string {
+  const { name } = artifact;
   return `# ${name}: Triton model repository
 
 \`\`\`sh
@@ -33,6 +47,8 @@ curl -fsS localhost:8000/v2/models/${name}/ready && curl -s localhost:8000/v2/mo
 
 \`repository/${name}/config.pbtxt\` says how requests are batched and on how many instances they run. A version is ready when it has answered
 \`warmup/\`, which is a recorded input. New version: put it into \`repository/${name}/2/\`; the two latest are served.
+
+${preparing(artifact, ensemble)}
 
 \`npx mlpack check .\` verifies every file and replays the recorded cases through the model on ONNX Runtime. It does not start Triton.
 `;

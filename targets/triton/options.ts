@@ -10,4 +10,5 @@ export const tritonOptions = {
   instances: opt.int(2, 'instances of the model, each with its own session', { min: 1, max: 1024 }),
   threads: opt.int(1, 'threads of each instance on the CPU', { min: 1, max: 1024 }),
   kind: opt.choice(['cpu', 'gpu'], 'cpu', 'where instances run'),
+  ensemble: opt.boolean(true, 'where pictures go in: a model that prepares their pixels, and an ensemble of both'),
 };

@@ -1,6 +1,7 @@
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { mixingReason } from '../server/mixing.ts';
 import { batchObjection, labelledOutput, modelConfig, type TritonOptions, tritonType } from './config.ts';
+import { ensembleFiles } from './ensemble.ts';
 
 /** Why requests do not run together, or undefined where they do. */
 function batchRefusal(artifact: Artifact): string | undefined {
@@ -53,6 +54,7 @@ export async function* repositoryFiles(
   if (labelledOutput(artifact) !== undefined) {
     yield { path: `${model}/labels.txt`, bytes: `${artifact.labels?.join('\n')}\n` };
   }
+  if (options.ensemble) yield* ensembleFiles(artifact, options, root, batch);
 }
 
 /** As given, else as measured where this is made, else what most CPU models have gained all of by then. */

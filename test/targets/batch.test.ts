@@ -8,7 +8,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { batch } from '../../targets/batch/index.ts';
 import { makeArtifact } from './support/artifact.ts';
+import { validateManifests } from './support/manifests.ts';
 import { installedModules } from './support/modules.ts';
+import { note } from './support/note.ts';
+import { has } from './support/programs.ts';
 import { tempDir } from './support/temp.ts';
 
 const modules = installedModules('batch') ?? '';
@@ -170,6 +173,48 @@ describe.skipIf(modules === '')('batch', () => {
     expect(first).toEqual({ y: [6, 12] });
     expect(second).toEqual({ error: 'the line is not JSON' });
     expect(third).toMatchObject({ error: expect.stringContaining('no column is named like the input "x"') });
+  });
+
+  it('comes with what Kubernetes and Argo take', async () => {
+    const text = (name: string): Promise<string> => readFile(join(bundle, 'deploy', name), 'utf8');
+    expect(await validateManifests(await text('job.yaml'))).toEqual(['batch/v1/Job']);
+    const workflow = await text('argo-workflow.yaml');
+    expect(await validateManifests(workflow)).toEqual(['argoproj.io/v1alpha1/Workflow']);
+    await expect(validateManifests(workflow.replace('tasks:', 'task:'))).rejects.toThrow();
+  });
+
+  it('answers partitions of Spark, and has a Ray entry that does not hide Ray', async ({ skip }) => {
+    // A module of that name in the folder of the script would be what "import ray" finds.
+    expect(await readdir(join(bundle, 'deploy'))).toEqual([
+      'argo-workflow.yaml',
+      'job.yaml',
+      'ray_batch.py',
+      'spark_batch.py',
+    ]);
+    if (!has('python3')) {
+      note('no python3 on this machine: the Spark and Ray entries are not run');
+      return skip();
+    }
+    const program = `
+import ast, decimal, json, sys, types
+sql = types.ModuleType("pyspark.sql")
+sql.SparkSession = None
+sys.modules["pyspark"], sys.modules["pyspark.sql"] = types.ModuleType("pyspark"), sql
+sys.path.insert(0, "bundle/deploy")
+import spark_batch
+class Row(dict):
+    def asDict(self, recursive): return dict(self)
+print(json.dumps(list(spark_batch.predict(Row(x=[n, 1, 1], day=decimal.Decimal(n)) for n in range(3)))))
+print(json.dumps(list(spark_batch.predict([]))))
+ast.parse(open("bundle/deploy/ray_batch.py").read())`;
+    const { stdout, stderr } = spawnSync('python3', ['-c', program], { cwd: dir, encoding: 'utf8' });
+    const [some, none] = stdout.trim().split('\n');
+    expect(stderr).toBe('');
+    const lines = (JSON.parse(some ?? '') as string[]).map((line) => JSON.parse(line) as object);
+    expect(lines).toEqual(
+      [0, 1, 2].map((n) => ({ x: [n, 1, 1], day: String(n), prediction: { y: [n + 2, 2 * n + 4] } })),
+    );
+    expect(none).toBe('[]');
   });
 
   it.each([

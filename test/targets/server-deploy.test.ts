@@ -4,7 +4,9 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Ajv } from 'ajv';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { kubernetesName } from '../../targets/server/deploy.ts';
 import { server } from '../../targets/server/index.ts';
@@ -57,6 +59,42 @@ describe('deploy files', () => {
       ),
     );
     await expect(validateManifests('apiVersion: apps/v1\nkind: Deployment\nspec: {replicas: many}')).rejects.toThrow();
+  });
+
+  it('are what Azure ML takes, field by field', async () => {
+    const route = strict({ port: { type: 'integer' }, path: { type: 'string', pattern: '^/' } });
+    const counts = (...names: string[]): object =>
+      strict(Object.fromEntries(names.map((name) => [name, { type: 'integer', minimum: 1 }])));
+    const probe = counts('initial_delay', 'period', 'timeout', 'success_threshold', 'failure_threshold');
+    const word = { type: 'string', minLength: 1 };
+    const schemas = {
+      // By the schemas that Microsoft publishes for its command line (azureml-examples, managedOnlineDeployment and environment).
+      'deployment.yml': strict({
+        $schema: word,
+        name: { type: 'string', pattern: '^[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]$|^v\\d+$' },
+        endpoint_name: word,
+        environment: { type: 'string', pattern: '^(azureml|file):' },
+        instance_type: word,
+        instance_count: { type: 'integer', minimum: 1 },
+        request_settings: counts('request_timeout_ms', 'max_concurrent_requests_per_instance'),
+        liveness_probe: probe,
+        readiness_probe: probe,
+      }),
+      'environment.yml': strict({
+        $schema: word,
+        name: word,
+        image: word,
+        inference_config: strict({
+          liveness_route: route,
+          readiness_route: route,
+          scoring_route: route,
+        }),
+      }),
+    };
+    for (const [name, schema] of Object.entries(schemas)) {
+      const validate = new Ajv({ allErrors: true }).compile(schema);
+      expect(validate(parse(await text(`azureml/${name}`))), JSON.stringify(validate.errors)).toBe(true);
+    }
   });
 
   it('come together in kustomize', async ({ skip }) => {
@@ -148,6 +186,11 @@ describe('deploy files', () => {
     expect(kubernetesName(model)).toBe(name);
   });
 });
+
+/** An object with exactly these properties. */
+function strict(properties: object): object {
+  return { type: 'object', properties, required: Object.keys(properties), additionalProperties: false };
+}
 
 /** Labels and components are understood since kubectl 1.27; Debian 12 has 1.20. */
 function hasKustomize(): boolean {

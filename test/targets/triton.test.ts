@@ -1,14 +1,18 @@
 import { execFileSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { fromHalf } from '../../src/kernels/f16.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { buildBundle } from '../../src/target/bundle.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { kserve } from '../../targets/kserve/index.ts';
 import { mlflow } from '../../targets/mlflow/index.ts';
 import { modelConfig } from '../../targets/triton/config.ts';
 import { triton } from '../../targets/triton/index.ts';
+import { preparation } from '../../targets/triton/prepare.ts';
 import { classifier, classifierFeeds, everyType, everyTypeFeeds, makeArtifact } from './support/artifact.ts';
 import { note } from './support/note.ts';
 import { has } from './support/programs.ts';
@@ -17,7 +21,7 @@ import { tempDir } from './support/temp.ts';
 const dir = await tempDir();
 const tiny = await makeArtifact(dir, classifier, classifierFeeds);
 const types = await makeArtifact(await tempDir(), everyType, everyTypeFeeds);
-const options = { maxBatch: 0, delayUs: 500, instances: 2, threads: 1, kind: 'cpu' } as const;
+const options = { maxBatch: 0, delayUs: 500, instances: 2, threads: 1, kind: 'cpu', ensemble: true } as const;
 
 /** Has protoc parse the text as Triton's own ModelConfig, and gives what it understood. */
 function parsed(config: string): string {
@@ -80,6 +84,77 @@ describe('Triton repository', () => {
     );
     const mixed = { ...tiny, ops: { DynamicQuantizeLinear: 1 } };
     expect(triton.supports(mixed, options).because.join()).toContain('takes its scale over all rows');
+  });
+});
+
+describe('ensemble', () => {
+  const out = join(dir, 'ensemble');
+  const config = (model: string): Promise<string> => readFile(join(out, 'repository', model, 'config.pbtxt'), 'utf8');
+
+  it('prepares pixels as dataset.json says, and hands them to the model', async () => {
+    await buildBundle(triton, tiny, { maxBatch: 4 }, out);
+    const prepare = await ort.InferenceSession.create(join(out, 'repository/tiny-prepare/1/model.onnx'));
+    const pixels = Uint8Array.from({ length: 2 * 144 }, (_, i) => (i * 37) % 256);
+    const { prepared } = await prepare.run({ pixels: new ort.Tensor('uint8', pixels, [2, 12, 12, 1]) });
+    expect(prepared?.dims).toEqual([2, 1, 12, 12]);
+    for (const [i, value] of (prepared?.data as Float32Array).entries())
+      expect(value).toBeCloseTo((pixels[i] ?? 0) / 255, 6);
+    const main = await ort.InferenceSession.create(join(out, 'repository/tiny/1/model.onnx'));
+    expect((await main.run({ image: prepared as ort.Tensor })).scores?.dims).toEqual([2, 4]);
+  });
+
+  it('names each tensor as the step before calls it', async () => {
+    const text = await config('tiny-pictures');
+    expect(text).toMatch(/name: "pixels"\s+data_type: TYPE_UINT8\s+dims: \[12, 12, 1\]/);
+    expect(text).toContain('input_map { key: "image" value: "prepared" }');
+    expect(await config('tiny-prepare')).toMatch(/name: "prepared"\s+data_type: TYPE_FP32\s+dims: \[1, 12, 12\]/);
+    expect(await readFile(join(out, 'repository/tiny-pictures/labels.txt'), 'utf8')).toBe('ant\nbee\ncat\ndog\n');
+    if (!has('protoc')) return;
+    expect(parsed(text)).toMatch(/ensemble_scheduling \{\s+step \{\s+model_name: "tiny-prepare"\s+model_version: -1/);
+    expect(parsed(await config('tiny-prepare'))).toContain('max_batch_size: 4');
+  });
+
+  it.each([
+    ['NCHW', 'RGB', 'float16', [1, 3, 8, 9]],
+    ['NCHW', 'BGR', 'float32', [1, 3, 8, 9]],
+    ['NHWC', 'BGR', 'float32', [1, 8, 9, 3]],
+    ['NHWC', 'GRAY', 'float32', [1, 8, 9, 1]],
+  ] as const)('takes mean, deviation and order of %s %s %s', async (layout, channels, dtype, shape) => {
+    const count = channels === 'GRAY' ? 1 : 3;
+    const [mean, std] = [[120, 110, 100].slice(0, count), [50, 60, 70].slice(0, count)];
+    const preprocessing = { x: { images: 'p', size: [8, 9], mean, std, layout, channels } };
+    const known = preparation({ ...tiny, preprocessing, inputs: [{ name: 'x', dtype, shape: [...shape] }] });
+    if (typeof known === 'string') throw new Error(known);
+    expect(known.pixels).toEqual([8, 9, count]);
+    const session = await ort.InferenceSession.create(encodeModel(known.model));
+    const pixels = Uint8Array.from({ length: 72 * count }, (_, i) => (i * 11) % 256);
+    const { prepared } = await session.run({ pixels: new ort.Tensor('uint8', pixels, [1, 8, 9, count]) });
+    expect([prepared?.type, prepared?.dims]).toEqual([dtype, shape]);
+    const got = Array.from(prepared?.data as Float32Array, (value) => (dtype === 'float16' ? fromHalf(value) : value));
+    for (let place = 0; place < 72; place++) {
+      for (let c = 0; c < count; c++) {
+        // The mean of a channel is that of the channel as fed, as in src/data/image-source.ts.
+        const pixel = pixels[place * count + (channels === 'BGR' ? 2 - c : c)] ?? 0;
+        const expected = (pixel - (mean[c] ?? 0)) / (std[c] ?? 1);
+        const value = got[layout === 'NCHW' ? c * 72 + place : place * count + c] ?? Number.NaN;
+        expect(Math.abs(value - expected)).toBeLessThan(dtype === 'float16' ? 4e-3 : 1e-5);
+      }
+    }
+  });
+
+  it('is left out with a reason where preparing is no model, or nobody wants it', async () => {
+    const readmeOf = async (artifact: Artifact, given: object): Promise<string> => {
+      const place = join(await tempDir(), 'bundle');
+      await buildBundle(triton, artifact, given, place);
+      expect(await readdir(join(place, 'repository'))).toEqual(['tiny']);
+      return readFile(join(place, 'README.md'), 'utf8');
+    };
+    expect(await readmeOf(tiny, { ensemble: false })).toContain('since ensemble=false');
+    expect(await readmeOf({ ...tiny, preprocessing: undefined }, {})).toContain('mlpack bundle --data');
+    expect(await readmeOf({ ...tiny, preprocessing: { ids: { text: 't.csv' } } }, {})).toContain(
+      'tokenizer is no ONNX',
+    );
+    expect(await readmeOf({ ...tiny, preprocessing: { image: { file: 'x.npy' } } }, {})).toContain('go in as they are');
   });
 });
 

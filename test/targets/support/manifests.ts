@@ -13,7 +13,10 @@ const packages: Readonly<Record<string, () => Promise<unknown>>> = {
   'batch/v1': () => import('kubernetes-models/batch/v1'),
   'networking.k8s.io/v1': () => import('kubernetes-models/networking.k8s.io/v1'),
   'policy/v1': () => import('kubernetes-models/policy/v1'),
-  'argoproj.io/v1alpha1': () => import('@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1'),
+  'argoproj.io/v1alpha1': async () => ({
+    ...(await import('@kubernetes-models/argo-rollouts/argoproj.io/v1alpha1')),
+    ...(await import('@kubernetes-models/argo-workflows/argoproj.io/v1alpha1')),
+  }),
   'networking.istio.io/v1beta1': () => import('@kubernetes-models/istio/networking.istio.io/v1beta1'),
   'monitoring.coreos.com/v1': () => import('@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1'),
   'keda.sh/v1alpha1': () => import('@kubernetes-models/keda/keda.sh/v1alpha1'),

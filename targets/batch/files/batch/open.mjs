@@ -1,7 +1,7 @@
 /** The bundle's model on as many sessions as the container has CPUs. */
 
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { goldenCases, readManifest, verifiedModel } from '../lib/bundle.mjs';
 import { cpuLimit, memoryLimit, sessionPlan } from '../lib/cpu.mjs';
 import { describeModel } from '../lib/model.mjs';
@@ -16,7 +16,9 @@ export async function openModel(dir) {
   const manifest = await readManifest(dir);
   const info = describeModel(manifest);
   const path = await verifiedModel(dir, manifest);
-  const sizes = await Promise.all(manifest.model.files.map(async (file) => (await stat(join(dir, file.path))).size));
+  const sizes = await Promise.all(
+    manifest.model.files.map(async (file) => (await stat(join(dirname(path), basename(file.path)))).size),
+  );
   const modelBytes = sizes.reduce((sum, size) => sum + size, 0);
   const plan = sessionPlan({ workers: 0, threads: 0 }, { cpus: cpuLimit(), memory: memoryLimit(), modelBytes });
   const pool = new Pool(path, { ...plan, timeoutMs: 3_600_000, log });

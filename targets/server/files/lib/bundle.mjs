@@ -19,13 +19,39 @@ function inside(dir, path) {
   return join(dir, path);
 }
 
-/** Hashes the model and its data files; throws where one is not what the manifest says. Returns the path of the model. */
-export async function verifiedModel(dir, manifest) {
+async function digestOf(path) {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** Whether all files of the model lie in a folder under their own names, as the manifest describes them. */
+async function holds(folder, manifest) {
+  try {
+    for (const { name, path } of manifest.model.files) {
+      const row = manifest.files.find((file) => file.path === path);
+      if ((await digestOf(inside(folder, name))) !== row?.sha256) return false;
+    }
+    return true;
+  } catch (error) {
+    if (error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/**
+ * Hashes the model and its data files; throws where one is not what the manifest says. Returns the path of the model. MODEL_DIR is
+ * looked at first: where the platform puts what is not in the image (SageMaker: /opt/ml/model).
+ */
+export async function verifiedModel(dir, manifest, elsewhere = process.env.MODEL_DIR) {
+  if (elsewhere && (await holds(elsewhere, manifest))) return inside(elsewhere, manifest.model.files[0].name);
   for (const { path } of manifest.model.files) {
     const row = manifest.files.find((file) => file.path === path);
-    const hash = createHash('sha256');
-    for await (const chunk of createReadStream(inside(dir, path), { highWaterMark: 1 << 20 })) hash.update(chunk);
-    if (row === undefined || hash.digest('hex') !== row.sha256) {
+    const digest = await digestOf(inside(dir, path)).catch((error) => {
+      if (error.code !== 'ENOENT' || !elsewhere) throw error;
+      throw new Error(`the model that mlpack.json describes is neither in ${elsewhere} (MODEL_DIR) nor in the bundle`);
+    });
+    if (row === undefined || digest !== row.sha256) {
       throw new Error(`${path} is not the file that mlpack.json describes; deploy the bundle again`);
     }
   }

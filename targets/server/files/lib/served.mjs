@@ -1,7 +1,7 @@
 /** One version of one model, from its folder to answers. */
 
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Batcher } from './batcher.mjs';
 import { Breaker } from './breaker.mjs';
 import { goldenCases, readManifest, readReference, verifiedModel } from './bundle.mjs';
@@ -62,7 +62,7 @@ export class Served {
   async #load(path) {
     const { config, buffers } = this;
     const sizes = await Promise.all(
-      this.manifest.model.files.map(async (file) => (await stat(join(this.dir, file.path))).size),
+      this.manifest.model.files.map(async (file) => (await stat(join(dirname(path), basename(file.path)))).size),
     );
     const limits = {
       cpus: cpuLimit(),

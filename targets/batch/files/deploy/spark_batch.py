@@ -1,4 +1,4 @@
-"""Rows of a Spark table through the batch program, one process for each partition: spark-submit --archives bundle.zip#bundle deploy/spark.py IN OUT"""
+"""Rows of a Spark table through the batch program, one process for each partition: spark-submit --archives bundle.zip#bundle deploy/spark_batch.py IN OUT"""
 
 import json
 import subprocess
@@ -9,10 +9,10 @@ from pyspark.sql import SparkSession
 
 def predict(rows):
     rows = list(rows)
-    lines = "\n".join(json.dumps(row.asDict(recursive=True)) for row in rows)
+    lines = "\n".join(json.dumps(row.asDict(recursive=True), default=str) for row in rows)
     done = subprocess.run(["node", "bundle/run-batch.mjs", "-"], input=lines, capture_output=True, text=True, check=True)
     for row, line in zip(rows, done.stdout.splitlines(), strict=True):
-        yield json.dumps({**row.asDict(recursive=True), "prediction": json.loads(line)})
+        yield json.dumps({**row.asDict(recursive=True), "prediction": json.loads(line)}, default=str)
 
 
 if __name__ == "__main__":

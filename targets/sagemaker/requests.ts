@@ -1,0 +1,71 @@
+import type { Artifact } from '../../src/target/target.ts';
+import { kubernetesName } from '../server/deploy.ts';
+
+interface Places {
+  readonly image: string;
+  readonly bucket: string;
+  readonly role: string;
+  readonly instance: string;
+}
+
+const imageOf = (name: string, { image }: Places): string => image || `${name}-server`;
+
+/** Requests of the SageMaker API by the file they lie in; `deploy.sh` fills in account, region and digests. */
+export function requests(artifact: Artifact, places: Places): Readonly<Record<string, object>> {
+  const name = kubernetesName(artifact.name);
+  // The model's own digest names what can be told apart by nothing else: models and configurations cannot be changed, only followed.
+  const version = artifact.files[0]?.sha256.slice(0, 8) ?? '';
+  return {
+    'create-model': {
+      ModelName: `${name}-${version}`,
+      PrimaryContainer: {
+        Image: `${imageOf(name, places)}:${version}`,
+        ModelDataUrl: `s3://${places.bucket}/${name}/${version}/model.tar.gz`,
+        Environment: { MODEL_DIR: '/opt/ml/model' },
+      },
+      ExecutionRoleArn: places.role,
+      EnableNetworkIsolation: true,
+    },
+    'create-endpoint-config': {
+      EndpointConfigName: `${name}-${version}`,
+      ProductionVariants: [
+        {
+          VariantName: 'main',
+          ModelName: `${name}-${version}`,
+          InitialInstanceCount: 1,
+          InstanceType: places.instance,
+          InitialVariantWeight: 1,
+        },
+      ],
+    },
+    'create-endpoint': { EndpointName: name, EndpointConfigName: `${name}-${version}` },
+  };
+}
+
+/** Everything from the bundle to a running endpoint. The second time it updates the endpoint that is there. */
+export function deployScript(name: string, places: Places): string {
+  const image = imageOf(name, places);
+  return `#!/bin/sh
+# ACCOUNT, REGION and ROLE are yours; the bucket is ${places.bucket}. Needs docker and the AWS CLI.
+set -eu
+cd "$(dirname "$0")/.."
+registry="\${ACCOUNT:?set ACCOUNT}.dkr.ecr.\${REGION:?set REGION}.amazonaws.com"
+read_json() { node -p "JSON.parse(require('node:fs').readFileSync('deploy/$1.json', 'utf8'))$2"; }
+image="$(read_json create-model .PrimaryContainer.Image)"
+aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$registry"
+aws ecr describe-repositories --region "$REGION" --repository-names "${image}" > /dev/null ||
+  aws ecr create-repository --region "$REGION" --repository-name "${image}" > /dev/null
+docker build -t "$registry/$image" .
+docker push "$registry/$image"
+aws s3 cp model.tar.gz "$(read_json create-model .PrimaryContainer.ModelDataUrl)"
+aws sagemaker create-model --region "$REGION" --cli-input-json file://deploy/create-model.json \\
+  --execution-role-arn "\${ROLE:?set ROLE}" \\
+  --primary-container "$(node -p "const c = JSON.parse(require('node:fs').readFileSync('deploy/create-model.json', 'utf8')).PrimaryContainer; JSON.stringify({ ...c, Image: '$registry/' + c.Image })")"
+aws sagemaker create-endpoint-config --region "$REGION" --cli-input-json file://deploy/create-endpoint-config.json
+if aws sagemaker describe-endpoint --region "$REGION" --endpoint-name "${name}" > /dev/null 2>&1; then
+  aws sagemaker update-endpoint --region "$REGION" --cli-input-json file://deploy/create-endpoint.json
+else
+  aws sagemaker create-endpoint --region "$REGION" --cli-input-json file://deploy/create-endpoint.json
+fi
+`;
+}
