@@ -10,6 +10,7 @@ import type { Tensor } from '../ir/tensor.ts';
 import { externalFiles } from '../onnx/external-files.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
+import type { IoInfo } from '../report/report.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance, roundingTolerance, widest } from '../target/tolerance.ts';
 import { bestBatch } from './best-batch.ts';
@@ -17,6 +18,7 @@ import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { toGolden } from './golden.ts';
 import { makeReference } from './reference.ts';
+import { parseShapes } from './shapes.ts';
 import { staticGraph } from './static-graph.ts';
 import { createWorkshop } from './workshop.ts';
 
@@ -38,6 +40,25 @@ export interface ArtifactOptions {
 const goldenCount = 4;
 
 /**
+ * Samples in one golden case where the model leaves it open: what `--input-shape` says of the first axis of an input, else one.
+ * @throws UserError when there are not as many samples.
+ */
+function goldenBatch(dataset: Dataset, inputs: readonly IoInfo[], pairs: readonly string[]): number {
+  const { dims = {}, shapes } = parseShapes(pairs);
+  const asked = inputs.flatMap(({ name, shape }) => {
+    const symbol = shape?.[0];
+    return shapes?.get(name)?.[0] ?? (typeof symbol === 'string' ? dims[symbol] : undefined) ?? [];
+  });
+  const batch = asked[0] ?? 1;
+  if (batch > dataset.samples)
+    throw new UserError(
+      'shape.batch',
+      `--input-shape asks for ${batch} samples at a time, and ${dataset.name} has ${dataset.samples}.`,
+    );
+  return batch;
+}
+
+/**
  * A finished model file as targets want it: its files with hashes, its signature, and golden cases recorded now on the
  * CPU provider from the first samples of the data (or seeded inputs).
  */
@@ -51,7 +72,9 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   try {
     const recorded: GoldenCase[] = [];
     const feeds: ReadonlyMap<string, Tensor>[] = [];
-    const batches = feedBatches({ ...options, model, runtime: session, samples: goldenCount, batch: 1 });
+    const batch = dataset ? goldenBatch(dataset, session.inputs, options.shapes) : 1;
+    const samples = Math.min(goldenCount, dataset ? Math.floor(dataset.samples / batch) : goldenCount) * batch;
+    const batches = feedBatches({ ...options, model, runtime: session, samples, batch });
     for await (const batch of batches) {
       const outputs = await session.run(batch.feeds);
       recorded.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });

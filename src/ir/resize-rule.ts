@@ -9,12 +9,15 @@ export interface ResizeRule {
   readonly to: number;
 }
 
-/** The place in the input that an output index asks for (ONNX Resize, coordinate_transformation_mode). */
+/**
+ * The place in the input that an output index asks for (ONNX Resize, coordinate_transformation_mode); divided in single precision, as
+ * ONNX Runtime does: 8 / 1.6 is 5 there.
+ */
 export function coordinate(x: number, { mode, scale, from, to }: ResizeRule): number {
-  if (mode === 'asymmetric') return x / scale;
+  if (mode === 'asymmetric') return Math.fround(x / scale);
   if (mode === 'align_corners') return to === 1 ? 0 : (x * (from - 1)) / (to - 1);
   if (mode === 'pytorch_half_pixel' && to === 1) return 0;
-  return (x + 0.5) / scale - 0.5;
+  return Math.fround((x + 0.5) / scale) - 0.5;
 }
 
 /** The input element that mode nearest takes. */
@@ -31,7 +34,10 @@ export function nearestIndex(x: number, rule: ResizeRule): number {
   return Math.min(Math.max(rounded, 0), rule.from - 1);
 }
 
-/** The rules of all axes of a Resize or Upsample; `scales` where the node gives them. Before opset 11 there was one rule. */
+/**
+ * The rules of all axes of a Resize or Upsample; `scales` where the node gives them. Before opset 11 there was one rule, and ONNX Runtime
+ * takes the element before where an axis grows and the one behind where it shrinks (tried on 1.30).
+ */
 export function resizeRules(
   node: Node,
   input: readonly number[],
@@ -39,11 +45,14 @@ export function resizeRules(
   { scales, opset }: { readonly scales: readonly number[] | undefined; readonly opset: number },
 ): ResizeRule[] {
   const old = node.op === 'Upsample' || opset < 11;
-  return input.map((from, axis) => ({
-    mode: old ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel'),
-    nearest: old ? 'floor' : (node.string('nearest_mode') ?? 'round_prefer_floor'),
-    scale: scales?.[axis] ?? (output[axis] ?? 1) / from,
-    from,
-    to: output[axis] ?? 1,
-  }));
+  return input.map((from, axis) => {
+    const scale = scales?.[axis] ?? Math.fround((output[axis] ?? 1) / from);
+    return {
+      mode: old ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel'),
+      nearest: old ? (scale < 1 ? 'ceil' : 'floor') : (node.string('nearest_mode') ?? 'round_prefer_floor'),
+      scale,
+      from,
+      to: output[axis] ?? 1,
+    };
+  });
 }

@@ -103,6 +103,14 @@ const cases: Readonly<Record<string, Case>> = {
     outputs:
       'float[1,4,5,10] m, float[1,4,5,6] a, float[1,4,1,1] gm, float[1,4,12,15] p, float[1,4,12,15] q, float[1,4,12,15] e, float[1,4,18,22] n, float[1,4,13,7] l, float[1,4,18,22] c, float[1,1,18,22] d, float[1,16,9,11] s',
   },
+  'Resize of opset 10': {
+    x: 'float[1,2,10,7] x',
+    constants: 'float[4] scales = {1.0,1.0,0.6,1.6}, float[4] grown = {1.0,1.0,1.5,2.5}',
+    body: `n = Resize <mode="nearest"> (x, scales)
+      l = Resize <mode="linear"> (x, grown)`,
+    outputs: 'float[1,2,6,11] n, float[1,2,15,17] l',
+    opset: 10,
+  },
   'elementwise functions': {
     x: 'float[2,3,5] x',
     constants:

@@ -5,17 +5,17 @@ import { roundHalfEven } from './epilogue.ts';
 import { known, moves } from './move.ts';
 import { twoOf } from './window.ts';
 
-/** Where output `i` of a dimension lies in the input. */
+/** Where output `i` of a dimension lies in the input; divided in single precision, as ONNX Runtime does: 8 / 1.6 is 5 there. */
 function placeOf(node: Node, mode: string, i: number, extent: number, out: number, scale: number): number {
   switch (mode) {
     case 'half_pixel':
-      return (i + 0.5) / scale - 0.5;
+      return Math.fround((i + 0.5) / scale) - 0.5;
     case 'pytorch_half_pixel':
-      return out > 1 ? (i + 0.5) / scale - 0.5 : 0;
+      return out > 1 ? Math.fround((i + 0.5) / scale) - 0.5 : 0;
     case 'align_corners':
       return out > 1 ? (i * (extent - 1)) / (out - 1) : 0;
     case 'asymmetric':
-      return i / scale;
+      return Math.fround(i / scale);
     case 'half_pixel_symmetric': {
       const adjustment = out / (scale * extent);
       return (extent / 2) * (1 - adjustment) + (i + 0.5) / scale - 0.5;
@@ -33,7 +33,7 @@ const rounding: Readonly<Record<string, (x: number) => number>> = {
 };
 
 /** Resize and Upsample of the last two dimensions, nearest or linear: where each row and column comes from is a table. */
-export function compileResize(compiler: Compiler, node: Node): void {
+export function compileResize(compiler: Compiler, node: Node, opset: number): void {
   const value = compiler.input(node, 0);
   const { shape } = compiler.typeOf(value);
   const out = compiler.typeOf(node.output()).shape;
@@ -41,16 +41,19 @@ export function compileResize(compiler: Compiler, node: Node): void {
   const spatial = shape.length - 2;
   if (out.slice(0, 2).join() !== shape.slice(0, 2).join()) cannot(node, 'it resizes batch or channels');
   if (node.int('antialias', 0) !== 0) cannot(node, 'it is antialiased');
-  const upsample = node.op === 'Upsample';
+  // Upsample, and Resize of opset 10, which is Upsample that may shrink: one rule, the scales in input 1.
+  const old = node.op === 'Upsample' || opset < 11;
   const mode = node.string('mode') ?? 'nearest';
-  const coordinates = upsample ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel');
-  const nearest = rounding[upsample ? 'floor' : (node.string('nearest_mode') ?? 'round_prefer_floor')] ?? roundHalfEven;
-  const scalesInput = upsample ? 1 : 2;
+  const coordinates = old ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel');
+  const roundTo = rounding[node.string('nearest_mode') ?? 'round_prefer_floor'] ?? roundHalfEven;
+  const nearest = (x: number, shrinks: boolean): number =>
+    old ? (shrinks ? Math.ceil(x) : Math.floor(x)) : roundTo(x);
+  const scalesInput = old ? 1 : 2;
   const given = node.inputs[scalesInput] ? known(compiler, node, scalesInput) : undefined;
   const axes = Array.from({ length: spatial }, (_, i) => i + 2);
   const places = axes.map((axis) => {
     const [extent, to] = [shape[axis] ?? 1, out[axis] ?? 1];
-    const scale = given && given.length === shape.length ? (given[axis] ?? 1) : to / extent;
+    const scale = given && given.length === shape.length ? (given[axis] ?? 1) : Math.fround(to / extent);
     return Array.from({ length: to }, (_, i) => placeOf(node, coordinates, i, extent, to, scale));
   });
   while (places.length < 2) places.unshift([0]);
@@ -61,7 +64,10 @@ export function compileResize(compiler: Compiler, node: Node): void {
   const table = (numbers: readonly number[]): Ref =>
     compiler.bytes('i32', [numbers.length], new Uint8Array(Int32Array.from(numbers).buffer));
   if (mode === 'nearest') {
-    const [r, c] = [table(rows.map((x) => limit(nearest(x), h))), table(cols.map((x) => limit(nearest(x), w)))];
+    const [r, c] = [
+      table(rows.map((x) => limit(nearest(x, rows.length < h), h))),
+      table(cols.map((x) => limit(nearest(x, cols.length < w), w))),
+    ];
     moves(
       compiler,
       node,

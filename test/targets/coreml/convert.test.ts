@@ -364,7 +364,7 @@ const cases: readonly [string, Case][] = [
   ],
   [
     'Resize of opset 10',
-    { io: picture, opset: 10, weights: 'float[4] s = {1, 1, 2.5, 0.5}', body: 'y = Resize <mode = "nearest"> (x, s)' },
+    { io: picture, opset: 10, weights: 'float[4] s = {1, 1, 2.5, 0.6}', body: 'y = Resize <mode = "nearest"> (x, s)' },
   ],
   [
     'Resize linear',
