@@ -1,4 +1,5 @@
 import { UserError } from '../../src/errors.ts';
+import { minorOf } from '../../src/ir/ceilings.ts';
 import type { Model } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
@@ -222,13 +223,13 @@ function checkNames(skip: readonly string[]): void {
 
 /** Minor version of `1.30` or `1.30.2`. */
 function runtimeVersion(text: string): number {
-  const minor = /^1\.(\d+)(\.\d+)?$/.exec(text)?.[1];
+  const minor = minorOf(text);
   if (minor === undefined)
     throw new UserError(
       'option.value',
       `ort takes a version of ONNX Runtime such as 1.${newestRuntime}, not "${text}".`,
     );
-  return Number(minor);
+  return minor;
 }
 
 /** @returns whether the opset changed. @throws UserError when it cannot be raised. */

@@ -38,7 +38,7 @@ const kernels: Readonly<Record<string, Kernel>> = {
   Gelu: { since: 0, cpu: f32, webgpu: f32f16, cuda: f32f16 },
   FastGelu: { since: 3, cpu: f32, webgpu: f32f16, cuda: f32f16 },
   BiasGelu: { since: 3, cpu: f32, cuda: f32f16 },
-  QuickGelu: { since: 12, cpu: f32, webgpu: f32f16, cuda: f32f16 },
+  QuickGelu: { since: 14, cpu: f32, webgpu: f32f16, cuda: f32f16 },
   LayerNormalization: { since: 0, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
   SimplifiedLayerNormalization: { since: 8, cpu: f32f16, webgpu: f32f16, cuda: f32f16 },
   SkipLayerNormalization: { since: 3, cpu: f32f16, webgpu: f32f16, cuda: f32f16, slowOnCpu: slowSkip },

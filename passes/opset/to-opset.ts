@@ -1,4 +1,5 @@
 import { UserError } from '../../src/errors.ts';
+import { ceilingOf, minorOf } from '../../src/ir/ceilings.ts';
 import { type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { irVersionOf, newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
@@ -9,7 +10,7 @@ import { ValueTypes } from '../../src/rewrite/rule.ts';
 import { Emit } from './emit.ts';
 import { cameWith, forms, typeSince, wideIntegers } from './forms.ts';
 import { lowerings } from './lower.ts';
-import { ceilingOf, contribSince } from './runtimes.ts';
+import { contribSince } from './runtimes.ts';
 
 /** The oldest that is written down here: ONNX Runtime 1.6 (2020) has it. */
 const oldest = 13;
@@ -33,7 +34,7 @@ export const toOpset = definePass({
   },
   numerics: () => reordered(),
   run(model, options, ctx) {
-    const minor = options.ort === '' ? undefined : minorOf(options.ort);
+    const minor = options.ort === '' ? undefined : requireMinor(options.ort);
     const ceiling = minor === undefined ? undefined : ceilingOf(minor);
     if (minor !== undefined && !ceiling)
       throw new UserError(
@@ -77,9 +78,9 @@ export const toOpset = definePass({
   },
 });
 
-function minorOf(text: string): number {
-  const minor = /^1\.(\d+)(\.\d+)?$/.exec(text)?.[1];
-  if (minor !== undefined) return Number(minor);
+function requireMinor(text: string): number {
+  const minor = minorOf(text);
+  if (minor !== undefined) return minor;
   throw new UserError('option.value', `ort takes a version of ONNX Runtime such as 1.20, not "${text}".`);
 }
 

@@ -9,6 +9,7 @@ import { buildBundle } from '../target/bundle.ts';
 import { evidenceFrom } from '../target/evidence.ts';
 import { readManifest } from '../target/inspect.ts';
 import { manifestName } from '../target/manifest.ts';
+import { resolveTargetOptions } from '../target/plan.ts';
 import { nextRelease, type Release } from '../target/release.ts';
 import { supportOf } from '../target/support.ts';
 import type { Artifact, Target } from '../target/target.ts';
@@ -17,6 +18,7 @@ import { furtherVariants, variantName } from './bundle-variants.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { browserDownloads, type Download } from './downloads.ts';
+import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
@@ -55,11 +57,15 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   await probe.dispose();
   const dataset = await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
+  const given = parseOptions([...(flags.option ?? []), ...(flags.lang === undefined ? [] : [`lang=${flags.lang}`])]);
+  const oldest = oldestRuntime(
+    chosen.map((target) => ({ target, options: resolveTargetOptions(target, given) as never })),
+  );
   const pack = async (variant: string, file: string): Promise<Artifact> => {
     const made = await makeArtifact({
       name: flags.name ?? source.name,
       variant,
-      file,
+      file: await fitRuntime(file, oldest, session),
       origin: source.file,
       dataset,
       seed: flags.seed,
@@ -67,7 +73,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
       wantsGraph: chosen.some((target) => target.wantsGraph),
       signal: session.io.signal,
     });
-    return { ...made, ...(await evidenceFor(made, flags.report, io.cwd)) };
+    return { ...made, ...(await evidenceFor(file, flags.report, io.cwd)) };
   };
   const also = await furtherVariants(source, flags, chosen, session);
   const main = await pack(variantName(source.file) ?? 'given', source.file);
@@ -79,15 +85,9 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
     const out = outs[at] ?? bug('a target without a folder');
-    const result = await buildBundle(
-      target,
-      artifact,
-      parseOptions([...(flags.option ?? []), ...(flags.lang === undefined ? [] : [`lang=${flags.lang}`])]),
-      out,
-      {
-        force: flags.force === true,
-      },
-    );
+    const result = await buildBundle(target, artifact, given, out, {
+      force: flags.force === true,
+    });
     const downloads = target.id === 'browser' ? { downloads: await browserDownloads(out) } : {};
     results.push({ ...result, because: supportOf(target, artifact, defaultsOf(target)).because, ...downloads });
   }
@@ -140,15 +140,11 @@ async function previousOf(dir: string | undefined, cwd: string): Promise<Release
   return { version: release.version, manifest: await hashFile(join(resolve(cwd, dir), manifestName)) };
 }
 
-/** @throws UserError when the report does not know this very file. */
-async function evidenceFor(
-  artifact: Artifact,
-  named: string | undefined,
-  cwd: string,
-): Promise<Pick<Artifact, 'evidence'>> {
+/** @throws UserError when the report does not know this very file, as it was before a target asked for older operators. */
+async function evidenceFor(file: string, named: string | undefined, cwd: string): Promise<Pick<Artifact, 'evidence'>> {
   if (named === undefined) return {};
   const { report } = await readReport(named, cwd);
-  const evidence = evidenceFrom(report, artifact.files[0]?.sha256 ?? '');
+  const evidence = evidenceFrom(report, await hashFile(file));
   if (evidence) return { evidence };
   throw new UserError(
     'report.variant',

@@ -178,6 +178,8 @@ export interface Target<T extends OptionTable = OptionTable> {
   readonly providers: readonly string[];
   /** The npm package and exact version of the runtime in the bundle. */
   readonly runtime: { readonly package: string; readonly version: string };
+  /** The ONNX Runtime that loads the model, where that is not the one in the bundle: a server that the bundle is put into. */
+  loadedBy?(options: OptionValues<T>): string;
   supports(artifact: Artifact, options: OptionValues<T>): Support;
   /** Pure: the same artifact and options give the same files. The core adds `mlpack.json` (the manifest) and writes. */
   emit(artifact: Artifact, options: OptionValues<T>): Iterable<BundleFile> | AsyncIterable<BundleFile>;

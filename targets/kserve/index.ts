@@ -22,8 +22,9 @@ export const kserve = defineTarget({
   },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  loadedBy: ({ ort }) => ort,
   supports(artifact, options) {
-    const because = [...runtimeObjections(artifact), ...tritonObjections(artifact, options)];
+    const because = [...runtimeObjections(artifact, options.ort), ...tritonObjections(artifact, options)];
     if (!storageUri.test(options.storageUri))
       because.push(`"${options.storageUri}" is not an address that KServe's storage initializer takes.`);
     return because.length > 0 ? { ok: false, because } : { ok: true, because: tritonNotes(artifact) };

@@ -9,6 +9,7 @@ export const tritonOptions = {
   delayUs: opt.int(1000, 'microseconds that Triton waits for a batch to fill up', { min: 0, max: 10_000_000 }),
   instances: opt.int(2, 'instances of the model, each with its own session', { min: 1, max: 1024 }),
   threads: opt.int(1, 'threads of each instance on the CPU', { min: 1, max: 1024 }),
+  ort: opt.string('1.27', 'ONNX Runtime in the server, which must load the model (Triton 26.09 carries 1.27)'),
   kind: opt.choice(['cpu', 'gpu'], 'cpu', 'where instances run'),
   ensemble: opt.boolean(true, 'where pictures go in: a model that prepares their pixels, and an ensemble of both'),
 };

@@ -21,16 +21,8 @@ export function tritonObjections(artifact: Artifact, { maxBatch }: TritonOptions
 
 /** What to know about it. */
 export function tritonNotes(artifact: Artifact): string[] {
-  const opset = artifact.opsets[''] ?? 0;
   const refusal = batchRefusal(artifact);
-  return [
-    ...(refusal === undefined ? [] : [`Triton does not batch requests of this model: ${refusal}.`]),
-    ...(opset > 23 || artifact.irVersion > 11
-      ? [
-          `The model has opset ${opset} and IR version ${artifact.irVersion}: it needs a Triton whose ONNX Runtime knows them (26.09 carries 1.27).`,
-        ]
-      : []),
-  ];
+  return refusal === undefined ? [] : [`Triton does not batch requests of this model: ${refusal}.`];
 }
 
 /** A model repository under `root`, with everything that Triton looks for in it. */

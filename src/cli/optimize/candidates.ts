@@ -39,12 +39,15 @@ export async function makeArtifacts(
     dataset,
     settings,
     targets,
+    fit,
     signal,
   }: {
     source: ModelSource;
     dataset: Dataset | undefined;
     settings: Settings;
     targets: readonly ChosenTarget[];
+    /** The file in operators of the oldest runtime that is to load it; other variants end in them already. */
+    fit(file: string): Promise<string>;
     signal: AbortSignal;
   },
 ): Promise<Map<string, Artifact>> {
@@ -58,7 +61,7 @@ export async function makeArtifacts(
       await makeArtifact({
         name: source.name,
         variant: one.name,
-        file: one.path,
+        file: one.name === 'base' ? await fit(one.path) : one.path,
         origin,
         dataset,
         seed,

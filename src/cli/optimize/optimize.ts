@@ -31,6 +31,7 @@ import { artifactFiles } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
 import type { Session } from '../command.ts';
 import { openData, warnOfOverlap } from '../data.ts';
+import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
@@ -81,7 +82,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
   const ready = settings.bench ? await chooseProviders(settings.providers, chosenTargets, session) : noProviders;
   const wanted = settings.variants ? { build: settings.variants, left: [] } : usualVariants(settings, chosenTargets);
-  const plans = planVariants(wanted.build, settings.ownVariants).map((plan) => heldToFloor(plan, settings));
+  const oldest = oldestRuntime(chosenTargets);
+  const planned = (names: readonly string[]): VariantPlan[] =>
+    planVariants(names, settings.ownVariants).map((plan) => writtenFor(heldToFloor(plan, settings), oldest));
+  const plans = planned(wanted.build);
   for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
@@ -138,7 +142,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const later: VariantPlan[] = [];
     if (why !== undefined) {
       talk.note(`${why}; a mix of formats is searched for.`);
-      const [, ...plans] = planVariants(['mixed'], settings.ownVariants).map((one) => heldToFloor(one, settings));
+      const [, ...plans] = planned(['mixed']);
       const mixed = await buildVariants(base, plans, building);
       const [, ...measured] = await measureAll([...built.slice(0, 1), ...mixed], context);
       later.push(...plans);
@@ -155,6 +159,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       dataset,
       settings,
       targets: chosenTargets,
+      fit: (file) => fitIfPossible(file, oldest, session),
       signal: io.signal,
     });
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));

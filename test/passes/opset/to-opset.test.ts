@@ -289,7 +289,7 @@ describe('to-opset', () => {
       "an operator of the runtime's own",
       `<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]> g (float[N,4] x) => (float[N,4] y) { y = com.microsoft.QuickGelu (x) }`,
       { ort: '1.11' },
-      /QuickGelu "y" needs ONNX Runtime 1\.12, not 1\.11/,
+      /QuickGelu "y" needs ONNX Runtime 1\.14, not 1\.11/,
     ],
     [
       'a function of another opset',
