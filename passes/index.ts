@@ -1,6 +1,7 @@
 /** The registry: every pass there is. A new pass is one file and one line here. */
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
+import { inputLayout } from './layout/input-layout.ts';
 import { lowRank } from './low-rank/low-rank.ts';
 import { toOpset } from './opset/to-opset.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
@@ -23,6 +24,7 @@ export const passes: readonly Pass[] = [
   fuse,
   simplify,
   toOpset,
+  inputLayout,
   equalize,
   smoothQuant,
   toFp16,

@@ -26,6 +26,7 @@ import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
 import { depthSpace } from './layout/depth-space.ts';
+import { focus } from './layout/focus.ts';
 import { gathersSplit } from './layout/gathers-split.ts';
 import { slicesSplit } from './layout/slices-split.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
@@ -79,6 +80,7 @@ const lateRules: readonly Rule[] = [
   biasScale,
   transposeGemm,
   depthSpace,
+  focus,
   slicesSplit,
 ];
 

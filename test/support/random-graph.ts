@@ -175,6 +175,7 @@ class Builder {
       ...this.#layouts(),
       ...this.#channelNorms(),
       ...this.#branches(),
+      ...this.#focus(),
     ];
   }
 
@@ -296,6 +297,41 @@ class Builder {
       );
     };
     return [channelsLast, channelsLast, shuffle, halves];
+  }
+
+  /** Every second row and column, joined as channels in some order, and mostly a Conv behind. */
+  #focus(): Step[] {
+    const focus: Step = ({ a, b, c }) => {
+      const [channels = 0, high = 0, wide = 0] = this.#current.shape;
+      if (this.#program.opset < 10 || channels > 8) return undefined;
+      const [height, width] = [high + (high % 2), wide + (wide % 2)];
+      const padded = [0, 0, 0, 0, 0, 0, high % 2, wide % 2];
+      const { value } = high % 2 || wide % 2 ? this.#pad(padded, 0, [channels, height, width]) : this.#current;
+      const bounds = (...numbers: number[]): Value => this.#constant('bound', int64Vector(numbers));
+      const order = [
+        [0, 1, 2, 3],
+        [0, 2, 1, 3],
+        [3, 1, 0, 2],
+        [0, 2, 1, b % 4],
+      ][a % 4] as number[];
+      const half = [height / 2, width / 2];
+      const parts = order.map((block) => {
+        const [row, column] = [block >> 1, block % 2];
+        if (c % 2) {
+          const inputs = [value, bounds(row, column), bounds(height, width), bounds(2, -1), bounds(2, 2)];
+          return this.#op('Slice', inputs, [channels, ...half]).value;
+        }
+        const rows = [value, bounds(row), bounds(height), bounds(-2), bounds(2)];
+        const tall = this.#op('Slice', rows, [channels, height / 2, width]).value;
+        return this.#op('Slice', [tall, bounds(column), bounds(width), bounds(3), bounds(2)], [channels, ...half])
+          .value;
+      });
+      const joined = this.#op('Concat', parts, [4 * channels, ...half], { axis: 1 });
+      const group = b % 5 ? 1 : 2;
+      const weight = this.#spread('w', [2, (4 * channels) / group, 1, 1], 4 * channels);
+      return this.#op('Conv', [joined.value, weight], [2, ...half], { group });
+    };
+    return [focus];
   }
 
   #pad(pads: readonly number[], value: number, shape: readonly number[]): Item {

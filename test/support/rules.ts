@@ -25,6 +25,7 @@ export const linearRules: ReadonlySet<string> = new Set([
   'transpose-gemm',
   'transpose-layout',
   'depth-space',
+  'focus',
   'slices-split',
   'fused-activation',
   'instance-norm',

@@ -47,7 +47,7 @@ export async function makeArtifacts(
     settings: Settings;
     targets: readonly ChosenTarget[];
     /** The file in operators of the oldest runtime that is to load it; other variants end in them already. */
-    fit(file: string): Promise<string>;
+    fit: (file: string) => Promise<string>;
     signal: AbortSignal;
   },
 ): Promise<Map<string, Artifact>> {
