@@ -25,8 +25,9 @@ export const oci = defineTarget({
   options: tritonOptions,
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  loadedBy: ({ ort }) => ort,
   supports(artifact, options) {
-    const because = [...runtimeObjections(artifact), ...tritonObjections(artifact, options)];
+    const because = [...runtimeObjections(artifact, options.ort), ...tritonObjections(artifact, options)];
     return because.length > 0 ? { ok: false, because } : { ok: true, because: tritonNotes(artifact) };
   },
   async *emit(artifact, options) {

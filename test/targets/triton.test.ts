@@ -21,7 +21,15 @@ import { tempDir } from './support/temp.ts';
 const dir = await tempDir();
 const tiny = await makeArtifact(dir, classifier, classifierFeeds);
 const types = await makeArtifact(await tempDir(), everyType, everyTypeFeeds);
-const options = { maxBatch: 0, delayUs: 500, instances: 2, threads: 1, kind: 'cpu', ensemble: true, ort: '1.27' } as const;
+const options = {
+  maxBatch: 0,
+  delayUs: 500,
+  instances: 2,
+  threads: 1,
+  kind: 'cpu',
+  ensemble: true,
+  ort: '1.27',
+} as const;
 
 /** Has protoc parse the text as Triton's own ModelConfig, and gives what it understood. */
 function parsed(config: string): string {
