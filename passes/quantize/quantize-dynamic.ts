@@ -36,6 +36,11 @@ const options = {
     'auto',
     '7-bit signed weights; auto: on processors that would saturate (no VNNI)',
   ),
+  ranges: opt.choice(
+    ['minmax', 'mse'],
+    'minmax',
+    'ranges of weights of MatMul and Gemm: minmax (all of them), or mse (cut where that makes the squared error of the weights least)',
+  ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   conv: opt.boolean(false, 'integer convolutions: measure them, for they are seldom faster'),
   stored: opt.boolean(true, 'weights of convolutions, GRU and RNN in 8 bits too, expanded to float at load'),
@@ -79,7 +84,7 @@ export const quantizeDynamic = definePass({
   run(model, given, ctx) {
     const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
     const unsigned = given.weights === 'u8' || (given.weights === 'auto' && given.cpu === 'wasm');
-    const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduced };
+    const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduced, search: given.ranges === 'mse' };
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const misses = { allMisses: ctx.explain ?? false };
     const { keep, minElements } = given;

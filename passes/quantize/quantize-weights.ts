@@ -10,6 +10,7 @@ import type { Rule } from '../../src/rewrite/rule.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { retieTables } from './retie.ts';
 import { readTable } from './table.ts';
+import { batchedRule, pointwiseRule } from './weight-only/as-matmul.ts';
 import { scaleInputs } from './weight-only/awq.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
 import { bnb4Rule } from './weight-only/bnb4.ts';
@@ -58,6 +59,10 @@ const options = {
     4,
     'arithmetic of MatMulNBits: 1 float32, 2 float16, 3 bfloat16, 4 int8 (fast)',
   ),
+  conv: opt.boolean(
+    false,
+    'convolutions with a window of one position too, as products between Transposes: smaller, and on the CPU slower',
+  ),
   minElements: opt.int(1024, 'leave weights with fewer elements in float', { min: 0 }),
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
 } as const;
@@ -74,6 +79,8 @@ export const quantizeWeights = definePass({
   options,
   rules: {
     'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits',
+    batched: 'Products with a batch of constant matrices become one product for each matrix',
+    pointwise: 'Convolutions with a window of one position become products (--conv)',
     'blocked-dq': 'Weights of MatMul and Gemm are stored in blocks behind DequantizeLinear',
     bnb4: 'MatMul and Gemm with constant weights become MatMulBnb4 (NF4)',
     embedding:
@@ -97,6 +104,7 @@ export const quantizeWeights = definePass({
     const blocked = given.embeddings !== 'float' && format !== 'qdq';
     const gathers = (node: Node): boolean =>
       blocked && !isKept(node, keep) && typeof plan.bitsOf(node) === 'number' && canGather(node, minElements);
+    const split = asMatMul(model, given, plan, ctx);
     const retied = blocked && format === 'matmul-nbits' && retieTables(model, tablesOf(model, gathers), ctx);
     const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
@@ -104,9 +112,22 @@ export const quantizeWeights = definePass({
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
     if (!changed) reportOthers(model, ctx);
-    return { changed: changed || retied || raised || scaled };
+    return { changed: changed || split || retied || raised || scaled };
   },
 });
+
+/** Gives what is a product in another form that of a product. @returns whether something changed */
+function asMatMul(model: Model, { conv, keep, minElements }: Given, plan: LayerPlan, ctx: PassContext): boolean {
+  const keptWhy = (node: Node): string | undefined => {
+    if (isKept(node, keep)) return 'you asked for it to stay as it is (--keep)';
+    const bits = plan.bitsOf(node);
+    return typeof bits === 'number' ? undefined : bits.why;
+  };
+  const options = { minElements, keptWhy };
+  const rules = [batchedRule(options), ...(conv ? [pointwiseRule(options)] : [])];
+  const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
+  return walk(model, rules, trace, { allMisses: ctx.explain ?? false }).changed;
+}
 
 /** Where nothing was quantized: weights that stand in operators which have no such form. */
 function reportOthers(model: Model, ctx: PassContext): void {

@@ -9,6 +9,7 @@ import {
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
+import { searchScales } from '../../../src/kernels/weight-rows.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { floatWeights, type Linear, standingIn } from '../linear.ts';
 import { looksUp } from '../table.ts';
@@ -20,6 +21,8 @@ export interface WeightFormat {
   readonly type: WeightType;
   /** One bit less, for processors that would saturate. */
   readonly reduced: boolean;
+  /** Scales with the least squared error of the weights, where the largest codes may be cut; else those of the whole range. */
+  readonly search?: boolean;
 }
 
 /** Weights as MatMulInteger takes them; the zero point is undefined where it is 0. */
@@ -62,6 +65,8 @@ export class WeightStore {
     if (!allFinite(data)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
     const { type } = this.#format;
     const range = codeRange(this.#format);
+    // Around the middle, whatever the type.
+    const signed = type === 'uint8' ? intRanges.int8.symmetric : range;
     const count = batch.reduce((a, b) => a * b, 1);
     const codes = new Uint8Array(data.length);
     const scales = new Float32Array(count * n);
@@ -72,8 +77,11 @@ export class WeightStore {
     for (let i = 0; i < count; i++) {
       const matrix = data.subarray(i * k * n, (i + 1) * k * n);
       const { low, high } = channelRanges(matrix, view);
-      const own = rowScales(weight, low, high, type === 'uint8' ? intRanges.int8.symmetric : range);
-      if (typeof own === 'string') return own;
+      const full = rowScales(weight, low, high, signed);
+      if (typeof full === 'string') return full;
+      const own = this.#format.search
+        ? searchScales(rows === 'k' ? transpose(matrix, k, n) : matrix, k, full, signed)
+        : full;
       const part = quantizeChannels(matrix, view, { scales: own, zeroPoints }, range);
       codes.set(rows === 'k' || table ? part : transpose(part, n, k), i * k * n);
       scales.set(

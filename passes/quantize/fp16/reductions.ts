@@ -21,7 +21,15 @@ const spatial = new Set(['GlobalAveragePool', 'GlobalLpPool', 'InstanceNormaliza
  * grows. Undefined where the extents are not known.
  */
 export function longReduction(node: Node, types: ElementTypes, max: number): string | undefined {
-  if (node.domain !== '' || max === 0) return undefined;
+  const terms = max === 0 ? 0 : (reducedTerms(node, types) ?? 0);
+  return terms > max
+    ? `it adds up ${terms} values, more than ${max} that a float16 sum can take (--max-reduction)`
+    : undefined;
+}
+
+/** How many values one output of a reduction is made of, as far as extents are known; undefined for other nodes. */
+export function reducedTerms(node: Node, types: ElementTypes): number | undefined {
+  if (node.domain !== '') return undefined;
   const shape = types.shapeOf(node.input(0));
   if (!shape) return undefined;
   const rank = shape.length;
@@ -40,7 +48,5 @@ export function longReduction(node: Node, types: ElementTypes, max: number): str
     const dim = shape[axis];
     if (typeof dim === 'number') terms *= dim;
   }
-  return terms > max
-    ? `it adds up ${terms} values, more than ${max} that a float16 sum can take (--max-reduction)`
-    : undefined;
+  return terms;
 }

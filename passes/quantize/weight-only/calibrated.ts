@@ -133,7 +133,7 @@ async function fitLayers(
   const { method } = book.options;
   if (gram.rows < leastRows || gram.heldOutRows < leastHeldOut) {
     const rows = gram.rows + gram.heldOutRows;
-    for (const linear of todo) withoutData(linear, book, `${rows} rows of data are too few`, 'rtn');
+    for (const linear of todo) withoutData(linear, book, `${rows} rows of data are too few`, cheapMethod(method));
     return;
   }
   const diagonal = Float64Array.from({ length: k }, (_, i) => gram.sum[i * k + i] as number);
@@ -152,6 +152,13 @@ async function fitLayers(
     const weighed = method === 'gptq' ? 'clip' : method;
     const attempt = await judge.try(weighed, quantizeBlocks(weights, format, fits[weighed](format), diagonal), format);
     consider(fitting, attempt, method);
+    // What there would be without data: with few rows for many inputs nothing that was fitted to them need be better.
+    if (weighed !== 'kquant')
+      consider(
+        fitting,
+        await judge.try('kquant', quantizeBlocks(weights, format, fits.kquant(format)), format),
+        method,
+      );
   }
   if (method === 'gptq' && fittings.length > 0) await fitGptq(fittings, gram, product, () => signal.throwIfAborted());
   for (const { linear, format, best, asked, plain, judge } of fittings) {

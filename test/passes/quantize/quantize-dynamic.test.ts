@@ -7,7 +7,7 @@ import { quantizeDynamic } from '../../../passes/quantize/quantize-dynamic.ts';
 import { openSession } from '../../../src/engine/session.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
-import { typedArray } from '../../../src/ir/tensor.ts';
+import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { decodeModel } from '../../../src/onnx/decode.ts';
@@ -394,4 +394,28 @@ F (x) => (y) {
     expect(cpuProfile('arm64', ['asimddp'])).toBe('arm-dot');
     expect(cpuProfile('arm64', [])).toBe('arm');
   });
+});
+
+it('--ranges mse takes the scale with the least squared error, for signed and unsigned codes', async () => {
+  // One weight far beyond the others: cutting it costs less than rounding all others more coarsely.
+  const text = head(13, 'g (float[4,16384] x) => (float[4,2] y) <float[16384,2] w = random(3)> { y = MatMul (x, w) }');
+  const outlier = (): Model => {
+    const model = parseModel(text);
+    for (const value of model.graph.initializers) {
+      const data = Float32Array.from({ length: 32768 }, (_, at) => (at === 0 ? 1.06 : Math.sin(at)));
+      value.tensor = tensorFrom('float32', [16384, 2], data);
+    }
+    return model;
+  };
+  for (const weights of ['s8', 'u8'] as const) {
+    const scales = async (ranges: 'minmax' | 'mse'): Promise<Float32Array> => {
+      const model = outlier();
+      await quantize(model, { weights, ranges, reduceRange: 'no' });
+      const found = [...model.graph.initializers].find(({ name }) => name === 'w_scale')?.tensor;
+      return typedArray(found as never, 'float32');
+    };
+    const [whole, searched] = [await scales('minmax'), await scales('mse')];
+    expect(searched[0]).toBeLessThan(whole[0] as number);
+    expect(searched[1]).toBeLessThanOrEqual(whole[1] as number);
+  }
 });

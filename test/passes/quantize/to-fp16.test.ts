@@ -366,6 +366,38 @@ describe('to-fp16', () => {
     ]);
   });
 
+  it('keeps float32 where a sum on the way overflows, and in branches', async () => {
+    const range = (absMax: number): ActivationRange => ({ min: 0, max: absMax, absMax, nan: 0, inf: 0 });
+    const skips = async (text: string, ranges: [string, ActivationRange][]) =>
+      (await convert(parseModel(text), {}, new Map(ranges))).skips.map((skip) => `${skip.node} ${skip.why}`);
+    const mean = head(
+      13,
+      `g (float[2,1000] x) => (float[2] y) { [mean] m = ReduceMean <axes = [1], keepdims = 0> (x)  [last] y = Neg (m) }`,
+    );
+    expect(await skips(mean, [['m', range(9)]])).toEqual([
+      'ReduceMean "mean" the sum that it makes on its way to "m" reaches 9000 on the samples, more than 8188',
+    ]);
+    expect(await skips(mean, [['m', range(8)]])).toEqual([]);
+    const length = head(
+      13,
+      `g (float[2,8] x) => (float[2] y) { [length] m = ReduceL2 <axes = [1], keepdims = 0> (x)  [last] y = Neg (m) }`,
+    );
+    expect(await skips(length, [['m', range(100)]])).toEqual([
+      'ReduceL2 "length" the sum that it makes on its way to "m" reaches 1.000e+4 on the samples, more than 8188',
+    ]);
+    const branch = head(
+      13,
+      `g (float[4] x, bool c) => (float[4] y) {
+        y = If <then_branch = t () => (float[4] a) { [square] q = Mul (x, x)  [root] a = Sqrt (q) },
+                else_branch = e () => (float[4] b) { b = Neg (x) }> (c)
+      }`,
+    );
+    expect(await skips(branch, [['q', range(1e4)]])).toEqual([
+      'Mul "square" "q" reaches 1.000e+4 on the samples, more than 8188',
+      'Sqrt "root" "q" reaches 1.000e+4 on the samples, more than 8188',
+    ]);
+  });
+
   it('clamps constants and says so', async () => {
     const model = parseModel(
       head(
