@@ -57,7 +57,8 @@ await bundle.write({
     includeDependenciesRecursively: false,
     groups: [
       room('core', /[\\/]src[\\/](ir|onnx|pass|rewrite|kernels)[\\/]|[\\/](protobufjs|long)[\\/]/),
-      room('engine', /[\\/]src[\\/](engine|data)[\\/]/),
+      // What child processes run stands alone: in a room it would begin wherever the room is loaded.
+      room('engine', /[\\/]src[\\/](engine|data)[\\/](?!.*-entry\.ts$)/),
       room(
         'transform',
         /[\\/]src[\\/]cli[\\/](transform|pass-context|model-source|model-size|deferred-activations|load-step|split-step|output|hub)\.ts$/,

@@ -2,13 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
 import { presets } from '../../passes/presets.ts';
 import type { PassList } from '../../src/cli/pass-list.ts';
 import { sourceStack } from '../../src/cli/source-stack.ts';
 import { distBin } from './support.ts';
+
+const before = process.listenerCount('message');
 
 /** The files that Node loads for a command: its coverage output lists every script. */
 function scriptsOf(argv: readonly string[], code = 0): string[] {
@@ -74,3 +76,17 @@ it('a stack of the built program names the sources', () => {
     /^BugError: x\n {4}at bug \(src\/errors\.ts:\d+:\d+\)\n {4}at node:internal\/x:1:2$/,
   );
 });
+
+it('child processes of the built program run what they were started for, and no room runs it', async () => {
+  const model = fileURLToPath(new URL('../../models/digits/model.onnx', import.meta.url));
+  const bundled = (await import(pathToFileURL(join(distBin, '..', 'engine.js')).href)) as object;
+  expect(Object.keys(bundled).length).toBeGreaterThan(0);
+  expect(process.listenerCount('message')).toBe(before);
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [distBin, 'bench', model, '--seconds', '0.05', '--concurrency', '1', '--json'],
+    { encoding: 'utf8' },
+  );
+  expect(JSON.parse(stdout)).not.toHaveProperty('error');
+  expect(status).toBe(0);
+}, 60_000);
