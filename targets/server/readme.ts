@@ -141,6 +141,7 @@ them as binary data.
 | \`KEEP_VERSIONS\` | 2 | versions of a model side by side |
 | \`BREAKER_FAILURES\`, \`BREAKER_RESET_MS\` | 5, 10000 | failures of the model in a row after which it is given a pause |
 | \`FALLBACK_VERSION\` | previous | the version that answers meanwhile: \`previous\`, a number, or \`none\` |
+| \`FEEDBACK_REQUESTS\` | 10000 | requests whose predictions are remembered until their labels come, 0.3 kB each |
 | \`DRIFT_ROWS\` | 1000 | rows in a window that is compared with the evaluation data; 0: not watched |
 | \`SHADOW_VERSION\`, \`SHADOW_PERCENT\` | none, 100 | a version that gets a copy of that share of the requests; only compared, never answered with |
 | \`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`OTEL_SERVICE_NAME\` | none | traces by OTLP over HTTP |

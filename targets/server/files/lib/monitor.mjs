@@ -2,8 +2,6 @@
 
 import { rowFeatures } from './drift.mjs';
 
-/** Predictions that are remembered until their label comes. */
-const maxRemembered = 50_000;
 /** Labels over which accuracy is taken. */
 const accuracyWindow = 500;
 
@@ -66,7 +64,8 @@ export class Monitor {
       .find(({ kind }) => kind === 'class');
     if (classes === undefined || id === undefined) return;
     this.#predictions.set(id, { model: info.name, version: info.version, classes: classes.values });
-    if (this.#predictions.size > maxRemembered) this.#predictions.delete(this.#predictions.keys().next().value);
+    if (this.#predictions.size > this.#services.config.feedbackRequests)
+      this.#predictions.delete(this.#predictions.keys().next().value);
   }
 
   /**
