@@ -81,7 +81,7 @@ export const pruneSearch = definePass({
       const most = affordable(parts, activations.samples, given.trials, given.fits);
       if (most < 2) {
         const sentence =
-          'fitting it again and again, as a search does, would take hours: prune-channels --ratio and drop-layers --count do it once';
+          'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
         ctx.skipped('search', 'model', sentence);
         return { changed: false };
       }

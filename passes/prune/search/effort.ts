@@ -4,8 +4,8 @@ import { readReader } from '../repair/reader.ts';
 import { mostInputs } from '../repair/repair.ts';
 import type { Parts } from './parts.ts';
 
-/** Multiply-accumulates that a search may take: a quarter of an hour or so on two cores. */
-const mostEffort = 1.5e13;
+/** Multiply-accumulates that a search may take, five minutes on two cores: ResNet-20, 8 trials and 4 fits, is 4.7e11 and takes 35 s. */
+const mostEffort = 4e12;
 
 /** What single trials and final fits take, in multiply-accumulates, by what dominates: sums of squares, factors of them, and running the samples. */
 function effortOf({ coupling: { model } }: Parts, samples: number): { coarse: number; full: number } {
