@@ -73,6 +73,7 @@ export async function planBundle<T extends OptionTable>(
     golden: finished.golden.filter((one) => !target.wantsGraph || sameShapes(one, finished.golden[0])),
   };
   const support = supportOf(target, artifact, options);
+  const runtime = target.runtimeOf?.(options) ?? target.runtime;
   if (!support.ok) {
     throw new UserError(
       'target-unsupported',
@@ -122,7 +123,7 @@ export async function planBundle<T extends OptionTable>(
     outputs: artifact.outputs,
     labels: artifact.labels ?? null,
     providers: support.providers ?? target.providers,
-    runtime: { package: target.runtime.package, version: target.runtime.version },
+    runtime: { package: runtime.package, version: runtime.version },
     requires: { irVersion: artifact.irVersion, opsets: sortedRecord(artifact.opsets) },
     commands: { install: install ?? null, start },
     notes: support.because,

@@ -93,11 +93,22 @@ export function printSbom(
 /** The runtime that the target names, where no lock file says more. `none`: the bundle runs by itself. */
 function runtimePackage({ runtime }: Omit<Manifest, 'files'>): LockedPackage[] {
   if (runtime.package === 'none') return [];
-  return [{ name: runtime.package, version: runtime.version, hash: undefined, license: undefined }];
+  return runtime.package
+    .split(', ')
+    .map((name) => ({ name, version: runtime.version, hash: undefined, license: undefined }));
 }
 
+/** Runtimes that do not come from npm, as package URLs name them; `generic` where no registry is the source. */
+const elsewhere: Readonly<Record<string, string>> = {
+  'onnxruntime-android': 'maven/com.microsoft.onnxruntime/onnxruntime-android',
+  'onnxruntime-swift-package-manager': 'swift/github.com/microsoft/onnxruntime-swift-package-manager',
+  onnxruntime: 'generic/onnxruntime',
+  'tensorflow-lite': 'generic/tensorflow-lite',
+  coreml: 'generic/coreml',
+};
+
 function purlOf({ name, version }: LockedPackage): string {
-  return `pkg:npm/${name.replace(/^@/, '%40')}@${version}`;
+  return `pkg:${elsewhere[name] ?? `npm/${name.replace(/^@/, '%40')}`}@${version}`;
 }
 
 function packageComponent(one: LockedPackage): object {

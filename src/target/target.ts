@@ -104,6 +104,12 @@ export interface SaveRequest {
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** A package and its exact version; `none` where the bundle runs by itself. */
+export interface Runtime {
+  readonly package: string;
+  readonly version: string;
+}
+
 /** One recorded inference: inputs and the outputs that this file gave on the CPU provider of this machine's runtime. */
 export interface GoldenCase {
   readonly inputs: readonly GoldenTensor[];
@@ -177,7 +183,9 @@ export interface Target<T extends OptionTable = OptionTable> {
   /** Providers the bundle runs on, the one that decides first. */
   readonly providers: readonly string[];
   /** The npm package and exact version of the runtime in the bundle. */
-  readonly runtime: { readonly package: string; readonly version: string };
+  readonly runtime: Runtime;
+  /** Where the options decide which one that is. */
+  runtimeOf?(options: OptionValues<T>): Runtime;
   /** The ONNX Runtime that loads the model, where that is not the one in the bundle: a server that the bundle is put into. */
   loadedBy?(options: OptionValues<T>): string;
   supports(artifact: Artifact, options: OptionValues<T>): Support;

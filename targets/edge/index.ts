@@ -84,6 +84,7 @@ export const edge = defineTarget({
   },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  runtimeOf: ({ lang }) => ({ package: lang === 'c' ? 'onnxruntime' : 'onnxruntime-node', version: ortVersion }),
   supports(artifact, { lang }) {
     const because = [...runtimeObjections(artifact), ...(lang === 'c' ? cObjections(artifact) : [])];
     return { ok: because.length === 0, because };

@@ -21,7 +21,7 @@ export const kserve = defineTarget({
     ),
   },
   providers: ['cpu'],
-  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  runtime: { package: 'onnxruntime', version: ortVersion },
   loadedBy: ({ ort }) => ort,
   supports(artifact, options) {
     const because = [...runtimeObjections(artifact, options.ort), ...tritonObjections(artifact, options)];

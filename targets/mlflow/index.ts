@@ -44,7 +44,7 @@ export const mlflow = defineTarget({
   summary: 'MLflow model folder: ONNX flavour, signature, environments',
   options: {},
   providers: ['cpu'],
-  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  runtime: { package: 'onnxruntime', version: ortVersion },
   supports(artifact) {
     const because = runtimeObjections(artifact);
     return { ok: because.length === 0, because };

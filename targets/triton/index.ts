@@ -12,7 +12,7 @@ export const triton = defineTarget({
   summary: 'model repository for NVIDIA Triton: config.pbtxt with batching, warm-up by recorded inputs',
   options: tritonOptions,
   providers: ['cpu'],
-  runtime: { package: 'onnxruntime-node', version: ortVersion },
+  runtime: { package: 'onnxruntime', version: ortVersion },
   loadedBy: ({ ort }) => ort,
   supports(artifact, options) {
     const because = [...runtimeObjections(artifact, options.ort), ...tritonObjections(artifact, options)];

@@ -114,6 +114,21 @@ describe('bill of materials', () => {
     ]);
     expect(bom.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
+
+  it('names runtimes that do not come from npm by where they come from', async () => {
+    const { manifest } = await manifestFor('server', { evidence });
+    const purls = (name: string): string[] => {
+      const text = printSbom({ ...manifest, runtime: { package: name, version: '1.30.0' } }, new Map(), undefined);
+      check(text);
+      return JSON.parse(text).components.map(({ purl }: { purl: string }) => purl);
+    };
+    expect(purls('onnxruntime-android, onnxruntime-swift-package-manager')).toEqual([
+      'pkg:maven/com.microsoft.onnxruntime/onnxruntime-android@1.30.0',
+      'pkg:swift/github.com/microsoft/onnxruntime-swift-package-manager@1.30.0',
+    ]);
+    expect(purls('onnxruntime')).toEqual(['pkg:generic/onnxruntime@1.30.0']);
+    expect(purls('none')).toEqual([]);
+  });
 });
 
 describe('model card', () => {
