@@ -205,9 +205,10 @@ describe('quantize-weights', () => {
       await why('g (float[2,15] x) => (float[2,80] y) <float[15,80] w = random(1)> { y = MatMul (x, w) }'),
     ).toEqual(['matmul-nbits: its weights "w" have 15 inputs, fewer than the smallest block (16)']);
     expect(
-      await why('g (float[3,5,64] x) => (float[3,5,32] y) <float[3,64,32] w = random(1)> { y = MatMul (x, w) }'),
+      await why('g (float[80,5,64] x) => (float[80,5,32] y) <float[80,64,32] w = random(1)> { y = MatMul (x, w) }'),
     ).toEqual([
-      'matmul-nbits: its weights "w" are a batch of matrices (3×64×32): weight-only formats take a single matrix',
+      'batched: its weights "w" are a batch of 80 matrices: more than 64 would make a graph of small products',
+      'matmul-nbits: its weights "w" are a batch of matrices (80×64×32): weight-only formats take a single matrix',
     ]);
     expect(
       await why('g (double[2,64] x) => (double[2,32] y) <double[64,32] w = random(1)> { y = MatMul (x, w) }'),

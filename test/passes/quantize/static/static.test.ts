@@ -73,8 +73,10 @@ describe('quantize-static', () => {
           }
       return most;
     };
-    for (const cpu of ['avx2', 'avx512', 'auto'] as const) expect(await worst({ cpu })).toBeLessThanOrEqual(32767);
-    for (const cpu of ['vnni', 'arm-dot', 'wasm'] as const) expect(await worst({ cpu })).toBeGreaterThan(32767);
+    // Files for WebAssembly, which adds in 32 bits, are judged on whatever processor there is.
+    for (const cpu of ['avx2', 'avx512', 'auto', 'wasm'] as const)
+      expect(await worst({ cpu })).toBeLessThanOrEqual(32767);
+    for (const cpu of ['vnni', 'arm-dot'] as const) expect(await worst({ cpu })).toBeGreaterThan(32767);
     expect(await worst({ cpu: 'avx2', reduceRange: 'no' })).toBeGreaterThan(32767);
     const largest = async (options: Parameters<typeof fused>[1]): Promise<number> =>
       Math.max(...numbers((await fused(conv(), options)).after, 'w_quantized').map(Math.abs));
