@@ -14,6 +14,7 @@ export interface VariantPlan {
 const candidates = [
   'base',
   'fp32',
+  'fp32-runtime',
   'fp16',
   'int8',
   'uint8',
@@ -30,7 +31,7 @@ const candidates = [
 const likewise = { 'pruned-int8': 'int8-static' } as const;
 
 /** Made for this provider; the others have a variant of their own. */
-const only: Readonly<Record<string, string>> = { 'int8-wasm': 'web-wasm' };
+const only: Readonly<Record<string, string>> = { 'int8-wasm': 'web-wasm', 'fp32-runtime': 'cpu' };
 
 /** The default variants for these providers, and why the others would not pay there. */
 export function defaultVariants(providers: readonly string[]): ReturnType<typeof worthBuilding> {
