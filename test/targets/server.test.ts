@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/target/inspect.ts';
 import { parseManifest } from '../../src/target/manifest.ts';
@@ -319,6 +320,39 @@ describe.skipIf(modules === undefined)('server of every element type', () => {
     const text = await request({ half_in: [1e9] });
     expect(text.status).toBe(400);
     expect(text.body.error).toBe('output "half_out": Infinity has no form in JSON; ask for it with binary_data');
+  });
+});
+
+describe.skipIf(modules === undefined)('server of a model that counts', () => {
+  const counts = `<ir_version: 8, opset_import: ["" : 17]>
+    counts (int64 n, float[1, 2] x) => (float[1, 2] y, int64 next) {
+      times = Cast <to = 1> (n)
+      y = Mul (x, times)
+      one = Constant <value_int = 1> ()
+      next = Add (n, one)
+    }`;
+  const feeds = [3n, 0n].map((n) => ({
+    n: new ort.Tensor('int64', BigInt64Array.of(n), []),
+    x: new ort.Tensor('float32', Float32Array.of(1, 2), [1, 2]),
+  }));
+
+  it('takes and gives numbers that have no dimension', async () => {
+    const place = join(dir, 'counts');
+    const running = await startServer(await makeArtifact(dir, counts, feeds), place, modules ?? '');
+    try {
+      const manifest = parseManifest(await readFile(join(place, 'mlpack.json'), 'utf8'));
+      const findings: Finding[] = [];
+      const golden = await loadGolden(place, manifest);
+      const replays = await replayHttp(running.url, manifest, golden, findings, { timeoutMs: 30_000 });
+      expect(findings).toEqual([]);
+      expect(replays.map(({ ok, cases }) => [ok, cases])).toEqual([
+        [true, 2],
+        [true, 2],
+      ]);
+    } finally {
+      running.child.kill('SIGKILL');
+      await running.exit;
+    }
   });
 });
 

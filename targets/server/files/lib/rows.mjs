@@ -7,7 +7,6 @@ function slice(data, from, to) {
 }
 
 function join(parts, allocate) {
-  if (parts.length === 1) return parts[0];
   if (Array.isArray(parts[0])) return parts.flat();
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   const Store = parts[0].constructor;
@@ -27,6 +26,8 @@ export function shapeKey(feeds) {
 
 /** Feeds of several requests as one. All have the same `shapeKey`. `allocate`: bytes → ArrayBuffer of at least that many. */
 export function joinFeeds(requests, allocate = (bytes) => new ArrayBuffer(bytes)) {
+  // Also the way of models whose inputs have no rows to join: a number alone has no dimension at all.
+  if (requests.length === 1) return requests[0];
   return requests[0].map(({ name, dtype, shape }, i) => {
     const parts = requests.map((feeds) => feeds[i]);
     const rows = parts.reduce((sum, part) => sum + part.shape[0], 0);

@@ -53,6 +53,7 @@ export async function requestsPerSecond(run, [first]) {
 
 /** Why the signature does not let requests run together; undefined where every tensor has a first dimension that varies. */
 export function refusalBySignature({ inputs, outputs }) {
+  if (inputs.length === 0) return 'it has no inputs';
   const free = ({ shape }) => shape !== null && shape.length > 0 && typeof shape[0] !== 'number';
   const fixed = [...inputs, ...outputs].find((tensor) => !free(tensor));
   if (fixed) return `"${fixed.name}" has no first dimension that varies`;
