@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import { type RoundingSpread, roundingSpread } from '../engine/rounding.ts';
-import { openSession } from '../engine/session.ts';
+import { openSession, type Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
 import { modelStats } from '../ir/stats.ts';
@@ -16,7 +16,7 @@ import { goldenTolerance, roundingTolerance, widest } from '../target/tolerance.
 import { bestBatch } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
-import { toGolden } from './golden.ts';
+import { goldenDifference, toGolden } from './golden.ts';
 import { makeReference } from './reference.ts';
 import { parseShapes } from './shapes.ts';
 import { staticGraph } from './static-graph.ts';
@@ -81,8 +81,9 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       feeds.push(batch.feeds);
     }
     const spreads = (ops.QuantizeLinear ?? 0) > 0 ? await spreadsOf(model, feeds, options.signal) : undefined;
-    const golden = recorded.map((one, n) => withSpread(one, spreads?.[n]));
-    const [first] = golden;
+    const varies = await outputThatVaries(session, recorded[0], feeds[0]);
+    const golden = varies === undefined ? recorded.map((one, n) => withSpread(one, spreads?.[n])) : [];
+    const [first] = recorded;
     return {
       name: options.name,
       variant: options.variant,
@@ -96,6 +97,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       largestWeight: largestInitializer(model),
       companions: await findCompanions(options.origin ?? file, dataset),
       golden,
+      ...(varies !== undefined && { varies }),
       labels: dataset?.labelNames,
       hasClasses: dataset?.hasLabels === true,
       preprocessing: dataset?.preprocessing,
@@ -110,6 +112,25 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   } finally {
     await session.dispose();
   }
+}
+
+/** What is said where `Artifact.varies` is set. */
+export function variesSentence(output: string): string {
+  return `output "${output}" differs from run to run on the same inputs (the model draws random numbers): bundles hold no recorded answers, and checks only start them`;
+}
+
+/** An output that is beyond its tolerance when the same inputs come again: a model that draws random numbers (TTS, samplers). */
+async function outputThatVaries(
+  session: Session,
+  first: GoldenCase | undefined,
+  feeds: ReadonlyMap<string, Tensor> | undefined,
+): Promise<string | undefined> {
+  if (!first || !feeds) return undefined;
+  const again = await session.run(feeds);
+  return first.outputs.find(({ name, ...want }) => {
+    const got = again.get(name);
+    return got && goldenDifference(toGolden(name, got), { name, ...want }, first.tolerance) !== undefined;
+  })?.name;
 }
 
 /** Undefined where the model cannot be evaluated as it is written, so that nothing is known of it. */

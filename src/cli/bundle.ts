@@ -13,7 +13,7 @@ import { resolveTargetOptions } from '../target/plan.ts';
 import { nextRelease, type Release } from '../target/release.ts';
 import { supportOf } from '../target/support.ts';
 import type { Artifact, Target } from '../target/target.ts';
-import { makeArtifact } from './artifact.ts';
+import { makeArtifact, variesSentence } from './artifact.ts';
 import { furtherVariants, variantName } from './bundle-variants.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
@@ -73,6 +73,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
       wantsGraph: chosen.some((target) => target.wantsGraph),
       signal: session.io.signal,
     });
+    if (made.varies !== undefined) talk.note(variesSentence(made.varies));
     return { ...made, ...(await evidenceFor(file, flags.report, io.cwd)) };
   };
   const also = await furtherVariants(source, flags, chosen, session);

@@ -42,7 +42,9 @@ export async function goldenProblem(
     const got = await session.run(new Map(inputs.map((input) => [input.name, fromGolden(input)])));
     for (const want of outputs) {
       const tensor = got.get(want.name);
-      const why = tensor ? difference(toGolden(want.name, tensor), want, want.tolerance ?? tolerance) : 'is missing';
+      const why = tensor
+        ? goldenDifference(toGolden(want.name, tensor), want, want.tolerance ?? tolerance)
+        : 'is missing';
       if (why !== undefined) return `output "${want.name}" ${why}`;
     }
     if (performance.now() - started > patienceMs) break;
@@ -50,7 +52,12 @@ export async function goldenProblem(
   return undefined;
 }
 
-function difference(got: GoldenTensor, want: GoldenTensor, tolerance: GoldenCase['tolerance']): string | undefined {
+/** Where an output lies outside what was recorded, in words. */
+export function goldenDifference(
+  got: GoldenTensor,
+  want: GoldenTensor,
+  tolerance: GoldenCase['tolerance'],
+): string | undefined {
   if (got.dtype !== want.dtype) return `is ${got.dtype} instead of ${want.dtype}`;
   if (got.shape.join() !== want.shape.join())
     return `is [${got.shape.join(', ')}] instead of [${want.shape.join(', ')}]`;

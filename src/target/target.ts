@@ -26,6 +26,8 @@ export interface Artifact {
   /** Bytes of initializers by element type, where known: { float16: 1200, int8: 64000 }. */
   readonly weightBytes?: Readonly<Record<string, number>>;
   readonly golden: readonly GoldenCase[];
+  /** An output that differs from run to run on the same inputs: nothing can be recorded then, and `golden` is empty. */
+  readonly varies?: string;
   /** From the dataset, where there is one. */
   readonly labels: readonly string[] | undefined;
   /** The outputs are scores of classes, whether or not these have names. */

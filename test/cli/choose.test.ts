@@ -49,6 +49,15 @@ describe('choose', () => {
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');
   });
 
+  it('holds nothing against a model that does not reproduce itself, and says so', () => {
+    const noisy = { fidelity: { sqnrDb: 21, cosine: 0.9, maxAbs: 1, samples: 8, agreement: 0.5 }, accuracy: null };
+    const small = variant('small', { bytes: 500, compressedBytes: 450, ...noisy });
+    const { variants } = choose([variant('base', noisy), small], floors, [server]);
+    expect(variants[1]?.reasons[0]).toMatch(
+      /^the model does not reproduce itself: .*\(21\.0 dB; it draws random numbers\)/,
+    );
+  });
+
   it('counts a smaller download as smaller, and says what zeros did to the speed', () => {
     const step = {
       pass: 'prune-weights',

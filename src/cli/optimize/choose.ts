@@ -136,7 +136,7 @@ function rejections(
   if (variant.blockers.length > 0) return [...variant.blockers];
   if (variant === base) return [];
   const reasons: string[] = [];
-  const floor = floorReason(variant, floors);
+  const floor = floorReason(variant, floors, base);
   if (floor) reasons.push(floor);
   if (standings.length > 0 && standings.every(({ out }) => out.length > 0)) {
     reasons.push(...new Set(standings.flatMap(({ out }) => out)));
@@ -148,7 +148,7 @@ function rejections(
   return reasons;
 }
 
-export function floorReason(variant: Measured, floors: Floors): string | undefined {
+export function floorReason(variant: Measured, floors: Floors, base?: Measured): string | undefined {
   const { accuracy, fidelity } = variant;
   if (accuracy) {
     const { drop } = accuracy;
@@ -160,6 +160,13 @@ export function floorReason(variant: Measured, floors: Floors): string | undefin
   }
   if (!fidelity) return 'its outputs could not be compared with the base model';
   if (fidelity.sqnrDb === null || fidelity.sqnrDb >= floors.minSqnrDb) return undefined;
+  const itself = base?.fidelity?.sqnrDb ?? Number.POSITIVE_INFINITY;
+  if (itself < floors.minSqnrDb) {
+    return (
+      `the model does not reproduce itself: on the same inputs its outputs differ from run to run (${itself.toFixed(1)} dB; it draws ` +
+      'random numbers), so nothing can be held against them; give --data to judge variants by the task'
+    );
+  }
   return (
     `without labelled data it has to reproduce the base model at ${floors.minSqnrDb} dB, and reaches ${fidelity.sqnrDb.toFixed(1)} dB; ` +
     'give --data to judge it by the task'

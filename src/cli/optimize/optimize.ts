@@ -27,7 +27,7 @@ import { buildBundle } from '../../target/bundle.ts';
 import { evidenceOf, timesOf } from '../../target/evidence.ts';
 import { packageVersion } from '../../target/package-root.ts';
 import type { Artifact } from '../../target/target.ts';
-import { artifactFiles } from '../artifact.ts';
+import { artifactFiles, variesSentence } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
 import type { Session } from '../command.ts';
 import { openData, warnOfOverlap } from '../data.ts';
@@ -162,6 +162,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       fit: (file) => fitIfPossible(file, oldest, session),
       signal: io.signal,
     });
+    const varies = artifacts.get('base')?.varies;
+    if (varies !== undefined && chosenTargets.length > 0) talk.note(variesSentence(varies));
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
     const { measured, warnings, ...timing } = await timeAll(judged, {
       ...context,
