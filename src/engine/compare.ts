@@ -89,7 +89,16 @@ function comparedOutputs(base: Session, candidate: Session): string[] {
       `The candidate has no output "${missing.name}"; it has ${[...has].map((name) => `"${name}"`).join(', ')}.`,
     );
   }
-  return base.outputs.filter((output) => isCastable(output.dtype)).map((output) => output.name);
+  const numbers = base.outputs.filter((output) => isCastable(output.dtype)).map((output) => output.name);
+  if (numbers.length > 0) return numbers;
+  const given = base.outputs.map(
+    ({ name, dtype }) => `"${name}" (${dtype === 'non-tensor' ? 'a sequence or map' : dtype})`,
+  );
+  throw new UserError(
+    'compare-nothing',
+    `The model has no output of numbers that could be compared, only ${given.join(', ')}: convert it so that it gives its scores as ` +
+      "a tensor (skl2onnx: options={'zipmap': False}).",
+  );
 }
 
 /** The feeds in the element types that these inputs want, as far as numbers can be cast. */

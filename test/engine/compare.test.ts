@@ -159,6 +159,14 @@ describe('compare', () => {
       'The candidate has no output "y"; it has "z".',
     );
   });
+
+  test('a model that gives no numbers is refused, not called equal', async () => {
+    const words = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+      m (float[n, 1] x) => (string[n, 1] y) { y = Cast <to = 8> (x) }`);
+    await expect(compareModels(words, words, [rows([1])])).rejects.toThrow(
+      'no output of numbers that could be compared, only "y" (string)',
+    );
+  });
 });
 
 describe('compare by layers', () => {
