@@ -3,11 +3,14 @@
 // are what `import 'mlpack'` gives.
 //
 // Writes dist/bin: the command, what child processes run, one small file for each pass, the rooms in a few larger ones, and
-// list.json, from which `mlpack --help` knows the passes (src/cli/pass-list.ts).
-import { chmodSync, copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// list.json, from which `mlpack --help` knows the passes (src/cli/pass-list.ts). They are CommonJS: V8's code for it can be kept in every
+// version of Node (bin/program.ts), that of modules only from 22.8 on.
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
+import { parseAst } from 'rolldown/parseAst';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, 'dist', 'bin');
@@ -22,21 +25,26 @@ for (const [, exported, module] of registry.matchAll(/^import \{ (\w+) \} from '
   sources.set(id, { exported, source: join(root, 'passes', `${module}.ts`) });
 }
 
-// Small libraries that every command needs come along; their licences are copied beside.
-const inside = { commander: 'LICENSE', chalk: 'license', protobufjs: 'LICENSE', long: 'LICENSE' };
+// Small libraries that every command needs come along, and those of the page's charts, which are modules alone (Node takes such from
+// CommonJS only from 20.19 on); their licences are copied beside.
+const inside = { commander: 'LICENSE', chalk: 'license', protobufjs: 'LICENSE', long: 'LICENSE', internmap: 'LICENSE' };
+for (const name of readdirSync(join(root, 'node_modules'))) if (name.startsWith('d3-')) inside[name] = 'LICENSE';
 const outside = Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).dependencies).filter(
   (name) => inside[name] === undefined,
 );
 
 // A room's modules come in one file: what loads one of them soon needs most others, and parsing what is not called costs little.
 const room = (name, test) => ({ name, test });
+const programs = {
+  mlpack: 'bin/mlpack.ts',
+  'isolated-entry': 'src/engine/isolated-entry.ts',
+  'throughput-entry': 'src/engine/throughput-entry.ts',
+};
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
   input: {
-    mlpack: 'bin/mlpack.ts',
-    'isolated-entry': 'src/engine/isolated-entry.ts',
-    'throughput-entry': 'src/engine/throughput-entry.ts',
+    ...Object.fromEntries(Object.entries(programs).map(([name, source]) => [`run-${name}`, source])),
     ...Object.fromEntries([...sources].map(([id, { source }]) => [`pass-${id}`, source])),
   },
   external: (id) => outside.some((name) => id === name || id.startsWith(`${name}/`)),
@@ -47,7 +55,7 @@ const bundle = await rolldown({
 rmSync(out, { recursive: true, force: true });
 await bundle.write({
   dir: out,
-  format: 'esm',
+  format: 'cjs',
   sourcemap: true,
   // Names and lines only (src/cli/own-stack.ts): with the texts the maps were four times the size.
   sourcemapExcludeSources: true,
@@ -73,6 +81,49 @@ await bundle.write({
   },
 });
 await bundle.close();
+
+// What looks for other files than those of the program goes through its loader, since V8's scripts cannot import by themselves.
+const hash = createHash('sha256');
+for (const name of readdirSync(out)
+  .filter((one) => one.endsWith('.js'))
+  .sort()) {
+  const file = join(out, name);
+  const text = withLoader(readFileSync(file, 'utf8'));
+  hash.update(name).update(text);
+  writeFileSync(file, text);
+}
+const starter = await rolldown({
+  cwd: root,
+  platform: 'node',
+  input: { program: 'bin/program.ts' },
+  transform: { define: { buildId: JSON.stringify(hash.digest('hex').slice(0, 16)) } },
+});
+await starter.write({ dir: out, format: 'cjs', entryFileNames: '[name].js' });
+await starter.close();
+for (const name of Object.keys(programs))
+  writeFileSync(
+    join(out, `${name}.js`),
+    `#!/usr/bin/env node\nrequire('./program.js').runProgram(__dirname, 'run-${name}');\n`,
+  );
+writeFileSync(join(out, 'package.json'), '{ "type": "commonjs" }\n');
+
+/** The text with `import(…)` as `__import(…)`; strings and comments stay. */
+function withLoader(text) {
+  const starts = [];
+  const visit = (node) => {
+    if (Array.isArray(node)) return node.forEach(visit);
+    if (node === null || typeof node !== 'object') return;
+    if (node.type === 'ImportExpression') starts.push(node.start);
+    for (const value of Object.values(node)) visit(value);
+  };
+  visit(parseAst(text).body);
+  let [result, at] = ['', 0];
+  for (const start of starts.sort((a, b) => a - b)) {
+    result += `${text.slice(at, start)}__`;
+    at = start;
+  }
+  return result + text.slice(at);
+}
 
 const list = {
   passes: passes.map(({ id, summary, options, rules }) => {
