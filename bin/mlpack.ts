@@ -20,19 +20,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-// Later than this file: what other files need of the command line must not begin it.
-void import('../src/cli/main.ts')
-  .then(({ main }) =>
-    main({
-      argv: process.argv.slice(2),
-      stdout: process.stdout,
-      stderr: process.stderr,
-      env: process.env,
-      cwd: process.cwd(),
-      signal: interrupt.signal,
-      scratch,
-    }),
-  )
-  .then((code) => {
-    process.exitCode = code;
+/** Later than this file: what other files need of the command line must not begin it. */
+async function run(): Promise<void> {
+  const { main } = await import('../src/cli/main.ts');
+  process.exitCode = await main({
+    argv: process.argv.slice(2),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    signal: interrupt.signal,
+    scratch,
   });
+}
+void run();
