@@ -3,7 +3,7 @@
  * ONNX Runtime is loaded when a session is opened, not before.
  */
 export { type Config, defineConfig } from './config/config.ts';
-export { openDataset } from './data/dataset.ts';
+export { openDataset } from './data/open-dataset.ts';
 export { auditModel } from './engine/audit.ts';
 export { bench } from './engine/bench.ts';
 export { compare } from './engine/compare.ts';

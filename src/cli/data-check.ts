@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { isCastable, numbersOf } from '../data/cast.ts';
-import { type Batch, type Dataset, openDataset } from '../data/dataset.ts';
+import type { Batch, Dataset } from '../data/dataset.ts';
+import { openDataset } from '../data/open-dataset.ts';
 import { findOverlap, type Overlap } from '../data/overlap.ts';
 import { withBatches } from '../data/part.ts';
 import { openTokenizer, type Tokenizer } from '../data/tokenizer.ts';

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { type Dataset, type OpenOptions, openDataset } from '../data/dataset.ts';
+import type { Dataset } from '../data/dataset.ts';
+import { type OpenOptions, openDataset } from '../data/open-dataset.ts';
 import { findOverlap } from '../data/overlap.ts';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';

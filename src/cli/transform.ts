@@ -11,6 +11,7 @@ import type { CompressedSizes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
+import type { VerifyResult } from './verify.ts';
 
 export interface TransformFlags {
   readonly out?: string;
@@ -136,11 +137,6 @@ export function describeStep(trace: StepTrace, style: Style, reasons = 5): strin
   if (sorted.length > reasons)
     lines.push(style.dim(`  … and ${sorted.length - reasons} more reasons (--json lists all)`));
   return lines.join('\n');
-}
-
-export interface VerifyResult {
-  readonly ok: boolean;
-  sentence: string;
 }
 
 /** Runs both models on seeded inputs and holds the difference against what the steps promise. */

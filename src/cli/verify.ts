@@ -3,7 +3,11 @@ import { openModel } from '../engine/open-model.ts';
 import type { Model } from '../ir/graph.ts';
 import type { Numerics, Step } from '../pass/pass.ts';
 import { feedBatches } from './feeds.ts';
-import type { VerifyResult } from './transform.ts';
+
+export interface VerifyResult {
+  readonly ok: boolean;
+  sentence: string;
+}
 
 const samples = 4;
 

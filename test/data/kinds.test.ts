@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Batch, type BatchOptions, type Dataset, openDataset } from '../../src/data/dataset.ts';
+import type { Batch, BatchOptions, Dataset } from '../../src/data/dataset.ts';
 import { makeMetric } from '../../src/data/metrics/registry.ts';
+import { openDataset } from '../../src/data/open-dataset.ts';
 import { type Tensor, tensorFrom, toNumbers } from '../../src/ir/tensor.ts';
 import type { IoInfo } from '../../src/report/report.ts';
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { openDataset } from '../../src/data/dataset.ts';
+import { openDataset } from '../../src/data/open-dataset.ts';
 import { createActivations } from '../../src/engine/activations.ts';
 import { observe } from '../../src/engine/observe.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';

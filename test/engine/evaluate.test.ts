@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { openDataset } from '../../src/data/dataset.ts';
+import { openDataset } from '../../src/data/open-dataset.ts';
 import { evaluate } from '../../src/engine/evaluate.ts';
 import { openSession } from '../../src/engine/session.ts';
 import { convertTask } from '../support/convert-task.ts';

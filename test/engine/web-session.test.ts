@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openDataset } from '../../src/data/dataset.ts';
+import { openDataset } from '../../src/data/open-dataset.ts';
 import { bench, benchSessionExtra } from '../../src/engine/bench.ts';
 import { compare, toFidelity } from '../../src/engine/compare.ts';
 import { evaluate } from '../../src/engine/evaluate.ts';

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { presets } from '../../../../passes/presets.ts';
 import { quantizeStatic } from '../../../../passes/quantize/quantize-static.ts';
-import { openDataset } from '../../../../src/data/dataset.ts';
+import { openDataset } from '../../../../src/data/open-dataset.ts';
 import { createActivations } from '../../../../src/engine/activations.ts';
 import { auditModel } from '../../../../src/engine/audit.ts';
 import { evaluate } from '../../../../src/engine/evaluate.ts';
