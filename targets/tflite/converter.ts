@@ -5,7 +5,8 @@ import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { elementCount, toNumbers } from '../../src/ir/tensor.ts';
 import { staticShape, type ValueType } from '../../src/ir/types.ts';
 import { roundHalfEven } from '../../src/kernels/round.ts';
-import { type ConstData, LiteGraph, type LiteOp, type LiteTensor, type Quant, stridesOf } from './graph.ts';
+import { stridesOf } from '../../src/kernels/walk.ts';
+import { type ConstData, LiteGraph, type LiteOp, type LiteTensor, type Quant } from './graph.ts';
 import { type Activation, activations, type OpName, type TensorType, tensorTypes } from './schema.ts';
 
 /** Order of axes in memory: as the model has it, or channels last (NHWC for NCHW, NLC for NCL). */

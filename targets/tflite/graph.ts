@@ -1,6 +1,5 @@
 import { encodeFlatBuffer } from '../../src/flatbuffer/encode.ts';
 import type { Table } from '../../src/flatbuffer/schema.ts';
-import { elementCount } from '../../src/ir/tensor.ts';
 import { builtin, type OpName, type TensorType, tensorTypes, tfliteTables } from './schema.ts';
 
 /** Real value = scale · (stored − zero). One scale, or one for each index of `axis`. */
@@ -192,9 +191,4 @@ function usedTensors(graph: LiteGraph): Set<number> {
 /** Bytes of all constants that are written. */
 export function constantBytes(graph: LiteGraph): number {
   return [...usedTensors(graph)].reduce((sum, at) => sum + (graph.tensors[at]?.data?.length ?? 0), 0);
-}
-
-/** Rows by which lists of numbers are read. */
-export function stridesOf(shape: readonly number[]): number[] {
-  return shape.map((_, axis) => elementCount(shape.slice(axis + 1)));
 }

@@ -1,7 +1,10 @@
 import { elementCount } from '../../../src/ir/tensor.ts';
 import { roundHalfEven } from '../../../src/kernels/round.ts';
+import { broadcastIndex } from '../../../src/kernels/walk.ts';
 import * as movement from './movement.ts';
-import { around, broadcastIndex, type Held, type Kernel, stridesOf } from './values.ts';
+import { instanceNorm, layerNorm, localResponse } from './norms.ts';
+import { resizeBilinear, upsampleNearest } from './resize.ts';
+import { around, type Held, type Kernel } from './values.ts';
 import { avgPool, conv, convTranspose, linear, matmul, maxPool } from './windows.ts';
 
 function unary(f: (x: number) => number): Kernel {
@@ -166,145 +169,6 @@ const prelu: Kernel = (p) => {
     value > 0 ? value : value * (alpha.values[Math.floor(at / inner) % channels] ?? 0),
   );
   return { shape: x.shape, values };
-};
-
-/** Rows over the axes are moved to mean 0 and deviation 1, then scaled and shifted. */
-const layerNorm: Kernel = (p) => {
-  const x = p.tensor('x');
-  const axes = p.ints(
-    'axes',
-    x.shape.map((_, axis) => axis),
-  );
-  const kept = x.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-  const own = x.shape.map((dim, axis) => (axes.includes(axis) ? dim : 1));
-  const [row, column] = [broadcastIndex(kept, x.shape), broadcastIndex(own, x.shape)];
-  return {
-    shape: x.shape,
-    values: normalized(
-      x,
-      row,
-      elementCount(kept),
-      p.number('epsilon', 1e-5),
-      column,
-      p.optional('gamma'),
-      p.optional('beta'),
-    ),
-  };
-};
-
-const instanceNorm: Kernel = (p) => {
-  const x = p.tensor('x');
-  const [n = 1, channels = 1] = x.shape;
-  const area = elementCount(x.shape.slice(2));
-  const row = Int32Array.from(x.values, (_, at) => Math.floor(at / area));
-  const column = row.map((at) => at % channels);
-  return {
-    shape: x.shape,
-    values: normalized(
-      x,
-      row,
-      n * channels,
-      p.number('epsilon', 1e-5),
-      column,
-      p.optional('gamma'),
-      p.optional('beta'),
-    ),
-  };
-};
-
-function normalized(
-  { values }: Held,
-  row: Int32Array,
-  rows: number,
-  epsilon: number,
-  column: Int32Array,
-  gamma: Held | undefined,
-  beta: Held | undefined,
-): Float64Array {
-  const count = values.length / rows;
-  const means = new Float64Array(rows);
-  for (let at = 0; at < values.length; at++)
-    means[row[at] ?? 0] = (means[row[at] ?? 0] ?? 0) + (values[at] ?? 0) / count;
-  const spread = new Float64Array(rows);
-  for (let at = 0; at < values.length; at++) {
-    const r = row[at] ?? 0;
-    spread[r] = (spread[r] ?? 0) + ((values[at] ?? 0) - (means[r] ?? 0)) ** 2 / count;
-  }
-  return Float64Array.from(values, (value, at) => {
-    const r = row[at] ?? 0;
-    const own = column[at] ?? 0;
-    return (
-      ((value - (means[r] ?? 0)) / Math.sqrt((spread[r] ?? 0) + epsilon)) * (gamma?.values[own] ?? 1) +
-      (beta?.values[own] ?? 0)
-    );
-  });
-}
-
-const localResponse: Kernel = (p) => {
-  const x = p.tensor('x');
-  const [, channels, inner] = around(x.shape, 1);
-  const [size, alpha, beta, k] = [
-    p.number('size', 1),
-    p.number('alpha', 1e-4),
-    p.number('beta', 0.75),
-    p.number('k', 1),
-  ];
-  const values = Float64Array.from(x.values, (value, at) => {
-    const c = Math.floor(at / inner) % channels;
-    let total = 0;
-    for (let other = Math.max(0, c - (size - 1) / 2); other <= Math.min(channels - 1, c + (size - 1) / 2); other++)
-      total += (x.values[at + (other - c) * inner] ?? 0) ** 2;
-    return value / (k + (alpha / size) * total) ** beta;
-  });
-  return { shape: x.shape, values };
-};
-
-const upsampleNearest: Kernel = (p) => {
-  const x = p.tensor('x');
-  const factors = [p.number('scale_factor_height', 1), p.number('scale_factor_width', 1)];
-  const rank = x.shape.length;
-  const shape = x.shape.map((dim, axis) => dim * (factors[axis - (rank - 2)] ?? 1));
-  const [own, strides] = [stridesOf(shape), stridesOf(x.shape)];
-  const values = Float64Array.from({ length: elementCount(shape) }, (_, at) => {
-    let from = 0;
-    for (const [axis, dim] of shape.entries())
-      from +=
-        Math.floor((Math.floor(at / (own[axis] ?? 1)) % dim) / (factors[axis - (rank - 2)] ?? 1)) *
-        (strides[axis] ?? 0);
-    return x.values[from] ?? 0;
-  });
-  return { shape, values };
-};
-
-/** Grid points by sampling mode (coremltools, resize_bilinear), between which is interpolated. */
-function gridPoints(mode: string, from: number, to: number): number[] {
-  return Array.from({ length: to }, (_, i) => {
-    const spacing = mode === 'STRICT_ALIGN_CORNERS' ? (to === 1 ? 0 : (from - 1) / (to - 1)) : from / to;
-    const at = mode === 'UNALIGN_CORNERS' ? i * spacing + 0.5 * spacing - 0.5 : i * spacing;
-    return Math.min(from - 1, Math.max(0, at));
-  });
-}
-
-const resizeBilinear: Kernel = (p) => {
-  const x = p.tensor('x');
-  const mode = p.text('sampling_mode', 'DEFAULT');
-  const [h = 1, w = 1] = x.shape.slice(-2);
-  const [outH, outW] = [p.number('target_size_height', 1), p.number('target_size_width', 1)];
-  const [rows, columns] = [gridPoints(mode, h, outH), gridPoints(mode, w, outW)];
-  const planes = x.values.length / (h * w);
-  const values = new Float64Array(planes * outH * outW);
-  let place = 0;
-  for (let plane = 0; plane < planes; plane++)
-    for (const row of rows)
-      for (const column of columns) {
-        const [y0, x0] = [Math.floor(row), Math.floor(column)];
-        const [y1, x1] = [Math.min(y0 + 1, h - 1), Math.min(x0 + 1, w - 1)];
-        const at = (y: number, c: number): number => x.values[(plane * h + y) * w + c] ?? 0;
-        const [fy, fx] = [row - y0, column - x0];
-        values[place++] =
-          (at(y0, x0) * (1 - fx) + at(y0, x1) * fx) * (1 - fy) + (at(y1, x0) * (1 - fx) + at(y1, x1) * fx) * fy;
-      }
-  return { shape: [...x.shape.slice(0, -2), outH, outW], values };
 };
 
 /** By its series, or its continued fraction beyond 2.5. */

@@ -1,5 +1,6 @@
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { around, type Held, type Kernel, stridesOf, take, walk } from './values.ts';
+import { stridesOf, walk } from '../../../src/kernels/walk.ts';
+import { around, type Held, type Kernel, take } from './values.ts';
 
 export const reshape: Kernel = (p) => {
   const x = p.tensor('x');

@@ -60,13 +60,6 @@ export interface Step {
   code(address: (ref: Ref | Block) => string): string;
 }
 
-/** Row-major strides in elements. */
-export function stridesOf(shape: readonly number[]): number[] {
-  const strides = shape.map(() => 1);
-  for (let i = shape.length - 2; i >= 0; i--) strides[i] = (strides[i + 1] ?? 1) * (shape[i + 1] ?? 1);
-  return strides;
-}
-
 export function countOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }

@@ -1,6 +1,7 @@
 import type { Value } from '../../../src/ir/graph.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler, Lazy } from '../compile/compiler.ts';
-import { type Ref, stridesOf } from '../compile/types.ts';
+import { type Ref } from '../compile/types.ts';
 
 /** Writes an expression to memory: loops over the dimensions, neighbours that every operand steps through alike as one. */
 export function storeElementwise(compiler: Compiler, value: Value, lazy: Lazy): Ref {

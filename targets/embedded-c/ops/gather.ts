@@ -1,6 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, countOf, stridesOf } from '../compile/types.ts';
+import { cannot, countOf } from '../compile/types.ts';
 import { axisOf, known, moves, strided } from './move.ts';
 
 /** Operators that read or write where a tensor of indices says. */

@@ -1,7 +1,8 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { toNumbers } from '../../../src/ir/tensor.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, countOf, type Ref, stridesOf } from '../compile/types.ts';
+import { cannot, countOf, type Ref } from '../compile/types.ts';
 
 /** Elements of a small constant of whole numbers. @throws CannotCompile where the value is not known. */
 export function known(compiler: Compiler, node: Node, index: number): number[] | undefined {

@@ -1,6 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, countOf, floatLiteral, stridesOf } from '../compile/types.ts';
+import { cannot, countOf, floatLiteral } from '../compile/types.ts';
 import { axisOf, known } from './move.ts';
 
 interface Fold {

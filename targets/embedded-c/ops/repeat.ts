@@ -1,6 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, floatLiteral, stridesOf } from '../compile/types.ts';
+import { cannot, floatLiteral } from '../compile/types.ts';
 import { collapse } from './element-loops.ts';
 import { axisOf, known, strided } from './move.ts';
 

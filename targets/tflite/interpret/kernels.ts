@@ -1,5 +1,5 @@
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { stridesOf } from '../graph.ts';
+import { broadcastIndex, stridesOf, walk } from '../../../src/kernels/walk.ts';
 import type { OpName } from '../schema.ts';
 import { activated, type Held, type Kernel, need, real, stored } from './values.ts';
 import { averagePool, batchMatMul, conv, depthwise, fullyConnected, maxPool, transposeConv } from './windows.ts';
@@ -11,7 +11,7 @@ function unary(f: (x: number) => number): Kernel {
 function binary(f: (a: number, b: number) => number): Kernel {
   return ([a, b], out, options) => {
     const [x, y] = [real(a), real(b)];
-    const [left, right] = [broadcast(a.shape, out.shape), broadcast(b.shape, out.shape)];
+    const [left, right] = [broadcastIndex(a.shape, out.shape), broadcastIndex(b.shape, out.shape)];
     return stored(
       out,
       activated(
@@ -20,30 +20,6 @@ function binary(f: (a: number, b: number) => number): Kernel {
       ),
     );
   };
-}
-
-/** Element of a broadcast operand for each element of the result. */
-function broadcast(shape: readonly number[], to: readonly number[]): Int32Array {
-  const wide = [...Array<number>(to.length - shape.length).fill(1), ...shape];
-  const strides = stridesOf(wide).map((stride, axis) => (wide[axis] === 1 ? 0 : stride));
-  return walk(to, strides, 0);
-}
-
-function walk(shape: readonly number[], steps: readonly number[], start: number): Int32Array {
-  const index = new Int32Array(elementCount(shape));
-  const place = shape.map(() => 0);
-  let from = start;
-  for (let at = 0; at < index.length; at++) {
-    index[at] = from;
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      place[axis] = (place[axis] ?? 0) + 1;
-      from += steps[axis] ?? 0;
-      if ((place[axis] ?? 0) < (shape[axis] ?? 1)) break;
-      from -= (steps[axis] ?? 0) * (shape[axis] ?? 1);
-      place[axis] = 0;
-    }
-  }
-  return index;
 }
 
 const take = (x: Held, index: Int32Array): Float64Array => Float64Array.from(index, (at) => x.values[at] ?? 0);
@@ -58,7 +34,7 @@ function reduce(
     const { shape } = x;
     const gone = new Set(Array.from(axes.values, (axis) => (axis < 0 ? axis + shape.length : axis)));
     const kept = shape.map((dim, axis) => (gone.has(axis) ? 1 : dim));
-    const target = broadcast(kept, shape);
+    const target = broadcastIndex(kept, shape);
     const sums = new Float64Array(elementCount(kept)).fill(start);
     const values = real(x);
     for (let at = 0; at < values.length; at++) sums[target[at] ?? 0] = f(sums[target[at] ?? 0] ?? 0, values[at] ?? 0);
@@ -245,7 +221,7 @@ const argMax: Kernel = ([x, axis]) => {
 };
 
 const select: Kernel = ([condition, a, b], out) => {
-  const [c, x, y] = [condition, a, need(b)].map((input) => broadcast(input.shape, out.shape)) as [
+  const [c, x, y] = [condition, a, need(b)].map((input) => broadcastIndex(input.shape, out.shape)) as [
     Int32Array,
     Int32Array,
     Int32Array,
@@ -362,7 +338,7 @@ export const kernels: Readonly<Partial<Record<OpName, Kernel>>> = {
   CONCATENATION: concatenation,
   GATHER: gather,
   STRIDED_SLICE: stridedSlice,
-  BROADCAST_TO: ([x], out) => take(x, broadcast(x.shape, out.shape)),
+  BROADCAST_TO: ([x], out) => take(x, broadcastIndex(x.shape, out.shape)),
   TILE: tile,
   SELECT_V2: select,
   DEPTH_TO_SPACE: depthToSpace,

@@ -1,7 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
+import { stridesOf } from '../../../src/kernels/walk.ts';
 import { type Converter, type Entry, type Handler, lastPerm } from '../converter.ts';
-import { stridesOf } from '../graph.ts';
 import { sameQuant, sinkOf, storedInputs } from '../quant.ts';
 import { requantized } from './pooling.ts';
 
