@@ -2,6 +2,7 @@ import { literalPath, literalText } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { dockerfileOf } from '../server/dockerfile.ts';
 import { mixingNotes } from '../server/mixing.ts';
 
 /** Bundle path → literal file of this target. */
@@ -18,7 +19,6 @@ const own: Readonly<Record<string, string>> = {
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
   '.dockerignore': 'dot-dockerignore',
-  Dockerfile: 'Dockerfile',
 };
 
 /** Parts of the server that run models here too. */
@@ -39,6 +39,7 @@ const deploy = ['job.yaml', 'argo-workflow.yaml', 'spark_batch.py', 'ray_batch.p
 
 function* emit(artifact: Artifact): Iterable<BundleFile> {
   for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('batch', name) };
+  yield { path: 'Dockerfile', bytes: dockerfileOf('batch') };
   for (const name of sharedParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
   const name = kubernetesName(artifact.name);
   for (const file of deploy) {

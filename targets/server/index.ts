@@ -1,8 +1,9 @@
 import { opt } from '../../src/pass/options.ts';
-import { literalPath, literalText } from '../../src/target/literal.ts';
+import { literalPath } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { type DeployOptions, deployFiles } from './deploy.ts';
+import { dockerfileOf } from './dockerfile.ts';
 import { mixingNotes } from './mixing.ts';
 import { openApi } from './openapi.ts';
 import { readme } from './readme.ts';
@@ -58,7 +59,7 @@ const imageReference = /^[a-z0-9][\w./:@-]*$/i;
 
 /** The image copies the golden cases, which the server warms up with; a bundle without any has no such folder. */
 function dockerfile(artifact: Artifact, { baseImage, user }: Options, watches: boolean): string {
-  const text = literalText('server', 'Dockerfile')
+  const text = dockerfileOf('server')
     .replace(/^ARG BASE_IMAGE=.*$/m, `ARG BASE_IMAGE=${baseImage}`)
     .replace(/^USER .*$/m, `USER ${user}`)
     .replace(/^COPY mlpack\.json /m, watches ? 'COPY mlpack.json reference.json ' : 'COPY mlpack.json ');

@@ -3,6 +3,7 @@ import { literalPath } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { sharedParts } from '../batch/index.ts';
+import { dockerfileOf } from '../server/dockerfile.ts';
 import { mixingNotes } from '../server/mixing.ts';
 import { deployFiles } from './deploy.ts';
 import { brokers, placeObjections, placeOf } from './place.ts';
@@ -24,7 +25,6 @@ const own: Readonly<Record<string, string>> = {
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
   '.dockerignore': 'dot-dockerignore',
-  Dockerfile: 'Dockerfile',
 };
 
 /** Parts of the batch target: rows to tensors and back. */
@@ -33,6 +33,7 @@ const rows = ['lines', 'mapping', 'open', 'predict', 'problem'];
 function* emit(artifact: Artifact, options: Options): Iterable<BundleFile> {
   const place = placeOf(artifact.name, options);
   for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('stream', name) };
+  yield { path: 'Dockerfile', bytes: dockerfileOf('stream') };
   for (const name of rows) yield { path: `batch/${name}.mjs`, from: literalPath('batch', `batch/${name}.mjs`) };
   for (const name of sharedParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
   const { broker, in: from, out, dead, group } = place;

@@ -20,11 +20,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundle, denseModel, installed, request } from './server/bundles.mjs';
-import { client, oneByOne } from './server/client.mjs';
+import { client } from './server/client.mjs';
 import { kills } from './server/kills.mjs';
 import { overload } from './server/overload.mjs';
 import { split, start } from './server/process.mjs';
-import { alone, saturation } from './server/saturation.mjs';
+import { alone, measured, saturation } from './server/saturation.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
 const { values, positionals } = parseArgs({
@@ -54,14 +54,14 @@ function randomFrom(seed) {
   };
 }
 
-async function overhead(made, ask) {
+async function overhead(made, ask, seconds) {
   const server = await start(made.dir, { cpus: cpus.server });
   const { threads } = server.plan;
   const url = `${server.url}/v2/models/${made.manifest.model.name}/infer`;
-  const p50 = await oneByOne(url, ask, 600);
+  const { p50 } = await measured(server, url, ask, { connections: 1, seconds, cpus: cpus.client });
   await server.stop();
   const run = alone({ ...made, workers: 1, threads, rows: 1, seconds: 1 }, cpus.server);
-  out(`  one client               p50 ${p50.toFixed(2)} ms, of which ${(p50 - run.p50).toFixed(2)} ms are not the model (fetch as client included)`);
+  out(`  one client               p50 ${p50.toFixed(2)} ms, of which ${(p50 - run.p50).toFixed(2)} ms are not the model (client and both ways included)`);
 }
 
 async function cold({ dir }) {
@@ -84,7 +84,7 @@ async function measure(model, index, modules) {
   if (only.has('saturation')) {
     await saturation(made, ask, { cpus, connections: Number(values.connections), seconds: Number(values.seconds), out });
   }
-  if (only.has('overhead')) await overhead(made, ask);
+  if (only.has('overhead')) await overhead(made, ask, Number(values.seconds));
   if (only.has('cold')) await cold(made);
   if (!only.has('overload')) return;
   const server = await start(made.dir);

@@ -70,15 +70,3 @@ export async function byAutocannon(url, { headers, body }, { connections, second
     statuses: Object.fromEntries(Object.entries(result.statusCodeStats ?? {}).map(([code, { count }]) => [code, count])),
   };
 }
-
-/** Single requests one after the other over one connection: milliseconds of the middle one, client included. */
-export async function oneByOne(url, { headers, body }, count) {
-  const times = [];
-  for (let i = 0; i < count; i++) {
-    const begun = performance.now();
-    const answer = await fetch(url, { method: 'POST', headers, body });
-    await answer.arrayBuffer();
-    if (i >= count / 5) times.push(performance.now() - begun);
-  }
-  return times.sort((a, b) => a - b)[times.length >> 1];
-}

@@ -10,9 +10,15 @@ export function alone(options, cpus) {
   return JSON.parse(execFileSync(program, args, { encoding: 'utf8' }));
 }
 
-/** Load, and rows for each second of CPU that the server itself used. The first seconds warm V8 up. */
-async function measured(server, url, ask, options) {
-  await saturate(url, ask, { ...options, seconds: Math.max(4, options.seconds) });
+/**
+ * Seconds until V8 has compiled what runs often: at 400 requests/s the CPU of a request falls for 8 to 12 s (MobileNet 2.87,
+ * 2.76, 2.55, 2.56 ms in parts of 4 s, ResNet-20 1.46, 1.17, 1.09, 1.11), and what a server does all day is what comes after.
+ */
+const warmSeconds = 12;
+
+/** Load, and rows for each second of CPU that the server itself used. */
+export async function measured(server, url, ask, options) {
+  await saturate(url, ask, { ...options, seconds: warmSeconds });
   const before = server.cpu();
   const begun = performance.now();
   const result = await saturate(url, ask, options);
