@@ -26,24 +26,27 @@ export async function carryOut(
   if (original) await repair(original, model, narrowed, options.repairBy, ctx);
 }
 
-/** Fits layers of a cut model to what the original gave, and tells what that won back. */
+/**
+ * Fits layers of a cut model to what the original gave, and tells what that won back.
+ * @param searched what went was found by looking at the judge's samples
+ */
 export async function repair(
   original: Model,
   model: Model,
   narrowed: readonly Narrowed[],
   by: RepairOptions['repairBy'],
   ctx: PassContext,
+  searched = false,
 ): Promise<void> {
   if (!ctx.activations) {
     ctx.skipped('repair', 'model', 'fitting takes samples: give a folder of them with --data');
     return;
   }
-  const judged = await WonBack.of(original, ctx);
+  const judged = await WonBack.of(original, ctx, searched);
   try {
     await judged?.cut(model);
     await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
-    const sentence = await judged?.sentence(model);
-    if (sentence) ctx.note?.(sentence);
+    for (const sentence of (await judged?.sentences(model)) ?? []) ctx.note?.(sentence);
   } finally {
     await judged?.dispose();
   }

@@ -1,5 +1,6 @@
 import { cloneModel } from '../../src/ir/clone.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
+import { countMacs } from '../../src/ir/macs.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
@@ -7,9 +8,10 @@ import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { repair } from './carry-out.ts';
 import { layersOf } from './coupling/groups.ts';
 import { affordable } from './search/effort.ts';
+import { toFloor, toTarget } from './search/ends.ts';
 import { partsOf, takeOut } from './search/parts.ts';
-import { describe, farthest, priceMoves } from './search/search.ts';
-import { TimeModel } from './search/time.ts';
+import { describe, percent, priceMoves } from './search/search.ts';
+import { lanes, TimeModel } from './search/time.ts';
 import { Trials } from './search/trials.ts';
 
 const options = {
@@ -21,6 +23,11 @@ const options = {
       max: 1,
     },
   ),
+  macs: opt.number(
+    0,
+    'share of the multiply-accumulates to come down to, whatever that costs, in place of --max-drop: 0.7 takes 30 % off where it costs the outputs least',
+    { min: 0, max: 0.99 },
+  ),
   minSqnr: opt.number(30, 'decibels that outputs must reach where there is no metric'),
   round: opt.int(16, 'channels stay in multiples of this; half of it counts, too, for layers no wider', {
     min: 1,
@@ -30,16 +37,13 @@ const options = {
   blocks: opt.boolean(true, 'whole residual blocks may go, too'),
   samples: opt.int(64, 'samples that single moves are measured on', { min: 1 }),
   trials: opt.int(24, 'moves to measure, at most: those that save most', { min: 1 }),
-  fits: opt.int(6, 'whole models to fit and judge, at most', { min: 1 }),
+  fits: opt.int(10, 'whole models to fit and judge, at most', { min: 1 }),
   least: opt.number(0.3, 'share of the work below which nothing is tried', { min: 0, max: 1 }),
   keep: opt.list([], 'names of nodes, or operators, whose channels and blocks stay'),
 } as const;
 
 /** Marks a model that was searched, so that a second run does not lose as much again. */
 const key = 'mlpack.prune-search';
-
-/** Less of the work than this saved is no gain that a clock would show. */
-const leastSaved = 0.03;
 
 /** Channels and blocks, as many as the accuracy bears. */
 export const pruneSearch = definePass({
@@ -63,7 +67,7 @@ export const pruneSearch = definePass({
     reportUnmatched(model, given.keep, ctx);
     const { activations } = ctx;
     const why = model.meta.has(key)
-      ? `it was searched before, for a drop of ${model.meta.get(key)}`
+      ? `it was searched before, for ${model.meta.get(key)}`
       : activations?.source !== 'data' || !ctx.judge
         ? 'a search fits and judges on samples: give a folder of them with --data (prune-channels takes a ratio without any)'
         : undefined;
@@ -78,35 +82,35 @@ export const pruneSearch = definePass({
     try {
       const parts = await partsOf(original, given, ctx);
       const time = new TimeModel(parts);
-      const most = affordable(parts, activations.samples, given.trials, given.fits);
-      if (most < 2) {
+      const most = affordable(parts, activations.samples, given);
+      if (most.trials < 2) {
         const sentence =
           'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
         ctx.skipped('search', 'model', sentence);
         return { changed: false };
       }
       const trials = new Trials(original, parts, judge, activations, given, ctx);
-      const prices = await priceMoves(parts, time, trials, most, ctx);
+      const prices = await priceMoves(parts, time, trials, most.trials, ctx);
+      const searched = { parts, time, prices, trials, fits: most.fits };
+      const target = given.macs * time.totalMacs;
       const floor = { maxDrop: given.maxDrop, minSqnrDb: given.minSqnr };
-      const found = await farthest(parts, time, prices, trials, { ...given, floor }, ctx);
-      if (!found || found.time > 1 - leastSaved) {
-        const moves = prices.scale.size + prices.blocks.size;
-        const sentence =
-          moves === 0
-            ? 'it has neither channels in the multiples asked for (--round) nor residual blocks that can go'
-            : `nothing that saves ${100 * leastSaved} % of its work keeps the floor (a drop of ${given.maxDrop} at most: --max-drop)`;
-        ctx.skipped('search', 'model', sentence);
+      const shape = await (target > 0 ? toTarget(searched, target, ctx) : toFloor(searched, floor, given.least, ctx));
+      if (typeof shape === 'string') {
+        ctx.skipped('search', 'model', shape);
         return { changed: false };
       }
-      const narrowed = takeOut(model, parts, found.shape, given.keep, ctx);
+      const narrowed = takeOut(model, parts, shape, given.keep, ctx);
       for (const { group } of parts.candidates) {
-        const left = found.shape.widths.get(group.id);
+        const left = shape.widths.get(group.id);
         if (left !== undefined)
           ctx.applied('channels', layersOf(group, 'out')[0] ?? 'model', `${group.size} → ${left}`);
       }
-      ctx.note?.(`${describe(found.shape, parts)}: ${(100 * found.time).toFixed(1)} % of its work is left`);
-      model.meta.set(key, String(given.maxDrop));
-      await repair(original, model, narrowed, 'weights', ctx);
+      const macs = countMacs(model, inferShapes(model, { write: false })).total / time.totalMacs;
+      ctx.note?.(
+        `${describe(shape, parts)}: ${percent(macs)} of its multiply-accumulates are left, ${percent(time.of(shape) / time.total)} by full blocks of ${lanes} channels`,
+      );
+      model.meta.set(key, given.macs > 0 ? `${given.macs} of its multiply-accumulates` : `a drop of ${given.maxDrop}`);
+      await repair(original, model, narrowed, 'weights', ctx, true);
       return { changed: true };
     } finally {
       await judge.dispose();

@@ -21,20 +21,22 @@ const memoryBudget = 512e6;
 
 export interface LayerStatisticsOptions {
   readonly samples: number;
+  /** For pairs, default as many. */
+  readonly pairSamples?: number;
   readonly seed: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** @param batches the samples, as the model takes them; called once for each pass over them */
+/** @param batches so many samples, as the model takes them; called once for each pass over them */
 export function createLayerStatistics(
-  batches: (model: Model) => FeedBatches | Promise<FeedBatches>,
+  batches: (model: Model, samples: number) => FeedBatches | Promise<FeedBatches>,
   options: LayerStatisticsOptions,
 ): LayerStatistics {
   const { signal } = options;
   // Made-up batches are made once for a model; those of a data set are read anew each time.
-  const source = async (model: Model): Promise<() => FeedBatches> => {
-    const first = await batches(model);
-    return Array.isArray(first) ? () => first : () => batches(model) as FeedBatches;
+  const source = async (model: Model, samples = options.samples): Promise<() => FeedBatches> => {
+    const first = await batches(model, samples);
+    return Array.isArray(first) ? () => first : () => batches(model, samples) as FeedBatches;
   };
   return {
     async channels(model, requests) {
@@ -47,8 +49,9 @@ export function createLayerStatistics(
       await inOrder(model, requests, await source(model), visit, options);
     },
     async pairs(reference, model, requests, visit, sampling = {}) {
-      const samples = Math.min(sampling.samples ?? options.samples, options.samples);
-      const [before, after] = [await source(reference), await source(model)];
+      const most = options.pairSamples ?? options.samples;
+      const samples = Math.min(sampling.samples ?? most, most);
+      const [before, after] = [await source(reference, samples), await source(model, samples)];
       const batchesOf = (one: Model) => () => firstOf((one === reference ? before : after)(), samples);
       const { rows } = sampling;
       await pairsOf(reference, model, requests, batchesOf, visit, { ...options, samples, ...(rows && { rows }) });

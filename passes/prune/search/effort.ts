@@ -22,8 +22,17 @@ function effortOf({ coupling: { model } }: Parts, samples: number): { coarse: nu
   return { coarse, full };
 }
 
-/** How many of the trials asked for there is time for beside the fits; fewer than two are no search. */
-export function affordable(parts: Parts, samples: number, trials: number, fits: number): number {
+/** With fewer fits than these there is no halving. */
+const leastFits = 4;
+
+/** How many of the trials and fits asked for there is time for, fits giving way first; fewer than two trials are no search. */
+export function affordable(
+  parts: Parts,
+  samples: number,
+  wanted: { readonly trials: number; readonly fits: number },
+): { trials: number; fits: number } {
   const { coarse, full } = effortOf(parts, samples);
-  return Math.min(trials, Math.floor((mostEffort - fits * full) / coarse));
+  const left = Math.floor((mostEffort - wanted.trials * coarse) / full);
+  const fits = Math.min(wanted.fits, Math.max(leastFits, left));
+  return { fits, trials: Math.min(wanted.trials, Math.floor((mostEffort - fits * full) / coarse)) };
 }

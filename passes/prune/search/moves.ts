@@ -9,6 +9,12 @@ export type Move =
 
 export const whole: Shape = { widths: new Map(), dropped: new Set() };
 
+/** The same for shapes that are the same. */
+export function keyOf({ widths, dropped }: Shape): string {
+  const sorted = [...widths].sort(([a], [b]) => a - b);
+  return `${sorted.join(' ')}|${[...dropped].sort((a, b) => a - b).join(' ')}`;
+}
+
 /** Whether channels of the group are still there to go. */
 function isThere(candidate: Candidate, { blocks }: Parts, { dropped }: Shape): boolean {
   return ![...dropped].some((index) => blocks[index]?.groups.has(candidate.group.id));
@@ -48,20 +54,21 @@ export interface Prices {
 const channelsCost = ({ group, cost }: Candidate, left: number, scale: number): number =>
   scale * (cost[group.size - left] as number);
 
-/** What a shape is expected to lose: losses of independent errors add up. */
+/** What a shape is expected to lose: losses of independent errors add up. Infinite where no price is known for a part of it. */
 export function expected(parts: Parts, { widths, dropped }: Shape, { scale, blocks }: Prices): number {
   let sum = 0;
   for (const candidate of parts.candidates) {
     const own = scale.get(candidate.group.id);
     const left = widths.get(candidate.group.id);
-    if (own !== undefined && left !== undefined) sum += channelsCost(candidate, left, own);
+    if (left === undefined || left >= candidate.group.size) continue;
+    sum += own === undefined ? Number.POSITIVE_INFINITY : channelsCost(candidate, left, own);
   }
   for (const index of dropped) sum += blocks.get(index) ?? Number.POSITIVE_INFINITY;
   return sum;
 }
 
 /** Least of what the whole model takes that is worth a step. */
-const leastGain = 0.004;
+export const leastGain = 0.004;
 
 /**
  * Shapes from the whole model down, each with the move behind the one before it that costs least for the time it saves. What no price is known for stays.

@@ -2,15 +2,13 @@ import type { Floor, Score } from '../../../src/pass/judge.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
 import type { Candidate } from '../channels/choose.ts';
 import { layersOf } from '../coupling/groups.ts';
-import { after, type Move, type Prices, path, whole } from './moves.ts';
+import { after, expected, keyOf, leastGain, type Move, movesFrom, type Prices, path, whole } from './moves.ts';
 import type { Parts, Shape } from './parts.ts';
 import type { TimeModel } from './time.ts';
 import type { Trials } from './trials.ts';
 
 export interface SearchOptions {
   readonly floor: Floor;
-  /** Moves to price, at most. */
-  readonly trials: number;
   /** Whole shapes to fit and judge, at most. */
   readonly fits: number;
   /** Share of the time below which nothing is tried. */
@@ -84,13 +82,16 @@ export async function priceMoves(
 
 const costAt = ({ cost, group }: Candidate, left: number): number => cost[group.size - left] as number;
 
-/** What the search ends with. */
-export interface Found {
+/** A shape that keeps the floor, and what it scored on the samples of the search. */
+interface Kept {
   readonly shape: Shape;
-  readonly time: number;
+  readonly score: Score;
 }
 
-/** The farthest shape on the path that keeps the floor, by halving. */
+/**
+ * Shapes that keep the floor on the samples of the search, the one with the least work first: the farthest on the path, by halving, then single
+ * moves behind it, those first that cost least for what they save, as long as there are fits left. What fails once is not tried again.
+ */
 export async function farthest(
   parts: Parts,
   time: TimeModel,
@@ -98,24 +99,49 @@ export async function farthest(
   trials: Trials,
   { floor, fits, least }: SearchOptions,
   ctx: PassContext,
-): Promise<Found | undefined> {
+): Promise<Kept[]> {
   const shapes = path(parts, time, prices, least);
-  let [low, high] = [-1, shapes.length];
-  for (let fit = 0; fit < fits && high - low > 1; fit++) {
+  const kept: Kept[] = [];
+  let used = 0;
+  const keeps = async (shape: Shape): Promise<boolean> => {
     ctx.signal.throwIfAborted();
-    const at = Math.floor((low + high) / 2);
-    const shape = shapes[at] as Shape;
+    used++;
     const share = percent(time.of(shape) / time.total);
-    ctx.progress?.(`fit ${fit + 1}: ${share} of the work`);
-    const { keeps, scores } = await trials.verdict(shape, floor);
-    ctx.note?.(
-      `${share} of its work (${describe(shape, parts)}): ${scores.map(lost).join(', then ')}: ${keeps ? 'kept' : 'too much'}`,
-    );
-    if (keeps) low = at;
+    ctx.progress?.(`fit ${used}: ${share} of the work`);
+    const verdict = await trials.verdict(shape, floor);
+    const outcome = verdict.keeps ? 'kept' : 'too much';
+    ctx.note?.(`${share} of its work (${describe(shape, parts)}): ${lost(verdict.score)}: ${outcome}`);
+    if (verdict.keeps) kept.unshift({ shape, score: verdict.score });
+    return verdict.keeps;
+  };
+  let [low, high] = [-1, shapes.length];
+  while (used < fits && high - low > 1) {
+    const at = Math.floor((low + high) / 2);
+    if (await keeps(shapes[at] as Shape)) low = at;
     else high = at;
   }
-  const shape = shapes[low];
-  return shape && { shape, time: time.of(shape) / time.total };
+  const failed = new Set(shapes.slice(high, high + 1).map(keyOf));
+  while (used < fits && kept[0] && time.of(kept[0].shape) > least * time.total) {
+    const next = cheapestFirst(kept[0].shape, parts, time, prices).find((shape) => !failed.has(keyOf(shape)));
+    if (!next) break;
+    if (await keeps(next)) continue;
+    failed.add(keyOf(next));
+  }
+  return kept;
+}
+
+/** What one more move leads to, those first that are expected to cost least for the work they save. */
+function cheapestFirst(from: Shape, parts: Parts, time: TimeModel, prices: Prices): Shape[] {
+  const [taken, before] = [time.of(from), expected(parts, from, prices)];
+  return movesFrom(parts, from)
+    .map((move) => {
+      const shape = after(from, move, parts);
+      const saved = taken - time.of(shape);
+      return { shape, saved, price: (expected(parts, shape, prices) - before) / saved };
+    })
+    .filter(({ saved, price }) => saved >= leastGain * time.total && Number.isFinite(price))
+    .sort((a, b) => a.price - b.price)
+    .map(({ shape }) => shape);
 }
 
 export function describe({ widths, dropped }: Shape, { candidates }: Parts): string {
@@ -126,9 +152,9 @@ export function describe({ widths, dropped }: Shape, { candidates }: Parts): str
   ].join(', ');
 }
 
-const lost = ({ metric, drop, value, samples }: Score): string =>
+export const lost = ({ metric, drop, value, samples }: Score): string =>
   metric === 'sqnr'
     ? `${value.toFixed(1)} dB on ${samples} samples`
     : `${metric} lost ${drop.toFixed(4)} on ${samples} samples`;
 
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -11,7 +11,7 @@ interface Term {
 }
 
 /** Channels that float kernels of ONNX Runtime work on at a time with AVX-512 (NCHWc blocks; columns of products). */
-const lanes = 16;
+export const lanes = 16;
 
 /**
  * What a model takes, in multiply-accumulates of full blocks of channels: a stand-in for its time that is the same on every run. Measured
@@ -23,6 +23,7 @@ export class TimeModel {
   readonly #terms: readonly Term[];
   readonly #parts: Parts;
   readonly total: number;
+  readonly totalMacs: number;
 
   constructor(parts: Parts) {
     const { coupling, candidates } = parts;
@@ -39,10 +40,21 @@ export class TimeModel {
     }
     this.#terms = terms;
     this.#parts = parts;
-    this.total = this.of({ widths: new Map(), dropped: new Set() });
+    const all: Shape = { widths: new Map(), dropped: new Set() };
+    this.total = this.of(all);
+    this.totalMacs = this.macs(all);
   }
 
-  of({ widths, dropped }: Shape): number {
+  of(shape: Shape): number {
+    return this.#sum(shape, blocked);
+  }
+
+  /** Multiply-accumulates, each channel for one. */
+  macs(shape: Shape): number {
+    return this.#sum(shape, (channels) => channels);
+  }
+
+  #sum({ widths, dropped }: Shape, taking: (channels: number) => number): number {
     const gone = new Map(
       this.#parts.candidates.map(({ group }) => [group.id, group.size - (widths.get(group.id) ?? group.size)]),
     );
@@ -54,7 +66,7 @@ export class TimeModel {
       for (const { extent, perUnit } of axes) {
         let left = extent;
         for (const [group, positions] of perUnit) left -= positions * (gone.get(group) ?? 0);
-        share *= blocked(left) / extent;
+        share *= taking(left) / extent;
       }
       sum += macs * share;
     }

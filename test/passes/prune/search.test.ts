@@ -3,6 +3,8 @@ import { pruneSearch } from '../../../passes/prune/prune-search.ts';
 import { createJudge } from '../../../src/engine/judge.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
+import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { countMacs } from '../../../src/ir/macs.ts';
 import { elementCount, tensorFrom } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
@@ -49,6 +51,8 @@ const feeds: Feeds[] = Array.from(
     new Map([['x', tensorFrom('float32', shape, Float32Array.from({ length: elementCount(shape) }, normals(at + 1)))]]),
 );
 
+const macsOf = (model: Model): number => countMacs(model, inferShapes(model, { write: false })).total;
+
 async function search(model: Model, options: Parameters<typeof pruneSearch>[0], withData = true) {
   const context = Object.assign(new TestContext(), {
     activations: withData ? observedOn(feeds) : undefined,
@@ -84,6 +88,34 @@ describe('prune-search', () => {
     expect(blind.skipped.map(({ why }) => why)).toEqual([
       'a search fits and judges on samples: give a folder of them with --data (prune-channels takes a ratio without any)',
     ]);
+  });
+
+  it('comes down to the work asked for where it costs least, and says what cannot be reached', async () => {
+    const model = residual();
+    const before = macsOf(model);
+    const trace = await search(model, { macs: 0.6, fits: 3 });
+    expect(trace.applied).toMatchObject({ 'drop-layer': 1, channels: 1 });
+    const left = macsOf(model) / before;
+    expect(left).toBeLessThanOrEqual(0.6);
+    expect(trace.notes).toContainEqual(
+      expect.stringContaining(`${(100 * left).toFixed(1)} % of its multiply-accumulates are left`),
+    );
+    // What goes was found on one half of the samples; both are reported.
+    expect(trace.notes?.filter((note) => /that (the search saw|it did not see)$/.test(note))).toHaveLength(2);
+    const stuck = residual();
+    const none = await search(stuck, { macs: 0.05, fits: 3, blocks: false });
+    expect(none.changed).toBe(false);
+    expect(none.skipped.at(-1)?.why).toMatch(/^5\.0 % of its multiply-accumulates cannot be reached by what may go/);
+    expect(macsOf(stuck)).toBe(before);
+  });
+
+  it('tries single moves behind the point that halving found', async () => {
+    const model = residual();
+    // Without fits to spare there are none.
+    const { notes } = await search(model, { minSqnr: 40, fits: 10 });
+    const verdicts = (notes ?? []).filter((note) => /: (kept|too much)$/.test(note) && !note.includes('had not seen'));
+    expect(new Set(verdicts).size).toBe(verdicts.length);
+    expect(notes?.some((note) => note.endsWith('that the search had not seen: kept'))).toBe(true);
   });
 
   it('says so where no part of it can go', async () => {
