@@ -102,12 +102,12 @@ export async function farthest(
 ): Promise<Kept[]> {
   const shapes = path(parts, time, prices, least);
   const kept: Kept[] = [];
-  let used = 0;
+  const tried: Shape[] = [];
   const keeps = async (shape: Shape): Promise<boolean> => {
     ctx.signal.throwIfAborted();
-    used++;
+    tried.push(shape);
     const share = percent(time.of(shape) / time.total);
-    ctx.progress?.(`fit ${used}: ${share} of the work`);
+    ctx.progress?.(`fit ${tried.length}: ${share} of the work`);
     const verdict = await trials.verdict(shape, floor);
     const outcome = verdict.keeps ? 'kept' : 'too much';
     ctx.note?.(`${share} of its work (${describe(shape, parts)}): ${lost(verdict.score)}: ${outcome}`);
@@ -115,13 +115,13 @@ export async function farthest(
     return verdict.keeps;
   };
   let [low, high] = [-1, shapes.length];
-  while (used < fits && high - low > 1) {
+  while (tried.length < fits && high - low > 1) {
     const at = Math.floor((low + high) / 2);
     if (await keeps(shapes[at] as Shape)) low = at;
     else high = at;
   }
   const failed = new Set(shapes.slice(high, high + 1).map(keyOf));
-  while (used < fits && kept[0] && time.of(kept[0].shape) > least * time.total) {
+  while (tried.length < fits && kept[0] && time.of(kept[0].shape) > least * time.total) {
     const next = cheapestFirst(kept[0].shape, parts, time, prices).find((shape) => !failed.has(keyOf(shape)));
     if (!next) break;
     if (await keeps(next)) continue;
