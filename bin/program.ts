@@ -116,10 +116,10 @@ function read(file: string): Buffer | undefined {
   }
 }
 
-/** Whole or not at all, also where several runs end at once or the power fails: V8 looks at the length alone before it runs code. */
+/** Whole, or too short for V8 to take it, also where several runs end at once. (Syncing would cost as much as compiling anew.) */
 function replace(file: string, bytes: Uint8Array | string): void {
   const part = `${file}.${process.pid}`;
-  writeFileSync(part, bytes, { flush: true });
+  writeFileSync(part, bytes);
   renameSync(part, file);
 }
 

@@ -59,5 +59,5 @@ try {
 } finally {
   for (const subject of subjects) await subject.close();
 }
-if (flags.page) writePage(rows);
+if (flags.page) writePage('rivals', tableOf(rows));
 process.stdout.write(flags.json ? `${JSON.stringify(rows, undefined, 2)}\n` : tableOf(rows));

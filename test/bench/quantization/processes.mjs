@@ -50,9 +50,11 @@ function peakRss(pid) {
   }
 }
 
+/** The command line of the build. */
+export const runMlpack = (args) => runProgram(process.execPath, [mlpack, ...args]);
+
 export const makeOurs = (model, out, { steps, data }, dataDir) =>
-  runProgram(process.execPath, [
-    mlpack,
+  runMlpack([
     'run',
     model,
     ...steps,

@@ -6,6 +6,7 @@ import { openDataset } from '../../../dist/src/data/dataset.js';
 import { openSession } from '../../../dist/src/engine/session.js';
 import { modelStats } from '../../../dist/src/ir/stats.js';
 import { loadModel } from '../../../dist/src/onnx/load.js';
+import { npy } from './npy.mjs';
 
 const { convertTask } = await import('../../support/convert-task.ts');
 const { haveSharedModels, sharedModel, sharedModelFiles } = await import('../../support/shared-models.ts');
@@ -94,19 +95,15 @@ const descriptors = { float32: '<f4', float64: '<f8', int64: '<i8', int32: '<i4'
 async function writeFeeds(folder, feeds) {
   await mkdir(folder);
   for (const [name, { dtype, shape, bytes }] of [...feeds].map(([key, tensor]) => [key, parts(tensor)]))
-    await writeFile(join(folder, `${name}.npy`), npy(dtype, shape, bytes));
+    await writeFile(join(folder, `${name}.npy`), npy(descriptorOf(dtype), shape, bytes));
+}
+
+function descriptorOf(dtype) {
+  return descriptors[dtype] ?? fail(`calibration samples of type ${dtype} cannot be written as .npy`);
+}
+
+function fail(why) {
+  throw new Error(why);
 }
 
 const parts = (tensor) => ({ dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.bytes() });
-
-function npy(dtype, shape, bytes) {
-  const descr = descriptors[dtype];
-  if (!descr) throw new Error(`calibration samples of type ${dtype} cannot be written as .npy`);
-  const tuple = `(${shape.join(', ')}${shape.length === 1 ? ',' : ''})`;
-  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`;
-  const header = text.padEnd(Math.ceil((text.length + 11) / 64) * 64 - 11);
-  const head = Buffer.alloc(10);
-  head.write('\x93NUMPY\x01\x00', 'latin1');
-  head.writeUInt16LE(header.length + 1, 8);
-  return Buffer.concat([head, Buffer.from(`${header}\n`, 'latin1'), bytes]);
-}

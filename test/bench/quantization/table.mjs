@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
 const page = new URL('../../../docs/quantization.md', import.meta.url);
-const begin = '<!-- rivals: written by npm run bench:quantization -- --page -->';
-const end = '<!-- rivals end -->';
+/** Places in the page, and the commands that write them. */
+const places = { rivals: 'npm run bench:quantization -- --page', times: 'node test/bench/pass-time.mjs --page' };
 
 const head = [
   'model (metric, float)',
@@ -23,13 +23,14 @@ export function tableOf(rows) {
   return formats.map((format) => section(format, rows.filter((row) => row.format === format))).join('\n');
 }
 
-/** Replaces the table in the page. */
-export function writePage(rows) {
+/** Replaces one of the tables in the page. @param {keyof typeof places} place */
+export function writePage(place, table) {
   const text = readFileSync(page, 'utf8');
+  const [begin, end] = [`<!-- ${place}: written by ${places[place]} -->`, `<!-- ${place} end -->`];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${page.pathname} has no place for the table: ${begin} … ${end}`);
   const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores`;
-  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${machine}. Node ${process.version}.\n\n${tableOf(rows)}\n${text.slice(to)}`);
+  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${machine}. Node ${process.version}.\n\n${table}\n${text.slice(to)}`);
 }
 
 function section(format, rows) {
