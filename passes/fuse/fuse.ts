@@ -42,6 +42,7 @@ import { matmulAdd } from './matmul-add.ts';
 import { embedNorm } from './norm/embed-norm.ts';
 import { groupNorm } from './norm/group-norm.ts';
 import { instanceNorm } from './norm/instance-norm.ts';
+import { normSum } from './norm/norm-sum.ts';
 import { layerNorm, rmsNorm } from './norm/norms.ts';
 import { skipNorm } from './norm/skip-norm.ts';
 import { padConv } from './pad-conv.ts';
@@ -111,11 +112,19 @@ function runtimeRules(target: FusionTarget): Rule[] {
   ];
 }
 
+/** What says the same to ONNX Runtime in a way that it does not fuse: other rules would not know it again. */
+const lastRules = (target: FusionTarget): Rule[] => [normSum(target)];
+
 /** Two are the rule; each leaves fewer Transposes. */
 const maxRounds = 10;
 
 const everything = new FusionTarget('runtime', 'cpu', newestRuntime);
-const allRules: readonly Rule[] = [...rulesFor(everything), ...lateRules, ...runtimeRules(everything)];
+const allRules: readonly Rule[] = [
+  ...rulesFor(everything),
+  ...lateRules,
+  ...runtimeRules(everything),
+  ...lastRules(everything),
+];
 
 /** What is no rule about a node and its neighbours. */
 const stepRules = {
@@ -184,6 +193,7 @@ export const fuse = definePass({
       changed = true;
       rewrite();
     }
+    if (target.isRuntime && use(lastRules(target))) changed = true;
     // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
     if (changed) for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
     return { changed: raised || changed };

@@ -16,6 +16,7 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
+torch.backends.mha.set_fastpath_enabled(False)  # one native operator that the TorchScript exporter does not know
 H, L, A, V = 128, 2, 4, 500
 ids = lambda b=2, s=8: torch.randint(3, V, (b, s))
 mask = lambda b=2, s=8: torch.ones(b, s, dtype=torch.int64)
@@ -157,6 +158,93 @@ class Rms(nn.Module):
         return y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 1e-12)
 
 
+class Excite(nn.Module):
+    """Squeeze and excitation."""
+    def __init__(self, c):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(c, c // 4, 1), nn.Conv2d(c // 4, c, 1)
+    def forward(self, x):
+        return x * nn.functional.hardsigmoid(self.b(nn.functional.relu(self.a(nn.functional.adaptive_avg_pool2d(x, 1)))))
+
+
+class Inverted(nn.Module):
+    """An inverted residual of MobileNetV3: expand, depthwise, excite, project."""
+    def __init__(self, c, wide, out, k, stride, act):
+        super().__init__()
+        conv = lambda a, b, k=1, **more: [nn.Conv2d(a, b, k, bias=False, **more), nn.BatchNorm2d(b)]
+        self.steps = nn.Sequential(*conv(c, wide), act(), *conv(wide, wide, k, stride=stride, padding=k // 2, groups=wide), act(), Excite(wide), *conv(wide, out))
+        self.residual = stride == 1 and c == out
+    def forward(self, x):
+        return x + self.steps(x) if self.residual else self.steps(x)
+
+
+class MobileNetV3(nn.Module):
+    def __init__(self):
+        super().__init__()
+        swish = nn.Hardswish
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), swish())
+        self.blocks = nn.Sequential(Inverted(16, 32, 16, 3, 1, nn.ReLU), Inverted(16, 48, 24, 3, 2, nn.ReLU), Inverted(24, 96, 24, 5, 1, swish), Inverted(24, 96, 40, 5, 2, swish), Inverted(40, 160, 40, 5, 1, swish))
+        self.head = nn.Sequential(nn.Conv2d(40, 160, 1, bias=False), nn.BatchNorm2d(160), swish(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(160, 128), swish(), nn.Linear(128, 10))
+    def forward(self, x):
+        return self.head(self.blocks(self.stem(x)))
+
+
+class ConvSilu(nn.Sequential):
+    def __init__(self, a, b, k=1, stride=1):
+        super().__init__(nn.Conv2d(a, b, k, stride=stride, padding=k // 2, bias=False), nn.BatchNorm2d(b), nn.SiLU())
+
+
+class C2f(nn.Module):
+    """The block of YOLOv8: halves, one of them through bottlenecks, all joined."""
+    def __init__(self, a, b, n=1, shortcut=True):
+        super().__init__()
+        self.half, self.shortcut = b // 2, shortcut
+        self.inp, self.out = ConvSilu(a, b), ConvSilu((2 + n) * (b // 2), b)
+        self.inner = nn.ModuleList(nn.Sequential(ConvSilu(b // 2, b // 2, 3), ConvSilu(b // 2, b // 2, 3)) for _ in range(n))
+    def forward(self, x):
+        parts = list(self.inp(x).chunk(2, 1))
+        for block in self.inner:
+            y = block(parts[-1])
+            parts.append(parts[-1] + y if self.shortcut else y)
+        return self.out(torch.cat(parts, 1))
+
+
+class Yolo(nn.Module):
+    """Backbone, pyramid of two levels and a decoded head, as YOLOv8 has them."""
+    def __init__(self, classes=8, bins=8):
+        super().__init__()
+        self.classes, self.bins = classes, bins
+        self.a = nn.Sequential(ConvSilu(3, 16, 3, 2), ConvSilu(16, 32, 3, 2), C2f(32, 32))
+        self.b = nn.Sequential(ConvSilu(32, 64, 3, 2), C2f(64, 64))
+        self.pool = nn.ModuleList([ConvSilu(64, 32), nn.MaxPool2d(5, 1, 2), ConvSilu(128, 64)])
+        self.up = C2f(96, 32, shortcut=False)
+        self.down, self.low = ConvSilu(32, 32, 3, 2), C2f(96, 64, shortcut=False)
+        self.heads = nn.ModuleList(nn.Sequential(ConvSilu(c, 32, 3), nn.Conv2d(32, 4 * bins + classes, 1)) for c in (32, 64))
+        self.register_buffer('project', torch.arange(bins, dtype=torch.float32).view(1, bins, 1, 1))
+    def forward(self, x):
+        a = self.a(x)
+        y = [self.pool[0](self.b(a))]
+        for _ in range(3): y.append(self.pool[1](y[-1]))
+        b = self.pool[2](torch.cat(y, 1))
+        up = self.up(torch.cat([nn.functional.interpolate(b, scale_factor=2.0), a], 1))
+        low = self.low(torch.cat([self.down(up), b], 1))
+        flat = torch.cat([head(level).flatten(2) for head, level in zip(self.heads, (up, low))], 2)
+        box, score = flat.split((4 * self.bins, self.classes), 1)
+        sides = (box.view(box.shape[0], 4, self.bins, -1).transpose(1, 2).softmax(1) * self.project).sum(1)
+        near, far = sides.chunk(2, 1)
+        return torch.cat([(far - near) / 2, far + near, score.sigmoid()], 1)
+
+
+class Tagger(nn.Module):
+    """Labels for each word by a recurrent network in both directions."""
+    def __init__(self, kind):
+        super().__init__()
+        self.words, self.norm = nn.Embedding(V, H), nn.LayerNorm(H)
+        self.rnn, self.out = kind(H, H // 2, num_layers=2, bidirectional=True, batch_first=True), nn.Linear(H, 9)
+    def forward(self, ids):
+        return self.out(self.rnn(self.norm(self.words(ids)))[0]).log_softmax(-1)
+
+
 plain = lambda model, args, names, axes: lambda impl: (model().eval(), args(), names, ['out'], axes)
 small = dict(hidden_size=H, num_hidden_layers=L, num_attention_heads=A, intermediate_size=4 * H)
 clip = dict(small, projection_dim=H)
@@ -180,7 +268,7 @@ zoo = {
     'albert': encoder(tf.AlbertModel, tf.AlbertConfig(embedding_size=64, **text)),
     'mpnet': encoder(tf.MPNetModel, tf.MPNetConfig(**text)),
     'deberta': encoder(tf.DebertaV2Model, tf.DebertaV2Config(relative_attention=True, pos_att_type=['c2p', 'p2c'], **text)),
-    'modernbert': encoder(tf.ModernBertModel, tf.ModernBertConfig(**dict(text, intermediate_size=2 * H), local_attention=8)),
+    'modernbert': encoder(tf.ModernBertModel, tf.ModernBertConfig(**dict(text, intermediate_size=2 * H), local_attention=8, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2)),
     'gpt2': decoder(tf.GPT2LMHeadModel, tf.GPT2Config(vocab_size=V, n_embd=H, n_layer=L, n_head=A, n_positions=64), A, H // A),
     'opt': decoder(tf.OPTForCausalLM, tf.OPTConfig(vocab_size=V, hidden_size=H, num_hidden_layers=L, num_attention_heads=A, ffn_dim=4 * H, word_embed_proj_dim=H, max_position_embeddings=64), A, H // A),
     'neox': decoder(tf.GPTNeoXForCausalLM, tf.GPTNeoXConfig(**text), A, H // A),
@@ -207,12 +295,16 @@ zoo = {
     'segformer': vision(tf.SegformerModel, tf.SegformerConfig(hidden_sizes=[16, 32, 32, 64], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4]), size=64),
     'efficientnet': vision(tf.EfficientNetModel, tf.EfficientNetConfig(width_coefficient=0.25, depth_coefficient=0.3, image_size=64, hidden_dim=320), size=64),
     'mobilenetv2': vision(tf.MobileNetV2Model, tf.MobileNetV2Config(depth_multiplier=0.25, image_size=64), size=64),
+    'mobilenetv3': plain(MobileNetV3, lambda: (torch.randn(2, 3, 64, 64),), ['x'], {'x': B0}),
+    'yolo': plain(Yolo, lambda: (torch.randn(1, 3, 64, 64),), ['x'], {'x': B0}),
+    'lstm-tagger': plain(lambda: Tagger(nn.LSTM), lambda: (ids(2, 12),), ['ids'], {'ids': BS}),
+    'gru-tagger': plain(lambda: Tagger(nn.GRU), lambda: (ids(2, 12),), ['ids'], {'ids': BS}),
     'conformer': plain(Conformer, lambda: (torch.randn(2, 16, H),), ['x'], {'x': BS}),
     'unet-block': plain(UNetBlock, lambda: (torch.randn(2, 64, 16, 16),), ['x'], {'x': B0}),
     'activations': plain(Activations, lambda: (torch.randn(2, 3, 16, 16),), ['x'], {'x': B0}),
     'handmade-norms': plain(Rms, lambda: (torch.randn(2, 16, H),), ['x'], {'x': BS}),
 }
-no_sdpa = {'conformer', 'unet-block', 'activations', 'handmade-norms', 'swin', 'convnext', 'resnet', 'segformer', 'efficientnet', 'mobilenetv2', 'mpnet', 'deberta', 'gptj', 't5-encoder', 't5-decoder'}
+no_sdpa = {'mobilenetv3', 'yolo', 'lstm-tagger', 'gru-tagger', 'conformer', 'unet-block', 'activations', 'handmade-norms', 'swin', 'convnext', 'resnet', 'segformer', 'efficientnet', 'mobilenetv2', 'mpnet', 'deberta', 'gptj', 't5-encoder', 't5-decoder'}
 
 
 def export(name, make, out, failed):

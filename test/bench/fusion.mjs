@@ -1,14 +1,17 @@
-// Fusion beside ONNX Runtime's own: for every model of a folder the fused operators and the latency of the file as it came,
-// of ours (simplify, fuse at level runtime), of ONNX Runtime's level extended, and, where a Python with onnxruntime is named, of
-// its `onnxruntime.transformers.optimizer`. Every file is then run by ONNX Runtime with all its optimizations on one thread,
-// interleaved; a figure is the median of its times over that of the file as it came, below 1 is faster.
+// Fusion beside ONNX Runtime's own: for every model of the folders the fused operators and the latency of the file as it came,
+// of ours (level portable, and level runtime as `fp32-runtime` has it), of ONNX Runtime's level extended, and, where a Python with
+// onnxruntime is named, of its `onnxruntime.transformers.optimizer`. Every file is then run by ONNX Runtime with all its optimizations
+// on one thread, interleaved; a figure is the median over the rounds of its time over that of the file as it came, below 1 is faster.
 //
 //   python test/bench/fusion-zoo.py /tmp/zoo            (needs torch, transformers, onnx, onnxscript)
-//   npm run bench:fusion -- /tmp/zoo [--python /path/to/python] [--only REGEXP] [--rounds N] [--options level=runtime]
+//   npm run bench:fusion -- /tmp/zoo [../shared/models] [--python /path/to/python] [--only REGEXP] [--rounds N] [--steps fp32-runtime] [--keep FOLDER] [--make] [--json OUT]
+//
+// --keep: what the tools made stays there, and is taken from there when it is newer than the model: make it all (--make) while the machine is
+// busy, time it while it is quiet.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { parseStep } from '../../dist/src/cli/steps.js';
 import { createCompute } from '../../dist/src/engine/compute.js';
@@ -25,11 +28,13 @@ const { values, positionals } = parseArgs({
     python: { type: 'string' },
     only: { type: 'string', default: '' },
     rounds: { type: 'string', default: '15' },
-    options: { type: 'string', default: 'level=runtime' },
+    steps: { type: 'string', default: 'fp32-runtime' },
+    keep: { type: 'string' },
+    make: { type: 'boolean', default: false },
+    json: { type: 'string' },
   },
 });
-const folder = positionals[0];
-if (!folder) {
+if (positionals.length === 0) {
   console.error('which folder of .onnx files? See the head of test/bench/fusion.mjs.');
   process.exit(2);
 }
@@ -52,12 +57,12 @@ async function counts(path) {
   return { nodes: countNodes(model), ...found };
 }
 
-async function ours(path, out) {
+const rewritten = (steps) => async (path, out) => {
   const model = await loadModel(path);
   const context = { compute: createCompute(), activations: undefined, signal: new AbortController().signal, seed: 0 };
-  await runSteps(model, [...parseStep('simplify'), ...parseStep(`fuse:${values.options}`)], { context });
+  await runSteps(model, steps.split(' ').flatMap(parseStep), { context });
   await saveModel(model, out, { force: true });
-}
+};
 
 async function extended(path, out) {
   const session = await openSession(path, { graphOptimizationLevel: 'extended', optimizedModelFilePath: out });
@@ -67,8 +72,7 @@ async function extended(path, out) {
 /** The families that the Python optimizer has a class for, by the beginning of the file name. */
 const families = { gpt2: 'gpt2', t5: 't5', bart: 'bart', whisper: 'bart', clip: 'clip', vit: 'vit', deit: 'vit', swin: 'swin', conformer: 'conformer', neox: 'gpt_neox', phi: 'phi', qwen3: 'qwen3', unet: 'unet', llama: 'gpt2' };
 
-function python(path, out) {
-  const name = basename(path);
+function python(path, out, name) {
   const family = Object.entries(families).find(([start]) => name.startsWith(start))?.[1] ?? 'bert';
   const script = `
 import sys, logging
@@ -78,6 +82,9 @@ m = optimize_model(sys.argv[1], model_type=sys.argv[3], num_heads=4, hidden_size
 m.save_model_to_file(sys.argv[2])`;
   execFileSync(values.python, ['-c', script, path, out, family], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
+
+/** Milliseconds of a block between two changes of the file. */
+const blockMs = 20;
 
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
@@ -91,64 +98,98 @@ function worst(expected, actual) {
   return largest;
 }
 
+const makers = { portable: rewritten('fp32'), ours: rewritten(values.steps), extended, ...(values.python && { python }) };
+const tools = Object.keys(makers);
 const scratch = mkdtempSync(join(tmpdir(), 'mlpack-fusion-'));
 const rows = [];
-try {
-  const files = readdirSync(folder).filter((name) => name.endsWith('.onnx') && new RegExp(values.only).test(name)).sort();
-  for (const file of files) {
-    const source = join(folder, file);
-    const variants = { base: source };
-    const makers = { ours, extended, ...(values.python && { python }) };
-    const notes = [];
-    for (const [name, make] of Object.entries(makers)) {
-      const out = join(scratch, `${name}.onnx`);
-      rmSync(out, { force: true });
-      try {
-        await make(source, out);
-        variants[name] = out;
-      } catch (error) {
-        notes.push(`${name}: ${String(error.stderr ?? error.message).trim().split('\n').at(-1).slice(0, 90)}`);
-      }
+
+function* models(path) {
+  if (path.endsWith('.onnx')) yield path;
+  else if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) if (name !== 'node_modules') yield* models(join(path, name));
+}
+
+/** The files of all tools: ONNX Runtime writes relative paths to external data that are no longer right, so weights are taken into the file before. */
+async function make(source, name) {
+  const folder = join(values.keep ?? scratch, name.replaceAll('/', '_'));
+  mkdirSync(folder, { recursive: true });
+  const stale = (path) => !existsSync(path) || statSync(path).mtimeMs < statSync(source).mtimeMs;
+  const base = join(folder, 'base.onnx');
+  if (stale(base)) await saveModel(await loadModel(source), base, { force: true, externalData: 'never' });
+  const variants = { base };
+  const notes = [];
+  for (const [tool, run] of Object.entries(makers)) {
+    const out = join(folder, `${tool}.onnx`);
+    try {
+      if (stale(out)) await run(base, out, name);
+      variants[tool] = out;
+    } catch (error) {
+      notes.push(`${tool}: ${String(error.stderr ?? error.message).trim().split('\n').at(-1).slice(0, 90)}`);
     }
-    const sessions = {};
-    for (const [name, path] of Object.entries(variants)) {
-      try {
-        sessions[name] = await openSession(path, { threads: 1 });
-      } catch (error) {
-        notes.push(`${name} does not load: ${error.message.slice(0, 90)}`);
-      }
-    }
-    const plain = await openSession(source, { threads: 1, graphOptimizationLevel: 'disabled' });
-    const [{ feeds }] = await syntheticFeeds(await loadModel(source), plain, { seed: 5, count: 1 });
-    const expected = await plain.run(feeds);
-    await plain.dispose();
-    const row = { model: file.replace('.onnx', ''), notes };
-    const timers = {};
-    for (const [name, session] of Object.entries(sessions)) {
-      try {
-        if (name !== 'base') {
-          const bare = await openSession(variants[name], { threads: 1, graphOptimizationLevel: 'disabled' });
-          row[`${name}Error`] = worst(expected, await bare.run(feeds));
-          await bare.dispose();
-        }
-        timers[name] = session.timer(feeds);
-        await timers[name]({ count: 1, settleMs: 20 });
-        row[name] = { ...(await counts(variants[name])), times: [] };
-      } catch (error) {
-        delete timers[name];
-        notes.push(`${name} does not run: ${error.message.slice(0, 120)}`);
-      }
-    }
-    for (let round = 0; round < Number(values.rounds); round++) {
-      for (const [name, timer] of Object.entries(timers)) row[name].times.push(...(await timer({ count: 3, settleMs: 0 })));
-    }
-    for (const session of Object.values(sessions)) await session.dispose();
-    const base = median(row.base.times);
-    for (const name of Object.keys(timers)) row[name].ratio = median(row[name].times) / base;
-    rows.push(row);
-    print(row);
   }
-  summary();
+  return { variants, notes };
+}
+
+async function time(variants, row) {
+  const sessions = {};
+  for (const [name, path] of Object.entries(variants)) {
+    try {
+      sessions[name] = await openSession(path, { threads: 1 });
+    } catch (error) {
+      row.notes.push(`${name} does not load: ${error.message.slice(0, 90)}`);
+    }
+  }
+  const plain = await openSession(variants.base, { threads: 1, graphOptimizationLevel: 'disabled' });
+  const [{ feeds }] = await syntheticFeeds(await loadModel(variants.base), plain, { seed: 5, count: 1 });
+  const expected = await plain.run(feeds);
+  await plain.dispose();
+  const timers = {};
+  for (const [name, session] of Object.entries(sessions)) {
+    try {
+      if (name !== 'base') {
+        const bare = await openSession(variants[name], { threads: 1, graphOptimizationLevel: 'disabled' });
+        row[`${name}Error`] = worst(expected, await bare.run(feeds));
+        await bare.dispose();
+      }
+      timers[name] = session.timer(feeds);
+      await timers[name]({ count: 1, settleMs: 20 });
+      row[name] = { ...(await counts(variants[name])), times: [] };
+    } catch (error) {
+      delete timers[name];
+      row.notes.push(`${name} does not run: ${error.message.slice(0, 120)}`);
+    }
+  }
+  const rounds = Number(values.rounds);
+  const once = median(await timers.base({ count: 3, settleMs: 20 }));
+  const count = Math.max(3, Math.min(200, Math.round(blockMs / once)));
+  for (let round = 0; round < rounds; round++) {
+    for (const [name, timer] of Object.entries(timers)) row[name].times.push(median(await timer({ count, settleMs: 0 })));
+  }
+  for (const session of Object.values(sessions)) await session.dispose();
+  for (const name of Object.keys(timers)) row[name].ratio = median(row[name].times.map((ms, at) => ms / row.base.times[at]));
+}
+
+try {
+  for (const root of positionals) {
+    for (const source of models(root)) {
+      const name = (relative(root, source) || basename(source)).replace(/(\/onnx)?\/model\.onnx$|\.onnx$/, '');
+      if (!new RegExp(values.only).test(name)) continue;
+      const { variants, notes } = await make(source, name);
+      const row = { model: name, notes };
+      if (values.make) {
+        if (notes.length > 0) console.log(name, notes.join('; '));
+        continue;
+      }
+      try {
+        await time(variants, row);
+      } catch (error) {
+        notes.push(`does not run: ${error.message.slice(0, 120)}`);
+      }
+      rows.push(row);
+      print(row);
+    }
+  }
+  if (rows.length > 0) summary();
+  if (values.json) writeFileSync(values.json, JSON.stringify(rows, null, 1));
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
@@ -161,21 +202,21 @@ function print(row) {
     const error = row[`${name}Error`];
     return `${String(found.nodes).padStart(5)} |${ops} | ×${found.ratio.toFixed(3)}${error > 1e-4 ? ` off by ${error.toExponential(0)}` : ''}`.padEnd(34);
   };
-  if (rows.length === 1) console.log(`${'model'.padEnd(26)} nodes | ${Object.keys(kinds).join(' ')} | latency: base, ours, ORT extended${values.python ? ', ORT transformers.optimizer' : ''}`);
-  console.log(`${row.model.padEnd(26)}${['base', 'ours', 'extended', ...(values.python ? ['python'] : [])].map(cell).join('  ')}  ${row.notes.join('; ')}`);
+  if (rows.length === 1) console.log(`${'model'.padEnd(26)} nodes | ${Object.keys(kinds).join(' ')} | latency: base, ours (portable, runtime), ORT extended${values.python ? ', ORT transformers.optimizer' : ''}`);
+  console.log(`${row.model.padEnd(26)}${['base', ...tools].map(cell).join('  ')}  ${row.notes.join('; ')}`);
 }
 
 /** Geometric means, and where another fuses more or is faster by more than 2 %. */
 function summary() {
   const mean = (list) => Math.exp(list.reduce((sum, x) => sum + Math.log(x), 0) / list.length);
-  for (const name of ['ours', 'extended', ...(values.python ? ['python'] : [])]) {
+  for (const name of tools) {
     const own = rows.filter((row) => row[name]?.ratio);
     if (own.length > 0) console.log(`${name}: ×${mean(own.map((row) => row[name].ratio)).toFixed(3)} of base over ${own.length} models`);
   }
-  for (const name of ['extended', ...(values.python ? ['python'] : [])]) {
+  for (const name of tools.filter((tool) => tool !== 'ours')) {
     const both = rows.filter((row) => row[name]?.ratio && row.ours?.ratio);
     if (both.length > 0) console.log(`ours over ${name}, where both run: ×${mean(both.map((row) => row.ours.ratio / row[name].ratio)).toFixed(3)} over ${both.length} models`);
-    for (const kind of Object.keys(kinds)) {
+    for (const kind of name === 'portable' ? [] : Object.keys(kinds)) {
       const more = both.filter((row) => row[name][kind] > row.ours[kind] && !(kind === 'norm' && row[name].skip <= row.ours.skip));
       if (more.length > 0) console.log(`  ${name} has more ${kind} in ${more.map((row) => `${row.model} (${row[name][kind]} to ${row.ours[kind]})`).join(', ')}`);
     }
