@@ -5,6 +5,7 @@ import { simplify } from '../../passes/simplify/simplify.ts';
 import { createSyntheticActivations } from '../engine/activations.ts';
 import { createCompute } from '../engine/compute.ts';
 import { openSession } from '../engine/session.ts';
+import { webFunctionsRun } from '../engine/web-profile.ts';
 import type { Model } from '../ir/graph.ts';
 import { decodeModel } from '../onnx/decode.ts';
 import { encodeModel } from '../onnx/encode.ts';
@@ -13,7 +14,8 @@ import { saveModel } from '../onnx/save.ts';
 import type { Step } from '../pass/pass.ts';
 import { runSteps } from '../pass/pipeline.ts';
 import type { SaveRequest, Workshop } from '../target/target.ts';
-import { goldenProblem } from './golden.ts';
+import { fromGolden, goldenProblem } from './golden.ts';
+import { otherShapes } from './other-shapes.ts';
 import { parseStep } from './steps.ts';
 
 /** What targets may have done to the model in `file` while they emit. `seed` is for passes that make up inputs. */
@@ -49,6 +51,13 @@ export function createWorkshop(file: string, seed: number): Workshop {
       } finally {
         await session.dispose();
       }
+    },
+    async webFunctionsRun({ runtime, config, inputs, cases }) {
+      const feeds = cases.map((one) => new Map(one.inputs.map((input) => [input.name, fromGolden(input)])));
+      const [first] = feeds;
+      const others = first ? otherShapes(inputs, first) : [];
+      const model = { file, extra: config, feeds, others };
+      return webFunctionsRun(runtime, [model], new AbortController().signal);
     },
     async savedGraph(request, of) {
       return decodeModel(await savedByRuntime(file, { ...request, format: 'onnx' }, of));

@@ -40,3 +40,8 @@ export function dependencyFile(name: string, version: string, path: string): { p
   const place = join(root, path);
   return { place, bytes: statSync(place).size };
 }
+
+/** What is in such a file. @throws UserError `dependency-missing`. */
+export function dependencyBytes(name: string, version: string, path: string): Uint8Array {
+  return new Uint8Array(readFileSync(dependencyFile(name, version, path).place));
+}

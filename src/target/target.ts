@@ -80,8 +80,22 @@ export interface Workshop {
   bestBatch?(): Promise<number | undefined>;
   /** Histograms of the evaluation data; undefined without data, or with too few samples to compare with. */
   reference?(): Promise<Reference | undefined>;
+  /**
+   * Which functions of onnxruntime-web's WebAssembly module run while the model is opened, answers the cases and their like in other shapes, and is
+   * closed: numbers among the defined functions. @throws Error with a sentence where that cannot be found out
+   */
+  webFunctionsRun?(request: WebFunctionsRequest): Promise<readonly number[]>;
   /** The same as a graph. */
   savedGraph(request: Omit<SaveRequest, 'format'>, of?: Model): Promise<Model>;
+}
+
+export interface WebFunctionsRequest {
+  /** Places of onnxruntime-web's script for Node, its glue and its module. */
+  readonly runtime: { readonly script: string; readonly mjs: string; readonly wasm: string };
+  /** Session config entries by their full key. */
+  readonly config: Readonly<Record<string, string>>;
+  readonly inputs: readonly IoInfo[];
+  readonly cases: readonly GoldenCase[];
 }
 
 /** What inputs and predictions look like on the evaluation data, for a server that watches for drift. */

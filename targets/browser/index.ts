@@ -8,6 +8,7 @@ import { modelJson } from './model-json.ts';
 import { type Options, options } from './options.ts';
 import { readme } from './readme.ts';
 import { serviceWorker } from './service-worker.ts';
+import { splitRuntime } from './split-runtime.ts';
 import { taskOf } from './task.ts';
 import { tokenizerFiles } from './task-sequence.ts';
 import { indexTypes } from './types.ts';
@@ -15,7 +16,17 @@ import { bytesOf, largestOf, planWays, timeOf, type WayPlan } from './ways.ts';
 
 /** Literal files of the loader, and of the pages around it. */
 const loader = [
-  ...['index.js', 'worker.js', 'engine.js', 'provider.js', 'download.js', 'store.js', 'session.js', 'tensors.js'],
+  ...[
+    'index.js',
+    'worker.js',
+    'engine.js',
+    'deferred.js',
+    'provider.js',
+    'download.js',
+    'store.js',
+    'session.js',
+    'tensors.js',
+  ],
   ...[
     'errors.js',
     'sha256.js',
@@ -113,10 +124,11 @@ function tokenizer(artifact: Artifact): BundleFile[] {
   ];
 }
 
-function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
+async function* emit(artifact: Artifact, chosen: Options): AsyncIterable<BundleFile> {
   const plan = planWays(artifact, chosen);
   const limit = hosts[chosen.host].limit;
-  const model = modelJson(artifact, plan, limit);
+  const form = chosen.splitRuntime ? await splitRuntime(artifact, plan) : undefined;
+  const model = modelJson(artifact, plan, limit, form);
   const small: BundleFile[] = [
     ...loader.map((name) => ({ path: `mlpack-model/${name}`, from: literalPath('browser', `mlpack-model/${name}`) })),
     ...pages.map((name) => ({ path: name, from: literalPath('browser', name) })),
@@ -130,7 +142,7 @@ function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
   yield* model.files;
   yield { path: 'sw.js', bytes: serviceWorker(small) };
   yield* hostFiles();
-  yield { path: 'README.md', bytes: readme(artifact, plan) };
+  yield { path: 'README.md', bytes: readme(artifact, plan, form) };
 }
 
 /** Lets bundlers and type checkers take the folder as a package. */

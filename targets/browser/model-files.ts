@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { gzipOf, gzipPays } from '../../src/target/packed.ts';
 import { partHashes } from '../../src/target/parts.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
@@ -57,7 +58,29 @@ export function place({ name, source, bytes, sha256 }: Artifact['files'][number]
   return { entry: { name, bytes, sha256: whole, partBytes, parts, pieces }, files };
 }
 
+/** A file that was made here, put at `mlpack-model/<url>`. */
+export function placeBytes(name: string, bytes: Uint8Array, url: string): Placed {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += partBytes) parts.push(sha256(bytes.subarray(at, at + partBytes)));
+  const packed = gzipSync(bytes);
+  const entry = {
+    ...{ name, bytes: bytes.length, sha256: sha256(bytes), partBytes, parts },
+    pieces: [{ url, bytes: bytes.length, packed: { url: `${url}.gzip`, bytes: packed.length } }],
+  };
+  return {
+    entry,
+    files: [
+      { path: `mlpack-model/${url}`, bytes },
+      { path: `mlpack-model/${url}.gzip`, bytes: packed },
+    ],
+  };
+}
+
 /** A name for a file that stands in nobody's manifest: the digest of its parts' digests. */
 function hashOfParts(parts: readonly string[]): string {
-  return createHash('sha256').update(parts.join()).digest('hex');
+  return sha256(parts.join());
+}
+
+function sha256(data: Uint8Array | string): string {
+  return createHash('sha256').update(data).digest('hex');
 }

@@ -1,7 +1,8 @@
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { print } from './json.ts';
 import { type FileEntry, place } from './model-files.ts';
-import { type RuntimeEntry, runtimeOf } from './runtime-files.ts';
+import { type RuntimeEntry, runtimeOf, splitRuntimeOf } from './runtime-files.ts';
+import type { RuntimeForm } from './split-runtime.ts';
 import { taskOf } from './task.ts';
 import type { WayPlan } from './ways.ts';
 
@@ -21,6 +22,7 @@ export function modelJson(
   artifact: Artifact,
   { ways, assessments, runtimes }: WayPlan,
   limit: number,
+  form: RuntimeForm | undefined,
 ): { text: string; files: BundleFile[] } {
   const all = [artifact, ...(artifact.others ?? [])];
   const files: BundleFile[] = [];
@@ -47,7 +49,7 @@ export function modelJson(
   });
   const entries: Record<string, RuntimeEntry> = {};
   for (const id of runtimes) {
-    const runtime = runtimeOf(id, limit);
+    const runtime = id === 'wasm' && form && 'rest' in form ? splitRuntimeOf(form) : runtimeOf(id, limit);
     entries[id] = runtime.entry;
     files.push(...runtime.files);
   }

@@ -17,6 +17,10 @@ export const options = {
     'jspi',
     'WebAssembly build for WebGPU: jspi is 17 MB and needs promise integration, asyncify is 27 MB and runs everywhere WebGPU does',
   ),
+  splitRuntime: opt.boolean(
+    true,
+    'first load the part of the WebAssembly runtime that the model was seen to need, the rest when it is needed or nothing else is to do',
+  ),
   host: opt.choice(
     ['any', 'cloudflare', 'github', 'netlify', 'vercel', 'nginx'],
     'any',

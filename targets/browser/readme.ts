@@ -2,6 +2,7 @@ import type { IoInfo } from '../../src/report/report.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import type { RuntimeId } from './runtime-files.ts';
+import type { RuntimeForm } from './split-runtime.ts';
 import { taskOf } from './task.ts';
 import type { WayPlan } from './ways.ts';
 
@@ -38,6 +39,18 @@ const runtimeRows: Readonly<Record<RuntimeId, string>> = {
   asyncify: '| `…asyncify` | 27 MB, about 4.7 MB with brotli | WebGPU in any browser that has it |',
 };
 
+/** How the WebAssembly build lies here. */
+function formNote(form: RuntimeForm | undefined): string {
+  if (!form) return '';
+  if ('why' in form) return `\nThe WebAssembly build is in one part: ${form.why}.\n`;
+  const megabytes = (part: Uint8Array): string => (part.length / 1e6).toFixed(1);
+  return `
+The WebAssembly build is in two parts. \`….first.wasm\` (${megabytes(form.first)} MB) has the functions that this model was seen to run, and is all that the first prediction
+waits for. \`….rest.wasm\` (${megabytes(form.rest)} MB) has the others: it is loaded when nothing else is to do, or at once when one of its functions is called (another
+shape, an error), with the same results. \`--option splitRuntime=false\` packs it in one.
+`;
+}
+
 function variantRows(artifact: Artifact): string {
   const rows = [artifact, ...(artifact.others ?? [])].map(({ variant, files, evidence }) => {
     const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -55,7 +68,7 @@ function variantRows(artifact: Artifact): string {
 }
 
 /** README.md of the bundle. */
-export function readme(artifact: Artifact, { ways, runtimes }: WayPlan): string {
+export function readme(artifact: Artifact, { ways, runtimes }: WayPlan, form: RuntimeForm | undefined): string {
   const order = ways
     .map(({ variant, provider, features }) => {
       const asks = features.length > 0 ? ` (needs ${features.join(', ')})` : '';
@@ -120,7 +133,7 @@ ONNX Runtime Web ${ortVersion}. A visitor downloads one of these:
 | build | size | for |
 |---|---|---|
 ${runtimes.map((id) => runtimeRows[id]).join('\n')}
-
+${formNote(form)}
 ## Hosting
 
 WebAssembly threads need a cross-origin isolated page. The headers for it are here in the forms of the common hosts: \`_headers\` (Netlify,

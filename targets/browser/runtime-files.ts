@@ -1,7 +1,7 @@
-import { dependencyFile } from '../../src/target/literal.ts';
+import { dependencyBytes, dependencyFile } from '../../src/target/literal.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { BundleFile } from '../../src/target/target.ts';
-import { type FileEntry, place } from './model-files.ts';
+import { type FileEntry, place, placeBytes } from './model-files.ts';
 
 /** The builds of onnxruntime-web that a bundle can carry. */
 export type RuntimeId = 'wasm' | 'jspi' | 'asyncify';
@@ -18,6 +18,8 @@ export interface RuntimeEntry {
   readonly script: string;
   readonly mjs: string;
   readonly wasm: FileEntry;
+  /** The code that the model was not seen to need: loaded when it does, else after the first prediction. */
+  readonly rest?: FileEntry;
 }
 
 /** A runtime's entry in model.json and its files. */
@@ -39,6 +41,38 @@ export function runtimeOf(id: RuntimeId, limit: number): { entry: RuntimeEntry; 
       ...placed.files,
     ],
   };
+}
+
+/** The WebAssembly runtime in two parts, with its glue made to know of that. */
+export function splitRuntimeOf({ first, rest, loader }: SplitForm): { entry: RuntimeEntry; files: BundleFile[] } {
+  const [script, mjs, wasm] = files.wasm;
+  const stem = wasm.replace(/\.wasm$/, '');
+  const placed = placeBytes(`${stem}.first.wasm`, first, `runtime/${stem}.first.wasm`);
+  const later = placeBytes(`${stem}.rest.wasm`, rest, `runtime/${stem}.rest.wasm`);
+  const { bytes, sha256, pieces } = later.entry;
+  const part = { url: `${pieces[0]?.url}?v=${sha256.slice(0, 12)}`, bytes, sha256, loader };
+  const source = new TextDecoder().decode(dependencyBytes('onnxruntime-web', ortVersion, `dist/${mjs}`));
+  // Names of the module's own stand before the global ones, also in the threads, which load this file again.
+  const glue = `import { deferring } from '../deferred.js';\nconst { WebAssembly, Worker } = deferring(${JSON.stringify(part)});\n${source}`;
+  return {
+    entry: { script: `runtime/${script}`, mjs: `runtime/${mjs}`, wasm: placed.entry, rest: later.entry },
+    files: [
+      {
+        path: `mlpack-model/runtime/${script}`,
+        from: dependencyFile('onnxruntime-web', ortVersion, `dist/${script}`).place,
+      },
+      { path: `mlpack-model/runtime/${mjs}`, bytes: glue },
+      ...placed.files,
+      ...later.files,
+    ],
+  };
+}
+
+/** See split-runtime.ts. */
+interface SplitForm {
+  readonly first: Uint8Array;
+  readonly rest: Uint8Array;
+  readonly loader: number;
 }
 
 interface Source {

@@ -38,7 +38,7 @@ interface Sent {
   bytes: number;
 }
 
-/** A static web server with faults on demand; it sets no headers for isolation. */
+/** A static web server with faults on demand. */
 export interface HostileServer {
   readonly url: string;
   /** Requests so far, with the bytes of the bodies that were sent. */
@@ -48,11 +48,13 @@ export interface HostileServer {
   ranges: boolean;
   /** Servers may compress what they send whole. */
   compresses: boolean;
+  /** Sets the headers that isolate pages; default not. */
+  isolates: boolean;
   close(): Promise<void>;
 }
 
 export async function startHostile(root: string): Promise<HostileServer> {
-  const state = { sent: [] as Sent[], faults: [] as Fault[], ranges: true, compresses: false };
+  const state = { sent: [] as Sent[], faults: [] as Fault[], ranges: true, compresses: false, isolates: false };
   const takeFault = (path: string): Fault | undefined => {
     const fault = state.faults.find((one) => one.path.test(path) && (one.times === undefined || one.times > 0));
     if (fault?.times !== undefined) fault.times--;
@@ -85,6 +87,10 @@ export async function startHostile(root: string): Promise<HostileServer> {
       'Content-Type': types[extname(place)] ?? 'application/octet-stream',
       'Content-Length': body.length,
       ...(packs && { 'Content-Encoding': 'gzip' }),
+      ...(state.isolates && {
+        'Cross-Origin-Opener-Policy': 'same-origin',
+        'Cross-Origin-Embedder-Policy': 'require-corp',
+      }),
     };
     response.writeHead(asked ? 206 : 200, {
       ...headers,

@@ -41,15 +41,18 @@ function parse(text, base) {
 
 /** Names of everything that belongs to this version. */
 function namesOf({ variants, runtimes }) {
-  const files = [...variants.flatMap((variant) => variant.files), ...Object.values(runtimes).map(({ wasm }) => wasm)];
+  const files = [...variants.flatMap((variant) => variant.files), ...Object.values(runtimes).flatMap(({ wasm, rest }) => (rest ? [wasm, rest] : [wasm]))];
   return new Set([descriptionName, ...files.flatMap(({ parts }) => parts)]);
 }
 
+/** Without a prediction for so long, there is time for the rest of the runtime. */
+const idleMs = 1000;
+
 /**
- * @param options { base, provider, variant, threads, cache } of `load`
+ * @param options { base, provider, variant, threads, cache } of `load`; channel: on which the page is told that the rest of the runtime cannot be loaded
  * @param onProgress called with { phase: 'download' | 'start', loaded, total }
  */
-export async function open({ base, provider, variant, threads, cache }, { onProgress, signal }) {
+export async function open({ base, provider, variant, threads, cache, channel }, { onProgress, signal }) {
   const folder = new URL(base);
   const reasons = [];
   const store = await Store.open(folder, cache, reasons);
@@ -60,7 +63,7 @@ export async function open({ base, provider, variant, threads, cache }, { onProg
   const keep = namesOf(description);
   const engine = new Engine(folder, description, wanted.found, reasons, {
     threads: threadCount(threads),
-    ...{ store, keep, signal, onProgress },
+    ...{ store, keep, signal, onProgress, channel },
   });
   await engine.openNext();
   await store.put(descriptionName, new TextEncoder().encode(text), keep);
@@ -76,6 +79,7 @@ class Engine {
   #context;
   #open;
   #proven = false;
+  #idle;
   /** How many ways were opened so far: a change of it is news. */
   waysOpened = 0;
 
@@ -120,6 +124,7 @@ class Engine {
   /** @returns { outputs, ms } */
   async run(feeds) {
     const { ort, session, way } = this.#open;
+    clearTimeout(this.#idle);
     const tensors = toTensors(ort, this.#description.inputs, feeds);
     try {
       const started = performance.now();
@@ -130,6 +135,8 @@ class Engine {
       this.#proven = true;
       return { outputs, ms };
     } catch (error) {
+      // The rest of the runtime could not be loaded: the page ends this worker.
+      if (error instanceof ModelError) throw error;
       // Some kernels only fail when they run: the next way gets its turn, once, before anything has worked.
       if (!this.#proven && way.provider === 'webgpu' && this.#ways.length > 0) {
         this.#reasons.push(`${way.variant} on ${way.provider}: ${messageOf(error)}.`);
@@ -137,7 +144,20 @@ class Engine {
         return this.run(feeds);
       }
       throw new ModelError('runtime', `The model cannot run these inputs: ${messageOf(error)}`, { cause: error });
+    } finally {
+      this.#restWhenIdle();
     }
+  }
+
+  /** Fetches what was left out of the runtime, for the day without a network; not where visitors ask to save data. */
+  #restWhenIdle() {
+    const { loadRest } = this.#open;
+    if (!loadRest || navigator.connection?.saveData) return;
+    this.#idle = setTimeout(() => {
+      this.#open.loadRest = undefined;
+      // It is only wanted: whoever needs it asks again, and is told.
+      loadRest().catch((error) => this.#reasons.push(`The rest of the runtime is not kept: ${messageOf(error)}`));
+    }, idleMs);
   }
 
   /** Feeds made of a picture, text or sound; see prepare.js. */
@@ -156,6 +176,7 @@ class Engine {
   }
 
   async dispose() {
+    clearTimeout(this.#idle);
     await this.#open.session.release();
   }
 }

@@ -43,16 +43,24 @@ class WorkerPort {
   #waiting = new Map();
   #last = 0;
   #broken;
+  #failures = globalThis.BroadcastChannel && new BroadcastChannel(`mlpack ${crypto.getRandomValues(new Uint32Array(4)).join('-')}`);
   onProgress = () => {};
 
   constructor(base) {
     this.#worker = startWorker(base);
+    // From threads, too, for which the worker may wait and hear nothing.
+    this.#failures?.addEventListener('message', ({ data }) => this.close(unpackError(data)));
     this.#worker.addEventListener('message', ({ data }) => this.#receive(data));
     this.#worker.addEventListener('error', (event) => {
       event.preventDefault();
       const why = event.message ? `: ${event.message}` : `; is ${base}worker.js served?`;
       this.close(new ModelError(event.message ? 'runtime' : 'place', `The model's worker does not start or has ended${why}`));
     });
+  }
+
+  /** On which the worker and its threads tell that they cannot go on. */
+  get channel() {
+    return this.#failures?.name;
   }
 
   #receive({ id, result, error, progress }) {
@@ -83,6 +91,7 @@ class WorkerPort {
   close(reason) {
     this.#broken ??= reason;
     this.#worker.terminate();
+    this.#failures?.close();
     for (const { reject } of this.#waiting.values()) reject(this.#broken);
     this.#waiting.clear();
   }
@@ -171,7 +180,7 @@ export async function load({
   const stop = () => port.close(new ModelError('cancelled', 'Loading was cancelled.'));
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const { about, urls } = await port.call('open', { base: place, provider, variant, threads, cache });
+    const { about, urls } = await port.call('open', { base: place, provider, variant, threads, cache, channel: port.channel });
     return new Model(port, about, urls);
   } catch (error) {
     port.close(error);

@@ -1,3 +1,4 @@
+import { provideRest, tellFailuresOn } from './deferred.js';
 import { download } from './download.js';
 
 /** The runtime's module, pointed at its WebAssembly file, whose bytes are verified. */
@@ -22,18 +23,23 @@ function counter(files, onProgress) {
 
 /**
  * Downloads what a way needs, starts the runtime and opens the model. External data stays a Blob where the runtime can read from one
- * (JSPI), so that it is never in memory as a whole.
- * @returns { ort, session }
+ * (JSPI), so that it is never in memory as a whole. A runtime in two parts is whole from the start in the page itself, which may not wait for
+ * the rest within a call.
+ * @returns { ort, session, loadRest } the last where a part of the runtime was left for later
  */
-export async function openSession(base, way, variant, { threads, store, keep, signal, onProgress }) {
+export async function openSession(base, way, variant, { threads, store, keep, signal, onProgress, channel }) {
   const [model, ...data] = variant.files;
-  const all = [way.runtime.wasm, model, ...data];
+  const { wasm: first, rest: second } = way.runtime;
+  const eager = second !== undefined && typeof document !== 'undefined';
+  const all = [first, model, ...data, ...(eager ? [second] : [])];
   const count = counter(all, onProgress);
   const asBlob = way.runtimeId === 'jspi';
   const options = { store, keep, signal };
   const [wasm, bytes, ...rest] = await Promise.all(
     all.map((file, n) => download(base, file, { ...options, asBlob: asBlob && n > 1, onBytes: count(n) })),
   );
+  if (eager) await provideRest(rest.pop());
+  else if (second) tellFailuresOn(channel);
   onProgress({ phase: 'start', loaded: 0, total: 0 });
   const ort = await importRuntime(base, way, wasm, threads);
   const session = await ort.InferenceSession.create(bytes, {
@@ -41,5 +47,6 @@ export async function openSession(base, way, variant, { threads, store, keep, si
     ...variant.sessionOptions[way.provider],
     ...(data.length > 0 && { externalData: data.map(({ name }, n) => ({ path: name, data: rest[n] })) }),
   });
-  return { ort, session };
+  const loadRest = second && !eager && (async () => provideRest(await download(base, second, options)));
+  return { ort, session, loadRest };
 }
