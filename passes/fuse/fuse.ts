@@ -12,6 +12,7 @@ import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
 import { biasGelu } from './activation/bias-gelu.ts';
 import { attention } from './attention/attention.ts';
+import { biasSoftmax } from './attention/bias-softmax.ts';
 import { attentionLayout } from './attention/layout.ts';
 import { mergedHeads } from './attention/merged-heads.ts';
 import { rotary } from './attention/rotary.ts';
@@ -107,6 +108,7 @@ function runtimeRules(target: FusionTarget): Rule[] {
     groupNorm(target),
     skipNorm(target),
     biasGelu(target),
+    biasSoftmax(target),
     fusedActivation(target),
     fusedMatmul(target),
   ];
