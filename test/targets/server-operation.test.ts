@@ -1,7 +1,9 @@
 /** A server in operation: versions that come and go, keys, limits, caches, platforms' own routes, metrics. */
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, rmSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -285,6 +287,30 @@ describe.skipIf(modules === '')('too much', () => {
       expect(body.error).toContain('try again later');
     }
     expect((await ask()).status).toBe(200);
+    expect(await end(running)).toBe(0);
+  });
+
+  it('gives back the place of a client that goes away while its request is being answered', async () => {
+    const artifact = await makeArtifact(dir, classifier, classifierFeeds);
+    const env = { QUEUE_LIMIT: '4', WORKERS: '1', BATCH_MAX: '1' };
+    const running = await startServer(artifact, join(dir, 'many'), modules, { env });
+    const body = JSON.stringify({ inputs: [good] });
+    const request = `POST /v2/models/tiny/infer HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    // Four at once, again and again: more than all places, were they lost.
+    for (let turn = 0; turn < 20; turn++) {
+      const gone = Array.from({ length: 4 }, async () => {
+        const socket = connect(running.port, '127.0.0.1');
+        await once(socket, 'connect');
+        socket.write(request, () => socket.resetAndDestroy());
+        await once(socket, 'close');
+      });
+      await Promise.all(gone);
+    }
+    await sleep(50);
+    const answers = await Promise.all(
+      Array.from({ length: 4 }, () => post(`${running.url}/v2/models/tiny/infer`, { inputs: [good] })),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     expect(await end(running)).toBe(0);
   });
 

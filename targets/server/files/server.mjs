@@ -92,5 +92,7 @@ try {
   log.info({ models: models.index() }, 'ready');
 } catch (error) {
   log.fatal({ err: error }, 'the server could not be started');
+  // A process that ends while ONNX Runtime opens a session in a thread is aborted by it.
+  await opening;
   process.exit(1);
 }

@@ -92,20 +92,14 @@ function guard(app, config, admission) {
     request.counted = false;
   };
   // Hooks with a callback: no promise for each of them and each request.
-  app.addHook('onRequest', (request, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    // After the answer, and also where the client has gone before it: then no hook of Fastify's is called.
+    reply.raw.once('close', () => release(request));
     try {
       admit(request);
     } catch (error) {
       return done(error);
     }
-    done();
-  });
-  app.addHook('onResponse', (request, _reply, done) => {
-    release(request);
-    done();
-  });
-  app.addHook('onRequestAbort', (request, done) => {
-    release(request);
     done();
   });
 }

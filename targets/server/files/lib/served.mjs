@@ -10,7 +10,7 @@ import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
 import { Pool, RunError } from './pool.mjs';
-import { feedsOf, proveItself, refusalBySignature, requestsPerSecond, usefulRows } from './warm-up.mjs';
+import { cpuClock, feedsOf, proveItself, refusalBySignature, requestsPerSecond, usefulRows } from './warm-up.mjs';
 
 /**
  * As many requests as are answered in a second: who comes behind them would wait longer than most clients care to, and is
@@ -85,6 +85,8 @@ export class Served {
         golden: this.#golden,
         limit,
         budgetMs: config.batchTuneMs,
+        // Several threads share a run, and wait for each other on the CPU: there the wall counts.
+        ...(plan.threads === 1 ? { clock: cpuClock } : {}),
       });
       const why = this.info.mixesRows !== undefined && limit === 1 ? this.info.mixesRows : batch.why;
       this.batch = { rows: batch.rows, why };
