@@ -18,6 +18,21 @@ export class FlowNetwork {
     this.#room.push(0);
   }
 
+  /** What a split costs: the capacities of all edges that lead from the source's side to the other. */
+  cost(onSourceSide: readonly boolean[]): number {
+    let sum = 0;
+    for (const [from, heads] of this.#heads.entries()) {
+      if (!onSourceSide[from]) continue;
+      for (const edge of heads) {
+        const isBack = edge % 2 === 1;
+        // The room of an edge and that of its way back add up to its capacity.
+        if (!isBack && !onSourceSide[this.#to[edge] as number])
+          sum += (this.#room[edge] as number) + (this.#room[edge + 1] as number);
+      }
+    }
+    return sum;
+  }
+
   /**
    * Saturates the network (Dinic, 1970). @returns which nodes stand on the source's side of the cheapest cut.
    */

@@ -32,6 +32,7 @@ it('finds a split as cheap as the best of all', () => {
           costOf(edges, (node) => node === 0 || (node > 1 && ((mask >> (node - 2)) & 1) === 1)),
         );
       expect(costOf(edges, (node) => sides[node] === true)).toBeCloseTo(best, 6);
+      expect(network.cost(sides)).toBeCloseTo(best, 6);
     }),
   );
 });

@@ -76,4 +76,7 @@ export const wasmCosts: Costs = {
   unit: unitCost,
   quantize: (_, elements) => nodeNs + elements * quantizeNs,
   dequantize: (_, elements) => nodeNs + elements * dequantizeNs,
+  // No layout is better than another there.
+  channelsFirst: () => 0,
+  guards: true,
 };

@@ -6,9 +6,10 @@ import type { Unit } from './unit.ts';
 
 /**
  * What nodes cost on the CPU provider of ONNX Runtime, in float and on integers, in nanoseconds on one thread: only their ratios count.
- * Measured node by node with the runtime's profiler on an AVX-512 VNNI machine (ONNX Runtime 1.30; convolutions of 16 to 512
- * channels on maps of 7 to 112, the other ops on 32×56×56). In the sweep: pointwise and 3×3 convolutions are 2 to 4 times as fast on
- * integers, depthwise ones 1.3 to 3.5 times as *slow*, those of three input channels with few filters up to 2.8 times, AveragePool 25 times.
+ * Measured node by node with the runtime's profiler on an AVX-512 VNNI machine (ONNX Runtime 1.30; convolutions of 1 to 512
+ * channels on maps of 7 to 112, the other ops on 32×56×56; conversions, pools and small maps inside yunet-face and fastestdet). In the sweep:
+ * pointwise and 3×3 convolutions are 2 to 4 times as fast on integers, depthwise ones 1.5 to 4 times as *slow*, those of three input
+ * channels with few filters up to 2.8 times, AveragePool 25 times.
  */
 
 /** Multiply-accumulates a nanosecond: in float as the NCHWc kernels do, and on integers. */
@@ -40,7 +41,7 @@ const elementNs: Readonly<Record<string, readonly [float: number, integer: numbe
   Softmax: [0.6, 2.6],
   AveragePool: [0.23, 5.7],
   GlobalAveragePool: [0.08, 0.08],
-  MaxPool: [0.22, 0.4],
+  MaxPool: [0.08, 0.12],
   Resize: [0.43, 0.94],
   ReduceMax: [0.1, 0.5],
   ReduceMin: [0.1, 0.5],
@@ -67,6 +68,10 @@ export interface Costs {
   unit(unit: Unit, elements: (value: Value) => number): UnitCost;
   quantize(value: Value, elements: number): number;
   dequantize(value: Value, elements: number): number;
+  /** Whether a weighted node in float between integers may pay, so that it is worth guarding. */
+  readonly guards: boolean;
+  /** Added for a MaxPool on integers whose input, of so many elements, is computed in float. */
+  channelsFirst(elements: number): number;
 }
 
 export function nativeCosts(cpu: NativeProfile): Costs {
@@ -74,6 +79,9 @@ export function nativeCosts(cpu: NativeProfile): Costs {
     unit: (unit, elements) => unitCost(unit, cpu, elements),
     quantize: quantizeNs,
     dequantize: dequantizeNs,
+    channelsFirst: channelsFirstNs,
+    // On the way from one layout to the other and back a depthwise convolution of 64 × 80 × 80 in float took 889 µs with its neighbours, on integers 660.
+    guards: false,
   };
 }
 
@@ -90,8 +98,14 @@ function unitCost(unit: Unit, cpu: NativeProfile, elements: (value: Value) => nu
   }
   const size = sizeOf(unit, elements);
   const [float, integer] = perElement(node.op);
-  const moves = unit.kind === 'mover' && node.op !== 'MaxPool' ? layoutNs : 0;
+  const inBlocks = node.op === 'MaxPool' && channelsOf(unit) % blockSize === 0;
+  const moves = unit.kind === 'mover' && !inBlocks ? layoutNs : 0;
   return { float: nodeNs + size * (float + moves), integer: nodeNs + size * integer };
+}
+
+function channelsOf(unit: Unit): number {
+  const channels = unit.outputs[0]?.shape?.[1];
+  return typeof channels === 'number' ? channels : 1;
 }
 
 /** Elements on the larger side of a unit. */
@@ -105,17 +119,35 @@ function convCost({ node, weighted }: Unit, cpu: NativeProfile, out: number): Un
   const [channels = 1, inner = 1] = shape;
   const taps = elementCount(shape.slice(2));
   if (isDepthwise(node, channels, inner)) {
-    // Its integer kernel takes 16 channels at a time, and is three times as slow where they do not come out even.
-    const pace = channels % 16 === 0 ? 0.045 : 0.12;
-    return { float: nodeNs + out * taps * 0.028, integer: 3 * nodeNs + out * taps * pace };
+    const float = 3 * nodeNs + out * taps * 0.026;
+    return { float, integer: integerDepthwise(channels, out * taps) };
   }
-  const blocked = (count: number): number => Math.ceil(count / 16) * 16;
   const wide = inner >= 8 ? blocked(inner) : inner;
   const positions = out / channels;
   const float = (positions * blocked(channels) * wide * taps) / macsPerNs;
-  const gather = taps > 1 ? positions * taps * (1 + inner * 0.03) : 0;
-  const integer = (out * inner * taps) / integerMacsPerNs[cpu] + out * 0.1 + gather;
-  return { float: nodeNs + float, integer: 3 * nodeNs + integer };
+  // The kernel works on 16 columns at least, and on fewer than that at half the pace.
+  const pace = integerMacsPerNs[cpu] * (channels < blockSize ? 0.5 : 1);
+  const gather = taps > 1 ? positions * taps * gatherNs(inner, taps) : 0;
+  const integer = (positions * blocked(channels) * inner * taps) / pace + out * 0.08 + gather;
+  return { float: 2 * nodeNs + float, integer: 4 * nodeNs + integer };
+}
+
+/** Kernels take channels by sixteen. */
+const blockSize = 16;
+const blocked = (count: number): number => Math.ceil(count / blockSize) * blockSize;
+
+/** Laying out the window of a position, each tap: dear where few channels lie side by side. */
+function gatherNs(inner: number, taps: number): number {
+  if (inner < 4) return taps > 9 ? 1.2 : 2.2;
+  return 0.5 + inner * 0.005;
+}
+
+/**
+ * A depthwise convolution on integers takes 16 channels at a time, and twice as long where they do not come out even.
+ * @param products multiplications in all
+ */
+export function integerDepthwise(channels: number, products: number): number {
+  return channels % blockSize === 0 ? 9 * nodeNs + products * 0.042 : 20 * nodeNs + products * 0.08;
 }
 
 export function isDepthwise(node: Node, channels: number, inner: number): boolean {
@@ -133,13 +165,28 @@ function productCost({ weighted }: Unit, cpu: NativeProfile, out: number): UnitC
   };
 }
 
-/** Turning a value into integers, or back: with the change of layout that float convolutions next to it bring. */
+/**
+ * Turning a value into integers, or back: with the change of layout that float convolutions next to it bring (a node of its own to leave
+ * their blocks, or to make them, and one to put channels last or first).
+ */
 function quantizeNs(value: Value, elements: number): number {
-  const image = (value.shape?.length ?? 0) === 4;
-  if (value.isGraphInput) return nodeNs + elements * (image ? 0.13 : 0.15);
-  return nodeNs + elements * (image ? 0.22 : 0.15);
+  const image = isImage(value);
+  if (value.isGraphInput) return (image ? 2 : 1) * nodeNs + elements * (image ? 0.45 : 0.15);
+  return (image ? 3 : 1) * nodeNs + elements * (image ? 0.34 : 0.15);
 }
 
 function dequantizeNs(value: Value, elements: number): number {
-  return nodeNs + elements * ((value.shape?.length ?? 0) === 4 ? 0.24 : 0.1);
+  if (!isImage(value)) return nodeNs + elements * 0.1;
+  const blocks = value.consumers.some(({ op }) => op === 'Conv' || op.endsWith('Pool'));
+  return (blocks ? 3 : 2) * nodeNs + elements * (blocks ? 0.42 : 0.28);
+}
+
+const isImage = (value: Value): boolean => value.shape?.length === 4;
+
+/**
+ * What a MaxPool on integers takes longer behind a node in float: there channels come first, for which its kernel is 5 to 40 times as slow as
+ * for channels last. (QuantizeLinear is moved ahead of a MaxPool in float, too.)
+ */
+function channelsFirstNs(elements: number): number {
+  return elements * 1.5;
 }

@@ -35,6 +35,7 @@ export function insertQdq(
   for (const unit of units) inserter.weights(unit);
   for (const unit of units) inserter.operands(unit);
   for (const [value, affine] of params) if (!plan.given.has(value)) inserter.activation(value, affine);
+  if (model.opset >= 13) for (const node of plan.guarded) inserter.guard(node);
 }
 
 /** QuantizeLinear takes 16 bits from opset 21 on, and in ONNX Runtime's own domain. */
@@ -148,6 +149,33 @@ class Inserter {
     } else {
       for (const { node, index } of readers) node.setInput(index, result);
     }
+  }
+
+  /** Reads the integers in front of a node in float with a scale for each channel, all the same: the runtime takes only one scale for its own. */
+  guard(node: Node): void {
+    const dequantize = node.input(0)?.producer;
+    const channels = node.input(0)?.shape?.[1];
+    if (dequantize?.op !== 'DequantizeLinear' || typeof channels !== 'number') return;
+    const [codes, scale, zeroPoint] = dequantize.inputs;
+    const one = typedArray(constantOf(scale) ?? bug(`${dequantize} has no scale`), 'float32');
+    const zero = typedArray(constantOf(zeroPoint) ?? bug(`${dequantize} has no zero point`), this.#type);
+    const scales = new Float32Array(channels).fill(one[0] as number);
+    const zeros = new Array<number>(channels).fill(Number(zero[0]));
+    const name = node.input(0)?.name ?? '';
+    const result = this.#dequantize(
+      node,
+      [
+        codes ?? bug(`${dequantize} has no input`),
+        addConstant(node, `${name}_scales`, tensorFrom('float32', [channels], scales)),
+        addConstant(node, `${name}_zero_points`, tensorOf(this.#type, [channels], zeros)),
+      ],
+      1,
+      `${name}_guarded`,
+      this.#domain,
+    );
+    const before = node.input(0);
+    node.setInput(0, result);
+    this.#release(before);
   }
 
   /** The value at a unit's input 0: other units may already read it, so it has not been replaced yet. */

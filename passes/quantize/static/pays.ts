@@ -6,66 +6,124 @@ import { wasmCosts } from './cost-wasm.ts';
 import { activationsOf, type Plan } from './plan.ts';
 import type { Unit } from './unit.ts';
 
+/** What stays in float, with the reason, and which of it the runtime must be kept from rounding. */
+export interface Places {
+  readonly left: ReadonlyMap<Node, string>;
+  readonly guarded: ReadonlySet<Node>;
+}
+
 /**
  * Units that are faster in float than on integers, with the reason: the split of the plan with the least total cost, conversions
  * between the two sides counted. (A minimum cut: units on the source's side run on integers; a value is converted once, whoever reads it.)
+ *
+ * ONNX Runtime has a will of its own: what stands between DequantizeLinear and QuantizeLinear it makes integer anyway, convolutions with weights
+ * in float among them (its WeightBiasQuantization rounds those with one scale for all channels, and that kernel is twice as slow as one with a
+ * scale each). Such a unit is quantized here, at the cost of integers, and the split is looked for again. On WebAssembly, where floats may pay all the
+ * same, a convolution is guarded instead: a DequantizeLinear with a scale for each channel in front of it is none that the runtime looks for
+ * (measured there on a depthwise convolution between two others: 0.74 of the time of what the runtime makes of it unguarded).
  * @param elements of a value in one inference
  */
-export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value: Value) => number): Map<Node, string> {
+export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value: Value) => number): Places {
   const costs = cpu === 'wasm' ? wasmCosts : nativeCosts(cpu);
+  const forced = new Set<Unit>();
+  for (;;) {
+    const { isInteger, saved } = cheapest(plan, costs, elements, forced);
+    const left = new Set([...plan.units.values()].filter((unit) => !isInteger(unit)));
+    const before = forced.size;
+    const guarded = new Set<Node>();
+    for (const unit of fusedAnyway(plan, left)) {
+      if (costs.guards && unit.weighted && hasChannels(unit)) guarded.add(unit.node);
+      else forced.add(unit);
+    }
+    if (forced.size > before) continue;
+    if (saved < 0) return { left: new Map([...plan.units.keys()].map((node) => [node, together])), guarded: new Set() };
+    return { left: new Map([...left].map((unit) => [unit.node, sentence(unit, costs, elements)])), guarded };
+  }
+}
+
+const together =
+  'what integers gain in this model is less than turning values into integers and back costs, by measured costs: --place all quantizes it all the same';
+
+interface Split {
+  readonly isInteger: (unit: Unit) => boolean;
+  /** Nanoseconds less than all in float. */
+  readonly saved: number;
+}
+
+/** The cheapest split in which some units are on integers in any case. */
+function cheapest(plan: Plan, costs: Costs, elements: (value: Value) => number, onIntegers: ReadonlySet<Unit>): Split {
   const network = new FlowNetwork();
   const [integers, floats] = [0, 1];
   const nodes = new Map<Unit, number>();
+  let inFloat = 0;
   for (const unit of plan.units.values()) {
     const at = network.node();
     nodes.set(unit, at);
     const { float, integer } = costs.unit(unit, elements);
+    inFloat += float;
     network.edge(at, floats, integer);
-    network.edge(integers, at, float);
+    network.edge(integers, at, onIntegers.has(unit) ? forced : float);
   }
-  const forced = Number.MAX_SAFE_INTEGER;
+  const at = (unit: Unit | undefined): number => (unit ? (nodes.get(unit) as number) : floats);
   for (const [value, readers] of valuesOf(plan)) {
     const owner = plan.ownerOf(value);
-    const from = owner ? (nodes.get(owner) as number) : floats;
-    const to = readers.units.map((unit) => nodes.get(unit) as number);
+    const to = readers.units.map(at);
     const size = elements(value);
     if (to.length > 0 && !plan.given.has(value)) {
       const quantize = network.node();
       for (const reader of to) network.edge(reader, quantize, forced);
-      network.edge(quantize, from, costs.quantize(value, size));
+      network.edge(quantize, at(owner), costs.quantize(value, size));
+      const pool = value.producer?.op === 'MaxPool' && !readers.inFloat ? value.producer.input(0) : undefined;
+      for (const reader of readers.units) {
+        const pooled = pool ? Math.max(size, elements(pool)) : reader.node.op === 'MaxPool' ? size : 0;
+        if (pooled > 0) network.edge(at(reader), at(owner), costs.channelsFirst(pooled));
+      }
     }
     if (owner?.needsOutput) {
       const dequantize = network.node();
-      network.edge(from, dequantize, costs.dequantize(value, size));
+      network.edge(at(owner), dequantize, costs.dequantize(value, size));
       for (const reader of to) network.edge(dequantize, reader, forced);
       if (readers.inFloat) network.edge(dequantize, floats, forced);
     }
   }
   const isInteger = network.cut();
-  const left = new Map<Node, string>();
-  for (const [unit, at] of nodes) if (!isInteger[at]) left.set(unit.node, sentence(unit, costs, elements));
-  for (const unit of fusedAnyway(plan, left)) left.delete(unit.node);
-  return left;
+  return { isInteger: (unit) => isInteger[at(unit)] as boolean, saved: inFloat - network.cost(isInteger) };
 }
 
-/**
- * Units without weights that have integers on every side: the runtime fuses them with the DequantizeLinear before and the
- * QuantizeLinear behind, whatever we would like better. (A convolution stays in float as long as its weights do.)
- */
-function* fusedAnyway(plan: Plan, left: ReadonlyMap<Node, string>): Generator<Unit> {
-  const stays = (unit: Unit | undefined): boolean => unit !== undefined && !left.has(unit.node);
-  for (const unit of plan.units.values()) {
-    if (unit.kind === 'weighted' || !left.has(unit.node)) continue;
-    const before = activationsOf(unit).every((value) => plan.given.has(value) || stays(plan.ownerOf(value)));
-    if (!before) continue;
-    const behind = unit.outputs.every((output) =>
-      output.uses.some(({ node, index }) => {
-        const reader = plan.units.get(node);
-        return reader?.inputs.includes(index) && stays(reader);
-      }),
-    );
-    if (behind) yield unit;
+/** More than any sum of times: such an edge is never cut. */
+const forced = Number.MAX_SAFE_INTEGER;
+
+/** Units left in float that the runtime would fuse with the DequantizeLinear before and the QuantizeLinear behind. */
+function* fusedAnyway(plan: Plan, left: ReadonlySet<Unit>): Generator<Unit> {
+  const stays = (unit: Unit | undefined): boolean => unit !== undefined && !left.has(unit);
+  for (const unit of left) {
+    if (unit.weighted && !roundedAnyway.has(unit.node.op)) continue;
+    const before = activationsOf(unit).every((value) => {
+      const owner = plan.ownerOf(value);
+      return plan.given.has(value) || (owner?.needsOutput && stays(owner));
+    });
+    if (before && unit.outputs.every((output) => isReadOnIntegers(plan, output, stays))) yield unit;
   }
+}
+
+const hasChannels = (unit: Unit): boolean => typeof unit.node.input(0)?.shape?.[1] === 'number';
+
+/** Operators whose weights in float the runtime rounds itself. */
+const roundedAnyway = new Set(['Conv', 'Gemm']);
+
+/** Whether a QuantizeLinear follows: at once, or behind something that it is moved ahead of. */
+function isReadOnIntegers(plan: Plan, value: Value, stays: (unit: Unit | undefined) => boolean): boolean {
+  if (value.isGraphOutput) return false;
+  const reads = ({ node, index }: { node: Node; index: number }): boolean => {
+    const reader = plan.units.get(node);
+    if (!reader?.inputs.includes(index)) return false;
+    if (stays(reader)) return true;
+    const [output] = reader.outputs;
+    return reader.kind === 'mover' && output !== undefined && isReadOnIntegers(plan, output, stays);
+  };
+  return value.useCount === 1
+    ? value.uses.every(reads)
+    : value.uses.every((use) => stays(plan.units.get(use.node)) && reads(use));
 }
 
 interface Readers {

@@ -22,6 +22,8 @@ export class Plan {
   readonly left = new Map<Node, string>();
   /** Values that come from a DequantizeLinear already, or go into a QuantizeLinear alone: with their scale and zero point. */
   readonly given = new Map<Value, Affine>();
+  /** Nodes in float that must not be rounded by the runtime, though integers stand on both sides. */
+  readonly guarded = new Set<Node>();
   readonly #owners = new Map<Value, Unit>();
 
   readonly graph: Graph;
@@ -72,11 +74,12 @@ export class Plan {
   }
 
   /** Takes units out by their own reasons; then those that had only these for neighbours. */
-  leave(units: ReadonlyMap<Node, string>): void {
+  leave({ left, guarded }: { left: ReadonlyMap<Node, string>; guarded: ReadonlySet<Node> }): void {
     for (const unit of this.units.values()) {
-      const why = units.get(unit.node);
+      const why = left.get(unit.node);
       if (why) this.#drop(unit, why);
     }
+    for (const node of guarded) this.guarded.add(node);
     this.#settle();
   }
 

@@ -37,6 +37,31 @@ describe('what is quantized by default', () => {
     expect((await quantize(between, { place: 'pays' })).counts).toMatchObject({ weighted: 2, compute: 1 });
   });
 
+  it('quantizes what the runtime would round by itself, or nothing', async () => {
+    // A convolution in float between two on integers gets one scale for all channels from ONNX Runtime, and its slower kernel.
+    const weights =
+      'float[64,64,1,1] a = random(1), float[24,1,3,3] d = random(2), float[24,64,1,1] b = random(3), float[64,24,1,1] e = random(4)';
+    const body = 'p = Conv (x, a)  q = Conv (p, b)  r = Conv <group = 24, pads = [1,1,1,1]> (q, d)  y = Conv (r, e)';
+    const model = parseModel(image(body, weights));
+    await quantize(model, { place: 'pays', cpu: 'vnni' });
+    for (const { op, inputs } of model.graph.nodes) {
+      if (op !== 'Conv' || inputs[1]?.producer) continue;
+      const [before, behind] = [
+        inputs[0]?.producer?.op,
+        [...model.graph.nodes].find((node) => node.inputs.includes(inputs[0])),
+      ];
+      expect([before, behind?.output().consumers[0]?.op]).not.toEqual(['DequantizeLinear', 'QuantizeLinear']);
+    }
+  });
+
+  it('leaves convolutions around a MaxPool in float where integers would put its channels first', async () => {
+    const weights = 'float[8,1,5,5] a = random(1), float[16,8,5,5] b = random(2)';
+    const body = `p = Conv <pads = [2,2,2,2]> (x, a)  m = MaxPool <kernel_shape = [2,2], strides = [2,2]> (p)
+      y = Conv <pads = [2,2,2,2]> (m, b)`;
+    const { counts } = await quantize(parseModel(image(body, weights, 1)), { place: 'pays', cpu: 'vnni' });
+    expect(counts.weighted).toBeUndefined();
+  });
+
   it('counts rows: one row of a small matrix does not pay, a large matrix does', async () => {
     const product = (rows: number, k: number): string =>
       head(
@@ -56,12 +81,17 @@ describe('what is quantized by default', () => {
     expect((await quantize(model(), { place: 'pays', cpu: 'vnni' })).counts.weighted).toBe(3);
     const { counts, skips } = await quantize(model(), { place: 'pays', cpu: 'wasm' });
     expect(counts.weighted).toBe(2);
+    // A DequantizeLinear with a scale for each channel keeps the runtime from rounding its weights.
+    const guarded = model();
+    await quantize(guarded, { place: 'pays', cpu: 'wasm' });
+    const between = [...guarded.graph.nodes].find(({ op, inputs }) => op === 'Conv' && inputs[1]?.name === 'd');
+    const axis = between?.input(0)?.producer;
+    expect(axis).toMatchObject({ op: 'DequantizeLinear' });
+    expect([axis?.int('axis', -1), axis?.input(1)?.shape]).toEqual([1, [128]]);
     expect(skips.join()).toMatch(/slower on integers \(about 1\.1e\+3 µs, 3\.2e\+2 µs in float\)/);
     // Weights for WebAssembly are right on processors that saturate, too: their outputs are recorded on such ones.
-    const pooled = parseModel(
-      image('p = Conv (x, a)  m = MaxPool <kernel_shape = [3,3]> (p)  y = Conv (m, b)', weights, 128),
-    );
-    expect((await quantize(pooled, { place: 'pays', cpu: 'wasm' })).counts).toMatchObject({
+    const two = parseModel(image('p = Conv (x, a)  y = Conv (p, b)', weights, 128));
+    expect((await quantize(two, { place: 'pays', cpu: 'wasm' })).counts).toMatchObject({
       weighted: 2,
       saturation: 2,
     });
