@@ -17,6 +17,7 @@ import { openFunctions } from './static/open-functions.ts';
 import { chooseParams, rangeProblem } from './static/params.ts';
 import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
+import { poolsAsConvolutions } from './static/pool-as-conv.ts';
 import { saturatingChannels } from './static/product-layout.ts';
 import { activationChoices, engines, profileOf } from './static/profile.ts';
 import { toQOperators } from './static/qoperator.ts';
@@ -106,6 +107,7 @@ export const quantizeStatic = definePass({
     saturation: 'Scales are widened where products could saturate on processors without VNNI',
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
+    pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     rounding: 'Codes of weights were fitted to what the layer sees',
     bias: 'The mean error of the outputs was taken out of the bias',
@@ -144,6 +146,11 @@ export const quantizeStatic = definePass({
     const tooOld = upgradeOpset(trial);
     if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
     uniqueInnerNames(trial);
+    // What averages windows is a convolution where integers are cheap: tried on the copy, and done where it came out on integers.
+    const pools =
+      profile.place === 'pays'
+        ? poolsAsConvolutions(trial.graph, (node) => !planOptions.excluded(node))
+        : new Map<string, Node>();
     const trialPlans = plansOf(trial);
     const observed = new Set(trialPlans.flatMap((plan) => [...plan.observed]));
     const histograms = await activations.histograms(trial, [...observed], {
@@ -167,6 +174,10 @@ export const quantizeStatic = definePass({
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
+    const stays = (pool: Node | undefined): boolean =>
+      trialPlans.some((plan) => pool !== undefined && plan.units.has(pool));
+    for (const node of poolsAsConvolutions(model.graph, (pool) => stays(pools.get(pool.output().name))).values())
+      ctx.applied('pool', node);
     const plans = plansOf(model).map(settle);
     reportLeft(plans, model, ctx);
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);

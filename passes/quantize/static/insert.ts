@@ -160,7 +160,7 @@ class Inserter {
     const one = typedArray(constantOf(scale) ?? bug(`${dequantize} has no scale`), 'float32');
     const zero = typedArray(constantOf(zeroPoint) ?? bug(`${dequantize} has no zero point`), this.#type);
     const scales = new Float32Array(channels).fill(one[0] as number);
-    const zeros = new Array<number>(channels).fill(Number(zero[0]));
+    const zeros = Array.from({ length: channels }, () => Number(zero[0]));
     const name = node.input(0)?.name ?? '';
     const result = this.#dequantize(
       node,

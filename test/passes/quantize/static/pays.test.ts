@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseModel } from '../../../../src/ir/text/parse.ts';
-import { head, quantize } from './support.ts';
+import { fused, head, quantize } from './support.ts';
 
 const image = (body: string, constants: string, channels = 64): string =>
   head(13, `g (float[1,${channels},28,28] x) => (float[n,c,h,w0] y) <${constants}> { ${body} }`);
@@ -35,6 +35,23 @@ describe('what is quantized by default', () => {
     expect((await quantize(last, { place: 'pays' })).counts).toMatchObject({ weighted: 1 });
     expect([...last.graph.nodes].find(({ op }) => op === 'AveragePool')?.output().consumers[0]?.op).toBe('Sigmoid');
     expect((await quantize(between, { place: 'pays' })).counts).toMatchObject({ weighted: 2, compute: 1 });
+  });
+
+  it('averages full windows by a depthwise convolution on integers, with exactly the numbers of the pool', async () => {
+    const constants = 'float[64,64,3,3] a = random(1), float[64,64,3,3] b = random(3)';
+    const between = (attrs: string): string =>
+      `p = Conv <pads = [1,1,1,1]> (x, a)  q = AveragePool <kernel_shape = [3,3], strides = [2,2]${attrs}> (p)  y = Conv (q, b)`;
+    const padded = image(between(', pads = [1,1,1,1], count_include_pad = 1'), constants);
+    const { counts, problems, db } = await fused(padded, { place: 'pays', cpu: 'vnni' });
+    expect(problems).toEqual([]);
+    expect(counts).toMatchObject({ weighted: 3, pool: 1 });
+    expect(counts.compute).toBeUndefined();
+    expect(db).toBeGreaterThan(30);
+    // A window at the border holds fewer elements where padding is not counted.
+    const uneven = parseModel(image(between(', pads = [1,1,1,1]'), constants));
+    expect((await quantize(uneven, { place: 'pays', cpu: 'vnni' })).counts.pool).toBeUndefined();
+    const kept = parseModel(image(between(''), constants));
+    expect((await quantize(kept, { place: 'pays', cpu: 'vnni', keep: ['AveragePool'] })).counts.pool).toBeUndefined();
   });
 
   it('quantizes what the runtime would round by itself, or nothing', async () => {
