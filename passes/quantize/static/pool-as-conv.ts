@@ -1,4 +1,4 @@
-import { int, ints } from '../../../src/ir/attr.ts';
+import { type Attr, int, ints } from '../../../src/ir/attr.ts';
 import type { Graph, Node } from '../../../src/ir/graph.ts';
 import { tensorFrom } from '../../../src/ir/tensor.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
@@ -37,7 +37,7 @@ function rewrite(graph: Graph, pool: Node, channels: number): Node {
   const kernel = pool.ints('kernel_shape') ?? [];
   const taps = kernel.reduce((product, size) => product * size, 1);
   const weights = new Float32Array(channels * taps).fill(1 / taps);
-  const attrs: Record<string, ReturnType<typeof int> | ReturnType<typeof ints>> = {
+  const attrs: Record<string, Attr> = {
     group: int(channels),
     kernel_shape: ints(kernel),
   };
