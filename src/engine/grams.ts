@@ -249,63 +249,92 @@ export function chunkRows(k: number): number {
 /** Up to so many columns a loop is done before the runtime has begun: depthwise convolutions have hundreds of such sums. */
 const smallest = 32;
 
-/** Sums of squares of rows [k] and the rows held out, fed tensor by tensor. */
+/** Every `stride`-th row of many; when they get too many, every second of them. */
+class Thinned {
+  readonly #width: number;
+  readonly #most: number;
+  #data: Float32Array;
+  #seen = 0;
+  #stride = 1;
+  rows = 0;
+
+  constructor(width: number, most: number) {
+    this.#width = width;
+    this.#most = most - (most % 2);
+    this.#data = new Float32Array(Math.min(this.#most, 512) * width);
+  }
+
+  get data(): Float32Array {
+    return this.#data.subarray(0, this.rows * this.#width);
+  }
+
+  add(numbers: ArrayLike<number>, at: number): void {
+    if (this.#most === 0 || this.#seen++ % this.#stride !== 0) return;
+    const width = this.#width;
+    if (this.rows === this.#most) {
+      for (let row = 1; row < this.#most / 2; row++)
+        this.#data.copyWithin(row * width, 2 * row * width, (2 * row + 1) * width);
+      this.rows = this.#most / 2;
+      this.#stride *= 2;
+      if ((this.#seen - 1) % this.#stride !== 0) return;
+    }
+    if ((this.rows + 1) * width > this.#data.length) {
+      const wider = new Float32Array(Math.min(2 * this.#data.length, this.#most * width));
+      wider.set(this.#data);
+      this.#data = wider;
+    }
+    copyRow(this.#data, this.rows++ * width, numbers, at, width);
+  }
+}
+
+/** Sums of squares of rows [k] and the rows held out, fed tensor by tensor; behind the k, rows may carry more that is in no sum. */
 export class RowSums {
   readonly #k: number;
+  readonly #carried: number;
+  readonly #kept: Thinned;
   readonly #session: Session;
   readonly #chunk: Float32Array;
   readonly #sum: Float32Array;
   readonly #total: Float64Array;
-  readonly #heldOut: Float32Array;
+  readonly #heldOut: Thinned;
   #filled = 0;
   #rows = 0;
-  #heldOutRows = 0;
-  #heldOutSeen = 0;
-  #stride = 1;
   #nonFinite = 0;
   #batches = 0;
 
-  constructor(k: number, session: Session) {
+  /** @param kept rows of the sum that are handed over, too, at most */
+  constructor(k: number, session: Session, { carried = 0, kept = 0 } = {}) {
     this.#k = k;
+    this.#carried = carried;
+    this.#kept = new Thinned(k + carried, kept);
     this.#session = session;
     this.#chunk = new Float32Array(chunkRows(k) * k);
     this.#sum = new Float32Array(k * k);
     this.#total = new Float64Array(k);
-    this.#heldOut = new Float32Array(mostHeldOut * k);
+    this.#heldOut = new Thinned(k + carried, mostHeldOut);
   }
 
   async add(tensor: Tensor): Promise<void> {
     const k = this.#k;
-    if (dtypeKind(tensor.dtype) !== 'float' || tensor.shape.at(-1) !== k) return;
+    const width = k + this.#carried;
+    if (dtypeKind(tensor.dtype) !== 'float' || tensor.shape.at(-1) !== width) return;
     const numbers = numbersOf(tensor);
-    const count = numbers.length / k;
+    const count = numbers.length / width;
     const place = this.#batches++ % heldOutShare;
     const from = Math.floor((count * place) / heldOutShare);
     const to = Math.floor((count * (place + 1)) / heldOutShare);
     for (let row = 0; row < count; row++) {
-      const at = row * k;
-      if (!finite(numbers, at, k)) {
+      const at = row * width;
+      if (!finite(numbers, at, width)) {
         this.#nonFinite++;
       } else if (row >= from && row < to) {
-        this.#keep(numbers, at);
+        this.#heldOut.add(numbers, at);
       } else {
+        this.#kept.add(numbers, at);
         copyRow(this.#chunk, this.#filled++ * k, numbers, at, k);
         if (this.#filled * k === this.#chunk.length) await this.#flush();
       }
     }
-  }
-
-  /** Keeps every `stride`-th row; when they get too many, every second of them. */
-  #keep(numbers: ArrayLike<number>, at: number): void {
-    if (this.#heldOutSeen++ % this.#stride !== 0) return;
-    if (this.#heldOutRows === mostHeldOut) {
-      const k = this.#k;
-      for (let row = 1; row < mostHeldOut / 2; row++) this.#heldOut.copyWithin(row * k, 2 * row * k, (2 * row + 1) * k);
-      this.#heldOutRows = mostHeldOut / 2;
-      this.#stride *= 2;
-      if ((this.#heldOutSeen - 1) % this.#stride !== 0) return;
-    }
-    copyRow(this.#heldOut, this.#heldOutRows++ * this.#k, numbers, at, this.#k);
   }
 
   async #flush(): Promise<void> {
@@ -335,9 +364,11 @@ export class RowSums {
       rows: this.#rows,
       sum: this.#sum,
       total: this.#total,
-      heldOutRows: this.#heldOutRows,
-      heldOut: this.#heldOut.subarray(0, this.#heldOutRows * this.#k),
+      heldOutRows: this.#heldOut.rows,
+      heldOut: this.#heldOut.data,
       nonFinite: this.#nonFinite,
+      ...(this.#carried > 0 && { carried: this.#carried }),
+      ...(this.#kept.rows > 0 && { kept: this.#kept.data }),
     };
   }
 }

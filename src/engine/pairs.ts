@@ -18,6 +18,10 @@ import type { Session } from './session.ts';
 /** Rows drawn for one layer. */
 const usualRows = { least: 16384, perInput: 32 };
 
+/** Rows kept as they are, for one layer: so many at most, and no more bytes than these. */
+const mostKept = 16384;
+const keptBytes = 64e6;
+
 interface PairsOptions {
   readonly samples: number;
   readonly rows?: PairSampling['rows'];
@@ -33,6 +37,8 @@ interface Placed {
   readonly target: Value;
   /** What stands beside the layer's own output in the target, to be taken off. */
   readonly minus: Value | undefined;
+  /** The target is what its reader clips. */
+  readonly clipped: boolean;
   readonly place: number;
   /** Rows to draw from all samples together, over their number. */
   readonly perSample: number;
@@ -100,7 +106,9 @@ function place(request: PairRequest, seed: number, perSample: number, before: Co
   const wanted = before.values.get(joined && isThere ? joined.name : target);
   if (!wanted) return undefined;
   const at = Math.max(segments.placeOf(own), isThere ? segments.placeOf(beside) : 0);
-  return { request, seed, input: own, target: wanted, minus: isThere ? beside : undefined, place: at, perSample };
+  const minus = isThere ? beside : undefined;
+  const clipped = request.clip !== undefined && (joined === undefined || minus !== undefined);
+  return { request, seed, input: own, target: wanted, minus, clipped, place: at, perSample };
 }
 
 /** Layers that read the same value are fitted together: none of them changes what the others read. */
@@ -171,12 +179,14 @@ async function pairRows(
   targets: readonly Float32Array[][],
   squares: Session,
 ): Promise<RowSums[][]> {
-  const sums = wave.map(({ request }) =>
-    Array.from(
-      { length: groupsOf(request) },
-      () => new RowSums(kOf(request) + request.outputs / groupsOf(request), squares),
-    ),
-  );
+  const sums = wave.map((one) => {
+    const groups = groupsOf(one.request);
+    const own = one.request.outputs / groups;
+    const k = kOf(one.request) + own;
+    const carried = one.clipped && one.minus ? own : 0;
+    const kept = one.clipped ? Math.min(mostKept, Math.floor(keptBytes / (4 * (k + carried) * groups))) : 0;
+    return Array.from({ length: groups }, () => new RowSums(k, squares, { carried, kept }));
+  });
   const values = new Set(wave.flatMap(({ input, minus }) => (minus ? [input, minus] : [input])));
   const seen = new Map<string, Tensor>();
   let batch = 0;
@@ -188,8 +198,10 @@ async function pairRows(
       const rows = targets[index]?.[batch];
       const beside = one.minus && seen.get(one.minus.name);
       if (!input || !rows) continue;
-      const target = beside ? without(rows, beside, one, batch) : rows;
-      await addPairs(sums[index] ?? [], inputRows(input, one, batch), target, one.request);
+      const aside = beside && besideRows(beside, one, batch);
+      const target = aside ? without(rows, aside) : rows;
+      const carried = one.clipped ? aside : undefined;
+      await addPairs(sums[index] ?? [], inputRows(input, one, batch), target, carried, one.request);
     }
     seen.clear();
     batch++;
@@ -197,11 +209,14 @@ async function pairRows(
   return sums;
 }
 
-/** Takes off what stands beside the layer at the same places. */
-function without(rows: Float32Array, beside: Tensor, one: Placed, batch: number): Float32Array {
+/** What stands beside the layer at the same places. */
+function besideRows(beside: Tensor, one: Placed, batch: number): Float32Array {
   const places = placesIn(beside, one, batch);
-  const own = rowsAt(numbersOf(beside), beside.shape, axisOf(one.request), places, undefined);
-  return own.length === rows.length ? rows.map((t, i) => t - (own[i] as number)) : new Float32Array();
+  return rowsAt(numbersOf(beside), beside.shape, axisOf(one.request), places, undefined);
+}
+
+function without(rows: Float32Array, beside: Float32Array): Float32Array {
+  return beside.length === rows.length ? rows.map((t, i) => t - (beside[i] as number)) : new Float32Array();
 }
 
 /** Rows of what the layer reads, one list for each group. */
@@ -222,6 +237,7 @@ async function addPairs(
   sums: readonly RowSums[],
   inputs: readonly Float32Array[],
   target: Float32Array,
+  carried: Float32Array | undefined,
   request: PairRequest,
 ): Promise<void> {
   const k = kOf(request);
@@ -231,11 +247,14 @@ async function addPairs(
     const count = x.length / k;
     // Another number of positions than the layer gives out: its window is read wrongly, or not at all.
     if (target.length !== count * n) continue;
-    const rows = new Float32Array(count * (k + own));
+    const width = k + (carried ? 2 : 1) * own;
+    const rows = new Float32Array(count * width);
     for (let r = 0; r < count; r++) {
-      rows.set(x.subarray(r * k, (r + 1) * k), r * (k + own));
-      rows.set(target.subarray(r * n + group * own, r * n + (group + 1) * own), r * (k + own) + k);
+      const [from, to] = [r * n + group * own, r * n + (group + 1) * own];
+      rows.set(x.subarray(r * k, (r + 1) * k), r * width);
+      rows.set(target.subarray(from, to), r * width + k);
+      if (carried) rows.set(carried.subarray(from, to), r * width + k + own);
     }
-    await sums[group]?.add(tensorFrom('float32', [count, k + own], rows));
+    await sums[group]?.add(tensorFrom('float32', [count, width], rows));
   }
 }

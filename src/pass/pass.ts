@@ -52,10 +52,14 @@ export interface Gram {
   readonly rows: number;
   readonly sum: Float32Array;
   readonly total: Float64Array;
-  /** Some rows [heldOutRows, k] that are not in the sum: to judge by what was fitted to it. */
+  /** Some rows [heldOutRows, k + carried] that are not in the sum: to judge by what was fitted to it. */
   readonly heldOutRows: number;
   readonly heldOut: Float32Array;
   readonly nonFinite: number;
+  /** Columns behind the k that are in no sum; none where undefined. */
+  readonly carried?: number;
+  /** Some of the rows that are in the sum [·, k + carried], where they were asked for. */
+  readonly kept?: Float32Array;
 }
 
 /** A float value and the axis along which its channels lie; negative axes count from the end. */
@@ -95,6 +99,16 @@ export interface PairRequest {
   readonly outputs: number;
   /** The sum that its output goes into, by name in the reference, and what stands beside it there: where that can be observed, the sum is the target. */
   readonly joined: { readonly name: string; readonly minus: Value } | undefined;
+  /**
+   * What alone reads the target clips it to this (a Relu, say): beyond, it may be anything. Where the target is what is asked for, the gram
+   * has rows kept [x, t, and beside a sum what stands there].
+   */
+  readonly clip?: Clip | undefined;
+}
+
+export interface Clip {
+  readonly low: number;
+  readonly high: number;
 }
 
 /** How closely pairs are looked at; what is not said is what a final fit takes. */

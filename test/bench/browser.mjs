@@ -20,7 +20,7 @@ import { extname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { brotliCompressSync, constants } from 'node:zlib';
-import { openDataset } from '../../dist/src/data/dataset.js';
+import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { findChromium, launchChromium } from '../../dist/src/target/chromium.js';
 
 const { values, positionals } = parseArgs({

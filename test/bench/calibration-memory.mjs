@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openDataset } from '../../dist/src/data/dataset.js';
+import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { createActivations } from '../../dist/src/engine/activations.js';
 import { inferShapes } from '../../dist/src/ir/infer/infer.js';
 import { loadModel } from '../../dist/src/onnx/load.js';

@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import '../support/ts-loader.mjs';
 import { parseStep } from '../../dist/src/cli/steps.js';
-import { openDataset } from '../../dist/src/data/dataset.js';
+import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { createActivations, createSyntheticActivations } from '../../dist/src/engine/activations.js';
 import { createCompute } from '../../dist/src/engine/compute.js';
 import { openSession } from '../../dist/src/engine/session.js';

@@ -6,7 +6,7 @@
 // Needs ../shared/models. Prints a Markdown table; docs/structured-pruning.md holds one. Latency wants a quiet machine.
 import '../support/ts-loader.mjs';
 import { parseStep } from '../../dist/src/cli/steps.js';
-import { openDataset } from '../../dist/src/data/dataset.js';
+import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { createActivations } from '../../dist/src/engine/activations.js';
 import { createCompute } from '../../dist/src/engine/compute.js';
 import { createJudge } from '../../dist/src/engine/judge.js';

@@ -15,7 +15,7 @@ import '../support/ts-loader.mjs';
 import { pruneTargets } from '../../dist/passes/prune/targets.js';
 import { compressedSizes } from '../../dist/src/cli/model-size.js';
 import { parseStep } from '../../dist/src/cli/steps.js';
-import { openDataset } from '../../dist/src/data/dataset.js';
+import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { createActivations } from '../../dist/src/engine/activations.js';
 import { bench, benchSessionExtra } from '../../dist/src/engine/bench.js';
 import { compare, toFidelity } from '../../dist/src/engine/compare.js';

@@ -2,7 +2,16 @@ import { tensor as tensorAttr } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import type { Tensor } from '../../../src/ir/tensor.ts';
-import type { Activations, Gram, PairRequest, PairSampling, PassContext, StandIns } from '../../../src/pass/pass.ts';
+import type {
+  Activations,
+  Clip,
+  Gram,
+  PairRequest,
+  PairSampling,
+  PassContext,
+  StandIns,
+} from '../../../src/pass/pass.ts';
+import { boundsOf } from '../../fuse/bounds.ts';
 import { type Products, products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import { keptBy } from '../coupling/apply.ts';
@@ -72,7 +81,7 @@ export async function repairReaders(
         node,
         `it reads ${reader.k} inputs, more than the ${mostInputs} that are fitted in minutes`,
       );
-    else readers.set(requestOf(reader, outputs), reader);
+    else readers.set(requestOf(reader, outputs, model.opset), reader);
   }
   if (readers.size === 0) return;
   const by = products(ctx.compute);
@@ -82,15 +91,26 @@ export async function repairReaders(
     [...readers.keys()],
     async (request, grams) => {
       const reader = readers.get(request);
-      return reader && (await fitReader(reader, grams, method, by, ctx, sampling && coarseDampings));
+      return reader && (await fitReader(reader, grams, method, by, ctx, sampling && coarseDampings, request.clip));
     },
     sampling,
   );
 }
 
-function requestOf(reader: Reader, channels: readonly number[] | undefined): PairRequest {
+function requestOf(reader: Reader, channels: readonly number[] | undefined, opset: number): PairRequest {
   const { output, input, n } = reader;
-  return { input, target: output.name, channels, outputs: n, joined: joinedTo(output) };
+  const joined = joinedTo(output);
+  const clip = clipBehind(joined ? output.consumers[0]?.output() : output, opset);
+  return { input, target: output.name, channels, outputs: n, joined, clip };
+}
+
+/** What the only reader of a value clips it to. */
+function clipBehind(value: Value | undefined, opset: number): Clip | undefined {
+  const [reader] = value?.consumers ?? [];
+  if (!value || !reader || value.useCount !== 1 || value.isGraphOutput) return undefined;
+  if (!reader.is('Relu') && !reader.is('Clip')) return undefined;
+  const bounds = boundsOf(reader, opset);
+  return typeof bounds === 'string' ? undefined : bounds;
 }
 
 /** The sum of a residual connection that the output alone goes into. */
@@ -109,6 +129,7 @@ async function fitReader(
   by: Products,
   ctx: PassContext,
   damp: readonly number[] | undefined,
+  clip: Clip | undefined,
 ): Promise<StandIns | undefined> {
   const { node, n, k, groups, hasBias, weight, biasValue } = reader;
   const few = grams.find(({ rows, heldOutRows }) => rows < leastRows || heldOutRows < leastHeldOut);
@@ -131,7 +152,17 @@ async function fitReader(
       rows: rows.slice(group * own * k, (group + 1) * own * k),
       bias: bias.slice(group * own, (group + 1) * own),
     };
-    const fitted = await fitWeights(part, gram, own, hasBias, method, by, () => ctx.signal.throwIfAborted(), damp);
+    const fitted = await fitWeights(
+      part,
+      gram,
+      own,
+      hasBias,
+      method,
+      by,
+      () => ctx.signal.throwIfAborted(),
+      damp,
+      clip,
+    );
     rows.set(fitted.rows, group * own * k);
     bias.set(fitted.bias, group * own);
     before += fitted.before / groups;

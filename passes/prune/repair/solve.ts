@@ -1,6 +1,9 @@
 import { inverseFactorBlocked } from '../../../src/kernels/blocked-factor.ts';
-import type { Gram } from '../../../src/pass/pass.ts';
+import type { Clip, Gram } from '../../../src/pass/pass.ts';
 import type { Products } from '../../quantize/weight-only/product.ts';
+import { fitClipped } from './clipped.ts';
+import { HeldOut } from './held-out.ts';
+import { Moments, solveBy } from './moments.ts';
 
 /** Weights of one group of a layer, [n, k], and its bias. */
 export interface Weights {
@@ -35,140 +38,37 @@ export async function fitWeights(
   products: Products,
   stop: () => void,
   damp: readonly number[] = dampings,
+  clip?: Clip,
 ): Promise<Fitted> {
   const k = gram.k - n;
-  const held = new HeldOut(gram, k, n);
-  const before = held.error(weights.rows, weights.bias);
+  // Without rows to look at, clipping cannot be told from the sums.
+  const bounds = gram.kept ? clip : undefined;
+  const held = new HeldOut(gram, k, n, bounds, products);
+  const before = await held.error(weights.rows, weights.bias);
   const moments = new Moments(gram, k, n, withBias);
   let best: Fitted = { ...weights, damping: undefined, before, after: before };
-  const consider = (rows: Float32Array, damping: number | undefined): void => {
+  let factor: Float64Array | undefined;
+  const consider = async (rows: Float32Array, damping: number | undefined, h?: Float64Array): Promise<void> => {
     const bias = withBias ? moments.bias(rows) : weights.bias;
-    const after = held.error(rows, bias);
-    if (after < best.after) best = { rows, bias, damping, before, after };
+    const after = await held.error(rows, bias);
+    if (after >= best.after) return;
+    best = { rows, bias, damping, before, after };
+    factor = h;
   };
-  if (withBias) consider(weights.rows, undefined);
+  if (withBias) await consider(weights.rows, undefined);
   if (only === 'bias') return best;
   const open = moments.missing(weights.rows, weights.bias);
   for (const damping of damp) {
     stop();
     const h = moments.damped(damping);
     if (!h || !(await inverseFactorBlocked(h, k, products.float64))) continue;
-    const change = await solve(h, open, k, n, products);
+    const change = await solveBy(h, open, k, n, products);
     const rows = weights.rows.slice();
     for (let o = 0; o < n; o++)
       for (let i = 0; i < k; i++) rows[o * k + i] = (rows[o * k + i] as number) + (change[i * n + o] as number);
-    if (rows.every(Number.isFinite)) consider(rows, damping);
+    if (rows.every(Number.isFinite)) await consider(rows, damping, h);
   }
-  return best;
-}
-
-/** H⁻¹·d = Uᵀ·(U·d), with H⁻¹ = Uᵀ·U. @param d [k, n] */
-async function solve(
-  u: Float64Array,
-  d: Float64Array,
-  k: number,
-  n: number,
-  { float64 }: Products,
-): Promise<Float64Array> {
-  const half = await float64(u, d, k, k, n);
-  const turned = new Float64Array(k * k);
-  for (let i = 0; i < k; i++) for (let j = i; j < k; j++) turned[j * k + i] = u[i * k + j] as number;
-  return await float64(turned, half, k, k, n);
-}
-
-/** Means, and second moments of x with x and t about them (about zero without a bias). */
-class Moments {
-  readonly #gram: Gram;
-  readonly #k: number;
-  readonly #n: number;
-  readonly #withBias: boolean;
-
-  constructor(gram: Gram, k: number, n: number, withBias: boolean) {
-    this.#gram = gram;
-    this.#k = k;
-    this.#n = n;
-    this.#withBias = withBias;
-  }
-
-  #mean(at: number): number {
-    return (this.#gram.total[at] as number) / Math.max(1, this.#gram.rows);
-  }
-  #moment(i: number, j: number): number {
-    const { sum, total, rows, k } = this.#gram;
-    const raw = sum[i * k + j] as number;
-    return this.#withBias ? raw - ((total[i] as number) * (total[j] as number)) / Math.max(1, rows) : raw;
-  }
-  /** mean(t) − W·mean(x) */
-  bias(rows: Float32Array): Float64Array {
-    const k = this.#k;
-    return Float64Array.from({ length: this.#n }, (_, o) => {
-      let sum = this.#mean(k + o);
-      for (let i = 0; i < k; i++) sum -= (rows[o * k + i] as number) * this.#mean(i);
-      return sum;
-    });
-  }
-  /** Σx(t − Wx − b)ᵀ [k, n]: what the weights leave that x could still tell. */
-  missing(rows: Float32Array, bias: Float64Array): Float64Array {
-    const [k, n] = [this.#k, this.#n];
-    const open = new Float64Array(k * n);
-    const moments = new Float64Array(k);
-    for (let i = 0; i < k; i++) {
-      for (let j = 0; j < k; j++) moments[j] = this.#moment(i, j);
-      for (let o = 0; o < n; o++) {
-        let left = this.#moment(i, k + o);
-        for (let j = 0; j < k; j++) left -= (rows[o * k + j] as number) * (moments[j] as number);
-        if (!this.#withBias) left -= (bias[o] as number) * (this.#gram.total[i] as number);
-        open[i * n + o] = left;
-      }
-    }
-    return open;
-  }
-  /** @returns undefined where no input was reached */
-  damped(share: number): Float64Array | undefined {
-    const k = this.#k;
-    const h = new Float64Array(k * k);
-    let diagonal = 0;
-    for (let i = 0; i < k; i++) {
-      for (let j = 0; j < k; j++) h[i * k + j] = this.#moment(i, j);
-      diagonal += h[i * k + i] as number;
-    }
-    const damping = (share * diagonal) / k;
-    if (!(damping > 0) || !Number.isFinite(damping)) return undefined;
-    for (let i = 0; i < k; i++) h[i * k + i] = (h[i * k + i] as number) + damping;
-    return h;
-  }
-}
-
-/** Judges weights by rows that are in no sum. */
-class HeldOut {
-  readonly #gram: Gram;
-  readonly #k: number;
-  readonly #n: number;
-  readonly #signal: number;
-
-  constructor(gram: Gram, k: number, n: number) {
-    this.#gram = gram;
-    this.#k = k;
-    this.#n = n;
-    let signal = 0;
-    for (let r = 0; r < gram.heldOutRows; r++)
-      for (let o = 0; o < n; o++) signal += (gram.heldOut[r * gram.k + k + o] as number) ** 2;
-    this.#signal = signal;
-  }
-
-  error(rows: Float32Array, bias: Float64Array): number {
-    const { heldOut, heldOutRows, k: width } = this.#gram;
-    const [k, n] = [this.#k, this.#n];
-    let noise = 0;
-    for (let r = 0; r < heldOutRows; r++) {
-      const at = r * width;
-      for (let o = 0; o < n; o++) {
-        let y = bias[o] as number;
-        const row = o * k;
-        for (let i = 0; i < k; i++) y += (rows[row + i] as number) * (heldOut[at + i] as number);
-        noise += ((heldOut[at + k + o] as number) - y) ** 2;
-      }
-    }
-    return noise / Math.max(this.#signal, Number.MIN_VALUE);
-  }
+  if (!bounds || !factor || best.damping === undefined) return best;
+  const ridge = { factor, towards: weights.rows, strength: moments.strength(best.damping) };
+  return await fitClipped(best, gram, n, withBias, bounds, ridge, held, products, stop);
 }

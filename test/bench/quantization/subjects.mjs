@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { openDataset } from '../../../dist/src/data/dataset.js';
+import { openDataset } from '../../../dist/src/data/open-dataset.js';
 import { openSession } from '../../../dist/src/engine/session.js';
 import { modelStats } from '../../../dist/src/ir/stats.js';
 import { loadModel } from '../../../dist/src/onnx/load.js';

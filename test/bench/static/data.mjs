@@ -1,7 +1,7 @@
 // Shared models as static quantization is judged on them: a folder of data, calibration batches as .npy files, a score.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openDataset } from '../../../dist/src/data/dataset.js';
+import { openDataset } from '../../../dist/src/data/open-dataset.js';
 import { compare } from '../../../dist/src/engine/compare.js';
 import { evaluate } from '../../../dist/src/engine/evaluate.js';
 

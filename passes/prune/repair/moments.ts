@@ -1,0 +1,82 @@
+import type { Gram } from '../../../src/pass/pass.ts';
+import type { Products } from '../../quantize/weight-only/product.ts';
+
+/** Means, and second moments of x with x and t about them (about zero without a bias). */
+export class Moments {
+  readonly #gram: Gram;
+  readonly #k: number;
+  readonly #n: number;
+  readonly #withBias: boolean;
+
+  constructor(gram: Gram, k: number, n: number, withBias: boolean) {
+    this.#gram = gram;
+    this.#k = k;
+    this.#n = n;
+    this.#withBias = withBias;
+  }
+
+  #mean(at: number): number {
+    return (this.#gram.total[at] as number) / Math.max(1, this.#gram.rows);
+  }
+  #moment(i: number, j: number): number {
+    const { sum, total, rows, k } = this.#gram;
+    const raw = sum[i * k + j] as number;
+    return this.#withBias ? raw - ((total[i] as number) * (total[j] as number)) / Math.max(1, rows) : raw;
+  }
+  /** mean(t) − W·mean(x) */
+  bias(rows: Float32Array): Float64Array {
+    const k = this.#k;
+    return Float64Array.from({ length: this.#n }, (_, o) => {
+      let sum = this.#mean(k + o);
+      for (let i = 0; i < k; i++) sum -= (rows[o * k + i] as number) * this.#mean(i);
+      return sum;
+    });
+  }
+  /** Σx(t − Wx − b)ᵀ [k, n]: what the weights leave that x could still tell. */
+  missing(rows: Float32Array, bias: Float64Array): Float64Array {
+    const [k, n] = [this.#k, this.#n];
+    const open = new Float64Array(k * n);
+    const moments = new Float64Array(k);
+    for (let i = 0; i < k; i++) {
+      for (let j = 0; j < k; j++) moments[j] = this.#moment(i, j);
+      for (let o = 0; o < n; o++) {
+        let left = this.#moment(i, k + o);
+        for (let j = 0; j < k; j++) left -= (rows[o * k + j] as number) * (moments[j] as number);
+        if (!this.#withBias) left -= (bias[o] as number) * (this.#gram.total[i] as number);
+        open[i * n + o] = left;
+      }
+    }
+    return open;
+  }
+  /** What a share of the mean diagonal comes to. */
+  strength(share: number): number {
+    const k = this.#k;
+    let diagonal = 0;
+    for (let i = 0; i < k; i++) diagonal += this.#moment(i, i);
+    return (share * diagonal) / k;
+  }
+  /** @returns undefined where no input was reached */
+  damped(share: number): Float64Array | undefined {
+    const k = this.#k;
+    const h = new Float64Array(k * k);
+    for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h[i * k + j] = this.#moment(i, j);
+    const damping = this.strength(share);
+    if (!(damping > 0) || !Number.isFinite(damping)) return undefined;
+    for (let i = 0; i < k; i++) h[i * k + i] = (h[i * k + i] as number) + damping;
+    return h;
+  }
+}
+
+/** H⁻¹·d = Uᵀ·(U·d), with H⁻¹ = Uᵀ·U. @param d [k, n] */
+export async function solveBy(
+  u: Float64Array,
+  d: Float64Array,
+  k: number,
+  n: number,
+  { float64 }: Products,
+): Promise<Float64Array> {
+  const half = await float64(u, d, k, k, n);
+  const turned = new Float64Array(k * k);
+  for (let i = 0; i < k; i++) for (let j = i; j < k; j++) turned[j * k + i] = u[i * k + j] as number;
+  return await float64(turned, half, k, k, n);
+}
