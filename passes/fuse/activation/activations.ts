@@ -112,7 +112,7 @@ function argument(formula: Formula, inner: Node, x: Value, site: Site): Argument
     from = node.input(0);
   }
   if (!from) return undefined;
-  const actual = evaluate(from, { atoms: [x], rank: rankOf(x, site), nodes });
+  const actual = evaluate(from, { atoms: [x], graph: inner.graph, rank: rankOf(x, site), nodes });
   if (!actual) return undefined;
   if (formula.argument === 'any multiple') {
     const factor = actual.size === 1 ? actual.get('1,0') : undefined;
@@ -131,7 +131,7 @@ function follow(formula: Formula, t: Value, x: Value, site: Site, nodes: Set<Nod
     const next = reader?.outputs.length === 1 ? reader.outputs[0] : undefined;
     if (!reader || !next) break;
     const used = new Set<Node>(own);
-    const actual = evaluate(next, { atoms: [x, t], rank: rankOf(x, site), nodes: used });
+    const actual = evaluate(next, { atoms: [x, t], graph: t.graph, rank: rankOf(x, site), nodes: used });
     if (!actual) break;
     const expected: Terms = formula.result;
     if (sameTerms(actual, expected, tolerance(x, site))) {

@@ -3,7 +3,7 @@
  * Div, is {x: 0.5, x·t: 0.5}. So a formula is recognized by what it says and not by how it is written.
  */
 import { constantOf, constantScalar } from '../../../src/ir/constant.ts';
-import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Graph, Node, Value } from '../../../src/ir/graph.ts';
 
 /** Coefficients by exponents of the two atoms, `i,j`. Zero terms are left out. */
 export type Terms = ReadonlyMap<string, number>;
@@ -17,6 +17,8 @@ export const terms = (entries: Readonly<Record<string, number>>): Terms => new M
 export interface Scope {
   /** The value x, and maybe t, a function of it of the same shape. */
   readonly atoms: readonly Value[];
+  /** The operators stand here; the atoms may come from a graph around it. */
+  readonly graph: Graph;
   /** Their rank: constants of one element may have as many dimensions without making the result larger. */
   readonly rank: number;
   /** Nodes met on the way are put in here. */
@@ -33,7 +35,7 @@ export function evaluate(value: Value, scope: Scope, depth = 0): Terms | undefin
     return (constantOf(value)?.shape.length ?? 0) <= scope.rank ? constantTerms(scalar) : undefined;
   }
   const node = value.producer;
-  if (node?.domain !== '' || node.graph !== scope.atoms[0]?.graph) return undefined;
+  if (node?.domain !== '' || node.graph !== scope.graph) return undefined;
   const operand = (index: number): Terms | undefined => {
     const input = node.input(index);
     return input && evaluate(input, scope, depth + 1);
