@@ -40,7 +40,7 @@ function stopper(child: ChildProcess): () => Promise<void> {
   };
 }
 
-async function reachable(port: number): Promise<void> {
+export async function reachable(port: number): Promise<void> {
   for (let tried = 0; tried < 200; tried++) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = dial(port, '127.0.0.1', () => resolve(true)).once('error', () => resolve(false));
