@@ -107,9 +107,12 @@ describe.each([
   });
 
   it('pairs every variant with base, sample by sample', () => {
-    for (const { name, accuracy } of report.variants) {
-      // Where nothing could be pruned, the variant would be a copy of another, and is not judged.
-      if (!accuracy && name.startsWith('pruned')) continue;
+    for (const { name, accuracy, reasons } of report.variants) {
+      // Where nothing could be pruned, the variant would be a copy of another, and is not judged: it must say of which.
+      if (!accuracy && name.startsWith('pruned')) {
+        expect(reasons.join('\n'), name).toMatch(/changed nothing, the file would equal \w/);
+        continue;
+      }
       if (!accuracy) throw new Error(`${name} was not judged`);
       expect('dropCi' in accuracy, name).toBe(name !== 'base');
       if (!accuracy.dropCi || !accuracy.discordant) continue;
