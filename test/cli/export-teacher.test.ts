@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSession } from '../../src/engine/session.ts';
 import { tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
@@ -105,6 +106,48 @@ describe('export-teacher', () => {
     const { header } = readShard(join(dir, 'whole', 'shard-00000.safetensors'));
     const outputs = Object.entries(header).filter(([name]) => name.includes('.outputs.'));
     expect(outputs.every(([, { dtype }]) => dtype === 'F16')).toBe(true);
+  }, 60_000);
+
+  it('writes Parquet with a row for each sample, and goes on where a run was stopped, to the same bytes', async () => {
+    const options = ['--split', 'eval', '--samples', '60', '--batch', '16', '--shard', '32', '--format', 'parquet'];
+    expect((await run('-o', 'rows', ...options, '-q')).code).toBe(0);
+    const { shards } = manifestOf('rows');
+    expect(shards.map(({ file, samples }) => [file, samples])).toEqual([
+      ['shard-00000.parquet', 32],
+      ['shard-00001.parquet', 28],
+    ]);
+    expect((await run('-o', 'same', ...options.slice(0, -2), '-q')).code).toBe(0);
+    const { header, dataOf } = readShard(join(dir, 'same', 'shard-00001.safetensors'));
+    const file = readFileSync(join(dir, 'rows', 'shard-00001.parquet'));
+    const buffer = file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength);
+    const metadata = parquetMetadata(buffer);
+    const rows = await parquetReadObjects({ file: buffer, utf8: false });
+    expect(rows.map(({ batch }) => Number(batch))).toEqual([...Array(16).fill(0), ...Array(12).fill(1)]);
+    const dtypes = JSON.parse(metadata.key_value_metadata?.find(({ key }) => key === 'dtypes')?.value ?? '') as object;
+    const names = Object.keys(dtypes);
+    expect(names).toContain('labels.labels');
+    for (const name of names) {
+      const own = rows.filter(({ batch }) => Number(batch) === 1).map((row) => row[name] as Uint8Array);
+      const entry = header[`00001.${name}`];
+      const wanted = dataOf(`00001.${name}`);
+      const each = wanted.byteLength / (entry?.shape[0] ?? 0);
+      expect(Buffer.concat(own).equals(wanted.subarray(0, 12 * each)), name).toBe(true);
+      expect(JSON.parse(String(rows.at(-1)?.['shapes']))[name]).toEqual(entry?.shape.slice(1));
+    }
+    // Stopped behind the first shard, the second half written.
+    expect((await run('-o', 'cut-rows', ...options, '-q')).code).toBe(0);
+    const whole = manifestOf('cut-rows');
+    writeFileSync(join(dir, 'cut-rows', 'shard-00001.parquet'), file.subarray(0, 100));
+    writeFileSync(
+      join(dir, 'cut-rows', 'teacher.json'),
+      JSON.stringify({ ...whole, complete: false, shards: whole.shards.slice(0, 1) }),
+    );
+    const again = await run('-o', 'cut-rows', ...options);
+    expect(again.stderr).toContain('goes on behind 32 of 60 samples');
+    expect(manifestOf('cut-rows')).toEqual(whole);
+    expect(readFileSync(join(dir, 'cut-rows', 'shard-00001.parquet')).equals(file)).toBe(true);
+    const other = await run('-o', 'cut-rows', ...options.slice(0, -2), '-q');
+    expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('other options') });
   }, 60_000);
 
   it('says in a sentence what it cannot do', async () => {

@@ -21,6 +21,11 @@ export function register(program: Command, start: Start): void {
       .option('--samples <n>', 'only so many samples', count)
       .option('--batch <n>', 'samples a batch, where the model leaves it open', count)
       .option('--shard <n>', 'samples a shard', count, 512)
+      .addOption(
+        new Option('--format <name>', 'form of the shards: tensors by batch, or a row for each sample')
+          .choices(['safetensors', 'parquet'])
+          .default('safetensors'),
+      )
       .option('--half', 'outputs and inner values in float16')
       .option('--seed <n>', 'seed of the order of samples', integer, 0)
       .option('--force', 'begin anew, whatever the folder holds of an earlier export'),

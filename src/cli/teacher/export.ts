@@ -1,16 +1,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { castTensor } from '../../data/cast.ts';
-import type { Batch, Dataset } from '../../data/dataset.ts';
+import type { Dataset } from '../../data/dataset.ts';
 import { expose, exposureProblem } from '../../engine/expose.ts';
 import { openModel } from '../../engine/open-model.ts';
 import { StateRunner } from '../../engine/states.ts';
 import { UserError } from '../../errors.ts';
 import { cloneModel } from '../../ir/clone.ts';
 import type { Model, Value } from '../../ir/graph.ts';
-import { type Tensor, tensorFrom } from '../../ir/tensor.ts';
 import { formatBytes, formatCount, nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { packageVersion } from '../../target/package-root.ts';
@@ -20,16 +18,9 @@ import { openData } from '../data.ts';
 import { resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
 import { writeAtomically } from '../write.ts';
-import {
-  clearExport,
-  intactShards,
-  type Manifest,
-  newManifest,
-  readManifest,
-  type Shard,
-  writeManifest,
-} from './manifest.ts';
-import { canStore, encodeSafetensors } from './safetensors.ts';
+import { clearExport, intactShards, type Manifest, newManifest, readManifest, writeManifest } from './manifest.ts';
+import { canStore } from './safetensors.ts';
+import { type ShardFormat, ShardWriter } from './shard-writer.ts';
 import { readmeText, trainScript } from './template.ts';
 
 export interface TeacherFlags {
@@ -40,6 +31,7 @@ export interface TeacherFlags {
   readonly samples?: number;
   readonly batch?: number;
   readonly shard: number;
+  readonly format: ShardFormat;
   readonly half?: boolean;
   readonly seed: number;
   readonly force?: boolean;
@@ -71,7 +63,7 @@ export async function exportTeacher(modelText: string, flags: TeacherFlags, sess
     if (refused)
       throw new UserError(
         'teacher.type',
-        `"${refused.name}" is ${refused.dtype}, which safetensors cannot hold: cut that part off the model first.`,
+        `"${refused.name}" is ${refused.dtype}, which shards cannot hold: cut that part off the model first.`,
       );
     const split = splitOf(dataset, flags, (text) => talk.note(text));
     const available = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
@@ -84,6 +76,7 @@ export async function exportTeacher(modelText: string, flags: TeacherFlags, sess
       inputs: runtime.inputs,
       outputs,
       hidden: hidden.map(({ name }) => name),
+      format: flags.format,
     };
     const settings = { batch: flags.batch ?? null, shard: flags.shard, half: flags.half === true };
     const identity = await identityOf({ ...facts, settings, files: files.map(({ sha256 }) => sha256) }, dataset, split);
@@ -105,7 +98,7 @@ export async function exportTeacher(modelText: string, flags: TeacherFlags, sess
       runtime,
       runtime.outputs.map(({ name }) => name),
     );
-    const writer = new ShardWriter(out, manifest.shards.length);
+    const writer = new ShardWriter(out, manifest.shards.length, flags.format);
     const close = async (): Promise<void> => {
       const shard = await writer.close();
       if (!shard) return;
@@ -199,74 +192,4 @@ async function identityOf(facts: object, dataset: Dataset, split: 'calibration' 
   const ends = count === 0 ? [] : [await dataset.digest(split, 0), await dataset.digest(split, count - 1)];
   const text = JSON.stringify([facts, dataset.inputs, dataset.preprocessing, dataset.batch, count, ends]);
   return createHash('sha256').update(text).digest('hex');
-}
-
-/** Collects batches and writes them as one file, under its final name only when it is whole. */
-class ShardWriter {
-  readonly #dir: string;
-  #number: number;
-  #tensors = new Map<string, Tensor>();
-  #sizes: number[] = [];
-  samples = 0;
-  bytes = 0;
-
-  constructor(dir: string, first: number) {
-    this.#dir = dir;
-    this.#number = first;
-  }
-
-  add(
-    batch: Batch,
-    feeds: ReadonlyMap<string, Tensor>,
-    results: ReadonlyMap<string, Tensor>,
-    { outputs, hidden }: Pick<Manifest, 'outputs' | 'hidden'>,
-    half: boolean,
-  ): void {
-    const prefix = String(this.#sizes.length).padStart(5, '0');
-    const put = (kind: string, name: string, tensor: Tensor | undefined): void => {
-      if (!tensor) return;
-      const stored = half && tensor.dtype === 'float32' && kind !== 'inputs' ? castTensor(tensor, 'float16') : tensor;
-      this.#tensors.set(`${prefix}.${kind}.${name}`, stored);
-      this.bytes += stored.byteLength;
-    };
-    for (const [name, tensor] of feeds) put('inputs', name, tensor);
-    for (const { name } of outputs) put('outputs', name, results.get(name));
-    for (const name of hidden) put('hidden', name, results.get(name));
-    if (batch.labels)
-      put('labels', 'labels', tensorFrom('int64', [batch.labels.length], BigInt64Array.from(batch.labels, BigInt)));
-    this.#sizes.push(batch.size);
-    this.samples += batch.size;
-  }
-
-  async close(): Promise<Shard | undefined> {
-    if (this.#sizes.length === 0) return undefined;
-    const file = `shard-${String(this.#number++).padStart(5, '0')}.safetensors`;
-    const pieces = encodeSafetensors(this.#tensors, { format: 'pt', sizes: JSON.stringify(this.#sizes) });
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for (const piece of pieces) {
-      hash.update(piece);
-      bytes += piece.byteLength;
-    }
-    const path = join(this.#dir, file);
-    const part = `${path}.part-${process.pid}`;
-    try {
-      const handle = await open(part, 'w');
-      try {
-        for (const piece of pieces) await handle.writeFile(piece);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(part, path);
-    } finally {
-      await rm(part, { force: true });
-    }
-    const shard = { file, sha256: hash.digest('hex'), bytes, batches: this.#sizes.length, samples: this.samples };
-    this.#tensors = new Map();
-    this.#sizes = [];
-    this.samples = 0;
-    this.bytes = 0;
-    return shard;
-  }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import type { IoInfo } from '../../report/report.ts';
 import { writeAtomically } from '../write.ts';
+import type { ShardFormat } from './shard-writer.ts';
 
 export const manifestName = 'teacher.json';
 const schema = 'mlpack.teacher/1';
@@ -28,6 +29,7 @@ export interface Manifest {
   readonly inputs: readonly IoInfo[];
   readonly outputs: readonly IoInfo[];
   readonly hidden: readonly string[];
+  readonly format: ShardFormat;
   readonly shards: readonly Shard[];
   readonly complete: boolean;
 }
@@ -74,7 +76,7 @@ export async function readManifest(dir: string, shown: string): Promise<Manifest
 /** Names of files are taken from a file that anyone may have written: only our own are touched. */
 const isShard = (shard: Partial<Shard> | null): boolean =>
   typeof shard?.file === 'string' &&
-  /^shard-\d{5}\.safetensors$/.test(shard.file) &&
+  /^shard-\d{5}\.(safetensors|parquet)$/.test(shard.file) &&
   typeof shard.sha256 === 'string' &&
   Number.isInteger(shard.batches) &&
   Number.isInteger(shard.samples);

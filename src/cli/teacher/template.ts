@@ -3,7 +3,7 @@ import type { Manifest } from './manifest.ts';
 /** What stands beside the shards: enough to begin with, meant to be changed. */
 export const trainScript = `"""Trains a student on what mlpack export-teacher wrote, and exports it to ONNX.
 
-    pip install torch safetensors onnx onnxscript
+    pip install torch safetensors onnx onnxscript        (and pyarrow, where the shards are Parquet)
     python train.py --epochs 20 --out student.onnx
 
 Put your own network into student.py beside this file: build_student(manifest) -> torch.nn.Module. It is called with the inputs of the
@@ -16,7 +16,6 @@ import json
 import pathlib
 
 import torch
-from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,21 +24,51 @@ here = pathlib.Path(__file__).resolve().parent
 
 def batches(manifest, shards):
     """Yields (inputs, outputs, hidden, labels) as dictionaries of tensors, rows that only fill a batch left out."""
+    read = parquet if manifest.get("format") == "parquet" else safetensors
     for shard in shards:
-        with safe_open(here / shard["file"], framework="pt") as file:
-            sizes = json.loads(file.metadata()["sizes"])
-            kinds = [{} for _ in sizes]
-            for key in file.keys():
-                number, kind, name = key.split(".", 2)
-                tensor = file.get_tensor(key)
-                size = sizes[int(number)]
-                if kind != "labels" and tensor.ndim > 0 and tensor.shape[0] > size:
-                    tensor = tensor[:size]
-                if kind != "inputs" and tensor.dtype == torch.float16:
-                    tensor = tensor.float()
-                kinds[int(number)].setdefault(kind, {})[name] = tensor
-        for one in kinds:
+        for one in read(here / shard["file"]):
+            for kind in ("outputs", "hidden"):
+                for name, tensor in one.get(kind, {}).items():
+                    if tensor.dtype == torch.float16:
+                        one[kind][name] = tensor.float()
             yield one["inputs"], one["outputs"], one.get("hidden", {}), one.get("labels", {}).get("labels")
+
+
+def safetensors(path):
+    """The batches of a shard: tensors by kind and name."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        sizes = json.loads(file.metadata()["sizes"])
+        kinds = [{} for _ in sizes]
+        for key in file.keys():
+            number, kind, name = key.split(".", 2)
+            tensor = file.get_tensor(key)
+            size = sizes[int(number)]
+            if kind != "labels" and tensor.ndim > 0 and tensor.shape[0] > size:
+                tensor = tensor[:size]
+            kinds[int(number)].setdefault(kind, {})[name] = tensor
+    return kinds
+
+
+def parquet(path):
+    """The same from rows, one for each sample."""
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(path)
+    dtypes = json.loads(table.schema.metadata[b"dtypes"])
+    rows = table.to_pylist()
+    kinds = []
+    for number in sorted({row["batch"] for row in rows}):
+        own = [row for row in rows if row["batch"] == number]
+        shapes = json.loads(own[0]["shapes"])
+        one = {}
+        for key, dtype in dtypes.items():
+            kind, name = key.split(".", 1)
+            flat = torch.frombuffer(bytearray(b"".join(row[key] for row in own)), dtype=getattr(torch, dtype))
+            one.setdefault(kind, {})[name] = flat.reshape(len(own), *shapes[key])
+        kinds.append(one)
+    return kinds
 
 
 class Example(nn.Module):
@@ -162,16 +191,21 @@ def main():
 main()
 `;
 
-export function readmeText({ model, data, hidden, shards }: Manifest): string {
+const safetensorsText = `Each \`shard-*.safetensors\` holds batches: \`00000.inputs.NAME\`, \`00000.outputs.NAME\`, \`00000.hidden.NAME\` where inner values were asked for, and, where the data have them,
+\`00000.labels.labels\`; \`sizes\` in its metadata says how many rows of each batch count.`;
+
+const parquetText = `Each \`shard-*.parquet\` has a row for each sample: \`batch\`, \`shapes\` (JSON, by column) and binary columns \`inputs.NAME\`, \`outputs.NAME\`, \`hidden.NAME\` where inner values were asked for, and, where the data have them,
+\`labels.labels\`: numbers as they lie in memory (\`numpy.frombuffer\`), of the types that \`dtypes\` in the file's metadata says.`;
+
+export function readmeText({ model, data, shards, format }: Manifest): string {
   const samples = shards.reduce((sum, shard) => sum + shard.samples, 0);
   return `# What ${model.path} says of ${samples} samples
 
 Written by \`mlpack export-teacher\` from the ${data.split} samples of ${data.name}, for training a smaller network (a student) on the outputs of this one.
-Each \`shard-*.safetensors\` holds batches: \`00000.inputs.NAME\`, \`00000.outputs.NAME\`${hidden.length > 0 ? ', `00000.hidden.NAME`' : ''} and, where the data have them,
-\`00000.labels.labels\`; \`sizes\` in its metadata says how many rows of each batch count. \`teacher.json\` says the rest.
+${format === 'parquet' ? parquetText : safetensorsText} \`teacher.json\` says the rest.
 
 \`\`\`
-pip install torch safetensors onnx onnxscript
+pip install torch ${format === 'parquet' ? 'pyarrow' : 'safetensors'} onnx onnxscript
 python train.py --epochs 20 --out student.onnx      # your own network: student.py with build_student(manifest)
 mlpack compare ${model.path} student.onnx -d DATA    # how near its outputs are
 mlpack eval student.onnx -d DATA --base ${model.path} --max-drop 0.01    # the task metric against the teacher; exit 1 when it loses more

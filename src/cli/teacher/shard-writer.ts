@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { castTensor } from '../../data/cast.ts';
+import type { Batch } from '../../data/dataset.ts';
+import { type Tensor, tensorFrom } from '../../ir/tensor.ts';
+import type { Manifest, Shard } from './manifest.ts';
+import { encodeParquet } from './parquet.ts';
+import { encodeSafetensors } from './safetensors.ts';
+
+export type ShardFormat = 'safetensors' | 'parquet';
+
+/** One batch: its tensors by `kind.name`, and how many of its rows count. */
+export interface StoredBatch {
+  readonly size: number;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** Collects batches and writes them as one file, under its final name only when it is whole. */
+export class ShardWriter {
+  readonly #dir: string;
+  readonly #format: ShardFormat;
+  #number: number;
+  #batches: StoredBatch[] = [];
+  samples = 0;
+  bytes = 0;
+
+  constructor(dir: string, first: number, format: ShardFormat) {
+    this.#dir = dir;
+    this.#number = first;
+    this.#format = format;
+  }
+
+  add(
+    batch: Batch,
+    feeds: ReadonlyMap<string, Tensor>,
+    results: ReadonlyMap<string, Tensor>,
+    { outputs, hidden }: Pick<Manifest, 'outputs' | 'hidden'>,
+    half: boolean,
+  ): void {
+    const tensors = new Map<string, Tensor>();
+    const put = (kind: string, name: string, tensor: Tensor | undefined): void => {
+      if (!tensor) return;
+      const stored = half && tensor.dtype === 'float32' && kind !== 'inputs' ? castTensor(tensor, 'float16') : tensor;
+      tensors.set(`${kind}.${name}`, stored);
+      this.bytes += stored.byteLength;
+    };
+    for (const [name, tensor] of feeds) put('inputs', name, tensor);
+    for (const { name } of outputs) put('outputs', name, results.get(name));
+    for (const name of hidden) put('hidden', name, results.get(name));
+    if (batch.labels)
+      put('labels', 'labels', tensorFrom('int64', [batch.labels.length], BigInt64Array.from(batch.labels, BigInt)));
+    this.#batches.push({ size: batch.size, tensors });
+    this.samples += batch.size;
+  }
+
+  async close(): Promise<Shard | undefined> {
+    if (this.#batches.length === 0) return undefined;
+    const file = `shard-${String(this.#number++).padStart(5, '0')}.${this.#format}`;
+    const pieces = await encode[this.#format](this.#batches);
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for (const piece of pieces) {
+      hash.update(piece);
+      bytes += piece.byteLength;
+    }
+    const path = join(this.#dir, file);
+    const part = `${path}.part-${process.pid}`;
+    try {
+      const handle = await open(part, 'w');
+      try {
+        for (const piece of pieces) await handle.writeFile(piece);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(part, path);
+    } finally {
+      await rm(part, { force: true });
+    }
+    const shard = { file, sha256: hash.digest('hex'), bytes, batches: this.#batches.length, samples: this.samples };
+    this.#batches = [];
+    this.samples = 0;
+    this.bytes = 0;
+    return shard;
+  }
+}
+
+const encode: Readonly<Record<ShardFormat, (batches: readonly StoredBatch[]) => Uint8Array[] | Promise<Uint8Array[]>>> =
+  {
+    safetensors(batches) {
+      const tensors = new Map(
+        batches.flatMap((batch, index) =>
+          [...batch.tensors].map(([name, tensor]) => [`${String(index).padStart(5, '0')}.${name}`, tensor] as const),
+        ),
+      );
+      return encodeSafetensors(tensors, { format: 'pt', sizes: JSON.stringify(batches.map(({ size }) => size)) });
+    },
+    parquet: encodeParquet,
+  };
