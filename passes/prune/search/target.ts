@@ -39,10 +39,24 @@ export function cheapestShapes(
       .slice(0, beam)
       .map(({ shape }) => shape);
   }
-  return [...found.values()]
-    .sort((a, b) => a.loss - b.loss)
-    .slice(0, count)
-    .map(({ shape }) => shape);
+  const sorted = [...found.values()].sort((a, b) => a.loss - b.loss).map(({ shape }) => shape);
+  return byTurns(sorted, ({ dropped }) => [...dropped].sort((a, b) => a - b).join(' ')).slice(0, count);
+}
+
+/**
+ * The first of each kind, then the second of each: what is expected adds up losses that do not quite add up, most of all over blocks, so shapes without
+ * the same blocks are not all that is looked at.
+ */
+function byTurns(shapes: readonly Shape[], kindOf: (shape: Shape) => string): Shape[] {
+  const kinds = new Map<string, Shape[]>();
+  for (const shape of shapes) {
+    const own = kinds.get(kindOf(shape)) ?? [];
+    kinds.set(kindOf(shape), own);
+    own.push(shape);
+  }
+  // Ranked by its place within its kind, then by what it is expected to lose.
+  const turn = new Map([...kinds.values()].flatMap((own) => own.map((shape, at) => [shape, at] as const)));
+  return shapes.toSorted((a, b) => (turn.get(a) ?? 0) - (turn.get(b) ?? 0));
 }
 
 /** Of those shapes the one whose fitted model loses least at its outputs, weighed by the work left. No label is looked at. */

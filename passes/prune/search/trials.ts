@@ -7,6 +7,9 @@ import { sizeOf } from '../gates.ts';
 import { repairReaders } from '../repair/repair.ts';
 import { type Parts, type Shape, takeOut } from './parts.ts';
 
+/** Inputs that are held in memory, at most. */
+const mostBytes = 400e6;
+
 /** Looked at more coarsely than a final fit: prices only have to be told apart. */
 const coarsely: PairSampling = { samples: 64, rows: { least: 4096, perInput: 8 } };
 
@@ -64,9 +67,9 @@ export class Trials {
     }
   }
 
-  /** The same more closely, on up to four times as many samples: what whole shapes are compared by. Nothing here looks at a label. */
+  /** The same more closely, on up to eight times as many samples: what whole shapes are compared by. Nothing here looks at a label. */
   async closeLoss(shape: Shape): Promise<number> {
-    const batches = await this.#judge.some(4 * this.#options.samples, this.#options.samples);
+    const batches = await this.#judge.some(await this.#many(), this.#options.samples);
     const [before, after] = [
       await this.#judge.open(this.#original),
       await this.#judge.open(await this.#fitted(shape, undefined)),
@@ -79,6 +82,12 @@ export class Trials {
       await before.dispose();
       await after.dispose();
     }
+  }
+
+  async #many(): Promise<number> {
+    const [one] = await this.#judge.some(1, 1);
+    const bytes = [...(one?.feeds.values() ?? [])].reduce((sum, tensor) => sum + tensor.byteLength, 0);
+    return Math.max(1, Math.min(8 * this.#options.samples, Math.floor(mostBytes / Math.max(1, bytes))));
   }
 
   /** On the samples that no search looked at. */

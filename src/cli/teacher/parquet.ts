@@ -27,7 +27,7 @@ export async function encodeParquet(batches: readonly StoredBatch[]): Promise<Ui
   const dtypes = Object.fromEntries(names.map((name) => [name, first?.tensors.get(name)?.dtype]));
   const writer = new ByteWriter();
   // Numbers of a network hardly repeat: neither dictionaries nor compression would pay.
-  parquetWrite({
+  await parquetWrite({
     writer,
     columnData: [
       { name: 'batch', data: numbers, type: 'INT32', nullable: false },
