@@ -39,16 +39,13 @@ const programs = {
   mlpack: 'bin/mlpack.ts',
   'isolated-entry': 'src/engine/isolated-entry.ts',
   'throughput-entry': 'src/engine/throughput-entry.ts',
+  'web-profile-entry': 'src/engine/web-profile-entry.ts',
 };
 const bundle = await rolldown({
   cwd: root,
   platform: 'node',
   input: {
     ...Object.fromEntries(Object.entries(programs).map(([name, source]) => [`run-${name}`, source])),
-    mlpack: 'bin/mlpack.ts',
-    'isolated-entry': 'src/engine/isolated-entry.ts',
-    'throughput-entry': 'src/engine/throughput-entry.ts',
-    'web-profile-entry': 'src/engine/web-profile-entry.ts',
     ...Object.fromEntries([...sources].map(([id, { source }]) => [`pass-${id}`, source])),
   },
   external: (id) => outside.some((name) => id === name || id.startsWith(`${name}/`)),
