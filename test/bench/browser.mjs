@@ -193,14 +193,12 @@ async function latency() {
     ort.env.wasm.wasmPaths = '/ort/';
     ort.env.wasm.numThreads = threads;
     ort.env.wasm.proxy = false;
-    // The plain way that does not block: the runtime's own worker.
-    const aside = await import('/ort/ort.wasm.min.mjs?aside');
-    aside.env.wasm.wasmPaths = '/ort/';
-    aside.env.wasm.numThreads = threads;
-    aside.env.wasm.proxy = true;
     const types = Object.fromEntries(model.inputs.map(({ name, dtype }) => [name, dtype]));
     const subjects = [{ name: 'bundle', run: () => model.run(feed) }, { name: 'page', run: () => here.run(feed) }];
     for (const [name, url] of ${JSON.stringify(urls)}) {
+      // The plain way that does not block: the runtime's own worker, one for each as the bundle has one.
+      const aside = await import('/ort/ort.wasm.min.mjs?aside=' + subjects.length);
+      Object.assign(aside.env.wasm, { wasmPaths: '/ort/', numThreads: threads, proxy: true });
       for (const [runtime, place] of [[ort, ''], [aside, ' aside']]) {
         const session = await runtime.InferenceSession.create(url, { executionProviders: ['wasm'] });
         // The proxy hands buffers over: each run needs its own, as with a new picture.

@@ -16,6 +16,28 @@ const chromium = findChromium();
 if (chromium === undefined) note('no Chromium on this machine: the demo page is not tested');
 const dir = await tempDir();
 
+interface Stop {
+  readonly name: string;
+  readonly named: boolean;
+  /** Width and style of the outline. */
+  readonly ring: string;
+  /** Scrolled into view. */
+  readonly seen: boolean;
+  /** From the top of the page. */
+  readonly top: number;
+}
+
+/** What has the focus; of a field for files, which is not shown, its button. */
+const focused = `(() => {
+  const element = document.activeElement;
+  if (element === document.body) return null;
+  const shown = element.closest('.button') ?? element;
+  const { outlineWidth, outlineStyle } = getComputedStyle(shown);
+  const { top, bottom } = shown.getBoundingClientRect();
+  const name = (element.ariaLabel || shown.textContent).trim();
+  return { name, named: name !== '', ring: outlineWidth + ' ' + outlineStyle, seen: top >= 0 && bottom <= innerHeight, top: Math.round(top + scrollY) };
+})()`;
+
 describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   let artifact: Artifact;
   let chrome: Browser;
@@ -79,6 +101,36 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
     expect(await page.isVisible('.hint')).toBe(true);
     expect(await page.textContent('#strip')).toContain('WebAssembly');
     expect(complaints).toEqual([]);
+    await page.context().close();
+  });
+
+  it('can be used with the keyboard: in the order in which it is read, with a ring around what has the focus', async () => {
+    const page = await open(served.url, { viewport: { width: 360, height: 740 } });
+    await page.waitForSelector('.bars li');
+    const stops: Stop[] = [];
+    for (let n = 0; n < 40; n++) {
+      await page.keyboard.press('Tab');
+      const stop = await page.evaluate<Stop | null>(focused);
+      if (!stop) break;
+      stops.push(stop);
+    }
+    expect(stops.map(({ name }) => name)).toEqual([
+      ...['Clear', 'Choose a picture', 'All outputs', 'Example 1', 'Self-test'],
+    ]);
+    for (const { ring, seen, named } of stops)
+      expect({ ring, seen, named }).toEqual({ ring: '3px solid', seen: true, named: true });
+    // One column: further down is further on.
+    expect(stops.map(({ top }) => top)).toEqual(stops.map(({ top }) => top).sort((a, b) => a - b));
+
+    const raw = () => page.textContent('details pre');
+    const before = await raw();
+    await page.getByRole('button', { name: 'Clear' }).focus();
+    await page.keyboard.press('Enter');
+    expect(await page.isVisible('.hint')).toBe(true);
+    await page.getByRole('button', { name: 'Example 1' }).focus();
+    await page.keyboard.press('Space');
+    await expect.poll(raw).toBe(before);
+    await expect.poll(() => page.isVisible('.hint')).toBe(false);
     await page.context().close();
   });
 

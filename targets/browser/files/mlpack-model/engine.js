@@ -79,7 +79,9 @@ class Engine {
   #context;
   #open;
   #proven = false;
-  #idle;
+  /** When the last prediction began, and whether somebody waits for it to be long ago. */
+  #lastRun = 0;
+  #waits = false;
   /** How many ways were opened so far: a change of it is news. */
   waysOpened = 0;
 
@@ -124,7 +126,7 @@ class Engine {
   /** @returns { outputs, ms } */
   async run(feeds) {
     const { ort, session, way } = this.#open;
-    clearTimeout(this.#idle);
+    this.#lastRun = performance.now();
     const tensors = toTensors(ort, this.#description.inputs, feeds);
     try {
       const started = performance.now();
@@ -151,12 +153,18 @@ class Engine {
 
   /** Fetches what was left out of the runtime, for the day without a network; not where visitors ask to save data. */
   #restWhenIdle() {
-    const { loadRest } = this.#open;
-    if (!loadRest || navigator.connection?.saveData) return;
-    this.#idle = setTimeout(() => {
+    if (this.#waits || !this.#open.loadRest || navigator.connection?.saveData) return;
+    this.#waits = true;
+    setTimeout(() => {
+      this.#waits = false;
+      const { loadRest } = this.#open;
+      if (performance.now() - this.#lastRun < idleMs) {
+        this.#restWhenIdle();
+        return;
+      }
       this.#open.loadRest = undefined;
       // It is only wanted: whoever needs it asks again, and is told.
-      loadRest().catch((error) => this.#reasons.push(`The rest of the runtime is not kept: ${messageOf(error)}`));
+      loadRest?.().catch((error) => this.#reasons.push(`The rest of the runtime is not kept: ${messageOf(error)}`));
     }, idleMs);
   }
 
@@ -176,7 +184,7 @@ class Engine {
   }
 
   async dispose() {
-    clearTimeout(this.#idle);
+    this.#open.loadRest = undefined;
     await this.#open.session.release();
   }
 }
