@@ -2,17 +2,28 @@
 // layers to one of transformer blocks), in slices, so that a night's run can be stopped and taken up again.
 //
 //   npm run nightly [-- --graphs 20000 --from 0 --seed 4242 --keep]
+//   npm run nightly -- --orders 20 ../shared/models
 //
+// With --orders the models of the folders instead, each through so many random orders of passes.
 // A graph that breaks is printed with its seed and its number (`--seed S --from N --graphs 1` gives it again); the run ends there
 // with exit code 1, or goes on with --keep and ends with 1 all the same.
 import { parseArgs } from 'node:util';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import * as fc from 'fast-check';
+import { syntheticFeeds } from '../../src/engine/feeds.ts';
+import { openSession } from '../../src/engine/session.ts';
+import { loadModel } from '../../src/onnx/load.ts';
 import { fuseSteps, holds, networkSteps } from '../support/holds.ts';
+import { holdsInOrder, orderOf } from '../support/orders.ts';
+import { runOrt } from '../support/ort.ts';
 import { blockPrograms, buildBlocks } from '../support/random-blocks.ts';
 import { buildProgram, programs } from '../support/random-graph.ts';
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
+    orders: { type: 'string', default: '0' },
     graphs: { type: 'string', default: '20000' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string', default: '4242' },
@@ -23,7 +34,9 @@ const [graphs, from, seed] = [Number(values.graphs), Number(values.from), Number
 const start = performance.now();
 const fired = new Set();
 let broken = 0;
-for (let number = from; number < from + graphs; number++) {
+const orders = Number(values.orders);
+if (orders > 0) await inOrders();
+for (let number = from; orders === 0 && number < from + graphs; number++) {
   const own = seed * 1_000_003 + number;
   try {
     if (number % 4 === 3) {
@@ -41,5 +54,31 @@ for (let number = from; number < from + graphs; number++) {
   const done = number - from + 1;
   if (done % 500 === 0) console.log(`${done} graphs, ${((performance.now() - start) / done).toFixed(0)} ms each`);
 }
-console.log(`${broken === 0 ? 'all hold' : `${broken} broken`}; rules that fired: ${Array.from(fired).toSorted((a, b) => (a < b ? -1 : 1)).join(', ')}`);
+const rules = orders > 0 ? '' : `; rules that fired: ${Array.from(fired).toSorted((a, b) => (a < b ? -1 : 1)).join(', ')}`;
+console.log(`${broken === 0 ? 'all hold' : `${broken} broken`}${rules}`);
 process.exitCode = broken === 0 ? 0 : 1;
+
+function* models(path) {
+  if (path.endsWith('.onnx')) yield path;
+  else if (statSync(path).isDirectory()) for (const name of readdirSync(path).sort()) yield* models(join(path, name));
+}
+
+async function inOrders() {
+  for (const path of positionals.flatMap((root) => [...models(root)])) {
+    const model = await loadModel(path);
+    const session = await openSession(path, { graphOptimizationLevel: 'disabled', threads: 1 });
+    const feeds = (await syntheticFeeds(model, session, { seed: 3, count: 1 })).map((batch) => new Map(batch.feeds));
+    await session.dispose();
+    const expected = await runOrt(model, feeds);
+    for (let number = from; number < from + orders; number++) {
+      try {
+        await holdsInOrder(model, orderOf(seed * 1_000_003 + number), feeds, expected);
+      } catch (error) {
+        broken++;
+        console.log(`${path}, order ${number} of seed ${seed}: ${error.message}\n`);
+        if (!values.keep) return;
+      }
+    }
+    console.log(`${path}: ${orders} orders, ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  }
+}

@@ -12,6 +12,7 @@ import { runSteps } from '../../src/pass/pipeline.ts';
 import { TestContext } from '../support/context.ts';
 import { violations } from '../support/differential.ts';
 import { signature } from '../support/golden.ts';
+import { holdsInOrder, orderOf } from '../support/orders.ts';
 import { type Feeds, runOrt } from '../support/ort.ts';
 import { haveSharedModels, sharedModel, sharedModelFiles } from '../support/shared-models.ts';
 
@@ -60,6 +61,12 @@ describe.skipIf(!haveSharedModels)('shared models under every faithful pass', ()
           expect(trace?.changed).toBe(Object.keys(trace?.applied ?? {}).length > 0);
         });
       }
+
+      it('two random orders of passes', async () => {
+        const model = await loadModel(sharedModel(slug, file));
+        for (const seed of [1, 2])
+          await holdsInOrder(model, orderOf(seed * 1000 + file.length + slug.length), feeds, expected);
+      });
 
       it('preset fp32', async () => {
         const model = await loadModel(sharedModel(slug, file));

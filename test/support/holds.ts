@@ -22,7 +22,7 @@ const defaults = (pass: Pass): Step => ({
 });
 
 /** Passes that promise the same numbers, with their default options. */
-const faithfulSteps: readonly Step[] = passes
+export const faithfulSteps: readonly Step[] = passes
   .map(defaults)
   .filter(({ pass, options }) => pass.numerics(options as never).kind !== 'lossy');
 
