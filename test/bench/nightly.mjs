@@ -36,7 +36,8 @@ const fired = new Set();
 let broken = 0;
 const orders = Number(values.orders);
 if (orders > 0) await inOrders();
-for (let number = from; orders === 0 && number < from + graphs; number++) {
+const end = orders > 0 ? from : from + graphs;
+for (let number = from; number < end; number++) {
   const own = seed * 1_000_003 + number;
   try {
     if (number % 4 === 3) {
