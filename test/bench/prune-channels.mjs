@@ -59,6 +59,7 @@ for (const round of [8, 16]) {
 // Blocks and channels as far as a drop allows; the same blocks as cut show what repair is worth.
 variants.push(['two residual blocks gone, as cut', ['drop-layers:unit=sublayer,count=2']]);
 variants.push(['two residual blocks gone, repaired', ['drop-layers:unit=sublayer,count=2,repair=true']]);
+variants.push([`prune-search, ${macs} of the multiply-accumulates`, [`prune-search:macs=${macs}`]]);
 for (const drop of [0.01, 0.02]) variants.push([`prune-search, a drop of ${drop} allowed`, [`prune-search:maxDrop=${drop}`]]);
 
 const chosen = variants.filter(([name], at) => at === 0 || name.includes(only));
