@@ -124,7 +124,7 @@ function convCost({ node, weighted }: Unit, cpu: NativeProfile, out: number): Un
   }
   const wide = inner >= 8 ? blocked(inner) : inner;
   const positions = out / channels;
-  const float = (positions * blocked(channels) * wide * taps) / macsPerNs;
+  const float = (positions * blocked(channels) * wide * taps) / macsPerNs + out * 0.08;
   // The kernel works on 16 columns at least, and on fewer than that at half the pace.
   const pace = integerMacsPerNs[cpu] * (channels < blockSize ? 0.5 : 1);
   const gather = taps > 1 ? positions * taps * gatherNs(inner, taps) : 0;
