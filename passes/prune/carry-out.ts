@@ -4,11 +4,12 @@ import type { PassContext } from '../../src/pass/pass.ts';
 import type { Coupling } from './coupling/analyze.ts';
 import { removeUnits } from './coupling/apply.ts';
 import { type Narrowed, narrowedBy, type Reach, repairReaders } from './repair/repair.ts';
+import type { RepairMethod } from './repair/solve.ts';
 import { WonBack } from './repair/won-back.ts';
 
 export interface RepairOptions {
   readonly repair: boolean;
-  readonly repairBy: 'weights' | 'bias';
+  readonly repairBy: RepairMethod;
   readonly repairReach: Reach;
 }
 
@@ -45,7 +46,7 @@ export async function repair(
   const judged = await WonBack.of(original, ctx, searched);
   try {
     await judged?.cut(model);
-    await repairReaders(original, model, narrowed, ctx.activations, by === 'bias' ? 'bias' : 'all', ctx);
+    await repairReaders(original, model, narrowed, ctx.activations, by, ctx);
     for (const sentence of (await judged?.sentences(model)) ?? []) ctx.note?.(sentence);
   } finally {
     await judged?.dispose();

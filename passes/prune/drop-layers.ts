@@ -11,6 +11,7 @@ import { type Gate, GateMeter, sizeOf } from './gates.ts';
 import { leaveOut, removeDead } from './leave-out.ts';
 import { isLinear, layersBehind } from './repair/behind.ts';
 import type { Narrowed } from './repair/repair.ts';
+import { repairMethodHelp, repairMethods } from './repair/solve.ts';
 
 const options = {
   count: opt.int(1, 'blocks that go', { min: 1 }),
@@ -21,7 +22,7 @@ const options = {
   ),
   samples: opt.int(32, 'samples to measure on', { min: 1 }),
   repair: opt.boolean(false, 'fit the layers behind to what the model as it was gave (takes --data)'),
-  repairBy: opt.choice(['weights', 'bias'], 'weights', 'least squares of weights and bias, or only biases'),
+  repairBy: opt.choice(repairMethods, 'weights', repairMethodHelp),
   keep: opt.list([], 'names of nodes, or operators, whose blocks stay'),
 } as const;
 

@@ -7,6 +7,7 @@ import { scoreNames } from './channels/score.ts';
 import { remember } from './channels/settings.ts';
 import { layersOf } from './coupling/groups.ts';
 import { reaches } from './repair/repair.ts';
+import { repairMethodHelp, repairMethods } from './repair/solve.ts';
 
 const options = {
   ratio: opt.number(0.3, 'share of the channels that go', { min: 0, max: 0.99 }),
@@ -32,7 +33,7 @@ const options = {
   layer: opt.list([], 'NAME=RATIO for single layers, by node or output'),
   heads: opt.boolean(false, 'take attention heads too, by score'),
   repair: opt.boolean(false, 'fit the layers that read fewer channels to what the model as it was gave (takes --data)'),
-  repairBy: opt.choice(['weights', 'bias'], 'weights', 'least squares of weights and bias, or only biases'),
+  repairBy: opt.choice(repairMethods, 'weights', repairMethodHelp),
   repairReach: opt.choice(
     reaches,
     'behind',

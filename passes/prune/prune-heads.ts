@@ -9,6 +9,7 @@ import { analyzeCoupling, type Coupling } from './coupling/analyze.ts';
 import { type Group, layersOf, unitsAlong } from './coupling/groups.ts';
 import { type Gate, GateMeter, sizeOf } from './gates.ts';
 import { reaches } from './repair/repair.ts';
+import { repairMethodHelp, repairMethods } from './repair/solve.ts';
 
 const options = {
   ratio: opt.number(0.25, 'share of the attention heads that go', { min: 0, max: 0.99 }),
@@ -24,7 +25,7 @@ const options = {
   ),
   samples: opt.int(32, 'samples to measure on', { min: 1 }),
   repair: opt.boolean(false, 'fit the layers that read fewer heads to what the model as it was gave (takes --data)'),
-  repairBy: opt.choice(['weights', 'bias'], 'weights', 'least squares of weights and bias, or only biases'),
+  repairBy: opt.choice(repairMethods, 'weights', repairMethodHelp),
   repairReach: opt.choice(
     reaches,
     'behind',

@@ -53,6 +53,7 @@ const variants = [['as it came, simplified and fused', []]];
 for (const round of [8, 16]) {
   variants.push([`cut, multiples of ${round}`, [cut(round)]]);
   variants.push([`cut and repaired (bias), multiples of ${round}`, [cut(round, ',repair=true,repairBy=bias')]]);
+  variants.push([`cut and repaired (statistics), multiples of ${round}`, [cut(round, ',repair=true,repairBy=statistics')]]);
   variants.push([`cut and repaired, multiples of ${round}`, [cut(round, ',repair=true')]]);
 }
 

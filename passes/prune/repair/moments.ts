@@ -55,11 +55,34 @@ export class Moments {
     for (let i = 0; i < k; i++) diagonal += this.#moment(i, i);
     return (share * diagonal) / k;
   }
-  /** @returns undefined where no input was reached */
-  damped(share: number): Float64Array | undefined {
+  /** Of the inputs with each other, [k, k]. */
+  #second(): Float64Array {
     const k = this.#k;
     const h = new Float64Array(k * k);
     for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) h[i * k + j] = this.#moment(i, j);
+    return h;
+  }
+  /**
+   * Each row times √(Σt² / Σ(w·x)²), about the means where there is a bias: the deviation of an output is that of what it is to give.
+   * An output that is constant stays as it is.
+   */
+  async spread(rows: Float32Array, { float64 }: Products): Promise<Float32Array> {
+    const [k, n] = [this.#k, this.#n];
+    const turned = await float64(Float64Array.from(rows), this.#second(), n, k, k);
+    const scaled = rows.slice();
+    for (let o = 0; o < n; o++) {
+      let given = 0;
+      for (let i = 0; i < k; i++) given += (turned[o * k + i] as number) * (rows[o * k + i] as number);
+      const factor = Math.sqrt(this.#moment(k + o, k + o) / given);
+      if (Number.isFinite(factor) && factor > 0)
+        for (let i = 0; i < k; i++) scaled[o * k + i] = (rows[o * k + i] as number) * factor;
+    }
+    return scaled;
+  }
+  /** @returns undefined where no input was reached */
+  damped(share: number): Float64Array | undefined {
+    const k = this.#k;
+    const h = this.#second();
     const damping = this.strength(share);
     if (!(damping > 0) || !Number.isFinite(damping)) return undefined;
     for (let i = 0; i < k; i++) h[i * k + i] = (h[i * k + i] as number) + damping;

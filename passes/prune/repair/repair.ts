@@ -17,7 +17,7 @@ import type { Coupling } from '../coupling/analyze.ts';
 import { keptBy } from '../coupling/apply.ts';
 import { isLinear, layersBehind } from './behind.ts';
 import { type Reader, readReader } from './reader.ts';
-import { coarseDampings, fitWeights } from './solve.ts';
+import { coarseDampings, fitWeights, type RepairMethod } from './solve.ts';
 
 /** A layer to be fitted, and which of the channels that it gave it still gives (all where undefined). */
 export interface Narrowed {
@@ -60,14 +60,14 @@ export const mostInputs = 6144;
 
 /**
  * Fits layers to what the model as it was gave in their place, one after the other, each behind those that were fitted before it. Weights change in place.
- * @param method `bias` moves biases only
+ * @param method see `fitWeights`
  */
 export async function repairReaders(
   original: Model,
   model: Model,
   narrowed: readonly Narrowed[],
   activations: Activations,
-  method: 'all' | 'bias',
+  method: RepairMethod,
   ctx: PassContext,
   sampling?: PairSampling,
 ): Promise<void> {
@@ -125,7 +125,7 @@ export function joinedTo(output: Value): PairRequest['joined'] {
 async function fitReader(
   reader: Reader,
   grams: readonly Gram[],
-  method: 'all' | 'bias',
+  method: RepairMethod,
   by: Products,
   ctx: PassContext,
   damp: readonly number[] | undefined,
@@ -169,16 +169,17 @@ async function fitReader(
     after += fitted.after / groups;
     damping = Math.max(damping, fitted.damping ?? 0);
   }
-  if (!(after < before)) {
+  if (method !== 'statistics' && !(after < before)) {
     ctx.skipped('repair', node, `no fit gives less error than the weights as they were cut (${decibels(before)})`);
     return undefined;
   }
   const seen =
     (grams[0]?.rows ?? 0) < 4 * k ? `, with a ridge of ${damping}: ${grams[0]?.rows} rows are few for ${k} inputs` : '';
+  const what = method === 'statistics' ? `${hasBias ? 'mean and ' : ''}deviation of ${n} outputs as they were: ` : '';
   ctx.applied(
     'repair',
     node,
-    `${decibels(before)} → ${decibels(after)} of its output, on rows it was not fitted to${seen}`,
+    `${what}${decibels(before)} → ${decibels(after)} of its output, on rows it was not fitted to${seen}`,
   );
   const made = new Map<Value, Tensor>([[weight, reader.stored(rows)]]);
   if (biasValue) made.set(biasValue, reader.storedBias(bias));

@@ -24,9 +24,17 @@ const dampings = [1e-4, 1e-3, 1e-2, 1e-1, 1];
 /** Where fits are only compared with each other. */
 export const coarseDampings: readonly number[] = [1e-3, 1e-1];
 
+/** What is fitted: weights and bias by least squares, the bias alone, or mean and deviation of each output. */
+export const repairMethods = ['weights', 'bias', 'statistics'] as const;
+export type RepairMethod = (typeof repairMethods)[number];
+/** As an option says it. */
+export const repairMethodHelp =
+  'least squares of weights and bias, or only biases, or mean and deviation of each output (as re-estimating BatchNormalization does)';
+
 /**
  * Least squares with a ridge towards the weights that are there: what reads x is to give t. The sums are over rows [x, t], x [k]
  * and t [n]. Kept is what gives the least error on the rows held out, nothing at all if it is the weights as they are.
+ * @param method `statistics` is what re-estimating the mean and variance of a BatchNormalization behind the layer comes to, where this was folded or not
  * @param withBias the layer has a bias, so that means are met by it and weights are fitted to what is left
  */
 export async function fitWeights(
@@ -34,7 +42,7 @@ export async function fitWeights(
   gram: Gram,
   n: number,
   withBias: boolean,
-  only: 'all' | 'bias',
+  method: RepairMethod,
   products: Products,
   stop: () => void,
   damp: readonly number[] = dampings,
@@ -46,6 +54,12 @@ export async function fitWeights(
   const held = new HeldOut(gram, k, n, bounds, products);
   const before = await held.error(weights.rows, weights.bias);
   const moments = new Moments(gram, k, n, withBias);
+  if (method === 'statistics') {
+    // The sums judge nothing here: that outputs spread as they did is worth more than each being near to what it was.
+    const rows = await moments.spread(weights.rows, products);
+    const bias = withBias ? moments.bias(rows) : weights.bias;
+    return { rows, bias, damping: undefined, before, after: await held.error(rows, bias) };
+  }
   let best: Fitted = { ...weights, damping: undefined, before, after: before };
   let factor: Float64Array | undefined;
   const consider = async (rows: Float32Array, damping: number | undefined, h?: Float64Array): Promise<void> => {
@@ -56,7 +70,7 @@ export async function fitWeights(
     factor = h;
   };
   if (withBias) await consider(weights.rows, undefined);
-  if (only === 'bias') return best;
+  if (method === 'bias') return best;
   const open = moments.missing(weights.rows, weights.bias);
   for (const damping of damp) {
     stop();

@@ -104,7 +104,7 @@ export class Trials {
   async #fitted(shape: Shape, sampling: PairSampling | undefined): Promise<Model> {
     const model = cloneModel(this.#original);
     const narrowed = takeOut(model, this.#parts, shape, this.#options.keep, this.#silent);
-    await repairReaders(this.#original, model, narrowed, this.#activations, 'all', this.#silent, sampling);
+    await repairReaders(this.#original, model, narrowed, this.#activations, 'weights', this.#silent, sampling);
     return model;
   }
 

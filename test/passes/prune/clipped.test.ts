@@ -60,7 +60,7 @@ describe('fits to what a Relu lets through', () => {
   const by = products(new TestContext().compute);
   const start = { rows: new Float32Array(n * k), bias: new Float64Array(n) };
   const fit = (gram: Gram, clip: typeof relu | undefined) =>
-    fitWeights(start, gram, n, true, 'all', by, () => {}, [1e-3], clip);
+    fitWeights(start, gram, n, true, 'weights', by, () => {}, [1e-3], clip);
 
   it.each([
     ['alone', 0, 0.97],

@@ -48,6 +48,20 @@ async function errorOf(before: Model, after: Model, shape: readonly number[]): P
   return worst;
 }
 
+/** Mean and deviation of each channel of the output [N, 3, 4, 4]. */
+async function statisticsOf(model: Model, feeds: readonly Feeds[]): Promise<number[]> {
+  const channels: number[][] = [[], [], []];
+  for (const outputs of await runOrt(model, feeds)) {
+    const y = outputs.get('y');
+    if (!y) throw new Error('no output');
+    for (const [i, value] of typedArray(y, 'float32').entries()) channels[Math.floor(i / 16) % 3]?.push(value);
+  }
+  return channels.flatMap((values) => {
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    return [mean, Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length)];
+  });
+}
+
 describe('repair', () => {
   // Channel 2 is channel 0 plus channel 1 plus a constant, and smaller weights read it: what it tells the others tell too.
   const conv = parseModel(`${head}main (float[N,2,6,6] x) => (float[N,3,4,4] y)
@@ -80,6 +94,38 @@ describe('repair', () => {
     const repaired = cloneModel(conv);
     await prune(repaired, { ...options, score: 'l2', repair: true, repairBy: 'bias' }, feedsOf(shape, 24, 1));
     expect(await errorOf(conv, repaired, shape)).toBeLessThan(await errorOf(conv, cut, shape));
+  });
+
+  it.each([
+    ['with a bias', conv],
+    [
+      'in front of a BatchNormalization',
+      parseModel(`${head}main (float[N,2,6,6] x) => (float[N,3,4,4] y)
+<
+  float[3,2,1,1] w1 = {1, 0.5, -0.5, 1, 0.5, 1.5}, float[3] b1 = {2, 0.2, 1}, float[3,3,3,3] w2 = random(2),
+  float[3] scale = {1, 2, 0.5}, float[3] shift = {1, 2, 3}, float[3] mean = {0.1, -0.2, 0.3}, float[3] variance = {1, 2, 3}
+>
+{
+  a = Conv (x, w1, b1)
+  b = Conv (a, w2)
+  y = BatchNormalization (b, scale, shift, mean, variance)
+}`),
+    ],
+  ])('gives outputs %s the mean and deviation that they had', async (_, model) => {
+    const by = { ...options, score: 'l2', ratio: 0.67 } as const;
+    const cut = cloneModel(model);
+    await prune(cut, by, feedsOf(shape, 48, 1));
+    const repaired = cloneModel(model);
+    const trace = await prune(repaired, { ...by, repair: true, repairBy: 'statistics' }, feedsOf(shape, 48, 1));
+    expect(trace.applied['repair']).toBe(1);
+    const want = await statisticsOf(model, feedsOf(shape, 48, 1));
+    // Odd places hold deviations.
+    const off = (got: readonly number[]): number =>
+      Math.max(...got.map((value, i) => Math.abs(value - (want[i] as number)) / (want[i | 1] as number)));
+    // Every eighth sample is held out of the sums.
+    expect(off(await statisticsOf(repaired, feedsOf(shape, 48, 1)))).toBeLessThan(0.05);
+    expect(off(await statisticsOf(cut, feedsOf(shape, 48, 1)))).toBeGreaterThan(0.2);
+    expect(off(await statisticsOf(repaired, feedsOf(shape, 48, 2)))).toBeLessThan(0.1);
   });
 
   it('takes what stands beside a residual connection into account, layer by layer', async () => {
