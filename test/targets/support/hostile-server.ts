@@ -105,7 +105,8 @@ export async function startHostile(root: string): Promise<HostileServer> {
     row.bytes = part.length;
     if (part.length === body.length) response.end(part);
     else if (fault?.hangAfter !== undefined) response.write(part);
-    else response.write(part, () => setTimeout(() => response.destroy(), 20));
+    // What the browser has not handed to the page by the time of the cut is lost, too: on a busy machine it takes a while.
+    else response.write(part, () => setTimeout(() => response.destroy(), 1000));
   };
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
