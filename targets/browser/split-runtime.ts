@@ -16,7 +16,7 @@ const place = (name: string): string => dependencyFile('onnxruntime-web', ortVer
 
 /**
  * Splits the WebAssembly runtime by what the variants that run on it were seen to need. The same every time: on one thread the same functions ran in
- * each of 9 runs beside other work; on two threads in 25 of 27 runs of five models, and the one function that did not is among `threadFunctions`.
+ * each of 9 runs beside other work; on two threads one function was missing in 2 of 9, and is among `threadFunctions`.
  */
 export async function splitRuntime(artifact: Artifact, { ways, assessments }: WayPlan): Promise<RuntimeForm> {
   const onWasm = new Set(ways.filter(({ provider }) => provider === 'wasm').map(({ variant }) => variant));
