@@ -102,7 +102,7 @@ function keeper(entry: string): { compile(source: string, file: string): Script;
 }
 
 function removeOld(root: string): void {
-  for (const name of readdirSync(root, { withFileTypes: true }).map((entry) => join(root, entry.name)))
+  for (const name of readdirSync(root).map((entry) => join(root, entry)))
     if (statSync(name).mtimeMs < Date.now() - keptDays * dayMs) rmSync(name, { recursive: true, force: true });
 }
 

@@ -104,7 +104,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       license: dataset?.license,
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
       workshop: {
-        ...createWorkshop(file, options.seed),
+        ...createWorkshop(file, options.seed, options.signal),
         bestBatch: () => bestBatch(file, golden),
         reference: async () => (dataset ? makeReference(file, dataset) : undefined),
       },
@@ -127,9 +127,9 @@ async function outputThatVaries(
 ): Promise<string | undefined> {
   if (!first || !feeds) return undefined;
   const again = await session.run(feeds);
-  return first.outputs.find(({ name, ...want }) => {
-    const got = again.get(name);
-    return got && goldenDifference(toGolden(name, got), { name, ...want }, first.tolerance) !== undefined;
+  return first.outputs.find((want) => {
+    const got = again.get(want.name);
+    return got && goldenDifference(toGolden(want.name, got), want, first.tolerance) !== undefined;
   })?.name;
 }
 

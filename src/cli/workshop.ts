@@ -19,14 +19,14 @@ import { otherShapes } from './other-shapes.ts';
 import { parseStep } from './steps.ts';
 
 /** What targets may have done to the model in `file` while they emit. `seed` is for passes that make up inputs. */
-export function createWorkshop(file: string, seed: number): Workshop {
+export function createWorkshop(file: string, seed: number, signal: AbortSignal): Workshop {
   const apply = async (model: Model, steps: readonly Step[]): Promise<Model> => {
     await runSteps(model, steps, {
       context: {
         compute: createCompute(),
         activations: undefined,
         madeUpActivations: createSyntheticActivations({ seed }),
-        signal: new AbortController().signal,
+        signal,
         seed,
       },
     });
@@ -57,7 +57,7 @@ export function createWorkshop(file: string, seed: number): Workshop {
       const [first] = feeds;
       const others = first ? otherShapes(inputs, first) : [];
       const model = { file, extra: config, feeds, others };
-      return webFunctionsRun(runtime, [model], new AbortController().signal);
+      return webFunctionsRun(runtime, [model], signal);
     },
     async savedGraph(request, of) {
       return decodeModel(await savedByRuntime(file, { ...request, format: 'onnx' }, of));

@@ -3,20 +3,26 @@ import { open, rename, rm } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 
 /**
- * Writes a small file so that nobody ever sees half of it: temporary name, sync, rename.
+ * Writes a file so that nobody ever sees half of it: temporary name, sync, rename.
  * @throws UserError when it exists and `force` is off.
  */
-export async function writeAtomically(path: string, text: string, force: boolean): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  content: string | readonly Uint8Array[],
+  force: boolean,
+): Promise<void> {
   if (existsSync(path) && !force)
     throw new UserError('out.exists', `"${path}" exists; give another --out, or --force to replace it.`);
   // Else the rename would fail, in the name of the temporary file.
   if (existsSync(path) && statSync(path).isDirectory())
     throw new UserError('path', `"${path}" is a folder where a file is expected; check the path.`);
   const part = `${path}.part-${process.pid}`;
+  // In a container every run may have the same number, and one that was killed have left its part.
+  await rm(part, { force: true });
   try {
     const file = await open(part, 'wx');
     try {
-      await file.writeFile(text);
+      for (const piece of typeof content === 'string' ? [content] : content) await file.writeFile(piece);
       await file.sync();
     } finally {
       await file.close();

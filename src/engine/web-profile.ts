@@ -82,10 +82,7 @@ async function packModel({ file, extra, feeds, others }: ProfiledModel): Promise
  */
 function watchScript({ hook }: WatchedModule): string {
   const passing = [
-    ...[
-      0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 1, 0x7f, 0, 2, 7, 1, 1, 0x61, 1, 0x61, 0, 0, 7, 5, 1, 1, 0x61, 0,
-      0,
-    ],
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 1, 0x7f, 0, 2, 7, 1, 1, 0x61, 1, 0x61, 0, 0, 7, 5, 1, 1, 0x61, 0, 0,
   ];
   return `import { getEnvironmentData } from 'node:worker_threads';
 const native = globalThis.WebAssembly;

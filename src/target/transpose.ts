@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { stridesOf, walk } from '../kernels/walk.ts';
 
 /** Position of each axis of the result in the source: [0, 2, 3, 1] makes NHWC of NCHW. */
 export type Axes = readonly number[];
@@ -19,22 +20,14 @@ export function forward<T extends Packed>(tensor: T, axes: Axes | undefined): T 
   }
   const count = shape.reduce((product, dim) => product * dim, 1);
   const width = count === 0 ? 1 : bytes.length / count;
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, dim) => product * dim, 1));
+  const strides = stridesOf(shape);
   const to = axes.map((axis) => shape[axis] ?? 0);
-  const steps = axes.map((axis) => strides[axis] ?? 0);
+  const order = walk(
+    to,
+    axes.map((axis) => strides[axis] ?? 0),
+  );
   const out = new Uint8Array(bytes.length);
-  const index = to.map(() => 0);
-  let from = 0;
-  for (let at = 0; at < count; at++) {
-    for (let byte = 0; byte < width; byte++) out[at * width + byte] = bytes[from * width + byte] ?? 0;
-    for (let axis = to.length - 1; axis >= 0; axis--) {
-      index[axis] = (index[axis] ?? 0) + 1;
-      from += steps[axis] ?? 0;
-      if ((index[axis] ?? 0) < (to[axis] ?? 0)) break;
-      from -= (steps[axis] ?? 0) * (to[axis] ?? 0);
-      index[axis] = 0;
-    }
-  }
+  for (const [at, from] of order.entries()) out.set(bytes.subarray(from * width, (from + 1) * width), at * width);
   return { ...tensor, shape: to, bytes: out };
 }
 

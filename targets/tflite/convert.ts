@@ -1,9 +1,10 @@
 import { UserError } from '../../src/errors.ts';
 import type { Model, Value } from '../../src/ir/graph.ts';
 import { f32ToF16 } from '../../src/kernels/f16.ts';
-import { Converter, lastPerm, permuted } from './converter.ts';
+import { Converter } from './converter.ts';
 import type { LiteGraph } from './graph.ts';
 import { handlers } from './handlers.ts';
+import { lastPerm, permuted } from './order.ts';
 import { storageOf } from './quant.ts';
 
 export interface ConvertOptions {

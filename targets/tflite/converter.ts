@@ -1,23 +1,15 @@
 import { UserError } from '../../src/errors.ts';
-import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
-import { elementCount, toNumbers } from '../../src/ir/tensor.ts';
+import { elementCount } from '../../src/ir/tensor.ts';
 import { staticShape, type ValueType } from '../../src/ir/types.ts';
-import { roundHalfEven } from '../../src/kernels/round.ts';
-import { stridesOf } from '../../src/kernels/walk.ts';
+import { type Constant, readConstant } from './constant.ts';
 import { type ConstData, LiteGraph, type LiteOp, type LiteTensor, type Quant } from './graph.ts';
+import { inverse, lastPerm, memoryOrder, permuted } from './order.ts';
 import { type Activation, activations, type OpName, type TensorType, tensorTypes } from './schema.ts';
 
 /** Order of axes in memory: as the model has it, or channels last (NHWC for NCHW, NLC for NCL). */
 export type Layout = 'plain' | 'last';
-
-/** A constant of the model, small enough to be looked at. */
-export interface Constant {
-  readonly shape: readonly number[];
-  readonly values: Float32Array | Int32Array;
-  readonly dtype: string;
-}
 
 /** What became of a value of the model: tensors that hold it, by layout, and how to make the others. */
 export interface Entry {
@@ -38,19 +30,6 @@ export interface Moved {
   index(): Int32Array;
   /** The operator that does it, on plain tensors. */
   lower(source: number): number;
-}
-
-/** perm[i] is the plain axis that stands at place i in channels-last order. */
-export function lastPerm(rank: number): number[] {
-  return [0, ...Array.from({ length: rank - 2 }, (_, i) => i + 2), 1];
-}
-
-export function permuted<T>(list: readonly T[], perm: readonly number[]): T[] {
-  return perm.map((axis) => list[axis] as T);
-}
-
-export function inverse(perm: readonly number[]): number[] {
-  return perm.map((_, axis) => perm.indexOf(axis));
 }
 
 export type Handler = (node: Node, c: Converter) => void;
@@ -329,58 +308,6 @@ export class Converter {
   }
 }
 
-/** A constant of the model, also behind operators that change between floats and integers; undefined where it is computed. */
-export function readConstant(value: Value): Constant | undefined {
-  const node = value.producer;
-  if (node?.is('DequantizeLinear')) return dequantized(node);
-  if (node?.is('QuantizeLinear')) return quantized(node);
-  const tensor = constantOf(value);
-  if (!tensor) return undefined;
-  const numbers = toNumbers(tensor);
-  if (!numbers) return undefined;
-  const isFloat = ['float32', 'float64', 'float16', 'bfloat16'].includes(tensor.dtype);
-  const dtype = isFloat ? 'float32' : tensor.dtype;
-  return { shape: tensor.shape, values: isFloat ? Float32Array.from(numbers) : Int32Array.from(numbers), dtype };
-}
-
-function dequantized(node: Node): Constant | undefined {
-  const grid = gridOf(node);
-  if (!grid) return undefined;
-  const { x, at } = grid;
-  const values = Float32Array.from(x.values, (stored, i) => (stored - at(i).zero) * at(i).scale);
-  return { shape: x.shape, values, dtype: 'float32' };
-}
-
-/** Float weights that the model itself quantizes, as exporters of quantization-aware training leave them. */
-function quantized(node: Node): Constant | undefined {
-  const grid = gridOf(node);
-  const dtype = node.input(2)?.dtype ?? 'uint8';
-  if (!grid || (dtype !== 'uint8' && dtype !== 'int8')) return undefined;
-  const { x, at } = grid;
-  const [low, high] = dtype === 'uint8' ? [0, 255] : [-128, 127];
-  const values = Int32Array.from(x.values, (value, i) => {
-    const { scale, zero } = at(i);
-    return Math.min(Math.max(roundHalfEven(Math.fround(value / scale)) + zero, low), high);
-  });
-  return { shape: x.shape, values, dtype };
-}
-
-/** Input, scales and zero points of a node that changes between floats and integers, where all are constants. */
-function gridOf(node: Node): { x: Constant; at: (i: number) => { scale: number; zero: number } } | undefined {
-  const [x, scale, zero] = [0, 1, 2]
-    .map((i) => node.input(i))
-    .map((input) => (input ? readConstant(input) : undefined));
-  if (!x || !scale || node.int('block_size', 0) !== 0) return undefined;
-  const count = scale.values.length;
-  const axis = count === 1 ? 0 : (node.int('axis', 1) + x.shape.length) % x.shape.length;
-  const inner = stridesOf(x.shape)[axis] ?? 1;
-  const at = (i: number): { scale: number; zero: number } => {
-    const c = count === 1 ? 0 : Math.floor(i / inner) % count;
-    return { scale: scale.values[c] ?? 1, zero: zero?.values[zero.values.length === 1 ? 0 : c] ?? 0 };
-  };
-  return { x, at };
-}
-
 /** The value behind a chain of rearrangements that is itself none, and where each element comes from. */
 export function rootOf(moved: Moved): { root: Entry; index: Int32Array } {
   let { source: root } = moved;
@@ -391,15 +318,4 @@ export function rootOf(moved: Moved): { root: Entry; index: Int32Array } {
     root = root.moved.source;
   }
   return { root, index };
-}
-
-/** Place in channels-last memory of each element of the plain order. */
-export function memoryOrder(shape: readonly number[]): Int32Array {
-  const perm = lastPerm(shape.length);
-  const to = stridesOf(permuted(shape, perm));
-  const strides = inverse(perm).map((place) => to[place] ?? 0);
-  const plain = stridesOf(shape);
-  return Int32Array.from({ length: elementCount(shape) }, (_, at) =>
-    shape.reduce((sum, dim, axis) => sum + (Math.floor(at / (plain[axis] ?? 1)) % dim) * (strides[axis] ?? 0), 0),
-  );
 }

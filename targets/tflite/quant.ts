@@ -1,5 +1,6 @@
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
-import { type Converter, type Entry, readConstant } from './converter.ts';
+import { readConstant } from './constant.ts';
+import { type Converter, type Entry } from './converter.ts';
 import type { Quant } from './graph.ts';
 import type { Activation } from './schema.ts';
 

@@ -61,13 +61,10 @@ function keepTogether(scores: readonly Score[], floor: Floor): boolean {
  * Down to so many multiply-accumulates, where it costs the outputs least.
  * @returns a sentence where they cannot be reached
  */
-export async function toTarget(
-  { parts, time, prices, trials, fits }: Searched,
-  mostMacs: number,
-  ctx: PassContext,
-): Promise<Shape | string> {
+export async function toTarget(searched: Searched, mostMacs: number, ctx: PassContext): Promise<Shape | string> {
+  const { parts, time, prices, trials, fits } = searched;
   const shapes = cheapestShapes(parts, time, prices, mostMacs, fits);
   if (shapes.length > 0) return await leastLoss(shapes, parts, time, trials, ctx);
-  if (prices.scale.size + prices.blocks.size === 0) return nothingToTake;
+  if (isEmpty(searched)) return nothingToTake;
   return `${percent(mostMacs / time.totalMacs)} of its multiply-accumulates cannot be reached by what may go: ask for more of them, or let more go (--max-ratio, --round)`;
 }

@@ -26,10 +26,11 @@ export function cheapestShapes(
   for (let step = 0; step < mostSteps && front.length > 0; step++) {
     const next = new Map<string, { shape: Shape; price: number }>();
     for (const from of front) {
+      const taken = time.macs(from);
       for (const move of movesFrom(parts, from)) {
         const shape = after(from, move, parts);
         const [loss, macs] = [expected(parts, shape, prices), time.macs(shape)];
-        if (!Number.isFinite(loss) || macs >= time.macs(from)) continue;
+        if (!Number.isFinite(loss) || macs >= taken) continue;
         if (macs <= mostMacs) found.set(keyOf(shape), { shape, loss: loss * time.of(shape) });
         else next.set(keyOf(shape), { shape, price: loss / (time.totalMacs - macs) });
       }

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { castTensor } from '../../data/cast.ts';
 import type { Batch } from '../../data/dataset.ts';
 import { type Tensor, tensorFrom } from '../../ir/tensor.ts';
+import { writeAtomically } from '../write.ts';
 import type { Manifest, Shard } from './manifest.ts';
 import { encodeParquet } from './parquet.ts';
 import { encodeSafetensors } from './safetensors.ts';
@@ -64,20 +64,7 @@ export class ShardWriter {
       hash.update(piece);
       bytes += piece.byteLength;
     }
-    const path = join(this.#dir, file);
-    const part = `${path}.part-${process.pid}`;
-    try {
-      const handle = await open(part, 'w');
-      try {
-        for (const piece of pieces) await handle.writeFile(piece);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(part, path);
-    } finally {
-      await rm(part, { force: true });
-    }
+    await writeAtomically(join(this.#dir, file), pieces, true);
     const shard = { file, sha256: hash.digest('hex'), bytes, batches: this.#batches.length, samples: this.samples };
     this.#batches = [];
     this.samples = 0;

@@ -1,7 +1,8 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { type Converter, type Entry, type Handler, type Layout, lastPerm, permuted } from '../converter.ts';
+import { type Converter, type Entry, type Handler, type Layout } from '../converter.ts';
 import type { LiteOp } from '../graph.ts';
+import { lastPerm, permuted } from '../order.ts';
 import { clipBounds, sinkOf, storedInputs } from '../quant.ts';
 import type { OpName, TensorType } from '../schema.ts';
 

@@ -1,6 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { type Converter, type Entry, type Handler, memoryOrder, rootOf } from '../converter.ts';
+import { type Converter, type Entry, type Handler, rootOf } from '../converter.ts';
+import { memoryOrder } from '../order.ts';
 import { sinkOf, storedInputs, storedWeight } from '../quant.ts';
 import { integerBias, integerWeight } from './convolution.ts';
 

@@ -1,7 +1,8 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
 import { stridesOf } from '../../../src/kernels/walk.ts';
-import { type Converter, type Entry, type Handler, lastPerm } from '../converter.ts';
+import { type Converter, type Entry, type Handler } from '../converter.ts';
+import { lastPerm } from '../order.ts';
 import { sameQuant, sinkOf, storedInputs } from '../quant.ts';
 import { requantized } from './pooling.ts';
 

@@ -1,6 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { type Converter, type Entry, type Handler, lastPerm, permuted, rootOf } from '../converter.ts';
+import { type Converter, type Entry, type Handler, rootOf } from '../converter.ts';
+import { lastPerm, permuted } from '../order.ts';
 import type { OpName } from '../schema.ts';
 import { operand } from './elementwise.ts';
 import { movedLike } from './reduction.ts';

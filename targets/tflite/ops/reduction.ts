@@ -1,6 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
-import { type Converter, type Entry, type Handler, lastPerm, type Moved, rootOf } from '../converter.ts';
+import { type Converter, type Entry, type Handler, type Moved, rootOf } from '../converter.ts';
+import { lastPerm } from '../order.ts';
 import { sinkOf, storedInputs } from '../quant.ts';
 import type { OpName } from '../schema.ts';
 

@@ -1,6 +1,7 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { nearestIndex, type ResizeRule as Rule, resizeRules } from '../../../src/ir/resize-rule.ts';
-import { type Converter, type Handler, lastPerm, permuted } from '../converter.ts';
+import { type Converter, type Handler } from '../converter.ts';
+import { lastPerm, permuted } from '../order.ts';
 import { asPicture, putPicture } from './convolution.ts';
 
 /** How TensorFlow Lite picks, by its two flags (kernels/internal/reference/resize_nearest_neighbor.h). */

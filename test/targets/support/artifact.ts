@@ -133,7 +133,7 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
     labels,
     preprocessing: text === classifier ? { image: { file: 'x.npy', scale: 1 / 255, bias: 0 } } : undefined,
     license: 'Apache-2.0',
-    workshop: createWorkshop(source, 0),
+    workshop: createWorkshop(source, 0, new AbortController().signal),
     graph: await staticGraph(model, first, new AbortController().signal),
   };
 }
