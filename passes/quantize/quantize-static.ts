@@ -11,6 +11,7 @@ import { provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { openFunctions } from './static/open-functions.ts';
@@ -108,6 +109,7 @@ export const quantizeStatic = definePass({
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
     pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
+    head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     rounding: 'Codes of weights were fitted to what the layer sees',
     bias: 'The mean error of the outputs was taken out of the bias',
@@ -151,6 +153,9 @@ export const quantizeStatic = definePass({
       profile.place === 'pays'
         ? poolsAsConvolutions(trial.graph, (node) => !planOptions.excluded(node))
         : new Map<string, Node>();
+    // The same for what hands out floats as a Gemm.
+    const lastOnes = headsOf(new Plan(trial.graph, planOptions));
+    const heads = given.engine === 'cpu' ? headsAsGemms(trial.graph, lastOnes) : new Map<string, Node>();
     const trialPlans = plansOf(trial);
     const observed = new Set(trialPlans.flatMap((plan) => [...plan.observed]));
     const histograms = await activations.histograms(trial, [...observed], {
@@ -174,10 +179,12 @@ export const quantizeStatic = definePass({
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
-    const stays = (pool: Node | undefined): boolean =>
-      trialPlans.some((plan) => pool !== undefined && plan.units.has(pool));
+    const stays = (made: Node | undefined): boolean =>
+      trialPlans.some((plan) => made !== undefined && plan.units.has(made));
     for (const node of poolsAsConvolutions(model.graph, (pool) => stays(pools.get(pool.output().name))).values())
       ctx.applied('pool', node);
+    const chosen = [...model.graph.nodes].filter(({ outputs }) => stays(heads.get(outputs[0]?.name ?? '')));
+    for (const node of headsAsGemms(model.graph, new Set(chosen)).values()) ctx.applied('head', node);
     const plans = plansOf(model).map(settle);
     reportLeft(plans, model, ctx);
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);

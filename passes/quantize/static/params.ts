@@ -4,6 +4,7 @@ import { type Calibrator, chooseRange, hasMaskGap, type RealRange } from '../../
 import type { Histogram } from '../../../src/kernels/histogram.ts';
 import { type Affine, affineParams, intRanges } from '../../../src/kernels/quantize.ts';
 import type { ActivationType } from './given.ts';
+import { isHandedOut } from './handed-out.ts';
 import type { Plan } from './plan.ts';
 
 export interface ActivationOptions {
@@ -13,6 +14,9 @@ export interface ActivationOptions {
   readonly method: Calibrator;
   readonly percentile: number;
 }
+
+/** Methods that cut values off by a measure of their own. (With `percentile` the share is the user's.) */
+const fitted: ReadonlySet<Calibrator> = new Set(['mse', 'entropy']);
 
 /** Below this a scale would be no normal float32. */
 const smallestRange = 1e-30;
@@ -60,7 +64,8 @@ export function chooseParams(
       return { scale: 1 / (range.max - range.min + 1), zeroPoint: range.min };
     const histogram = histograms.get(value.name) ?? bug(`no histogram of "${value.name}"`);
     const grid = { range, symmetric };
-    const { low, high } = chooseRange(histogram, options.method, grid, options);
+    const method = fitted.has(options.method) && isHandedOut(value) ? 'minmax' : options.method;
+    const { low, high } = chooseRange(histogram, method, grid, options);
     const affine = affineParams(low, high, range, symmetric);
     return symmetric ? affine : within(affine, unit?.bounds, range);
   };
