@@ -2,7 +2,7 @@ import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { type Graph, graphsBelow, type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
-import { calibrators } from '../../src/kernels/calibrate.ts';
+import { calibrators, countsFor } from '../../src/kernels/calibrate.ts';
 import type { Histogram } from '../../src/kernels/histogram.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
@@ -161,7 +161,7 @@ export const quantizeStatic = definePass({
     const histograms = await activations.histograms(trial, [...observed], {
       // Extremes of channels say in which of them products can saturate.
       ...(profile.reduce === 'threatened' && { channelAxes: channelAxes(trialPlans) }),
-      extremesOnly: given.calibrate === 'minmax',
+      ...countsFor(given.calibrate),
     });
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
     const settle = (plan: Plan): Plan => {

@@ -12,7 +12,7 @@ import type { Activations } from '../pass/pass.ts';
 import type { Session } from './command.ts';
 
 /** Raised when histograms, or how they are counted, change. */
-const version = 2;
+const version = 3;
 const maxBytes = 1e9;
 /** Encoding a larger model to hash it would take the memory that calibrating was meant to save. */
 const largestModel = 1e9;
@@ -52,6 +52,7 @@ export function rememberCalibration(
         names,
         axes,
         extremesOnly: wanted?.extremesOnly === true,
+        averages: wanted?.averages === true,
       });
       const hit = await store.get(key);
       if (hit) {

@@ -139,17 +139,18 @@ async function rangesOf(
 async function histogramsOf(
   model: Model,
   values: readonly Value[],
-  { channelAxes, extremesOnly = false }: HistogramOptions = {},
+  { channelAxes, extremesOnly = false, averages = false }: HistogramOptions = {},
   batches: ReadBatches,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, Histogram>> {
-  const known = extremesOnly ? await extremesOf(model, values, channelAxes, batches, signal) : undefined;
+  const known = extremesOnly && !averages ? await extremesOf(model, values, channelAxes, batches, signal) : undefined;
   const histograms = new Map(known?.found);
   const visit: Visit = (name, numbers, shape, size) => {
     let histogram = histograms.get(name);
     if (!histogram) {
       histogram = new Histogram();
       histogram.extremesOnly = extremesOnly;
+      histogram.averaged = averages;
       const axis = channelAxes?.get(name);
       if (axis !== undefined) histogram.channels = { axis, low: new Float32Array(0), high: new Float32Array(0) };
       histograms.set(name, histogram);

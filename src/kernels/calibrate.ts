@@ -1,3 +1,4 @@
+import { entropyThreshold } from './entropy.ts';
 import { type Bins, binsPerSide, type Histogram, smallestMask } from './histogram.ts';
 import { affineParams, type IntRange } from './quantize.ts';
 import { roundHalfEven } from './round.ts';
@@ -5,6 +6,11 @@ import { roundHalfEven } from './round.ts';
 /** How a range is chosen from a histogram. */
 export const calibrators = ['minmax', 'average', 'percentile', 'mse', 'entropy'] as const;
 export type Calibrator = (typeof calibrators)[number];
+
+/** What a histogram must have counted for this way. */
+export function countsFor(method: Calibrator): { readonly extremesOnly: boolean; readonly averages: boolean } {
+  return { extremesOnly: method === 'minmax' || method === 'average', averages: method === 'average' };
+}
 
 export interface RealRange {
   readonly low: number;
@@ -25,12 +31,13 @@ export function chooseRange(
   options: { readonly percentile: number },
 ): RealRange {
   if (histogram.count === 0 || histogram.limit === 0) return { low: 0, high: 0 };
-  if (histogram.extremesOnly && method !== 'minmax')
+  if (histogram.extremesOnly && !countsFor(method).extremesOnly)
     throw new RangeError(`extremes alone were counted, and ${method} needs more`);
   switch (method) {
     case 'minmax':
       return { low: histogram.min, high: histogram.max };
     case 'average':
+      if (!histogram.averaged) throw new RangeError('averages of extremes were not counted');
       return inside(histogram, Math.min(0, histogram.averageLow), Math.max(0, histogram.averageHigh));
     case 'percentile':
       return percentileRange(histogram, options.percentile);
@@ -135,64 +142,10 @@ export function squaredError(bins: Bins, low: number, high: number, grid: Grid):
   return sum;
 }
 
-const levels = 128;
-const smoothing = 1e-4;
-/** Candidates are this many bins apart: half a per mille of the range. */
-const stride = 8;
-
-/**
- * The magnitude at which the histogram, cut there (outliers folded into the last bin) and merged to 128 levels, differs least from
- * the uncut one in Kullback–Leibler divergence. Each level's mass is spread evenly over its non-empty bins, in floats;
- * empty bins get ε = 1e-4. (Migacz, 8-bit inference with TensorRT, GTC 2017.)
- */
+/** The range that `entropyThreshold` says, as far as anything was seen there. */
 export function entropyRange(histogram: Histogram, grid: Grid): RealRange {
-  const counts = histogram.magnitudes();
-  const width = histogram.limit / counts.length;
-  const used = Math.min(counts.length, Math.ceil(histogram.absMax / width));
-  let best = used;
-  let least = Number.POSITIVE_INFINITY;
-  for (let cut = used; cut >= levels; cut -= stride) {
-    const divergence = klDivergence(counts, cut);
-    if (divergence < least) {
-      least = divergence;
-      best = cut;
-    }
-  }
-  const threshold = best >= used ? histogram.absMax : best * width;
+  const threshold = entropyThreshold(histogram);
   return grid.symmetric ? { low: -threshold, high: threshold } : inside(histogram, -threshold, threshold);
-}
-
-/** KL(P‖Q) for the first `cut` bins; see `entropyRange`. */
-function klDivergence(counts: Float64Array, cut: number): number {
-  let total = 0;
-  let outliers = 0;
-  for (let bin = 0; bin < counts.length; bin++) {
-    total += counts[bin] as number;
-    if (bin >= cut) outliers += counts[bin] as number;
-  }
-  let kept = 0;
-  for (let bin = 0; bin < cut; bin++) kept += counts[bin] as number;
-  if (kept === 0) return Number.POSITIVE_INFINITY;
-  let divergence = 0;
-  for (let level = 0; level < levels; level++) {
-    const from = Math.floor((level * cut) / levels);
-    const to = Math.floor(((level + 1) * cut) / levels);
-    let mass = 0;
-    let filled = 0;
-    for (let bin = from; bin < to; bin++) {
-      mass += counts[bin] as number;
-      if ((counts[bin] as number) > 0) filled++;
-    }
-    const spread = filled === 0 ? smoothing : mass / filled;
-    for (let bin = from; bin < to; bin++) {
-      const own = counts[bin] as number;
-      const p = (own + (bin === cut - 1 ? outliers : 0)) / total;
-      if (p === 0) continue;
-      const q = (own > 0 ? spread : smoothing) / kept;
-      divergence += p * Math.log(p / q);
-    }
-  }
-  return divergence;
 }
 
 /**

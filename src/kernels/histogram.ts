@@ -40,16 +40,18 @@ export class Histogram {
   count = 0;
   /** R; 0 until a finite value other than zero is seen. */
   limit = 0;
-  /** Moving averages of the smallest and the largest value of each sample (`addSamples`). */
+  /** Moving averages of the smallest and the largest value of each sample (`addSamples`); 0 unless `averaged`. */
   averageLow = 0;
   averageHigh = 0;
   /** Set when extremes of single channels are wanted too. */
   channels: ChannelExtremes | undefined;
   /**
    * Nothing but extremes and numbers of elements is kept, and no bins, except from the batch on in which something as large as a mask
-   * is seen: `zeros` and `bins` then say nothing, and averages stay 0.
+   * is seen: `zeros` and `bins` then say nothing.
    */
   extremesOnly = false;
+  /** Moving averages are kept: another pass over the numbers. */
+  averaged = false;
   #counts: Float64Array = new Float64Array(0);
   #samples = 0;
 
@@ -60,7 +62,7 @@ export class Histogram {
   addSamples(values: ArrayLike<number>, shape: readonly number[], size: number): void {
     this.add(values);
     if (this.channels) addExtremes(this.channels, values, shape);
-    if (this.extremesOnly) return;
+    if (!this.averaged) return;
     const parts = size > 1 && (shape[0] ?? 1) % size === 0 ? size : 1;
     const each = values.length / parts;
     for (let part = 0; part < parts; part++) this.#average(values, part * each, (part + 1) * each);
@@ -159,7 +161,7 @@ export class Histogram {
     const { channels } = this;
     const head = [
       ...[this.min, this.max, this.zeros, this.nan, this.inf, this.count, this.limit],
-      ...[this.averageLow, this.averageHigh, this.#samples, this.extremesOnly ? 1 : 0],
+      ...[this.averageLow, this.averageHigh, this.#samples, (this.extremesOnly ? 1 : 0) + (this.averaged ? 2 : 0)],
       ...[this.#counts.length, channels ? channels.low.length : -1, channels?.axis ?? 0],
     ];
     return Float64Array.from([...head, ...this.#counts, ...(channels ? [...channels.low, ...channels.high] : [])]);
@@ -170,7 +172,9 @@ export class Histogram {
     const histogram = new Histogram();
     const head = row.subarray(at, at + headLength) as ArrayLike<number> as number[];
     const [min = 0, max = 0, zeros = 0, nan = 0, inf = 0, count = 0, limit = 0, low = 0, high = 0, samples = 0] = head;
-    histogram.extremesOnly = head[10] === 1;
+    const kept = head[10] ?? 0;
+    histogram.extremesOnly = kept % 2 === 1;
+    histogram.averaged = kept >= 2;
     Object.assign(histogram, { min, max, zeros, nan, inf, count, limit, averageLow: low, averageHigh: high });
     histogram.#samples = samples;
     const [bins = 0, channels = -1, axis = 0] = [head[11], head[12], head[13]];

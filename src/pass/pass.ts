@@ -161,6 +161,8 @@ export interface HistogramOptions {
   readonly channelAxes?: ReadonlyMap<string, number>;
   /** Extremes will do (`Histogram.extremesOnly`), which takes a third of the time. */
   readonly extremesOnly?: boolean;
+  /** Moving averages of the extremes of samples are wanted too (`Histogram.averaged`). */
+  readonly averages?: boolean;
 }
 
 /** Activation statistics of the model as it is now; absent when there is no data to run it on. */

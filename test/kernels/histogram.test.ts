@@ -7,6 +7,7 @@ import {
   percentileRange,
   squaredError,
 } from '../../src/kernels/calibrate.ts';
+import { entropyThreshold } from '../../src/kernels/entropy.ts';
 import { binsPerSide, Histogram } from '../../src/kernels/histogram.ts';
 import { affineParams, intRanges } from '../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../src/kernels/round.ts';
@@ -28,6 +29,24 @@ function normal(count: number, seed: number, sigma = 1): Float32Array {
 
 const u8 = { range: intRanges.uint8.asymmetric, symmetric: false };
 const s8 = { range: intRanges.int8.symmetric, symmetric: true };
+
+/** Kullback–Leibler divergence as its definition has it, for the first `cut` bins merged to 128 levels. */
+function divergenceBinByBin(counts: Float64Array, cut: number): number {
+  const sum = (from: number, to: number): number => counts.subarray(from, to).reduce((a, b) => a + b, 0);
+  const [total, kept] = [sum(0, counts.length), sum(0, cut)];
+  let divergence = 0;
+  for (let level = 0; level < 128; level++) {
+    const [from, to] = [Math.floor((level * cut) / 128), Math.floor(((level + 1) * cut) / 128)];
+    const spread = sum(from, to) / Math.max(1, counts.subarray(from, to).filter((count) => count > 0).length);
+    for (let bin = from; bin < to; bin++) {
+      const own = counts[bin] ?? 0;
+      const p = (own + (bin === cut - 1 ? total - kept : 0)) / total;
+      const q = (own > 0 ? spread : 1e-4) / kept;
+      if (p > 0) divergence += p * Math.log(p / q);
+    }
+  }
+  return divergence;
+}
 
 describe('Histogram', () => {
   it('keeps extremes, zeros and what is not finite apart', () => {
@@ -107,6 +126,29 @@ describe('calibrators', () => {
     const { high } = entropyRange(outlier, s8);
     expect(high).toBeGreaterThan(2.5);
     expect(high).toBeLessThan(12);
+  });
+
+  it('entropy finds the cut of least divergence, counted bin by bin for every candidate', () => {
+    for (const values of [
+      normal(30_000, 11),
+      normal(30_000, 12).map((x) => Math.max(0, x)),
+      normal(30_000, 13).map((x) => x ** 5),
+      normal(300, 14),
+    ]) {
+      const histogram = of(values);
+      const counts = histogram.magnitudes();
+      const width = histogram.limit / counts.length;
+      const used = Math.min(counts.length, Math.ceil(histogram.absMax / width));
+      const cuts = Array.from({ length: Math.floor((used - 128) / 8) + 1 }, (_, step) => used - 8 * step);
+      const divergences = cuts.map((cut) => divergenceBinByBin(counts, cut));
+      const found = entropyThreshold(histogram);
+      const cut = found === histogram.absMax ? used : Math.round(found / width);
+      expect(divergences[cuts.indexOf(cut)]).toBeLessThan(Math.min(...divergences) + 2e-9);
+    }
+  });
+
+  it('entropy cuts nothing where no cut is better', () => {
+    expect(entropyThreshold(of(Float32Array.from({ length: 5000 }, (_, i) => (i % 7) + 1)))).toBe(7);
   });
 
   it('mse finds the least squared error of all ranges, by exhaustive search', () => {

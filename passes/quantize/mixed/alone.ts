@@ -3,7 +3,7 @@ import { type Model, type Value } from '../../../src/ir/graph.ts';
 import { modelStats } from '../../../src/ir/stats.ts';
 import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType, type ValueType } from '../../../src/ir/types.ts';
-import { chooseRange } from '../../../src/kernels/calibrate.ts';
+import { chooseRange, countsFor } from '../../../src/kernels/calibrate.ts';
 import { affineParams, intRanges } from '../../../src/kernels/quantize.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
 import { applyFormat, type FormatName, type FormatOptions } from './formats.ts';
@@ -62,7 +62,7 @@ async function roundedOutputs(
 ): Promise<AloneResult> {
   const names = new Set(layer.outputs.map(({ name }) => name));
   const values = float.graph.outputs.filter(({ name }) => names.has(name));
-  const histograms = await ctx.activations?.histograms(float, values, { extremesOnly: options.calibrate === 'minmax' });
+  const histograms = await ctx.activations?.histograms(float, values, countsFor(options.calibrate));
   for (const value of values) {
     const histogram = histograms?.get(value.name);
     if (!histogram || histogram.absMax === 0 || histogram.nan + histogram.inf > 0)

@@ -18,7 +18,8 @@ export function rememberedActivations(activations: Activations, whole: Model): A
     histograms: remembered(
       (values, wanted?: HistogramOptions) => activations.histograms(whole, values, wanted),
       here,
-      ({ name }, wanted) => `${wanted?.channelAxes?.get(name)} ${wanted?.extremesOnly === true} ${name}`,
+      ({ name }, wanted) =>
+        `${wanted?.channelAxes?.get(name)} ${wanted?.extremesOnly === true} ${wanted?.averages === true} ${name}`,
     ),
     ranges: remembered(
       (values) => activations.ranges(whole, values),
