@@ -60,13 +60,11 @@ function rowOf(inputs: readonly LoadedTensor[], row: number | undefined): Record
   );
 }
 
-function nest(values: unknown[], shape: readonly number[]): unknown {
-  if (shape.length === 0) return values[0];
-  let level = values;
-  for (const dim of shape.slice(1).reverse()) {
-    level = Array.from({ length: level.length / dim }, (_, i) => level.slice(i * dim, (i + 1) * dim));
-  }
-  return level;
+/** Lists in lists by the shape; a dimension of 0 ends in empty ones. */
+function nest(values: readonly unknown[], [dim, ...inner]: readonly number[]): unknown {
+  if (dim === undefined) return values[0];
+  const size = inner.reduce((product, one) => product * one, 1);
+  return Array.from({ length: dim }, (_, i) => nest(values.slice(i * size, (i + 1) * size), inner));
 }
 
 function gather(want: LoadedTensor, rows: readonly Record<string, unknown>[]): GotTensor {

@@ -2,7 +2,7 @@ import { stringify } from 'yaml';
 import { literalText } from '../../src/target/literal.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
-import type { Place } from './place.ts';
+import type { Login, Place } from './place.ts';
 
 const templates = ['deployment.yaml', 'kustomization.yaml', 'podmonitor.yaml', 'serviceaccount.yaml'];
 
@@ -13,18 +13,25 @@ function memoryOf({ files }: Artifact): number {
 }
 
 /** What KEDA scales by. MQTT tells nobody how much waits, so there it is the CPU. */
-function trigger({ kind, hosts, in: from, group }: Place): object {
+function trigger({ kind, hosts, tls, login, in: from, group }: Place): object {
   switch (kind) {
     case 'kafka':
       return {
         type: 'kafka',
-        // More workers than partitions would idle; KEDA does not start them (allowIdleConsumers: false).
-        metadata: { bootstrapServers: hosts, consumerGroup: group, topic: from, lagThreshold: '1000' },
+        metadata: {
+          // More workers than partitions would idle; KEDA does not start them (allowIdleConsumers: false).
+          ...{ bootstrapServers: hosts, consumerGroup: group, topic: from, lagThreshold: '1000' },
+          ...(tls && { tls: 'enable' }),
+          ...(login !== 'none' && { sasl: kedaSasl[login] }),
+        },
       };
     case 'redis':
       return {
         type: 'redis-streams',
-        metadata: { address: firstHost(hosts, 6379), stream: from, consumerGroup: group, lagCount: '1000' },
+        metadata: {
+          ...{ address: firstHost(hosts, 6379), stream: from, consumerGroup: group, lagCount: '1000' },
+          ...(tls && { enableTLS: 'true' }),
+        },
       };
     case 'nats':
       return {
@@ -44,12 +51,33 @@ function trigger({ kind, hosts, in: from, group }: Place): object {
   }
 }
 
+/** The mechanisms in KEDA's words. */
+const kedaSasl: Readonly<Record<Login, string>> = {
+  none: 'none',
+  password: 'none',
+  plain: 'plaintext',
+  'scram-sha-256': 'scram_sha256',
+  'scram-sha-512': 'scram_sha512',
+};
+
+/** What KEDA needs to ask these brokers; the others it asks by HTTP, or not at all. A key that the secret lacks is an empty text to KEDA, which uses none. */
+function authentication(name: string, { kind, tls, login }: Place): object | undefined {
+  const keys = [...(login === 'none' ? [] : ['username', 'password']), ...(tls ? ['ca', 'cert', 'key'] : [])];
+  if ((kind !== 'kafka' && kind !== 'redis') || keys.length === 0) return undefined;
+  return {
+    apiVersion: 'keda.sh/v1alpha1',
+    kind: 'TriggerAuthentication',
+    metadata: { name },
+    spec: { secretTargetRef: keys.map((key) => ({ parameter: key, name, key })) },
+  };
+}
+
 function firstHost(hosts: string, port: number): string {
   const [host = ''] = hosts.split(',');
   return /:\d+$/.test(host) ? host : `${host}:${port}`;
 }
 
-function scaledObject(name: string, place: Place): object {
+function scaledObject(name: string, place: Place, authenticated: boolean): object {
   return {
     apiVersion: 'keda.sh/v1alpha1',
     kind: 'ScaledObject',
@@ -60,7 +88,7 @@ function scaledObject(name: string, place: Place): object {
       minReplicaCount: place.kind === 'mqtt' ? 1 : 0,
       maxReplicaCount: 10,
       cooldownPeriod: 300,
-      triggers: [trigger(place)],
+      triggers: [{ ...trigger(place), ...(authenticated && { authenticationRef: { name } }) }],
     },
   };
 }
@@ -83,8 +111,10 @@ export function* deployFiles(artifact: Artifact, place: Place): Iterable<BundleF
     const bytes = text.replace(/__([A-Z]+)__/g, (whole, key: string) => values[key] ?? whole);
     yield { path: `deploy/kubernetes/${file}`, bytes };
   }
+  const who = authentication(`${name}-stream`, place);
+  const scaling = [scaledObject(`${name}-stream`, place, who !== undefined), ...(who === undefined ? [] : [who])];
   yield {
     path: 'deploy/kubernetes/scaledobject.yaml',
-    bytes: stringify(scaledObject(`${name}-stream`, place), { lineWidth: 0 }),
+    bytes: scaling.map((document) => stringify(document, { lineWidth: 0 })).join('---\n'),
   };
 }

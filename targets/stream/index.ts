@@ -6,7 +6,7 @@ import { sharedParts } from '../batch/index.ts';
 import { dockerfileOf } from '../server/dockerfile.ts';
 import { mixingNotes } from '../server/mixing.ts';
 import { deployFiles } from './deploy.ts';
-import { brokers, placeObjections, placeOf } from './place.ts';
+import { brokers, type Login, logins, placeObjections, placeOf } from './place.ts';
 import { readme } from './readme.ts';
 
 /** Bundle path → literal file of this target. */
@@ -19,6 +19,7 @@ const own: Readonly<Record<string, string>> = {
   'stream/brokers/redis.mjs': 'stream/brokers/redis.mjs',
   'stream/inbox.mjs': 'stream/inbox.mjs',
   'stream/monitor.mjs': 'stream/monitor.mjs',
+  'stream/secrets.mjs': 'stream/secrets.mjs',
   'stream/settings.mjs': 'stream/settings.mjs',
   'stream/work.mjs': 'stream/work.mjs',
   'package.json': 'package.json',
@@ -36,8 +37,10 @@ function* emit(artifact: Artifact, options: Options): Iterable<BundleFile> {
   yield { path: 'Dockerfile', bytes: dockerfileOf('stream') };
   for (const name of rows) yield { path: `batch/${name}.mjs`, from: literalPath('batch', `batch/${name}.mjs`) };
   for (const name of sharedParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
-  const { broker, in: from, out, dead, group } = place;
-  yield { path: 'stream.json', bytes: `${JSON.stringify({ broker, in: from, out, dead, group }, undefined, 2)}\n` };
+  const { broker, in: from, out, dead, group, login } = place;
+  const sasl = place.kind === 'kafka' && login !== 'none' ? { login } : {};
+  const settings = { broker, in: from, out, dead, group, ...sasl };
+  yield { path: 'stream.json', bytes: `${JSON.stringify(settings, undefined, 2)}\n` };
   yield* deployFiles(artifact, place);
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
   yield { path: 'README.md', bytes: readme(artifact, place) };
@@ -50,6 +53,7 @@ interface Options {
   readonly dead: string;
   readonly group: string;
   readonly image: string;
+  readonly login: Login;
 }
 
 /** Predictions for what comes in over a message broker. */
@@ -58,6 +62,11 @@ export const stream = defineTarget({
   summary: 'worker for Kafka, NATS, MQTT or Redis Streams: commit after produce, dead letters, lag metric, KEDA',
   options: {
     broker: opt.string('kafka://kafka:9092', `where the broker is: ${Object.keys(brokers).join('://…, ')}://…`),
+    login: opt.choice(
+      logins,
+      'none',
+      'whether the broker asks for a name and a password, Kafka by which SASL mechanism; both come from the environment',
+    ),
     in: opt.string('', 'topic, subject or stream of the rows (default: <model>-in)'),
     out: opt.string('', 'where predictions go (default: <model>-out)'),
     dead: opt.string('', 'where records go that cannot be used (default: <model>-dead)'),

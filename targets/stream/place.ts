@@ -14,12 +14,18 @@ export const brokers: Readonly<Record<string, BrokerKind>> = {
   rediss: 'redis',
 };
 
+/** How the worker says who it is, by broker; the worker has Kafka's list (files/stream/secrets.mjs). */
+export const logins = ['none', 'password', 'plain', 'scram-sha-256', 'scram-sha-512'] as const;
+export type Login = (typeof logins)[number];
+
 /** Where records come from and go to. */
 export interface Place {
   readonly broker: string;
   readonly kind: BrokerKind | undefined;
   /** `host:port` list behind the scheme. */
   readonly hosts: string;
+  readonly tls: boolean;
+  readonly login: Login;
   readonly in: string;
   readonly out: string;
   readonly dead: string;
@@ -30,7 +36,7 @@ export interface Place {
 /** The options with their defaults, which hang on the model's name. */
 export function placeOf(
   model: string,
-  options: Readonly<Record<'broker' | 'in' | 'out' | 'dead' | 'group' | 'image', string>>,
+  options: Readonly<Record<'broker' | 'in' | 'out' | 'dead' | 'group' | 'image', string>> & { readonly login: Login },
 ): Place {
   const name = kubernetesName(model);
   const [, scheme = '', hosts = ''] = options.broker.match(/^([a-z]+):\/\/([\w.:,[\]-]+)$/) ?? [];
@@ -38,6 +44,8 @@ export function placeOf(
     broker: options.broker,
     kind: Object.hasOwn(brokers, scheme) ? brokers[scheme] : undefined,
     hosts,
+    tls: /^(kafkas|natss|mqtts|rediss)$/.test(scheme),
+    login: options.login,
     in: options.in || `${name}-in`,
     out: options.out || `${name}-out`,
     dead: options.dead || `${name}-dead`,
@@ -52,6 +60,12 @@ export function placeObjections(place: Place): string[] {
   if (place.kind === undefined)
     because.push(
       `"${place.broker}" is not the address of a broker: ${Object.keys(brokers).join('://…, ')}://… with hosts and nothing else.`,
+    );
+  if (place.login !== 'none' && place.kind !== undefined && (place.login === 'password') === (place.kind === 'kafka'))
+    because.push(
+      place.kind === 'kafka'
+        ? 'login=password is for NATS, MQTT and Redis; Kafka asks by SASL: plain, scram-sha-256 or scram-sha-512.'
+        : `login=${place.login} is one of Kafka's; for ${place.kind} it is login=password.`,
     );
   for (const name of ['in', 'out', 'dead', 'group'] as const) {
     if (!/^[\w.][\w./-]*$/.test(place[name]))

@@ -1,6 +1,9 @@
 import type { IoInfo } from '../../src/report/report.ts';
 import type { Artifact } from '../../src/target/target.ts';
-import type { Place } from './place.ts';
+import { kubernetesName } from '../server/deploy.ts';
+import { logins, type Place } from './place.ts';
+
+const sasl = logins.filter((login) => login !== 'none' && login !== 'password');
 
 const listed = (values: readonly IoInfo[]): string =>
   values
@@ -61,7 +64,8 @@ same then${place.kind === 'nats' ? ', and JetStream drops the second within its 
 | \`--name\` | host name | this worker, in the group (Redis) and as session (MQTT) |
 | \`--tries\` | 10 | failures of the broker in a row before the worker ends with 1, nothing committed |
 | \`--port\`, \`--host\` | 9090, 127.0.0.1 | \`/metrics\`, \`/health/live\`, \`/health/ready\`; 0: none |
-| \`STREAM_USERNAME\`, \`STREAM_PASSWORD\` | | also \`…_FILE\`; Kafka: \`STREAM_SASL_MECHANISM\` plain, scram-sha-256, scram-sha-512 |
+| \`STREAM_USERNAME\`, \`STREAM_PASSWORD\` | | also \`…_FILE\`, the name of a file that holds it${place.kind === 'kafka' ? `; then Kafka is asked by SASL, \`STREAM_SASL_MECHANISM\`: ${place.login === 'none' ? 'plain (default)' : `${place.login} (this bundle's)`}, ${sasl.filter((one) => one !== place.login && (one !== 'plain' || place.login !== 'none')).join(', ')}` : ''} |
+| \`STREAM_CA\`, \`STREAM_CERT\`, \`STREAM_KEY\` | | with TLS: PEM of the authority that is trusted instead of those that Node knows; certificate and key of this worker, where the broker asks for them. Also \`…_FILE\` |
 
 Metrics: \`mlpack_stream_records_total{outcome}\`, \`mlpack_stream_lag\`, \`mlpack_stream_waiting\`, \`mlpack_stream_batch_records\`, \`mlpack_stream_batch_seconds\`, \`mlpack_stream_retries_total{what}\`.
 
@@ -72,7 +76,7 @@ ${
 
 `
     : ''
-}**Kubernetes.** \`docker build -t ${place.image}:1 .\`, push, \`kubectl apply -k deploy/kubernetes\`: a Deployment that KEDA scales${place.kind === 'mqtt' ? ' by CPU (MQTT has no lag)' : ' by lag, down to none'}, and a PodMonitor.
+}**Kubernetes.** \`docker build -t ${place.image}:1 .\`, push${place.tls || place.login !== 'none' ? `, \`kubectl create secret generic ${kubernetesName(name)}-stream --from-file=username --from-file=password\` (and \`--from-file=ca=ca.pem\`, \`cert\`, \`key\` where they are needed)` : ''}, \`kubectl apply -k deploy/kubernetes\`: a Deployment that KEDA scales${place.kind === 'mqtt' ? ' by CPU (MQTT has no lag)' : ' by lag, down to none'}, and a PodMonitor.
 
 \`npx mlpack check .\` starts the worker on JSON Lines and replays the recorded cases.
 `;

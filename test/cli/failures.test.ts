@@ -196,6 +196,12 @@ describe('flags and settings', () => {
     [['optimize', digits, '--max-dorp', '1'], /unknown option '--max-dorp' \(did you mean --max-drop\?\)/],
     [['optimise', digits], /unknown command 'optimise' \(did you mean optimize\?\)/],
     [['inspect'], /missing required argument 'model'/],
+    [['bundle', '-t', 'server'], /missing required argument 'model'/],
+    [['bundle', '-t', 'sever', digits], /there is no target "sever" \(did you mean "server"\?\)/],
+    [
+      ['bundle', digits, '-t', 'stream', '--option', 'broker=kafka://a:1,b:2,in=x,out=x'],
+      /in, out and dead must be three different ones/,
+    ],
     [['bundle', digits, '-t', 'sever'], /there is no target "sever" \(did you mean "server"\?\)/],
     [['bundle', digits, '-t', 'server', '--option', 'baseImagee=x'], /no option "baseImagee".*baseImage/],
     [['eval', digits, '--metric', 'topp1'], /no metric "topp1" \(did you mean "top1"\?\)/i],

@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parquetReadObjects } from 'hyparquet';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
+import { checkBundle } from '../../src/target/check.ts';
 import { batch } from '../../targets/batch/index.ts';
 import { makeArtifact } from './support/artifact.ts';
 import { validateManifests } from './support/manifests.ts';
@@ -173,6 +174,49 @@ describe.skipIf(modules === '')('batch', () => {
     expect(first).toEqual({ y: [6, 12] });
     expect(second).toEqual({ error: 'the line is not JSON' });
     expect(third).toMatchObject({ error: expect.stringContaining('no column is named like the input "x"') });
+  });
+
+  it('takes lists that hold nothing for a dimension of 0, as the cache of a language model at its beginning', async () => {
+    const text = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,2] x, float[n,2,p,3] past) => (float[n,2] y, float[n,2,p,3] now)
+<int64[2] axes = {2, 3}>
+{
+  s = ReduceSum <keepdims = 0> (past, axes)
+  y = Add (x, s)
+  now = Identity (past)
+}`;
+    const of = (past: number): Readonly<Record<string, ort.Tensor>> => ({
+      x: new ort.Tensor('float32', Float32Array.of(1, 2), [1, 2]),
+      past: new ort.Tensor('float32', new Float32Array(6 * past).fill(1), [1, 2, past, 3]),
+    });
+    const place = join(dir, 'past');
+    await buildBundle(
+      batch,
+      { ...(await makeArtifact(await tempDir(), text, [of(0), of(2)])), name: 'past' },
+      {},
+      place,
+    );
+    await cp(modules, join(place, 'node_modules'), { recursive: true });
+    expect(await checkBundle(place)).toMatchObject({ findings: [] });
+    const rows = ['[]', '[[],[]]', '[[[1,1,1]],[[2,2,2]]]', '[[[1,1,1]],[]]'].map(
+      (past) => `{"x":[1,2],"past":${past}}`,
+    );
+    const { stdout } = spawnSync(process.execPath, ['run-batch.mjs', '-'], {
+      cwd: place,
+      input: `${rows.join('\n')}\n`,
+    });
+    expect(
+      stdout
+        .toString()
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as object),
+    ).toEqual([
+      { y: [1, 2], now: [] },
+      { y: [1, 2], now: [] },
+      { y: [4, 8], now: [1, 1, 1, 2, 2, 2] },
+      { error: 'column "past" has 3 elements, and the input "past" takes [2, p, 3]' },
+    ]);
   });
 
   it('comes with what Kubernetes and Argo take', async () => {

@@ -1,17 +1,19 @@
-/** The streaming worker through TLS, with a name and a password: Redis, NATS and MQTT. (The mock cluster that stands in for Kafka speaks neither TLS nor SASL.) */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+/** The streaming worker through TLS, with a name, a password and a certificate of its own: Kafka (the mock cluster behind support/kafka-gate.ts), Redis, NATS and MQTT. */
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { freePort } from '../../src/target/process.ts';
 import { stream } from '../../targets/stream/index.ts';
 import { makeArtifact } from './support/artifact.ts';
-import { reachable } from './support/brokers.ts';
+import { reachable, startKafka } from './support/brokers.ts';
+import { openGate } from './support/kafka-gate.ts';
 import { installedModules } from './support/modules.ts';
 import { note } from './support/note.ts';
 import { has } from './support/programs.ts';
@@ -40,10 +42,16 @@ interface Client {
   close(): void;
 }
 
+interface Running {
+  kill(signal: 'SIGKILL'): unknown;
+}
+
 interface Secured {
-  readonly scheme: 'rediss' | 'natss' | 'mqtts';
+  readonly scheme: 'kafkas' | 'rediss' | 'natss' | 'mqtts';
+  /** Kafka's; the others know one way. */
+  readonly mechanism?: string;
   readonly programs: readonly string[];
-  start(port: number): ChildProcess;
+  start(port: number): Running | Promise<Running>;
   client(port: number): Promise<Client>;
 }
 
@@ -60,7 +68,7 @@ const redis: Secured = {
     ];
     const config = [
       ...lines,
-      'tls-auth-clients no',
+      'tls-auth-clients yes',
       'save ""',
       'user default off',
       `user ${user} on >${password} ~* &* +@all`,
@@ -76,7 +84,12 @@ const redis: Secured = {
       xrange(stream: string, from: string, to: string): Promise<[string, string[]][]>;
       disconnect(): void;
     };
-    const client = new Redis({ port, username: user, password, tls: { ca: readFileSync(cert) } });
+    const client = new Redis({
+      port,
+      username: user,
+      password,
+      tls: { ca: readFileSync(cert), cert: readFileSync(cert), key: readFileSync(key) },
+    });
     return {
       send: async () => void (await client.xadd('in', '*', 'value', row)),
       answer: async () => (await client.xrange('out', '-', '+'))[0]?.[1][1],
@@ -89,7 +102,19 @@ const nats: Secured = {
   scheme: 'natss',
   programs: ['nats-server'],
   start(port) {
-    const tls = ['--tls', '--tlscert', cert, '--tlskey', key, '--user', user, '--pass', password];
+    const tls = [
+      '--tlsverify',
+      '--tlscacert',
+      cert,
+      '--tlscert',
+      cert,
+      '--tlskey',
+      key,
+      '--user',
+      user,
+      '--pass',
+      password,
+    ];
     return spawn('nats-server', ['-js', '-a', '127.0.0.1', '-p', String(port), '-sd', join(dir, 'nats'), ...tls], {
       stdio: 'ignore',
     });
@@ -105,7 +130,12 @@ const nats: Secured = {
         };
       }>;
     };
-    const connection = await connect({ servers: `localhost:${port}`, user, pass: password, tls: { caFile: cert } });
+    const connection = await connect({
+      servers: `localhost:${port}`,
+      user,
+      pass: password,
+      tls: { caFile: cert, certFile: cert, keyFile: key },
+    });
     const { streams } = await jetstreamManager(connection);
     await streams.add({ name: 'all', subjects: ['in', 'out', 'dead'] });
     return {
@@ -127,6 +157,8 @@ const mqtt: Secured = {
       `listener ${port} 127.0.0.1`,
       `certfile ${cert}`,
       `keyfile ${key}`,
+      `cafile ${cert}`,
+      'require_certificate true',
     ];
     writeFileSync(
       join(dir, 'mosquitto.conf'),
@@ -142,6 +174,10 @@ const mqtt: Secured = {
       String(port),
       '--cafile',
       cert,
+      '--cert',
+      cert,
+      '--key',
+      key,
       '-u',
       user,
       '-P',
@@ -161,6 +197,45 @@ const mqtt: Secured = {
     };
   },
 };
+
+/** kcat is librdkafka: that it gets through the gate shows that the gate is as Kafka is. */
+function kafka(mechanism: string): Secured {
+  return {
+    scheme: 'kafkas',
+    mechanism,
+    programs: ['kcat'],
+    async start(port) {
+      const broker = await startKafka();
+      const [pem, secret] = [readFileSync(cert, 'utf8'), readFileSync(key, 'utf8')];
+      const brokerPort = Number(broker.address.split(':').at(-1));
+      const gate = await openGate(port, brokerPort, { cert: pem, key: secret, clientCa: pem, user, password });
+      return {
+        kill() {
+          gate.close();
+          return broker.stop();
+        },
+      };
+    },
+    async client(port) {
+      const settings = {
+        ...{ 'security.protocol': 'SASL_SSL', 'sasl.mechanism': mechanism.toUpperCase() },
+        ...{ 'sasl.username': user, 'sasl.password': password },
+        ...{ 'ssl.ca.location': cert, 'ssl.certificate.location': cert, 'ssl.key.location': key },
+      };
+      const pairs = Object.entries(settings).flatMap(([name, value]) => ['-X', `${name}=${value}`]);
+      const kcat = async (args: string[], input = ''): Promise<string> => {
+        const running = promisify(execFile)('kcat', ['-q', '-b', `localhost:${port}`, ...pairs, ...args]);
+        running.child.stdin?.end(input);
+        return (await running).stdout;
+      };
+      return {
+        send: async () => void (await kcat(['-P', '-t', 'in'], `${row}\n`)),
+        answer: async () => (await kcat(['-C', '-t', 'out', '-o', 'beginning', '-e'])).split('\n')[0] || undefined,
+        close: () => undefined,
+      };
+    },
+  };
+}
 
 interface Worker {
   readonly child: ChildProcess;
@@ -214,7 +289,8 @@ describe.skipIf(modules === '' || !has('openssl'))('stream', () => {
     await mkdir(join(dir, 'nats'));
   });
 
-  describe.concurrent.each([redis, nats, mqtt])('over $scheme', ({ scheme, programs, start, client }) => {
+  const ways = [kafka('plain'), kafka('scram-sha-256'), kafka('scram-sha-512'), redis, nats, mqtt];
+  describe.concurrent.each(ways)('over $scheme $mechanism', ({ scheme, mechanism, programs, start, client }) => {
     const missing = programs.filter((program) => !has(program));
     if (missing.length > 0) note(`no ${missing.join(', ')} on this machine: the worker is not tried over ${scheme}`);
 
@@ -222,12 +298,16 @@ describe.skipIf(modules === '' || !has('openssl'))('stream', () => {
       'answers, and goes nowhere without the certificate or with another password',
       async () => {
         const port = await freePort();
-        const broker = start(port);
+        const broker = await start(port);
         await reachable(port);
         const mine = await client(port);
         const address = `${scheme}://localhost:${port}`;
         try {
-          const worker = work(address, { NODE_EXTRA_CA_CERTS: cert });
+          const known = {
+            ...{ STREAM_CA_FILE: cert, STREAM_CERT_FILE: cert, STREAM_KEY_FILE: key },
+            ...(mechanism !== undefined && { STREAM_SASL_MECHANISM: mechanism }),
+          };
+          const worker = work(address, known);
           await until(() => worker.printed().includes('"ready"'), worker);
           await mine.send();
           await until(async () => (await mine.answer()) !== undefined, worker);
@@ -235,12 +315,12 @@ describe.skipIf(modules === '' || !has('openssl'))('stream', () => {
           worker.child.kill('SIGTERM');
           expect(await worker.exit, worker.printed()).toBe(0);
           const [stranger, liar] = [
-            work(address, {}),
-            work(address, { NODE_EXTRA_CA_CERTS: cert, STREAM_PASSWORD: 'another' }),
+            work(address, { ...known, STREAM_CA_FILE: '' }),
+            work(address, { ...known, STREAM_CA_FILE: '', NODE_EXTRA_CA_CERTS: cert, STREAM_PASSWORD: 'another' }),
           ];
           expect(await Promise.all([stranger.exit, liar.exit]), stranger.printed() + liar.printed()).toEqual([1, 1]);
           expect(stranger.printed()).toMatch(/self-signed certificate|unable to verify/);
-          expect(liar.printed()).toMatch(/WRONGPASS|authorization violation|not authorized/i);
+          expect(liar.printed()).toMatch(/WRONGPASS|authorization violation|not authorized|authentication failed/i);
           expect(liar.printed()).not.toContain('another');
         } finally {
           mine.close();
@@ -249,5 +329,23 @@ describe.skipIf(modules === '' || !has('openssl'))('stream', () => {
       },
       60_000,
     );
+  });
+
+  it('refuses what cannot be right before it opens the model', async () => {
+    const cases: [Record<string, string>, string, string][] = [
+      [{ STREAM_CA_FILE: cert }, 'kafka://localhost:1', 'the address of the broker is without TLS'],
+      [{ STREAM_CA_FILE: join(dir, 'none') }, 'kafkas://localhost:1', 'cannot be read (ENOENT)'],
+      [{ STREAM_CA_FILE: key }, 'kafkas://localhost:1', 'STREAM_CA holds no certificate'],
+      [{ STREAM_CERT_FILE: cert }, 'kafkas://localhost:1', 'STREAM_CERT and STREAM_KEY belong together'],
+      [{ STREAM_CERT_FILE: cert, STREAM_KEY_FILE: cert }, 'natss://localhost:1', 'no certificate and its key'],
+      [{ STREAM_SASL_MECHANISM: 'gssapi' }, 'kafka://localhost:1', 'one of plain, scram-sha-256, scram-sha-512'],
+      [{ STREAM_PASSWORD: '' }, 'kafka://localhost:1', 'STREAM_USERNAME and STREAM_PASSWORD belong together'],
+    ];
+    for (const [env, address, message] of cases) {
+      const worker = work(address, env);
+      expect(await worker.exit, worker.printed()).toBe(2);
+      expect(worker.printed()).toContain(message);
+      expect(worker.printed().trim().split('\n')).toHaveLength(1);
+    }
   });
 });

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { freePort } from '../../src/target/process.ts';
 import { stream } from '../../targets/stream/index.ts';
+import type { Login } from '../../targets/stream/place.ts';
 import { makeArtifact } from './support/artifact.ts';
 import { type Broker, brokerKinds, type Message } from './support/brokers.ts';
 import { validateManifests } from './support/manifests.ts';
@@ -224,8 +225,40 @@ describe('deploy files of the stream bundle', () => {
     expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('At least once');
   });
 
+  it.each([
+    [
+      'kafkas://a',
+      'scram-sha-512',
+      { tls: 'enable', sasl: 'scram_sha512' },
+      ['username', 'password', 'ca', 'cert', 'key'],
+    ],
+    ['rediss://r', 'password', { enableTLS: 'true' }, ['username', 'password', 'ca', 'cert', 'key']],
+    ['kafka://a', 'plain', { sasl: 'plaintext' }, ['username', 'password']],
+  ])('let KEDA ask %s too, as %s', async (broker, login, metadata, keys) => {
+    const artifact = await makeArtifact(await tempDir(), sums, [
+      { x: new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]) },
+    ]);
+    const out = join(await tempDir(), 'bundle');
+    await buildBundle(stream, { ...artifact, name: 'm' }, { broker, login: login as Login }, out);
+    const text = await readFile(join(out, 'deploy/kubernetes/scaledobject.yaml'), 'utf8');
+    expect(await validateManifests(text)).toEqual([
+      'keda.sh/v1alpha1/ScaledObject',
+      'keda.sh/v1alpha1/TriggerAuthentication',
+    ]);
+    const [scaled, who] = parseAllDocuments(text).map((document) => document.toJS() as object);
+    expect(scaled).toMatchObject({ spec: { triggers: [{ metadata, authenticationRef: { name: 'm-stream' } }] } });
+    const secretTargetRef = keys.map((key) => ({ parameter: key, name: 'm-stream', key }));
+    expect(who).toEqual(expect.objectContaining({ metadata: { name: 'm-stream' }, spec: { secretTargetRef } }));
+    const deployment = await readFile(join(out, 'deploy/kubernetes/deployment.yaml'), 'utf8');
+    // The worker reads the same keys of the same secret.
+    for (const key of keys) expect(deployment).toContain(`name: m-stream\n                  key: ${key}\n`);
+    expect(JSON.parse(await readFile(join(out, 'stream.json'), 'utf8')).login).toBe(
+      login === 'password' ? undefined : login,
+    );
+  });
+
   it('are refused for what is no broker, and for names that would break out of their line', () => {
-    const options = { broker: 'kafka://k', in: '', out: '', dead: '', group: '', image: '' };
+    const options = { broker: 'kafka://k', login: 'none', in: '', out: '', dead: '', group: '', image: '' } as const;
     const artifact = { name: 'm', files: [], inputs: [], outputs: [], opsets: {}, irVersion: 8, ops: {} };
     const because = (change: object): string =>
       stream.supports(artifact as never, { ...options, ...change }).because.join();
@@ -233,5 +266,8 @@ describe('deploy files of the stream bundle', () => {
     expect(because({ broker: 'http://x' })).toContain('"http://x" is not the address of a broker');
     expect(because({ in: 'a"\nb' })).toContain('letters, digits');
     expect(because({ out: 'm-in' })).toContain('three different ones');
+    expect(because({ login: 'password' })).toContain('Kafka asks by SASL');
+    expect(because({ broker: 'rediss://r', login: 'plain' })).toContain("one of Kafka's");
+    expect(because({ broker: 'rediss://r', login: 'password' })).toBe('');
   });
 });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
+import { modelAmongNames } from '../model-among-names.ts';
 import { integer } from '../numbers.ts';
 
 interface Flags extends CommonFlags {
@@ -24,9 +25,9 @@ export function register(program: Command, start: Start): void {
     program
       .command('bundle')
       .summary('emit a deployment bundle from a finished model')
-      .argument('<model>', '.onnx file, model folder or hub id')
+      .argument('[model]', '.onnx file, model folder or hub id')
       .requiredOption(
-        '-t, --target <ids>',
+        '-t, --target <ids...>',
         'targets: server, batch, lambda, triton, kserve, mlflow, browser, transformers-js, mobile, tflite, edge, embedded-c',
         collect,
       )
@@ -38,7 +39,7 @@ export function register(program: Command, start: Start): void {
         '-d, --data <dir>',
         'dataset for golden inputs, labels and preprocessing (default: the one beside the model)',
       )
-      .option('--option <pairs>', 'options of the target: name=value', collect)
+      .option('--option <pair>', 'an option of the target: name=value; again for each', collectPairs)
       .option('--lang <lang>', 'target edge: node (a program with updates) or c (a library with the model linked in)')
       .option('--name <name>', 'name of the model in the bundle (default: by its file or folder)')
       .option('--force', 'replace an existing bundle')
@@ -57,10 +58,17 @@ export function register(program: Command, start: Start): void {
         collect,
       )
       .option('--seed <n>', 'seed of made-up golden inputs', integer, 0),
-  ).action(async (model: string, flags: Flags) => {
+  ).action(async (named: string | undefined, given: Flags, command: Command) => {
+    const { model, flags } = named === undefined ? modelAmongNames(given, ['target']) : { model: named, flags: given };
+    if (model === undefined) return command.error("error: missing required argument 'model'");
     await start(flags, async (session) => {
       const { bundleCommand } = await import('../bundle.ts');
       return bundleCommand(model, flags, session);
     });
   });
+}
+
+/** `a=1,b=2` are two pairs, `broker=kafka://x,y` is one: a comma ends a pair where a name and = follow. */
+function collectPairs(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), ...value.split(/,(?=[A-Za-z]\w*=)/)];
 }

@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
+import { modelAmongNames } from '../model-among-names.ts';
 import { count, integer, number } from '../numbers.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
 
@@ -41,24 +42,11 @@ export function register(program: Command, start: Start): void {
       )
       .option('--force', 'replace an existing output folder'),
   ).action(async (named: string | undefined, given: OptimizeFlags & CommonFlags) => {
-    const { model, flags } = named === undefined ? modelAmongNames(given) : { model: named, flags: given };
+    const { model, flags } =
+      named === undefined ? modelAmongNames(given, ['target', 'variant', 'provider']) : { model: named, flags: given };
     await start(flags, async (session) => {
       const { optimize } = await import('../optimize/optimize.ts');
       return optimize(model, flags, session);
     });
   });
-}
-
-/**
- * `optimize --target server model.onnx`: a flag that takes several names has taken the model too. No target, variant or
- * provider has a dot or a slash in its name, a model nearly always.
- */
-function modelAmongNames<F extends OptimizeFlags>(flags: F): { model: string | undefined; flags: F } {
-  for (const flag of ['target', 'variant', 'provider'] as const) {
-    const names = flags[flag] ?? [];
-    const last = names.at(-1);
-    if (names.length > 1 && last !== undefined && /[./\\]/.test(last))
-      return { model: last, flags: { ...flags, [flag]: names.slice(0, -1) } };
-  }
-  return { model: undefined, flags };
 }

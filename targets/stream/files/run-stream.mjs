@@ -11,7 +11,8 @@ import { openModel } from './batch/open.mjs';
 import { openBroker } from './stream/broker.mjs';
 import { Inbox } from './stream/inbox.mjs';
 import { listen, StreamMetrics } from './stream/monitor.mjs';
-import { readSettings, SettingsError } from './stream/settings.mjs';
+import { SettingsError } from './stream/secrets.mjs';
+import { readSettings } from './stream/settings.mjs';
 import { work } from './stream/work.mjs';
 
 const dir = dirname(fileURLToPath(import.meta.url));
@@ -29,6 +30,11 @@ async function stream(settings, model) {
   const { name, sha256 } = model.manifest.model;
   model.stamp = `${name}@sha256:${sha256}`;
   // One batch for each session in the works, the next being fetched meanwhile, and what a round trip to the broker lets through.
+  if (settings.password !== undefined && !settings.tls && !settings.mechanism?.startsWith('scram'))
+    log.warn(
+      { broker: settings.kind },
+      'the password goes to the broker in clear: without TLS whoever is on the way reads it',
+    );
   const inbox = new Inbox(Math.max(64, 4 * model.batch * model.pool.size));
   const broker = await openBroker(settings, inbox, log);
   const metrics = new StreamMetrics({ inbox, lag: () => broker.lag() });

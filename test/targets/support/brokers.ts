@@ -53,7 +53,7 @@ export async function reachable(port: number): Promise<void> {
 }
 
 /** librdkafka's mock cluster lives in the process of a producer that waits for its stdin. */
-async function startKafka(): Promise<Broker> {
+export async function startKafka(): Promise<Broker> {
   const child = spawn('kcat', ['-P', '-b', 'mock', '-t', 'none', '-X', 'test.mock.num.brokers=1', '-d', 'mock']);
   const brokers = await new Promise<string>((resolve, reject) => {
     let text = '';

@@ -76,12 +76,15 @@ export function readRow({ input, columns }, row, rows) {
   const wanted = rows ? (input.shape ?? []).slice(1) : (input.shape ?? []);
   const flat = flatten(value, []);
   const fixed = wanted.every((dim) => typeof dim === 'number');
-  const shape = fixed ? wanted : lengths(value);
+  const given = lengths(value);
+  // An empty list says nothing of the dimensions in it: a cache of length 0 is [] or [[], []].
+  const shape =
+    fixed || flat.length === 0 ? wanted.map((dim, i) => (typeof dim === 'number' ? dim : (given[i] ?? 0))) : given;
   const count = shape.reduce((product, dim) => product * dim, 1);
   const fits = shape.length === wanted.length && wanted.every((dim, i) => typeof dim !== 'number' || dim === shape[i]);
   if (!fits || flat.length !== count) {
     throw new RowError(
-      `${where} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.join(', ')}]`,
+      `${where} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
     );
   }
   const { Store, read } = datatype(input.datatype);

@@ -21,6 +21,7 @@ export async function openBroker(settings, inbox, log) {
   try {
     return await open[settings.kind](settings, inbox, log);
   } catch (error) {
-    throw new Error(`${settings.kind}://${settings.hosts.join()}: ${error.message}`, { cause: error });
+    const scheme = settings.tls ? `${settings.kind}s` : settings.kind;
+    throw new Error(`${scheme}://${settings.hosts.join()}: ${error.message}`, { cause: error });
   }
 }

@@ -1,10 +1,8 @@
 /** What the worker is told: flags of the command line, else the environment (`--in` or STREAM_IN), else the bundle's stream.json. */
 
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-
-export class SettingsError extends Error {}
+import { readSecrets, SettingsError } from './secrets.mjs';
 
 const flags = {
   broker: { type: 'string' },
@@ -55,16 +53,6 @@ function whole(name, text, min, max) {
   return value;
 }
 
-function secret(env, name) {
-  const path = env[`${name}_FILE`];
-  if (!path) return env[name] || undefined;
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    throw new SettingsError(`${name}_FILE: "${path}" cannot be read (${error.code})`);
-  }
-}
-
 function columnsOf(texts) {
   const entries = texts.map((text) => {
     const [input, list] = text.split('=', 2);
@@ -94,9 +82,13 @@ export function readSettings(args, env, bundle) {
   const number = (name, fallback, min, max) => whole(name, text(name, fallback), min, max);
   const from = text('from', 'earliest');
   if (!['earliest', 'latest'].includes(from)) throw new SettingsError(`--from is earliest or latest, not "${from}"`);
+  const lines = positionals.length === 1;
+  const address = readAddress(text('broker', ''));
   const settings = {
-    lines: positionals.length === 1,
-    ...readAddress(text('broker', '')),
+    lines,
+    ...address,
+    // Lines on stdin come from no broker, and nobody asks who reads them.
+    ...(lines ? {} : readSecrets(env, address, bundle.login)),
     in: text('in'),
     out: text('out'),
     dead: text('dead'),
@@ -113,9 +105,6 @@ export function readSettings(args, env, bundle) {
     tries: number('tries', '10', 1, 1000),
     port: number('port', '9090', 0, 65_535),
     host: text('host', '127.0.0.1'),
-    username: secret(env, 'STREAM_USERNAME'),
-    password: secret(env, 'STREAM_PASSWORD'),
-    mechanism: env.STREAM_SASL_MECHANISM || 'plain',
   };
   for (const name of ['in', 'out', 'dead', 'group']) {
     if (!settings[name]) throw new SettingsError(`--${name} is missing`);

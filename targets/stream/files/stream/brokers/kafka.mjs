@@ -3,31 +3,42 @@
  * @confluentinc/kafka-javascript, librdkafka made by Confluent, which is taken where it is installed (README.md).
  */
 
-async function client({ hosts, tls, username, password, mechanism, name }) {
+async function client({ hosts, tls, username, password, mechanism, certificates, name }, log) {
   const options = {
     clientId: `mlpack-${name}`,
     brokers: hosts,
-    ssl: tls,
     ...(username !== undefined && { sasl: { mechanism, username, password } }),
   };
   try {
     const { KafkaJS } = (await import('@confluentinc/kafka-javascript')).default;
-    const quiet = { logLevel: KafkaJS.logLevel.ERROR };
-    return {
-      kafka: new KafkaJS.Kafka({ kafkaJS: { ...options, ...quiet } }),
-      confluent: true,
-    };
+    const kafkaJS = { ...options, ssl: tls, logLevel: KafkaJS.logLevel.ERROR };
+    return { kafka: new KafkaJS.Kafka({ kafkaJS, ...librdkafkaTls(certificates) }), confluent: true };
   } catch (error) {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
   }
   const { Kafka, logLevel } = (await import('kafkajs')).default;
-  return { kafka: new Kafka({ ...options, logLevel: logLevel.ERROR }), confluent: false };
+  const { ca, cert, key } = certificates;
+  const ssl = tls && { ...(ca && { ca: [ca] }), ...(cert && { cert, key }) };
+  // Its own lines carry a stack for each attempt and broker.
+  const logCreator =
+    () =>
+    ({ log: { message, error, broker } }) =>
+      log.warn({ broker, err: error }, message);
+  return { kafka: new Kafka({ ...options, ssl, logLevel: logLevel.ERROR, logCreator }), confluent: false };
+}
+
+/** librdkafka has its own TLS, which knows nothing of Node's NODE_EXTRA_CA_CERTS. */
+function librdkafkaTls({ ca, cert, key }) {
+  return {
+    ...(ca && { 'ssl.ca.pem': ca }),
+    ...(cert && { 'ssl.certificate.pem': cert, 'ssl.key.pem': key }),
+  };
 }
 
 export async function openKafka(settings, inbox, log) {
   const { group, from, out, dead, ackMs } = settings;
   const topic = settings.in;
-  const { kafka, confluent } = await client(settings);
+  const { kafka, confluent } = await client(settings, log);
   const start = { fromBeginning: from === 'earliest' };
   // Whoever sends no sign of life for `ackMs` is out of the group; three signs may get lost.
   const membership = {

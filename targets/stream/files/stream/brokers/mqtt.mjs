@@ -12,13 +12,14 @@ const sessionSeconds = 3600;
 const largestWindow = 65_535;
 
 export async function openMqtt(settings, inbox, log) {
-  const { hosts, tls, username, password, group, name, out, dead } = settings;
+  const { hosts, tls, username, password, certificates, group, name, out, dead } = settings;
   const client = mqtt.connect(`${tls ? 'mqtts' : 'mqtt'}://${hosts[0]}`, {
     protocolVersion: 5,
     clientId: `mlpack-${group}-${name}`,
     clean: false,
     username,
     password,
+    ...certificates,
     reconnectPeriod: 1000,
     // The broker sends no more than that without a PUBACK: this is the back-pressure.
     properties: { sessionExpiryInterval: sessionSeconds, receiveMaximum: Math.min(largestWindow, inbox.limit) },

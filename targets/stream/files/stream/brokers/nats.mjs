@@ -4,13 +4,13 @@ import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/
 import { connect, headers as newHeaders } from '@nats-io/transport-node';
 
 export async function openNats(settings, inbox, log) {
-  const { hosts, tls, username, password, group, from, out, dead, ackMs } = settings;
+  const { hosts, tls, username, password, certificates, group, from, out, dead, ackMs } = settings;
   const subject = settings.in;
   const connection = await connect({
     servers: hosts,
     name: `mlpack-${settings.name}`,
     maxReconnectAttempts: settings.tries,
-    ...(tls && { tls: {} }),
+    ...(tls && { tls: certificates }),
     // A password without a name is a token.
     ...(username === undefined ? password !== undefined && { token: password } : { user: username, pass: password }),
   });

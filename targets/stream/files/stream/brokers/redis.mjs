@@ -24,7 +24,7 @@ export async function openRedis(settings, inbox, log) {
   const options = {
     host,
     port,
-    ...(settings.tls && { tls: {} }),
+    ...(settings.tls && { tls: settings.certificates }),
     username: settings.username,
     password: settings.password,
     maxRetriesPerRequest: 1,
