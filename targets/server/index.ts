@@ -12,6 +12,7 @@ import { readme } from './readme.ts';
 const literals: Readonly<Record<string, string>> = {
   'server.mjs': 'server.mjs',
   'lib/admission.mjs': 'lib/admission.mjs',
+  'lib/answers.mjs': 'lib/answers.mjs',
   'lib/app.mjs': 'lib/app.mjs',
   'lib/auth.mjs': 'lib/auth.mjs',
   'lib/batcher.mjs': 'lib/batcher.mjs',
@@ -23,6 +24,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/config.mjs': 'lib/config.mjs',
   'lib/cpu.mjs': 'lib/cpu.mjs',
   'lib/datatypes.mjs': 'lib/datatypes.mjs',
+  'lib/direct.mjs': 'lib/direct.mjs',
   'lib/drift.mjs': 'lib/drift.mjs',
   'lib/encoding.mjs': 'lib/encoding.mjs',
   'lib/errors.mjs': 'lib/errors.mjs',

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../src/target/package-root.ts';
 import { note } from './note.ts';
@@ -31,6 +31,12 @@ export function installedModules(target = 'server'): string | undefined {
     note(`the ${target} bundle is not tested, npm cannot install it here: ${String(error).split('\n', 1)[0]}`);
     return undefined;
   }
-  renameSync(temp, place);
+  try {
+    renameSync(temp, place);
+  } catch (error) {
+    // Another test file has installed the same meanwhile.
+    if (!existsSync(place)) throw error;
+    rmSync(temp, { recursive: true });
+  }
   return join(place, 'node_modules');
 }

@@ -6,6 +6,14 @@ import { RequestError } from './errors.mjs';
 const tooMany = () =>
   new RequestError('more requests are on their way than can be answered; try again later', 503, { retryAfter: 1 });
 
+/** What one request over HTTP holds of the room there is. */
+export class Ticket {
+  /** Label of the key, where keys are set. */
+  caller;
+  bytes = 0;
+  counted = false;
+}
+
 export class Admission {
   #config;
   #places;
@@ -47,5 +55,33 @@ export class Admission {
 
   letGo(bytes) {
     this.#held -= bytes;
+  }
+
+  /**
+   * Before a byte of the body is read: who asks, how often, and whether there is room for what comes.
+   * @param {Ticket} ticket to be given to `release`, also where this throws @param socket of the request
+   * @param {number | undefined} bytes of the body as declared; undefined: nobody knows yet @param {boolean} works takes a place
+   * @throws RequestError 401, 429, 503
+   */
+  admit(ticket, headers, socket, bytes, works = true) {
+    const { rateLimit, bodyLimit } = this.#config;
+    ticket.caller = this.identify(headers, rateLimit > 0 ? socket.remoteAddress : undefined);
+    if (works) {
+      // What could only wait for a place in the queue is told so before its body is read.
+      this.enter();
+      ticket.counted = true;
+    }
+    const most = bytes ?? bodyLimit;
+    // A body beyond the limit is refused by its length a moment later.
+    if (most > bodyLimit) return;
+    this.hold(most);
+    ticket.bytes = most;
+  }
+
+  release(ticket) {
+    this.letGo(ticket.bytes);
+    ticket.bytes = 0;
+    if (ticket.counted) this.leave();
+    ticket.counted = false;
   }
 }

@@ -1,20 +1,25 @@
 /** Request bodies, read into one piece of memory that tensors may be views of. Whoever answers gives it back (inference.mjs). */
 
-import { garbageCounter } from './buffers.mjs';
 import { requestEncoding } from './encoding.mjs';
 import { RequestError } from './errors.mjs';
 
 /** Where the first binary tensor must lie for any element type to be read in place. */
 const alignment = 8;
 
+/** Bytes to leave free before a body, such that what follows its JSON part is aligned. */
+export function bodyPadding(headers) {
+  const json = Number(headers['inference-header-content-length'] ?? 0);
+  return Number.isSafeInteger(json) && json > 0 ? (alignment - (json % alignment)) % alignment : 0;
+}
+
 /**
  * Fastify's content type parser for every type. The memory is allocated by the declared length (nobody pays for it before
  * bytes come), so that nothing is joined afterwards, and such that what follows the JSON part is aligned.
  * @param {number} limit bytes, also of what a compressed body stands for @param buffers Buffers
- * @param {{ decompressor: Decompressor, grown: (request, bytes: number) => void }} compressed grown: counts what came out
+ * @param {{ decompressor: Decompressor, grown: (request, bytes: number) => void, discarded: (bytes: number) => void }} counters
+ *   grown: counts what came out of a compressed body. discarded: counts what is garbage
  */
-export function bodyParser(limit, buffers, { decompressor, grown }) {
-  const discarded = garbageCounter();
+export function bodyParser(limit, buffers, { decompressor, grown, discarded }) {
   return (request, stream, done) => {
     const declared = request.headers['content-length'];
     const tooLarge = () => new RequestError(`the body is larger than ${limit} bytes`, 413);
@@ -25,8 +30,7 @@ export function bodyParser(limit, buffers, { decompressor, grown }) {
     } catch (error) {
       return done(error);
     }
-    const json = Number(request.headers['inference-header-content-length'] ?? 0);
-    const pad = Number.isSafeInteger(json) && json > 0 ? (alignment - (json % alignment)) % alignment : 0;
+    const pad = bodyPadding(request.headers);
     const body = declared === undefined ? new Growing(limit) : new Fixed(buffers, Number(declared), pad);
     stream.on('data', (chunk) => {
       if (body.add(chunk)) return discarded(chunk.length);
@@ -56,7 +60,8 @@ function aligned(bytes, pad, buffers) {
   return whole;
 }
 
-class Fixed {
+/** A body of declared length. */
+export class Fixed {
   #bytes;
   #at = 0;
 
