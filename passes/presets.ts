@@ -38,6 +38,8 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
   mixed: [...prepare, mixedPrecision()],
+  /** The same for what int8-wasm is: integers placed by what pays on WebAssembly, the worst layers in float. */
+  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8'], cpu: 'wasm' })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
   pruned: [...prepare, pruneSearch(searched)],
   'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic({ weights: 'auto' })],

@@ -38,6 +38,7 @@ const options = {
   calibrate: quantizeStatic.options.calibrate,
   cpu: quantizeStatic.options.cpu,
   place: quantizeStatic.options.place,
+  weights: { ...quantizeStatic.options.weights, default: 'auto' as const },
   block: quantizeWeights.options.block,
   method: quantizeWeights.options.method,
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
@@ -68,7 +69,8 @@ export const mixedPrecision = definePass({
     const formats = chooseFormats(model, given.formats, activations !== undefined);
     const judge = await ctx.judge(cloneModel(model), { searchSamples: given.searchSamples });
     try {
-      return await mix(model, judge, { ...given, formats }, { ...ctx, activations });
+      const { weights, ...others } = given;
+      return await mix(model, judge, { ...others, formats }, weights, { ...ctx, activations });
     } finally {
       await judge.dispose();
     }
@@ -85,6 +87,8 @@ interface Settings extends FormatOptions {
   readonly trials: number;
   readonly keep: readonly string[];
 }
+
+type WeightChoice = NonNullable<FormatOptions['weights']>;
 
 /** @throws UserError for a format that does not exist, or that needs samples where there are none. */
 function chooseFormats(model: Model, asked: readonly string[], calibrated: boolean): readonly FormatName[] {
@@ -104,7 +108,14 @@ function chooseFormats(model: Model, asked: readonly string[], calibrated: boole
   return usualFormats(layers, calibrated);
 }
 
-async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassContext): Promise<{ changed: boolean }> {
+/** @param fitting how codes of the chosen mix are fitted in the end; trials round plainly, which takes a fraction of the time */
+async function mix(
+  model: Model,
+  judge: Judge,
+  settings: Settings,
+  fitting: WeightChoice,
+  ctx: PassContext,
+): Promise<{ changed: boolean }> {
   const base = cloneModel(model);
   const silent = withMemory(ctx, base);
   const say = (sentence: string): void => {
@@ -128,9 +139,9 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
   }
   say(describeWorst(layers));
   const items = itemsOf(layers, { ...settings, provider: judge.provider });
-  const build = async (assignment: Assignment): Promise<Model> => {
+  const build = async (assignment: Assignment, weights?: WeightChoice): Promise<Model> => {
     const copy = cloneModel(base);
-    await applyAssignment(copy, assignment, settings.keep, settings, silent);
+    await applyAssignment(copy, assignment, settings.keep, { ...settings, ...(weights && { weights }) }, silent);
     return copy;
   };
   const scores = new Map<string, Score>();
@@ -141,6 +152,7 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
     return score;
   };
   let chosen: Assignment | undefined;
+  let weights: WeightChoice = 'minmax';
   for (const [round, share] of floors.entries()) {
     const floor: Floor = { maxDrop: settings.maxDrop * share, minSqnrDb: settings.minSqnr };
     const reasons = new Map<string, string>();
@@ -160,7 +172,12 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
         },
       },
     );
-    const score = await judge.score(await build(found.assignment), 'heldOut');
+    const fitted =
+      fitting !== 'minmax' && [...found.assignment.values()].includes('int8')
+        ? await build(found.assignment, fitting)
+        : undefined;
+    const isFitted = fitted && (await isBetter(fitted, await scoreOf(found.assignment), judge, say));
+    const score = await judge.score(isFitted ? fitted : await build(found.assignment), 'heldOut');
     const asked: Floor = { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnr };
     const ok = keepsFloor(score, asked);
     say(
@@ -168,6 +185,7 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
     );
     if (ok || [...found.assignment.values()].every((format) => format === float)) {
       chosen = found.assignment;
+      weights = isFitted ? fitting : 'minmax';
       trace(found.assignment, layers, reasons, ctx);
       break;
     }
@@ -182,11 +200,21 @@ async function mix(model: Model, judge: Judge, settings: Settings, ctx: PassCont
     );
     return { changed: false };
   }
-  const changed = await applyAssignment(model, chosen, settings.keep, settings, {
-    ...silent,
-    activations: silent.activations,
-  });
+  const changed = await applyAssignment(model, chosen, settings.keep, { ...settings, weights }, silent);
   return { changed };
+}
+
+/**
+ * Whether fitted codes bring the outputs nearer to the float model's on the samples of the search. In decibels: what a task metric says of two mixes that
+ * both keep the floor is a sample more or less, by chance, and the verdict is still to come.
+ */
+async function isBetter(fitted: Model, plain: Score, judge: Judge, say: (sentence: string) => void): Promise<boolean> {
+  const score = await judge.score(fitted, 'search');
+  const better = score.sqnrDb > plain.sqnrDb;
+  say(
+    `weights of this mix fitted to what the layers see: ${score.sqnrDb.toFixed(1)} dB for ${plain.sqnrDb.toFixed(1)} by plain rounding${better ? '' : ', not taken'}`,
+  );
+  return better;
 }
 
 function trace(

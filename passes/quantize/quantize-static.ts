@@ -1,4 +1,4 @@
-import { UserError } from '../../src/errors.ts';
+import { bug, UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { type Graph, graphsBelow, type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
@@ -15,7 +15,7 @@ import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { openFunctions } from './static/open-functions.ts';
-import { chooseParams, rangeProblem } from './static/params.ts';
+import { chooseParams, histogramOf, rangeProblem } from './static/params.ts';
 import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
 import { poolsAsConvolutions } from './static/pool-as-conv.ts';
@@ -158,6 +158,9 @@ export const quantizeStatic = definePass({
     const heads = given.engine === 'cpu' ? headsAsGemms(trial.graph, lastOnes) : new Map<string, Node>();
     const trialPlans = plansOf(trial);
     const observed = new Set(trialPlans.flatMap((plan) => [...plan.observed]));
+    // Where statistics are those of the model as it came, they know what stands before the Flatten alone.
+    for (const head of heads.values())
+      observed.add(head.input(0)?.producer?.input(0) ?? bug('a head without an input'));
     const histograms = await activations.histograms(trial, [...observed], {
       // Extremes of channels say in which of them products can saturate.
       ...(profile.reduce === 'threatened' && { channelAxes: channelAxes(trialPlans) }),
@@ -229,7 +232,7 @@ export const quantizeStatic = definePass({
 function unusable(plan: Plan, histograms: ReadonlyMap<string, Histogram>): Map<Value, string> {
   const bad = new Map<Value, string>();
   for (const value of plan.quantized) {
-    const why = plan.given.has(value) ? undefined : rangeProblem(value, histograms.get(value.name));
+    const why = plan.given.has(value) ? undefined : rangeProblem(value, histogramOf(value, histograms));
     if (why) bad.set(value, why);
   }
   return bad;

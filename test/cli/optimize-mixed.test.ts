@@ -31,6 +31,7 @@ test('where int8 misses the floor a mix is searched for, judged like the others,
   const step = mixed?.steps.find(({ pass }) => pass === 'mixed-precision');
   expect(step?.options).toMatchObject({ maxDrop: 0.1 });
   expect(step?.notes?.at(-1)).toMatch(/on the samples kept apart: .*100 samples/);
+  expect(step?.notes?.at(-2)).toMatch(/^weights of this mix fitted to what the layers see: \d+\.\d dB for \d+\.\d/);
 
   const [int8] = report.sensitivity ?? [];
   expect(int8?.scheme).toBe('int8');

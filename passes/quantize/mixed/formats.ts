@@ -17,6 +17,8 @@ export interface FormatOptions {
   readonly cpu: CpuProfile;
   /** `all`: what is slower on integers is put there all the same. */
   readonly place: OptionValues<(typeof quantizeStatic)['options']>['place'];
+  /** How codes of static int8 weights are chosen; plain rounding where nothing is said. */
+  readonly weights?: OptionValues<(typeof quantizeStatic)['options']>['weights'];
   readonly block: OptionValues<(typeof quantizeWeights)['options']>['block'];
   readonly method: OptionValues<(typeof quantizeWeights)['options']>['method'];
 }
@@ -38,10 +40,10 @@ export async function applyFormat(
   options: FormatOptions,
   ctx: PassContext,
 ): Promise<FormatResult> {
-  const { calibrate, cpu, place, block, method } = options;
+  const { calibrate, cpu, place, weights = 'minmax', block, method } = options;
   switch (format) {
     case 'int8':
-      return await runPass(quantizeStatic, { calibrate, cpu, place, keep }, model, ctx);
+      return await runPass(quantizeStatic, { calibrate, cpu, place, weights, keep }, model, ctx);
     case 'int8-dynamic':
       return await runPass(quantizeDynamic, { cpu, keep }, model, ctx);
     case 'int4':

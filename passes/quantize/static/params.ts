@@ -38,6 +38,13 @@ export function rangeProblem(value: Value, histogram: Histogram | undefined): st
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
+/** What a value was like on the samples: a Flatten that this pass added has no values of its own. */
+export function histogramOf(value: Value, histograms: ReadonlyMap<string, Histogram>): Histogram | undefined {
+  const own = histograms.get(value.name);
+  const before = value.producer?.is('Flatten') ? value.producer.input(0) : undefined;
+  return own ?? (before && histograms.get(before.name));
+}
+
 /** Scale and zero point of every quantized value of a settled plan. */
 export function chooseParams(
   plan: Plan,
@@ -62,7 +69,7 @@ export function chooseParams(
     if (source) return of(source);
     if (unit?.fixed === 'softmax' && !symmetric)
       return { scale: 1 / (range.max - range.min + 1), zeroPoint: range.min };
-    const histogram = histograms.get(value.name) ?? bug(`no histogram of "${value.name}"`);
+    const histogram = histogramOf(value, histograms) ?? bug(`no histogram of "${value.name}"`);
     const grid = { range, symmetric };
     const method = fitted.has(options.method) && isHandedOut(value) ? 'minmax' : options.method;
     const { low, high } = chooseRange(histogram, method, grid, options);

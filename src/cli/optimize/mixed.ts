@@ -2,20 +2,41 @@ import type { Step } from '../../pass/pass.ts';
 import { type Floors, floorReason, type Measured } from './choose.ts';
 import type { VariantPlan } from './variants.ts';
 
-/** Variants that a mix can save, the most wanted first. */
-const rescued = ['int8-static', 'int4', 'q4f16', 'int8'] as const;
+/** A mix of formats to search for, and why it is worth that. */
+export interface Rescue {
+  readonly variant: 'mixed' | 'mixed-wasm';
+  readonly why: string;
+}
+
+/** Mixes, with the variants that each can save, the most wanted first. */
+const rescued: Readonly<Record<Rescue['variant'], readonly string[]>> = {
+  mixed: ['int8-static', 'int4', 'q4f16', 'int8'],
+  'mixed-wasm': ['int8-wasm'],
+};
+
+/** Those of which nothing more is asked once they pass: a mix would be larger and slower. */
+const enough: ReadonlySet<string> = new Set(['int8-static', 'int8']);
 
 /**
- * Why a mix of formats is worth its search: a quantized variant works but misses the floor. Undefined when the first that was
- * built keeps it, or none works.
+ * The mixes that are worth their search: of each kind where a quantized variant works but misses the floor, and no better one was built that keeps
+ * it.
  */
-export function whyMixed(judged: readonly Measured[], floors: Floors): string | undefined {
-  for (const name of rescued) {
+export function rescuesOf(judged: readonly Measured[], floors: Floors): Rescue[] {
+  const found: Rescue[] = [];
+  for (const variant of ['mixed', 'mixed-wasm'] as const) {
+    const why = whyMixed(rescued[variant], judged, floors);
+    if (why !== undefined) found.push({ variant, why });
+  }
+  return found;
+}
+
+function whyMixed(names: readonly string[], judged: readonly Measured[], floors: Floors): string | undefined {
+  for (const name of names) {
     const variant = judged.find((one) => one.name === name);
     if (!variant || variant.blockers.length > 0) continue;
     const reason = floorReason(variant, floors);
     if (reason !== undefined) return `${name} misses the floor: ${reason}`;
-    if (name === 'int8-static' || name === 'int8') return undefined;
+    if (enough.has(name)) return undefined;
   }
   return undefined;
 }

@@ -55,7 +55,7 @@ import { timeAll } from './latency.ts';
 import { withLayerErrors } from './layer-errors.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
 import { measureAll } from './measure.ts';
-import { heldToFloor, whyMixed } from './mixed.ts';
+import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
@@ -138,11 +138,11 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         ofBase = evaluation;
       },
     });
-    const why = settings.variants || !dataset ? undefined : whyMixed(judged, settings);
+    const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, settings);
     const later: VariantPlan[] = [];
-    if (why !== undefined) {
+    for (const { variant, why } of rescues) {
       talk.note(`${why}; a mix of formats is searched for.`);
-      const [, ...plans] = planned(['mixed']);
+      const [, ...plans] = planned([variant]);
       const mixed = await buildVariants(base, plans, building);
       const [, ...measured] = await measureAll([...built.slice(0, 1), ...mixed], context);
       later.push(...plans);

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import type { Measured } from '../../src/cli/optimize/choose.ts';
+import { rescuesOf } from '../../src/cli/optimize/mixed.ts';
+
+const floors = { maxDrop: 0.01, minSqnrDb: 30 };
+
+/** A variant that loses so much, or that does not work. */
+const variant = (name: string, drop: number, blockers: readonly string[] = []): Measured => ({
+  name,
+  steps: [],
+  file: `variants/${name}/model.onnx`,
+  sha256: 'x',
+  bytes: 1000,
+  compressedBytes: 900,
+  parameters: 10,
+  nodes: 3,
+  ops: {},
+  fidelity: { sqnrDb: 20, cosine: 1, maxAbs: 0, samples: 8, agreement: 1 },
+  accuracy: { metric: 'top1', value: 0.9 - drop, base: 0.9, drop, samples: 500 },
+  latency: {},
+  sessionMs: 10,
+  peakRssBytes: 1e8,
+  audit: null,
+  blockers,
+  failures: {},
+});
+const mixes = (...judged: Measured[]): string[] => rescuesOf(judged, floors).map(({ variant }) => variant);
+
+describe('which mixes are searched for', () => {
+  it('none where what was built keeps the floor, or works nowhere', () => {
+    expect(mixes(variant('int8-static', 0), variant('int8-wasm', 0.01), variant('int4', 0.3))).toEqual([]);
+    expect(mixes(variant('int8-static', 0.1, ['does not load']), variant('fp16', 0.1))).toEqual([]);
+  });
+
+  it('each variant by the mix that runs where it does', () => {
+    expect(mixes(variant('int8-static', 0.02), variant('int8-wasm', 0))).toEqual(['mixed']);
+    expect(mixes(variant('int8-static', 0), variant('int8-wasm', 0.02))).toEqual(['mixed-wasm']);
+    expect(mixes(variant('int8-static', 0.02), variant('int8-wasm', 0.02))).toEqual(['mixed', 'mixed-wasm']);
+    expect(mixes(variant('int8', 0.02), variant('int4', 0))).toEqual(['mixed']);
+  });
+
+  it('with the reason', () => {
+    expect(rescuesOf([variant('int8-wasm', 0.02)], floors)[0]?.why).toBe(
+      'int8-wasm misses the floor: top1 falls from 0.9000 to 0.8800 on 500 samples, a drop of 0.0200 where 0.01 is allowed',
+    );
+  });
+});
