@@ -1,8 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { makeFolder } from '../make-folder.ts';
 import { cacheKey } from './key.ts';
 
 /** An entry that was found whole. */
@@ -72,7 +73,7 @@ export class CacheStore {
   async put(key: string, meta: unknown, write: (folder: string) => Promise<void> = async () => {}): Promise<void> {
     const { dir, maxBytes } = this.#options;
     const part = join(dir, `.part-${process.pid}-${randomUUID()}`);
-    if (!(await this.#attempt(() => mkdir(part, { recursive: true })))) return;
+    if (!(await this.#attempt(() => makeFolder(part)))) return;
     try {
       await write(part);
       await this.#attempt(async () => {

@@ -5,6 +5,7 @@ import { openSession, type Session as RuntimeSession } from '../engine/session.t
 import { UserError } from '../errors.ts';
 import { formatCount, formatMs, nearest } from '../messages.ts';
 import type { Accuracy } from '../report/report.ts';
+import { whyNoSkill } from './chance.ts';
 import { type ClassValue, classValues } from './class-values.ts';
 import type { Session } from './command.ts';
 import { openData, warnOfOverlap } from './data.ts';
@@ -188,6 +189,8 @@ const figure = (value: number | null): string =>
   value === null || !Number.isFinite(value) ? 'no number' : value.toFixed(4);
 
 function warn(dataset: Dataset, { result }: Shown, { talk }: Session): void {
+  const noSkill = whyNoSkill(result);
+  if (noSkill !== undefined) talk.warn(`${noSkill}.`);
   if (result.nonFinite === 0) return;
   const names = result.nonFiniteSamples.map((index) => dataset.sampleName('eval', index));
   talk.warn(

@@ -1,4 +1,4 @@
-import { appendFile, mkdir } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { githubAnnotations } from '../../reports/gate/github.ts';
 import { junitXml } from '../../reports/gate/junit.ts';
@@ -6,6 +6,7 @@ import { gateMarkdown } from '../../reports/gate/markdown.ts';
 import { gateSarif } from '../../reports/gate/sarif.ts';
 import { loadConfig } from '../config/load.ts';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { nearest } from '../messages.ts';
 import { checkBaseline, isSameModel } from '../report/gate/baseline.ts';
 import { type GateResult, gate } from '../report/gate/gate.ts';
@@ -74,7 +75,7 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
   return exitCodes.ok;
 }
 
-/** Before anything is written: a place that cannot be made must not cost the other forms, and under /proc Node's mkdir never returns. */
+/** Before anything is written: a place that cannot be made must not cost the other forms. */
 async function requirePlaces(
   { write = [], summary, baseline, updateBaseline }: GateFlags,
   { io }: Session,
@@ -86,7 +87,7 @@ async function requirePlaces(
 }
 
 async function writeReplacing(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeAtomically(path, text, true);
 }
 

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import type { Session } from './command.ts';
 
 const files = [
@@ -45,10 +46,10 @@ export async function fetchFromHub(id: string, session: Session): Promise<string
       }
       if (!response.ok) throw new UserError('hub.failed', `${url} answered ${response.status}; try again later.`);
       const place = join(part, file.name);
-      await mkdir(dirname(place), { recursive: true });
+      await makeFolder(dirname(place));
       await download(response, place, url, session.io.signal);
     }
-    await mkdir(dirname(cache), { recursive: true });
+    await makeFolder(dirname(cache));
     await rename(part, cache);
   } finally {
     await rm(part, { recursive: true, force: true });

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { numbersOf } from '../data/cast.ts';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
+import { makeFolder } from '../make-folder.ts';
 
 /**
  * Writes what a model is fed as a PNG file, its values stretched from the smallest to the largest, so that a wrong order of channels, a wrong
@@ -31,7 +31,7 @@ export async function writePicture(folder: string, name: string, tensor: Tensor)
   const { default: sharp } = await import('sharp');
   const file = join(folder, `${name.replaceAll(/[^\w.-]+/g, '_')}.png`);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await sharp(pixels, { raw: { width, height, channels: channels as 1 | 3 } }).toFile(file);
   } catch (error) {
     throw new UserError('picture.write', `the picture "${file}" cannot be written: ${(error as Error).message}.`, {

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { type FileHandle, link, lstat, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, lstat, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 
 interface WrittenFile {
   readonly bytes: number;
@@ -44,7 +45,7 @@ export class OutputFiles {
     const dir = dirname(path);
     const temp = join(dir, `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`);
     try {
-      await mkdir(dir, { recursive: true });
+      await makeFolder(dir);
       const file = await open(temp, 'wx');
       this.#pending.push({ path, temp });
       try {

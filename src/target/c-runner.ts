@@ -1,7 +1,8 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { readManifest } from './inspect.ts';
 import type { ProgramRunner } from './replay-programs.ts';
 import { runProgram } from './run-program.ts';
@@ -44,7 +45,7 @@ export const cRunner: ProgramRunner = async (file) => {
     how: [`compiled by ${compiler}`, ...(await cortexSize(file, work))].join(', '),
     async run(inputs) {
       const place = join(work, `case-${count++}`);
-      await mkdir(join(place, '0'), { recursive: true });
+      await makeFolder(join(place, '0'));
       for (const [i, { bytes }] of inputs.entries()) await writeFile(join(place, `0/input-${i}.bin`), bytes);
       // The judge compares, so what the test program is to compare with does not matter: it wants files of the right size.
       for (const [i, { dtype, shape }] of outputs.entries())

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { constants, existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { type Manifest, manifestName } from './manifest.ts';
 
 /** A folder in which a bundle can be started. */
@@ -37,7 +38,7 @@ export async function prepareStage(
   try {
     for (const path of [manifestName, ...manifest.files.map((file) => file.path)]) {
       const place = join(stage, path);
-      await mkdir(dirname(place), { recursive: true });
+      await makeFolder(dirname(place));
       await copyFile(join(dir, path), place, constants.COPYFILE_FICLONE);
     }
     await runNpm(args, stage, command, signal);

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { chmod, type FileHandle, lstat, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { chmod, type FileHandle, lstat, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { gzipStored, tar } from './archive.ts';
 import { type Manifest, type ManifestFile, manifestName, printManifest } from './manifest.ts';
 import type { BundlePlan } from './plan.ts';
@@ -32,7 +33,7 @@ export async function writeBundle(plan: BundlePlan, outDir: string, options: Wri
   let temp: string | undefined;
   try {
     await refuseToOverwrite(target, options.force ?? false);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     temp = await mkdtemp(join(dirname(target), `.${basename(target)}.tmp-`));
     await chmod(temp, 0o755);
     const written = await fill(temp, plan, options.signal);
@@ -52,7 +53,7 @@ async function fill(dir: string, plan: BundlePlan, signal: AbortSignal | undefin
     signal?.throwIfAborted();
     const place = join(dir, file.path);
     for (let up = dirname(place); up !== dir; up = dirname(up)) folders.add(up);
-    await mkdir(dirname(place), { recursive: true });
+    await makeFolder(dirname(place));
     const row = { path: file.path, ...(await writeFile(place, file)) };
     const expected = plan.expected.get(file.path);
     if (expected !== undefined && expected !== row.sha256) {

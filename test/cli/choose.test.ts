@@ -49,6 +49,49 @@ describe('choose', () => {
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');
   });
 
+  it('gives up accuracy only for a gain that is worth it', () => {
+    const lossy = (compressedBytes: number): Measured =>
+      variant('pruned', {
+        bytes: compressedBytes + 100,
+        compressedBytes,
+        accuracy: { metric: 'top1', value: 0.948, base: 0.95, drop: 0.002, samples: 500 },
+      });
+    const best = (...variants: Measured[]): string | undefined =>
+      choose([base, ...variants], floors, [server]).recommendations[0]?.variant;
+    expect(best(lossy(880))).toBe('base');
+    expect(best(lossy(860))).toBe('pruned');
+    expect(best(lossy(500), variant('true', { bytes: 600, compressedBytes: 510 }))).toBe('true');
+    expect(best(lossy(500), variant('true', { bytes: 600, compressedBytes: 530 }))).toBe('pruned');
+  });
+
+  it('prefers what is truer to base among equals where there is no data', () => {
+    const reaching = (name: string, sqnrDb: number, compressedBytes: number): Measured =>
+      variant(name, {
+        bytes: compressedBytes,
+        compressedBytes,
+        accuracy: null,
+        fidelity: { sqnrDb, cosine: 1, maxAbs: 0, samples: 8, agreement: 1 },
+      });
+    const found = choose(
+      [variant('base', { accuracy: null }), reaching('int8', 32, 500), reaching('fp16', 70, 510)],
+      floors,
+      [server],
+    );
+    expect(found.recommendations[0]?.variant).toBe('fp16');
+  });
+
+  it('does not let a metric at the level of chance pass what is unlike base', () => {
+    const far = { fidelity: { sqnrDb: 9, cosine: 0.9, maxAbs: 1, samples: 8, agreement: 0.5 } };
+    const pruned = variant('pruned', { bytes: 300, compressedBytes: 250, ...far });
+    const halved = variant('fp16', { bytes: 500, compressedBytes: 450 });
+    const found = choose([base, pruned, halved], { ...floors, noSkill: 'untrained' }, [server]);
+    expect(found.recommendations[0]?.variant).toBe('fp16');
+    expect(found.variants[1]?.reasons[0]).toMatch(
+      /^base is no better than chance on this data.*30 dB; this one reaches 9\.0 dB$/,
+    );
+    expect(choose([base, pruned, halved], floors, [server]).recommendations[0]?.variant).toBe('pruned');
+  });
+
   it('holds nothing against a model that does not reproduce itself, and says so', () => {
     const noisy = { fidelity: { sqnrDb: 21, cosine: 0.9, maxAbs: 1, samples: 8, agreement: 0.5 }, accuracy: null };
     const small = variant('small', { bytes: 500, compressedBytes: 450, ...noisy });

@@ -1,9 +1,10 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { cloneModel } from '../../ir/clone.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { saveModel } from '../../onnx/save.ts';
 import type { PassContext, Step } from '../../pass/pass.ts';
 import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
@@ -100,7 +101,7 @@ async function buildOne(
   }
   made.set(at.effect, plan.name);
   const path = join(options.folder, plan.name, 'model.onnx');
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const saved = await saveModel(at.model, path, {});
   const built: Built = {
     ...nothing(plan, at),

@@ -1,5 +1,6 @@
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
+import { leastLossOfBest } from './trade.ts';
 
 /** A variant with everything measured, before its verdict. */
 export type Measured = Omit<VariantResult, 'verdict' | 'reasons'> & {
@@ -14,6 +15,8 @@ export interface Floors {
   readonly maxDrop: number;
   /** Without any data, a variant must reproduce the base model at least this well, in decibels. */
   readonly minSqnrDb: number;
+  /** Why the task metric says nothing (see `whyNoSkill`): variants then have to reproduce base as without data. */
+  readonly noSkill?: string | undefined;
 }
 
 /** What a target asks of a variant. */
@@ -49,7 +52,7 @@ interface Standing {
  * A variant is a candidate for a target when it keeps the floor and is, on each of its providers there that was measured,
  * right and not slower than base. Candidates that were timed go before those that were not, and base always takes part, so
  * that nothing worse than base on what was measured can win. Among them the product of download size and latency, both
- * relative to base, decides. A variant that is a candidate nowhere is rejected.
+ * relative to base, decides; of those that are hardly apart the one that loses less. A variant that is a candidate nowhere is rejected.
  */
 export function choose(measured: readonly Measured[], floors: Floors, targets: readonly TargetNeed[]): Choice {
   const base = measured.find((variant) => variant.name === 'base');
@@ -67,7 +70,7 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
     const ranked = (timed.length > 0 ? timed : candidates)
       .map((one) => ({ ...one, score: score(one.variant, base, one.standing.timedOn) }))
       .sort((a, b) => a.score - b.score);
-    const [first] = ranked;
+    const first = leastLossOfBest(ranked);
     if (!first) continue;
     const best = first.score > 1 - smallestGain ? (ranked.find((one) => one.variant === base) ?? first) : first;
     const { variant, standing } = best;
@@ -152,7 +155,8 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
   const { accuracy, fidelity } = variant;
   if (accuracy) {
     const { drop } = accuracy;
-    if (drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12) return undefined;
+    const kept = drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12;
+    if (kept) return floors.noSkill === undefined ? undefined : unlikeBase(fidelity, floors);
     return (
       `${accuracy.metric} falls from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
       `a drop of ${figure(drop)} where ${floors.maxDrop} is allowed`
@@ -170,6 +174,16 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
   return (
     `without labelled data it has to reproduce the base model at ${floors.minSqnrDb} dB, and reaches ${fidelity.sqnrDb.toFixed(1)} dB; ` +
     'give --data to judge it by the task'
+  );
+}
+
+/** Where the metric cannot tell a good model from a ruined one. */
+function unlikeBase(fidelity: Measured['fidelity'], { minSqnrDb }: Floors): string | undefined {
+  const reached = fidelity === null ? Number.NEGATIVE_INFINITY : (fidelity.sqnrDb ?? Number.POSITIVE_INFINITY);
+  if (reached >= minSqnrDb) return undefined;
+  return (
+    `base is no better than chance on this data, so the metric says nothing and variants have to reproduce its outputs at ${minSqnrDb} dB; ` +
+    `this one reaches ${reached.toFixed(1)} dB`
   );
 }
 

@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../make-folder.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { saveModel } from '../../onnx/save.ts';
 import type { Built } from './build.ts';
@@ -27,7 +27,7 @@ export const transformersVariants = ['base', 'fp32', 'fp16', 'int8', 'uint8', 'i
 export async function writeTransformersNames(built: readonly Built[], folder: string): Promise<string[]> {
   const missing: string[] = [];
   const dir = join(folder, 'onnx');
-  await mkdir(dir, { recursive: true });
+  await makeFolder(dir);
   for (const [suffix, variants] of suffixes) {
     const known = built.filter(({ name }) => variants.includes(name));
     const one = variants.flatMap((name) => known.find((other) => other.name === name && other.path) ?? [])[0];

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
@@ -13,6 +13,7 @@ import { openModel } from '../../engine/open-model.ts';
 import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
 import type { LayerFindings } from '../../pass/judge.ts';
@@ -29,6 +30,7 @@ import { packageVersion } from '../../target/package-root.ts';
 import type { Artifact } from '../../target/target.ts';
 import { artifactFiles, variesSentence } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
+import { whyNoSkill } from '../chance.ts';
 import type { Session } from '../command.ts';
 import { openData, warnOfOverlap } from '../data.ts';
 import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
@@ -98,7 +100,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const staging = `${out}.part-${process.pid}`;
   io.scratch.add(staging);
   try {
-    await mkdir(join(staging, 'variants'), { recursive: true });
+    await makeFolder(join(staging, 'variants'));
     const chosen = dataset || settings.variants ? plans : plans.filter((plan) => !needsData(plan));
     const host = await readHost();
     const identity = await identify({ file: source.file, model: base }, dataset, settings, host);
@@ -165,13 +167,20 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const varies = artifacts.get('base')?.varies;
     if (varies !== undefined && chosenTargets.length > 0) talk.note(variesSentence(varies));
     const answers = chosenTargets.map((target) => askTarget(target, artifacts));
-    const { measured, warnings, ...timing } = await timeAll(judged, {
+    const {
+      measured,
+      warnings: ofTiming,
+      ...timing
+    } = await timeAll(judged, {
       ...context,
       ready,
       artifacts,
       sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
     });
-    const choice = choose(measured, settings, answers.map(needOf));
+    const noSkill = ofBase && whyNoSkill(ofBase);
+    const floors = { ...settings, noSkill };
+    const warnings = [...(noSkill === undefined ? [] : [`The accuracy says nothing: ${noSkill}`]), ...ofTiming];
+    const choice = choose(measured, floors, answers.map(needOf));
     const { recommendations } = choice;
     const variants = await withLayerErrors(choice.variants, { ...context, folder: staging });
     const input = { ...(await describeInput(source, base, io.cwd)), inputs, outputs };
@@ -202,7 +211,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         return variant ? { ...one, evidence: evidenceOf(facts, variant) } : one;
       };
       const others = besideOf({ target, from, options }, artifact, {
-        ...{ measured, artifacts, floors: settings },
+        ...{ measured, artifacts, floors },
         timed: (variant) => ({ ...evidenceOf(facts, variant), latency: timesOf(variant) }),
       });
       const packed = { ...withEvidence(artifact), ...(others.length > 0 && { others: others.map(withEvidence) }) };
@@ -274,7 +283,7 @@ function refuseOverwrite(out: string, settings: Settings): void {
 
 /** Replaces `out` (allowed by --force) only after the new folder is complete. */
 async function moveInto(staging: string, out: string): Promise<void> {
-  await mkdir(dirname(out), { recursive: true });
+  await makeFolder(dirname(out));
   if (!existsSync(out)) return rename(staging, out);
   const old = `${out}.old-${process.pid}`;
   await rename(out, old);

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cacheKey } from '../../cache/key.ts';
 import { cacheFolder } from '../../cache/place.ts';
 import { CacheStore } from '../../cache/store.ts';
+import { makeFolder } from '../../make-folder.ts';
 import type { Step } from '../../pass/pass.ts';
 import type { Session } from '../command.ts';
 import type { Built } from './build.ts';
@@ -39,7 +40,7 @@ export function openPassCache(identity: Identity, { io, talk }: Session): PassCa
       const hit = await store.get(keyOf(steps));
       if (!hit) return undefined;
       const kept = hit.meta as Kept;
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       for (const { name } of kept.files) await copy(join(hit.folder, name), join(folder, name));
       return kept;
     },
@@ -57,6 +58,6 @@ export const stepsOf = (steps: readonly Step[]): { pass: string; options: Readon
 
 /** Shares the blocks on disk where the file system can. */
 async function copy(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true });
+  await makeFolder(dirname(to));
   await copyFile(from, to, constants.COPYFILE_FICLONE);
 }

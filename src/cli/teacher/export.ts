@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
 import { expose, exposureProblem } from '../../engine/expose.ts';
@@ -9,6 +8,7 @@ import { StateRunner } from '../../engine/states.ts';
 import { UserError } from '../../errors.ts';
 import { cloneModel } from '../../ir/clone.ts';
 import type { Model, Value } from '../../ir/graph.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { formatBytes, formatCount, nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { packageVersion } from '../../target/package-root.ts';
@@ -86,7 +86,7 @@ export async function exportTeacher(modelText: string, flags: TeacherFlags, sess
         `"${flags.out}" holds an export of another model, other data or other options; give another --out, or --force to begin anew.`,
       );
     if (flags.force) await clearExport(out);
-    await mkdir(out, { recursive: true });
+    await makeFolder(out);
     let manifest: Manifest = {
       ...(known ?? newManifest({ ...facts, identity })),
       shards: await intactShards(out, known?.shards ?? []),

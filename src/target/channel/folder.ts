@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { syncFolder } from '../write.ts';
 import { type ChannelFile, type ChannelStatement, parseStatement } from './statement.ts';
 
@@ -56,7 +57,7 @@ export async function putBlob(folder: string, source: string, { bytes, sha256, p
     throw error;
   });
   if (there?.size === bytes) return false;
-  await mkdir(dirname(place), { recursive: true });
+  await makeFolder(dirname(place));
   const temp = `${place}.tmp`;
   const hash = createHash('sha256');
   const handle = await open(temp, 'w', 0o644);
@@ -84,7 +85,7 @@ export async function putBlob(folder: string, source: string, { bytes, sha256, p
 export async function putStatement(folder: string, statement: ChannelStatement, text: string): Promise<void> {
   const { channel, sequence } = statement.predicate;
   const past = historyFolder(folder, channel);
-  await mkdir(past, { recursive: true });
+  await makeFolder(past);
   const own = join(past, `${String(sequence).padStart(6, '0')}.json`);
   const handle = await open(own, 'wx', 0o644).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EEXIST') throw cause;
@@ -104,7 +105,7 @@ export async function putStatement(folder: string, statement: ChannelStatement, 
 
 /** Replaces a small file atomically. */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temp = `${path}.tmp`;
   const handle = await open(temp, 'w', 0o644);
   try {

@@ -1,7 +1,8 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
+import { makeFolder } from '../../make-folder.ts';
 import { canonicalJson } from './canonical.ts';
 
 export const roles = ['root', 'targets', 'snapshot', 'timestamp'] as const;
@@ -60,7 +61,7 @@ export async function roleKeys(folder: string, rotate: readonly string[]): Promi
   const unknown = rotate.find((role) => !(roles as readonly string[]).includes(role));
   if (unknown !== undefined)
     throw new UserError('tuf-role', `"${unknown}" is no role of TUF; there are ${roles.join(', ')}.`);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   const entries: [Role, RoleKey[]][] = [];
   for (const role of roles) {
     const keys = await keysOf(folder, role);
