@@ -2,6 +2,7 @@ import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
 import { affine, castTensor, isCastable, numbersOf } from './cast.ts';
+import type { ModelInput } from './model-input.ts';
 import { openRows } from './open-rows.ts';
 import type { Rows } from './rows.ts';
 import { digestOf, type Source, type Split } from './source.ts';
@@ -10,12 +11,15 @@ import type { ArraySpec } from './specs.ts';
 /**
  * Samples in files of numbers, one a row.
  * @param resolve gives a file name of dataset.json its place on disk.
+ * @param model shape of the input that is fed, the batch first: dimensions of 1 that it has and the rows lack, or the other way round, are
+ *   put in or left out, so that one column of a table feeds an input [n] and a file of numbers an input [n, 1].
  * @throws UserError when a file is missing, unreadable, or its rows do not have the shape that was declared.
  */
 export async function openArraySource(
   name: string,
   spec: ArraySpec,
   resolve: (file: string) => Promise<string>,
+  model?: ModelInput['shape'],
 ): Promise<Source> {
   const { key, columns, stored, shape } = spec;
   const open = async (file: string): Promise<Rows> =>
@@ -24,13 +28,27 @@ export async function openArraySource(
   let calibration: Rows | undefined;
   try {
     if (spec.calibration !== undefined) calibration = await open(spec.calibration);
-    return new ArraySource(name, spec, evaluation, calibration);
+    const asIs = shape !== undefined || spec.layout === 'NHWC' || spec.trim !== undefined || spec.dropBatch;
+    const fitted = asIs || !model ? undefined : withOnes(evaluation.shape.slice(1), model.slice(1));
+    return new ArraySource(name, fitted ? { ...spec, shape: fitted } : spec, evaluation, calibration);
   } catch (error) {
     await evaluation.close();
     await calibration?.close();
     throw error;
   }
 }
+
+/** The same numbers in the same order with the rank of the model; undefined where the rank is right, or more than dimensions of 1 differ. */
+function withOnes(row: readonly number[], model: readonly (number | string | null)[]): readonly number[] | undefined {
+  if (row.length === model.length) return undefined;
+  const left = row.filter((extent) => extent !== 1);
+  const shape = model.map((extent) => (extent === 1 ? 1 : left.shift()));
+  const fits = left.length === 0 && shape.every((extent, at) => extent !== undefined && fitsExtent(extent, model[at]));
+  return fits ? (shape as number[]) : undefined;
+}
+
+const fitsExtent = (extent: number, model: number | string | null | undefined): boolean =>
+  typeof model !== 'number' || model === extent;
 
 class ArraySource implements Source {
   readonly shape: readonly (number | null)[];

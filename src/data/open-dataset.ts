@@ -64,7 +64,10 @@ export async function openDataset(
     };
     const sources = new Map<string, Source>();
     for (const [name, input] of spec.inputs) {
-      const source = openSource(name, input, place, modelDir);
+      const source = openSource(name, input, place, {
+        modelDir,
+        shape: inputs?.find((one) => one.name === name)?.shape,
+      });
       if (source) sources.set(name, await keep(source));
       notes.push(...mixedSplits(name, input));
     }
@@ -138,11 +141,11 @@ function openSource(
   name: string,
   input: InputSpec,
   place: (file: string) => Promise<string>,
-  modelDir: string | undefined,
+  { modelDir, shape }: { readonly modelDir: string | undefined; readonly shape: ModelInput['shape'] | undefined },
 ): Promise<Source> | undefined {
   switch (input.kind) {
     case 'array':
-      return openArraySource(name, input, place);
+      return openArraySource(name, input, place, shape);
     case 'images':
       return openImageSource(name, input, place);
     case 'text':

@@ -439,3 +439,27 @@ describe('boxes', () => {
     await refuse([], 'needs the lists');
   });
 });
+
+describe('the rank of the model', () => {
+  const shapeOf = async (columns: string[], shape: readonly (number | string)[]) => {
+    put('x.csv', 'u,v,w,city\n1,2,3,rome\n4,5,6,oslo\n');
+    describeAs({ inputs: { x: { file: 'x.csv', columns } }, batch: 2 });
+    const dtype = columns[0] === 'city' ? 'string' : 'float32';
+    const { batches } = await read({}, [{ name: 'x', dtype, shape: [...shape] }]);
+    return batches[0]?.feeds.get('x')?.shape;
+  };
+
+  test('is met where only dimensions of 1 differ', async () => {
+    expect(await shapeOf(['city'], ['n'])).toEqual([2]);
+    expect(await shapeOf(['u'], ['n'])).toEqual([2]);
+    expect(await shapeOf(['u'], ['n', 1])).toEqual([2, 1]);
+    expect(await shapeOf(['u'], ['n', 1, 1])).toEqual([2, 1, 1]);
+    expect(await shapeOf(['u', 'v', 'w'], ['n', 1, 'width'])).toEqual([2, 1, 3]);
+  });
+
+  test('and refused where more does', async () => {
+    await expect(shapeOf(['u', 'v', 'w'], ['n'])).rejects.toThrow('the model takes [n], but the samples');
+    await expect(shapeOf(['u', 'v', 'w'], ['n', 1, 2])).rejects.toThrow('the model takes [n, 1, 2]');
+    await expect(shapeOf(['u', 'v'], ['n', 'a', 'b'])).rejects.toThrow('the model takes [n, a, b]');
+  });
+});
