@@ -3,11 +3,13 @@ import { elementsOf } from './compare.ts';
 import { packStrings } from './golden.ts';
 import type { LoadedTensor } from './replay.ts';
 
+type Typed = Pick<LoadedTensor, 'dtype' | 'bytes'>;
+
 /** Requests as text grow with their numbers; larger ones are replayed as binary only. */
 const maxJsonElements = 2_000_000;
 
 /** Whether JSON carries every element exactly, and the text stays of a reasonable size. */
-export function fitsJson({ dtype, bytes }: LoadedTensor): boolean {
+export function fitsJson({ dtype, bytes }: Typed): boolean {
   const elements = elementsOf(dtype, bytes);
   if (!elements || elements.length > maxJsonElements) return false;
   for (let i = 0; i < elements.length; i++) {
@@ -24,7 +26,7 @@ export function fitsJson({ dtype, bytes }: LoadedTensor): boolean {
 }
 
 /** Elements as JSON has them, flat. */
-export function jsonData({ dtype, bytes }: LoadedTensor): unknown[] {
+export function jsonData({ dtype, bytes }: Typed): unknown[] {
   const elements: ArrayLike<unknown> = elementsOf(dtype, bytes) ?? [];
   return Array.from(elements, (value) => {
     if (dtype === 'bool') return value !== 0;

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { UserError } from '../errors.ts';
 import type { Finding } from './inspect.ts';
+import { rowOf, takesRows } from './json-rows.ts';
 import type { Manifest } from './manifest.ts';
-import { bytesOfNumbers, jsonData } from './number-bytes.ts';
+import { bytesOfNumbers } from './number-bytes.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
 
 interface LinesOptions {
@@ -40,31 +41,6 @@ export async function replayLines(
     return wanted.map((want) => gather(want, rows));
   });
   return [judge({ provider: manifest.providers[0] ?? 'cpu', how: 'JSON lines' }, cases, outputs, options.findings)];
-}
-
-function takesRows({ inputs, outputs }: Manifest): boolean {
-  return [...inputs, ...outputs].every(
-    ({ shape }) => shape !== null && shape.length > 0 && typeof shape[0] !== 'number',
-  );
-}
-
-/** One row of every input, nested as its shape; all of it where there are no rows. */
-function rowOf(inputs: readonly LoadedTensor[], row: number | undefined): Record<string, unknown> {
-  return Object.fromEntries(
-    inputs.map((tensor) => {
-      const shape = row === undefined ? tensor.shape : tensor.shape.slice(1);
-      const size = shape.reduce((product, dim) => product * dim, 1);
-      const values = jsonData(tensor);
-      return [tensor.name, nest(row === undefined ? values : values.slice(row * size, (row + 1) * size), shape)];
-    }),
-  );
-}
-
-/** Lists in lists by the shape; a dimension of 0 ends in empty ones. */
-function nest(values: readonly unknown[], [dim, ...inner]: readonly number[]): unknown {
-  if (dim === undefined) return values[0];
-  const size = inner.reduce((product, one) => product * one, 1);
-  return Array.from({ length: dim }, (_, i) => nest(values.slice(i * size, (i + 1) * size), inner));
 }
 
 function gather(want: LoadedTensor, rows: readonly Record<string, unknown>[]): GotTensor {

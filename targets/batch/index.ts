@@ -3,6 +3,7 @@ import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
 import { dockerfileOf } from '../server/dockerfile.ts';
+import { exampleRow } from '../server/example.ts';
 import { mixingNotes } from '../server/mixing.ts';
 
 /** Bundle path → literal file of this target. */
@@ -49,6 +50,8 @@ function* emit(artifact: Artifact): Iterable<BundleFile> {
     yield { path: `deploy/${file}`, bytes: text };
   }
   for (const file of artifact.files) yield { path: `model/${file.name}`, from: file.source };
+  const example = exampleRow(artifact);
+  if (example !== undefined) yield { path: 'row.jsonl', bytes: example };
   yield { path: 'README.md', bytes: readme(artifact) };
 }
 
@@ -80,8 +83,8 @@ function readme({ name, inputs, outputs }: Artifact): string {
 
 \`\`\`sh
 npm ci --omit=dev
-node run-batch.mjs data/*.parquet --out predictions          # .parquet, .csv, .tsv, .jsonl
-echo '{"${inputs[0]?.name ?? 'x'}": …}' | node run-batch.mjs -            # JSON Lines in, JSON Lines out
+node run-batch.mjs row.jsonl --out predictions --format csv     # files of .parquet, .csv, .tsv, .jsonl
+node run-batch.mjs - < row.jsonl                                # JSON Lines in, JSON Lines out
 \`\`\`
 
 Inputs: ${list(inputs)}. Outputs: ${list(outputs)}.
@@ -104,6 +107,23 @@ A piece is a row group of Parquet or 8192 rows. Each becomes \`part-<file>-<piec
 \`.errors.jsonl\` where rows could not be used, and \`.done\` last. Start it again after a crash: what is done stays, the rest comes out as it
 would have without the crash, byte for byte. \`_SUCCESS\` (\`_SUCCESS-<shard>\`) at the end holds the counts.
 
-More than one machine: \`deploy/job.yaml\` (Kubernetes Indexed Job), \`deploy/argo-workflow.yaml\`, \`deploy/spark_batch.py\`, \`deploy/ray_batch.py\`.
+## More than one machine
+
+**Kubernetes**, four workers as an Indexed Job. The volume claim \`${kubernetesName(name)}-data\` holds \`in/input.parquet\`, and takes the parts in \`out/\`:
+
+\`\`\`sh
+docker build -t ${kubernetesName(name)}-batch:1 . && docker push ${kubernetesName(name)}-batch:1     # image: in both files, with your registry in front
+kubectl apply -f deploy/job.yaml
+kubectl wait --for=condition=complete job/${kubernetesName(name)}-batch --timeout=1h
+argo submit --watch deploy/argo-workflow.yaml                   # the same as an Argo workflow
+\`\`\`
+
+**Spark** and **Ray**: one process of this program for each partition or block, over its JSON Lines. Node.js has to be on the workers.
+
+\`\`\`sh
+npm ci --omit=dev && zip -qr ../bundle.zip .
+spark-submit --archives ../bundle.zip#bundle deploy/spark_batch.py in.parquet out
+python deploy/ray_batch.py in.parquet out                       # pip install "ray[data]"
+\`\`\`
 `;
 }

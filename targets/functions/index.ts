@@ -2,6 +2,7 @@ import { literalPath } from '../../src/target/literal.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { exampleRequest } from '../server/example.ts';
 import { workersAdvice } from './cloudflare.ts';
 
 /** Bundle path → literal file of this target. */
@@ -43,6 +44,8 @@ function* emit(artifact: Artifact): Iterable<BundleFile> {
   for (const name of [...functionParts, 'cpu'])
     yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
+  const example = exampleRequest(artifact);
+  if (example !== undefined) yield { path: 'request.json', bytes: example };
   yield { path: 'README.md', bytes: readme(artifact) };
 }
 
@@ -82,6 +85,7 @@ One HTTP function, \`model\`, that speaks the Open Inference Protocol v2: \`POST
 npm ci --omit=dev
 node local.mjs &                                                # Google's own framework, on :8080
 curl -s localhost:8080/v2/models/${artifact.name}
+curl -H 'content-type: application/json' --data @request.json localhost:8080/v2/models/${artifact.name}/infer
 node cold-start.mjs                                             # from process start to ready, on this machine
 \`\`\`
 

@@ -33,7 +33,7 @@ export const kserve = defineTarget({
     yield* repositoryFiles(artifact, options, 'models');
     yield {
       path: 'inferenceservice.yaml',
-      bytes: stringify(inferenceService(artifact, options.storageUri), { lineWidth: 0 }),
+      bytes: stringify(inferenceService(artifact, options.storageUri), { lineWidth: 0, aliasDuplicateObjects: false }),
     };
     yield { path: 'Dockerfile', bytes: dockerfile };
     yield { path: 'README.md', bytes: readme(artifact.name, options.storageUri) };

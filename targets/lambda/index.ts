@@ -4,6 +4,7 @@ import { type Artifact, type BundleFile, defineTarget } from '../../src/target/t
 import { workersAdvice } from '../functions/cloudflare.ts';
 import { functionParts } from '../functions/index.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { exampleRequest } from '../server/example.ts';
 
 /** What Lambda unpacks at most, and what onnxruntime-node takes of it for one platform (1.30.0, measured: 46 MB). */
 const unzippedLimit = 262_144_000;
@@ -40,6 +41,8 @@ function* emit(artifact: Artifact): Iterable<BundleFile> {
     .replace('__MEMORY__', String(memoryOf(artifact)));
   yield { path: 'template.yaml', bytes: template };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
+  const example = exampleRequest(artifact);
+  if (example !== undefined) yield { path: 'request.json', bytes: example };
   yield { path: 'README.md', bytes: readme(artifact) };
 }
 
@@ -73,16 +76,24 @@ function readme(artifact: Artifact): string {
 
 \`\`\`sh
 npm ci --omit=dev
-node pack.mjs x64                                   # function.zip, with its size against Lambda's limits; arm64 is cheaper
+node pack.mjs x64                                   # function.zip, with its size against Lambda's limits
 node cold-start.mjs                                 # from process start to ready, on this machine
 sam deploy --guided                                 # template.yaml: ${memoryOf(artifact)} MB, function URL
+aws lambda invoke --function-name ${kubernetesName(name)} --cli-binary-format raw-in-base64-out --payload file://request.json answer.json
 \`\`\`
 
 As a container image (models beyond 250 MB, up to 10 GB):
 
 \`\`\`sh
-docker build -t ${name.toLowerCase()}-lambda . && docker push …
+export ACCOUNT=… REGION=… ROLE=arn:aws:iam::…:role/…     # yours
+image="$ACCOUNT.dkr.ecr.$REGION.amazonaws.com/${kubernetesName(name)}-lambda:1"
+aws ecr create-repository --region "$REGION" --repository-name ${kubernetesName(name)}-lambda     # once
+aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$ACCOUNT.dkr.ecr.$REGION.amazonaws.com"
+docker build --provenance=false -t "$image" . && docker push "$image"
+aws lambda create-function --region "$REGION" --function-name ${kubernetesName(name)} --package-type Image --code ImageUri="$image" --role "$ROLE" --memory-size ${memoryOf(artifact)} --timeout 60
 \`\`\`
+
+arm64 costs less: \`node pack.mjs arm64\` and \`Architectures: [arm64]\` in template.yaml; as an image \`docker build --platform linux/arm64\` and \`--architectures arm64\`.
 
 The event is a request of the Open Inference Protocol v2 (\`{"inputs": [{"name": …, "datatype": …, "shape": …, "data": …}]}\`), as it is by \`aws lambda invoke\`, or
 as the body of a call to the function URL or an API Gateway, where binary tensors go too. A call may have 6 MB.

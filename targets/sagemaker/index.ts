@@ -70,8 +70,10 @@ function readme({ name }: Artifact, { bucket }: Options): string {
 find there, by digest: with another model it does not start.
 
 \`\`\`sh
-ACCOUNT=… REGION=… ROLE=arn:aws:iam::…:role/… sh deploy/deploy.sh          # image to ECR, model.tar.gz to s3://${bucket}, model, endpoint configuration, endpoint
-aws sagemaker-runtime invoke-endpoint --endpoint-name ${kubernetesName(name)} --content-type application/json --body fileb://request.json /dev/stdout
+export ACCOUNT=… REGION=… ROLE=arn:aws:iam::…:role/…     # yours; the bucket by --option bucket=…
+sh deploy/deploy.sh                                       # image to ECR, model.tar.gz to s3://${bucket}, model, endpoint configuration, endpoint
+aws sagemaker wait endpoint-in-service --region "$REGION" --endpoint-name ${kubernetesName(name)}
+aws sagemaker-runtime invoke-endpoint --region "$REGION" --endpoint-name ${kubernetesName(name)} --content-type application/json --body fileb://request.json /dev/stdout
 \`\`\`
 
 A request is that of the Open Inference Protocol v2, or \`{"instances": […]}\`; \`application/octet-stream\` and \`application/x-npy\` are raw bytes of the one input. New version: the same script; the endpoint is updated
@@ -80,9 +82,10 @@ without being down, and the configuration before stays to go back to (\`aws sage
 On this machine, as SageMaker starts it:
 
 \`\`\`sh
-npm ci --omit=dev && mkdir ../unpacked && tar -xzf model.tar.gz -C ../unpacked
+npm ci --omit=dev && mkdir -p ../unpacked && tar -xzf model.tar.gz -C ../unpacked
 MODEL_DIR=../unpacked node server.mjs serve &
 curl -fsS localhost:8080/ping
+curl -H 'content-type: application/json' --data @request.json localhost:8080/invocations
 \`\`\`
 
 \`npx mlpack check .\` starts the server and replays the recorded cases over HTTP.

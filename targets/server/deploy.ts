@@ -56,6 +56,11 @@ function memoryOf(artifact: Artifact): number {
   return Math.ceil((384 + 4 * megabytes) / 64) * 64;
 }
 
+/** `image:tag` of the deploy files. */
+export function imageOf({ name }: Artifact, { image, modelVersion }: DeployOptions): string {
+  return `${image || `${kubernetesName(name)}-server`}:${modelVersion}`;
+}
+
 /** `deploy/…`: container platforms, monitoring, traffic. */
 export function* deployFiles(artifact: Artifact, { modelVersion, image }: DeployOptions): Iterable<BundleFile> {
   const name = kubernetesName(artifact.name);

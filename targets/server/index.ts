@@ -4,6 +4,7 @@ import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { type DeployOptions, deployFiles } from './deploy.ts';
 import { dockerfileOf } from './dockerfile.ts';
+import { exampleRequest } from './example.ts';
 import { mixingNotes } from './mixing.ts';
 import { openApi } from './openapi.ts';
 import { readme } from './readme.ts';
@@ -79,7 +80,9 @@ async function* emit(artifact: Artifact, options: Options): AsyncIterable<Bundle
   yield* deployFiles(artifact, options);
   for (const [path, name] of Object.entries(literals)) yield { path, from: literalPath('server', name) };
   yield { path: 'Dockerfile', bytes: dockerfile(artifact, options, reference !== undefined) };
-  yield { path: 'README.md', bytes: readme(artifact) };
+  const example = exampleRequest(artifact);
+  if (example !== undefined) yield { path: 'request.json', bytes: example };
+  yield { path: 'README.md', bytes: readme(artifact, options, example !== undefined) };
   yield { path: 'openapi.json', bytes: `${JSON.stringify(openApi(artifact), null, 2)}\n` };
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
 }

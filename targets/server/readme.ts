@@ -2,6 +2,8 @@ import type { IoInfo } from '../../src/report/report.ts';
 import { protocolDatatypes as datatypes } from '../../src/target/datatypes.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact } from '../../src/target/target.ts';
+import { type DeployOptions, imageOf } from './deploy.ts';
+import { deploySteps } from './deploy-steps.ts';
 
 function row({ name, dtype, shape }: IoInfo): string {
   const dims = shape === null ? 'any' : `[${shape.map((dim) => dim ?? '?').join(', ')}]`;
@@ -12,26 +14,10 @@ function table(values: readonly IoInfo[]): string {
   return ['| name | datatype | shape |', '|---|---|---|', ...values.map(row)].join('\n');
 }
 
-/** A request that has the right form: every variable dimension 1, every element 0 (where that fits on a line). */
-function exampleRequest(inputs: readonly IoInfo[]): string | undefined {
-  const rows = inputs.map(({ name, dtype, shape }) => {
-    const dims = (shape ?? [1]).map((dim) => (typeof dim === 'number' ? dim : 1));
-    const count = dims.reduce((product, dim) => product * dim, 1);
-    const zero = dtype === 'bool' ? false : dtype === 'string' ? '' : 0;
-    return {
-      count,
-      row: { name, datatype: datatypes[dtype], shape: dims, data: Array(Math.min(count, 64)).fill(zero) },
-    };
-  });
-  if (rows.some(({ count }) => count > 64)) return undefined;
-  return JSON.stringify({ inputs: rows.map((one) => one.row) });
-}
-
-function tryIt(artifact: Artifact): string {
+function tryIt(artifact: Artifact, example: boolean): string {
   const url = `http://127.0.0.1:8080/v2/models/${artifact.name}`;
-  const example = exampleRequest(artifact.inputs);
   const lines = [`curl ${url}`];
-  if (example !== undefined) lines.push(`curl -H 'content-type: application/json' ${url}/infer -d '${example}'`);
+  if (example) lines.push(`curl -H 'content-type: application/json' --data @request.json ${url}/infer`);
   const [input] = artifact.inputs;
   if (artifact.golden.length > 0 && artifact.inputs.length === 1 && input && canSendRaw(input)) {
     lines.push(
@@ -47,7 +33,7 @@ function canSendRaw({ dtype, shape }: IoInfo): boolean {
 }
 
 /** README.md of the bundle. */
-export function readme(artifact: Artifact): string {
+export function readme(artifact: Artifact, deploy: DeployOptions, example: boolean): string {
   return `# ${artifact.name}: model server
 
 The \`${artifact.variant}\` variant of \`${artifact.name}\`, served over HTTP with the
@@ -63,14 +49,14 @@ node server.mjs
 \`\`\`
 
 \`\`\`sh
-${tryIt(artifact)}
+${tryIt(artifact, example)}
 \`\`\`
 
 In a container:
 
 \`\`\`sh
-docker build -t ${artifact.name.toLowerCase()}-server .
-docker run --rm -p 8080:8080 --read-only ${artifact.name.toLowerCase()}-server
+docker build -t ${imageOf(artifact, deploy)} .
+docker run --rm -p 8080:8080 --read-only ${imageOf(artifact, deploy)}
 \`\`\`
 
 Check that the bundle is whole and still answers as it did when it was made: \`npx mlpack check .\`
@@ -177,19 +163,7 @@ Where the bundle was made with data, \`reference.json\` holds what inputs and pr
 \`mlpack_drift_psi\` (population stability index), \`mlpack_drift_p_value\` (Kolmogorov-Smirnov for numbers, chi-squared for classes) and
 \`mlpack_prediction_shift\`. \`deploy/monitoring/\` has alert rules and a Grafana dashboard for these names.
 
-## Deploy
-
-| | |
-|---|---|
-| Kubernetes | \`kubectl apply -k deploy/kubernetes/overlays/production\` (staging beside it); back: \`kubectl rollout undo deployment/<name>\` |
-| canary with Argo Rollouts and Istio | \`kubectl apply -k deploy/kubernetes/canary\`; a failed analysis goes back by itself, \`kubectl argo rollouts undo\` by hand |
-| blue/green | \`kubectl apply -k deploy/kubernetes/blue-green\`, then \`kubectl argo rollouts promote\` or \`abort\` |
-| NGINX in front of two servers | \`deploy/nginx/nginx.conf\`: 10 % of the clients, each staying with its version |
-| KServe | \`kubectl apply -f deploy/kserve/inferenceservice.yaml\` |
-| SageMaker | push the image (made with \`--option user=0:0\`), \`aws sagemaker create-model --cli-input-json file://deploy/sagemaker/create-model.json\` |
-| Vertex AI | \`REGION=… sh deploy/vertex/upload.sh\` |
-| Azure ML | \`az ml online-deployment create --file deploy/azureml/deployment.yml\` |
-
+${deploySteps(artifact, deploy)}
 ## Files
 
 \`mlpack.json\` lists every file with its SHA-256, the signature and the golden cases. The model is verified against it at start.

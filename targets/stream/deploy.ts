@@ -40,8 +40,8 @@ function trigger({ kind, hosts, tls, login, in: from, group }: Place): object {
           // The monitoring port (nats-server -m 8222), where KEDA asks.
           natsServerMonitoringEndpoint: `${firstHost(hosts, 4222).replace(/:\d+$/, '')}:8222`,
           account: '$G',
-          // KEDA wants the stream's name; the worker finds it by its subject.
-          stream: from,
+          // KEDA wants the stream's name, as in the README; the worker finds it by its subject.
+          stream: from.replaceAll('.', '-'),
           consumer: group,
           lagThreshold: '1000',
         },

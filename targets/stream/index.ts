@@ -4,6 +4,7 @@ import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { sharedParts } from '../batch/index.ts';
 import { dockerfileOf } from '../server/dockerfile.ts';
+import { exampleRow } from '../server/example.ts';
 import { mixingNotes } from '../server/mixing.ts';
 import { deployFiles } from './deploy.ts';
 import { brokers, type Login, logins, placeObjections, placeOf } from './place.ts';
@@ -43,6 +44,8 @@ function* emit(artifact: Artifact, options: Options): Iterable<BundleFile> {
   yield { path: 'stream.json', bytes: `${JSON.stringify(settings, undefined, 2)}\n` };
   yield* deployFiles(artifact, place);
   for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
+  const example = exampleRow(artifact);
+  if (example !== undefined) yield { path: 'row.jsonl', bytes: example };
   yield { path: 'README.md', bytes: readme(artifact, place) };
 }
 

@@ -11,20 +11,20 @@ const listed = (values: readonly IoInfo[]): string =>
     .join(', ');
 
 /** What must be there on the broker before the worker starts, and how to try it by hand. */
-function firstSteps({ kind, hosts, in: from, out, dead }: Place): string {
+function firstSteps({ broker, kind, hosts, in: from, out, dead }: Place): string {
   switch (kind) {
     case 'kafka':
       return `kafka-topics.sh --bootstrap-server ${hosts} --create --topic ${from} --partitions 12      # and ${out}, ${dead}
-echo '{…}' | kcat -b ${hosts} -P -t ${from} && kcat -b ${hosts} -C -t ${out} -o beginning`;
+kcat -b ${hosts} -P -t ${from} -l row.jsonl && kcat -b ${hosts} -C -t ${out} -o beginning -c 1`;
     case 'nats':
       return `nats stream add ${from.replaceAll('.', '-')} --subjects ${from},${out},${dead} --storage file --defaults   # JetStream: nats-server -js
-nats pub ${from} '{…}' && nats sub ${out} --all`;
+nats pub ${from} --force-stdin < row.jsonl && nats sub ${out} --all --count 1`;
     case 'redis':
-      return `redis-cli -u redis://${hosts} XADD ${from} '*' value '{…}'
-redis-cli -u redis://${hosts} XRANGE ${out} - +`;
+      return `redis-cli -u ${broker} -x XADD ${from} '*' value < row.jsonl
+redis-cli -u ${broker} XRANGE ${out} - +`;
     default:
-      return `mosquitto_sub -h ${hosts.split(':')[0]} -q 1 -t ${out} &
-mosquitto_pub -h ${hosts.split(':')[0]} -q 1 -t ${from} -m '{…}'`;
+      return `mosquitto_sub -h ${hosts.split(':')[0]} -q 1 -t ${out} -C 1 &
+mosquitto_pub -h ${hosts.split(':')[0]} -q 1 -t ${from} -f row.jsonl`;
   }
 }
 
@@ -35,7 +35,7 @@ export function readme(artifact: Artifact, place: Place): string {
 \`\`\`sh
 npm ci --omit=dev
 node run-stream.mjs                                             # ${place.broker}: ${place.in} → ${place.out}, ${place.dead}; all in stream.json
-echo '{"${inputs[0]?.name ?? 'x'}": …}' | node run-stream.mjs -             # JSON Lines in, JSON Lines out, without a broker
+node run-stream.mjs - < row.jsonl                               # JSON Lines in, JSON Lines out, without a broker
 \`\`\`
 
 \`\`\`sh

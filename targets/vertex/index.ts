@@ -2,6 +2,7 @@ import { opt } from '../../src/pass/options.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { exampleInstances } from '../server/example.ts';
 import { server } from '../server/index.ts';
 import { serverParts } from '../server/parts.ts';
 
@@ -55,7 +56,11 @@ function deployRequest(artifact: Artifact, { machine }: Options): object {
 }
 
 async function* emit(artifact: Artifact, options: Options): AsyncIterable<BundleFile> {
-  yield* serverParts(server.emit(artifact, asServer(options)));
+  for await (const file of serverParts(server.emit(artifact, asServer(options)))) {
+    if (file.path !== 'request.json') yield file;
+  }
+  const example = exampleInstances(artifact);
+  if (example !== undefined) yield { path: 'request.json', bytes: example };
   for (const [name, value] of [
     ['upload', uploadRequest(artifact, options)],
     ['deploy-model', deployRequest(artifact, options)],
@@ -119,7 +124,10 @@ function readme({ name }: Artifact): string {
 The image holds the server and the model. Vertex AI tells it its port and routes (\`AIP_HTTP_PORT\`, \`AIP_HEALTH_ROUTE\`, \`AIP_PREDICT_ROUTE\`).
 
 \`\`\`sh
-PROJECT=… REGION=… sh deploy/deploy.sh          # image to Artifact Registry, model, endpoint, deployment
+export PROJECT=… REGION=…                        # yours
+gcloud artifacts repositories create models --repository-format=docker --project="$PROJECT" --location="$REGION"      # once
+sh deploy/deploy.sh                              # image to Artifact Registry, model, endpoint, deployment
+ENDPOINT="$(gcloud ai endpoints list --project="$PROJECT" --region="$REGION" --filter=displayName=${kubernetesName(name)} --limit=1 --format='value(name)')"
 gcloud ai endpoints predict "$ENDPOINT" --region="$REGION" --json-request=request.json      # {"instances": […]}; up to 1.5 MB on a shared endpoint
 \`\`\`
 
@@ -132,6 +140,7 @@ On this machine, as Vertex AI starts it:
 npm ci --omit=dev
 AIP_HTTP_PORT=8080 AIP_HEALTH_ROUTE=/v2/health/ready AIP_PREDICT_ROUTE=/predict node server.mjs &
 curl -fsS localhost:8080/v2/health/ready
+curl -H 'content-type: application/json' --data @request.json localhost:8080/predict
 \`\`\`
 
 \`npx mlpack check .\` starts the server and replays the recorded cases over HTTP.

@@ -176,6 +176,45 @@ describe.skipIf(modules === '')('batch', () => {
     expect(third).toMatchObject({ error: expect.stringContaining('no column is named like the input "x"') });
   });
 
+  it('says of tables what is wrong with them: dates, objects, lists among numbers, files that are none', async () => {
+    const { parquetWriteFile } = (await import(join(modules, 'hyparquet-writer/src/node.js'))) as {
+      parquetWriteFile(options: object): unknown;
+    };
+    const numbers = { name: 'b', data: [1, 2], type: 'DOUBLE' };
+    const table = async (name: string, a: object): Promise<string[]> => {
+      const [file, out] = [join(dir, `${name}.parquet`), join(dir, `${name}-out`)];
+      await parquetWriteFile({ filename: file, columnData: [{ name: 'a', ...a }, numbers, { ...numbers, name: 'c' }] });
+      const { status, err } = run([file, '--out', out]);
+      expect([status, err], err).toEqual([1, expect.stringContaining('none of the 2 rows could be used')]);
+      return (await readFile(join(out, 'part-00000-00000.errors.jsonl'), 'utf8')).trim().split('\n');
+    };
+    const when = [new Date(0), new Date(1)];
+    expect((await table('dates', { data: when, type: 'TIMESTAMP' }))[0]).toContain('column \\"a\\" is a date');
+    expect((await table('objects', { data: [{ z: 1 }, { z: 2 }], type: 'JSON' }))[0]).toContain('is an object');
+    expect(
+      (
+        await table('lists', {
+          data: [
+            [1, 2],
+            [3, 4],
+          ],
+          type: 'JSON',
+        })
+      )[0],
+    ).toContain('column \\"a\\" has 2 elements, and is one of 3 of \\"x\\"');
+    for (const [name, bytes] of Object.entries({ hollow: '', broken: 'PAR1 and more that is no table PAR1' })) {
+      const file = join(dir, `${name}.parquet`);
+      await writeFile(file, bytes);
+      const { status, err } = run([file, '--out', join(dir, `${name}-out`)]);
+      expect([status, err], err).toEqual([
+        1,
+        expect.stringMatching(/\.parquet (is empty|cannot be read as Parquet): /),
+      ]);
+      expect(err.trim().split('\n')).toHaveLength(1);
+    }
+    expect(run(['--format', 'xls', 'a.csv'])).toMatchObject({ status: 2, err: expect.stringContaining('--format is') });
+  });
+
   it('takes lists that hold nothing for a dimension of 0, as the cache of a language model at its beginning', async () => {
     const text = `<ir_version: 8, opset_import: ["" : 17]>
 main (float[n,2] x, float[n,2,p,3] past) => (float[n,2] y, float[n,2,p,3] now)

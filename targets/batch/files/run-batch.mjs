@@ -111,6 +111,7 @@ async function runFiles(options) {
   model.batch = job.batch;
   const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
   let plan;
+  let firstError;
   for await (const { path, piece, name } of work(options)) {
     const done = join(options.out, `${name}.done`);
     const before = options.restart ? undefined : await readIfThere(done);
@@ -138,6 +139,7 @@ async function runFiles(options) {
         plan === undefined
           ? { good: [], bad: table.map((row, i) => ({ index: i, error: row[problem] })) }
           : await predict(model, plan, table);
+      firstError ??= bad[0]?.error;
       const rowOf = (i) => piece.first + i;
       const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, jsonable(table[i][column])]));
       const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
@@ -156,6 +158,9 @@ async function runFiles(options) {
     }
   }
   await model.close();
+  // One that is left out is an error of its row, all of them one of the table or the flags.
+  if (total.rows === 0 && total.errors > 0)
+    throw new Error(`none of the ${total.errors} rows could be used; the first: ${firstError}`);
   const { resumed, ...counts } = total;
   await writeWhole(
     join(options.out, options.count > 1 ? `_SUCCESS-${options.index}` : '_SUCCESS'),
@@ -173,10 +178,19 @@ async function runLines({ columns }) {
   await model.close();
 }
 
+function told() {
+  try {
+    return settings();
+  } catch (error) {
+    say(error.message);
+    process.exit(2);
+  }
+}
+
 try {
-  const options = settings();
+  const options = told();
   await (options.files[0] === '-' ? runLines(options) : runFiles(options));
 } catch (error) {
   say(error.message);
-  process.exit(error.code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? 2 : 1);
+  process.exit(1);
 }

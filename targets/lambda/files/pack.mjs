@@ -16,6 +16,7 @@ const root = import.meta.dirname;
 const skipped = new Set([
   'function.zip',
   'golden',
+  'request.json',
   'README.md',
   'Dockerfile',
   '.dockerignore',

@@ -53,6 +53,9 @@ function lengths(value) {
 /** What a cell holds, as the datatype reads it from JSON. CSV cells are text. */
 function cell(value, type, where) {
   if (value === null || value === undefined || value === '') throw new RowError(`${where} is empty`);
+  // As a number it would be milliseconds since 1970, which no model was trained on.
+  if (value instanceof Date) throw new RowError(`${where} is a date; make numbers of it in the table`);
+  if (typeof value === 'object') throw new RowError(`${where} is an object; give its fields as columns or as one list`);
   if (type === 'BYTES') return String(value);
   if (type === 'BOOL') {
     if (typeof value === 'boolean') return value;
@@ -71,8 +74,16 @@ function cell(value, type, where) {
  * One row's value of one input. @returns { shape, data } shape of the row, without the batch. @throws RowError
  */
 export function readRow({ input, columns }, row, rows) {
-  const where = columns.length === 1 ? `column "${columns[0]}"` : `a column of "${input.name}"`;
-  const value = columns.length === 1 ? row[columns[0]] : columns.map((column) => row[column]);
+  const several = columns.length > 1;
+  const value = several ? columns.map((column) => row[column]) : row[columns[0]];
+  const list = several
+    ? columns.find((column) => row[column]?.length > 1 && typeof row[column] === 'object')
+    : undefined;
+  if (list !== undefined)
+    throw new RowError(
+      `column "${list}" has ${row[list].length} elements, and is one of ${columns.length} of "${input.name}"`,
+    );
+  const where = (i) => `column "${columns[several ? i : 0]}"`;
   const wanted = rows ? (input.shape ?? []).slice(1) : (input.shape ?? []);
   const flat = flatten(value, []);
   const fixed = wanted.every((dim) => typeof dim === 'number');
@@ -81,21 +92,22 @@ export function readRow({ input, columns }, row, rows) {
   const shape =
     fixed || flat.length === 0 ? wanted.map((dim, i) => (typeof dim === 'number' ? dim : (given[i] ?? 0))) : given;
   const count = shape.reduce((product, dim) => product * dim, 1);
+  if (flat.length === 1 && count !== 1) cell(flat[0], input.datatype, where(0));
   const fits = shape.length === wanted.length && wanted.every((dim, i) => typeof dim !== 'number' || dim === shape[i]);
   if (!fits || flat.length !== count) {
     throw new RowError(
-      `${where} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
+      `${several ? `"${input.name}"` : where(0)} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
     );
   }
   const { Store, read } = datatype(input.datatype);
   const data = new Store(count);
   for (let i = 0; i < count; i++) {
-    const one = cell(flat[i], input.datatype, where);
+    const one = cell(flat[i], input.datatype, where(i));
     try {
       data[i] = typeof one === 'bigint' ? one : read(one);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new RowError(`${where}: ${error.message}`);
+      throw new RowError(`${where(i)}: ${error.message}`);
     }
   }
   return { shape, data };

@@ -1,6 +1,7 @@
 /** Tables in pieces: Parquet by row group, CSV and JSON Lines by a number of rows. Each piece is read by itself. */
 
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { jsonLines } from './lines.mjs';
@@ -23,14 +24,26 @@ export async function* pieces(path) {
 }
 
 async function* rowGroups(path) {
+  // Missing files and folders are said by the system, in its words.
+  const { size } = await stat(path);
+  if (size === 0) throw new Error(`${path} is empty: even a Parquet file without rows holds its columns`);
   const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file);
+  const metadata = await readable(path, () => parquetMetadataAsync(file));
   let first = 0;
   for (const group of metadata.row_groups) {
-    const count = Number(group.num_rows);
-    const [rowStart, rowEnd] = [first, first + count];
-    yield { first, rows: () => parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors }) };
-    first += count;
+    const [rowStart, rowEnd] = [first, first + Number(group.num_rows)];
+    const rows = () => parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors });
+    yield { first, rows: () => readable(`${path}, rows ${rowStart} to ${rowEnd - 1},`, rows) };
+    first = rowEnd;
+  }
+}
+
+/** What the reader says of bytes and offsets is nothing without the file. */
+async function readable(what, read) {
+  try {
+    return await read();
+  } catch (error) {
+    throw new Error(`${what} cannot be read as Parquet: ${error.message}`, { cause: error });
   }
 }
 

@@ -15,6 +15,13 @@ function extents(value) {
   return shape;
 }
 
+/** Lists that hold nothing do not say what is in them: [[]] for an input of [batch, heads, past, 8] is [1, heads, 0, 8] where `heads` is a number. */
+function inFull(given, shape) {
+  if (given.at(-1) !== 0 || shape === null) return given;
+  const known = shape.slice(given.length - 1).map((dim) => (typeof dim === 'number' ? dim : 0));
+  return [...given.slice(0, -1), ...known];
+}
+
 /**
  * @param request parsed body: instances are values of the one input, or objects of input name → value
  * @returns as readRequest does
@@ -30,10 +37,11 @@ export function readInstances(info, { instances }) {
       if (value === undefined) throw new RequestError(`an instance has no value for input "${name}"`);
       return value;
     });
-    const given = extents(rows);
+    const given = inFull(extents(rows), shape);
     // An input of one value a row may come as plain numbers: [1.5, 2] for shape [batch, 1].
     const dims = shape !== null && given.length === 1 && shape.length === 2 && shape[1] === 1 ? [...given, 1] : given;
-    return { name, datatype: type, shape: dims, data: dims === given ? rows : rows.map((row) => [row]) };
+    const data = dims.includes(0) ? [] : dims === given ? rows : rows.map((row) => [row]);
+    return { name, datatype: type, shape: dims, data };
   });
   return readRequest(info, Buffer.from(JSON.stringify({ inputs })), undefined);
 }
@@ -62,14 +70,9 @@ export function writePredictions(info, outputs, results) {
   };
 }
 
-/** A flat list as nested lists of the given lengths. */
-function nest(values, dims) {
-  if (dims.length === 0) return values[0];
-  let level = values;
-  for (const dim of dims.slice(1).reverse()) {
-    const next = [];
-    for (let at = 0; at < level.length; at += dim) next.push(level.slice(at, at + dim));
-    level = next;
-  }
-  return level;
+/** A flat list as nested lists of the given lengths; a length of 0 ends in empty ones. */
+function nest(values, [dim, ...inner]) {
+  if (dim === undefined) return values[0];
+  const size = inner.reduce((product, one) => product * one, 1);
+  return Array.from({ length: dim }, (_, i) => nest(values.slice(i * size, (i + 1) * size), inner));
 }
