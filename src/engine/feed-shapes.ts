@@ -4,6 +4,7 @@ import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import type { Dim } from '../ir/types.ts';
 import { nearest } from '../messages.ts';
+import { weightExtents } from './weight-extents.ts';
 
 /** What a caller fixes: extents of symbols, and whole shapes of inputs. */
 export interface ShapeOverrides {
@@ -37,6 +38,14 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
   checkOverrides(inputs, overrides);
   const symbols = new Map<string, number>(Object.entries(overrides.dims ?? {}));
   for (const input of inputs) bindFromShape(input, overrides.shapes?.get(input.name), symbols);
+  const asked = new Map(inputs.map((input) => [input, weightExtents(input)]));
+  // What weights say is certain, names are a guess.
+  for (const [input, extents] of asked) {
+    for (const [axis, dim] of (input.shape ?? []).entries()) {
+      const extent = extents[axis];
+      if (extent !== undefined && isPlain(dim) && !symbols.has(dim)) symbols.set(dim, extent);
+    }
+  }
   for (const input of inputs) {
     for (const [axis, dim] of (input.shape ?? []).entries()) {
       for (const symbol of symbolsOf(dim))
@@ -49,7 +58,12 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
   for (const input of inputs) {
     const given = overrides.shapes?.get(input.name);
     const shape =
-      given ?? (input.shape ?? unknownShape(input)).map((dim, axis) => extent(dim, input, axis, symbols, guess));
+      given ??
+      (input.shape ?? unknownShape(input)).map((dim, axis) =>
+        dim === undefined && asked.get(input)?.[axis] !== undefined
+          ? (asked.get(input)?.[axis] ?? 0)
+          : extent(dim, input, axis, symbols, guess),
+      );
     shapes.set(input.name, [...shape]);
   }
   return shapes;
@@ -142,8 +156,13 @@ function settleTotals(symbols: Map<string, number>): void {
 function bindFromShape(input: Value, given: readonly number[] | undefined, symbols: Map<string, number>): void {
   for (const [axis, extentGiven] of (given ?? []).entries()) {
     const dim = input.shape?.[axis];
-    if (typeof dim === 'string' && symbolsOf(dim).size === 1 && symbolsOf(dim).has(dim)) symbols.set(dim, extentGiven);
+    if (isPlain(dim)) symbols.set(dim, extentGiven);
   }
+}
+
+/** A symbol by itself, no expression over symbols. */
+function isPlain(dim: Dim): dim is string {
+  return typeof dim === 'string' && symbolsOf(dim).size === 1 && symbolsOf(dim).has(dim);
 }
 
 function checkOverrides(inputs: readonly Value[], overrides: ShapeOverrides): void {

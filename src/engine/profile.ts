@@ -63,10 +63,35 @@ export async function profile(
     }
     const [file] = await readdir(dir);
     if (file === undefined) throw new UserError('profile-missing', 'the runtime wrote no profile for this provider.');
-    const events = JSON.parse(await readFile(join(dir, file), 'utf8')) as TraceEvent[];
+    const events = parseTrace(await readFile(join(dir, file), 'utf8'));
     return readProfile(events, options.provider ?? 'cpu', Math.min(warmRuns, runs - 1));
   } finally {
     await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The events of a trace as ONNX Runtime writes it: names of nodes stand in it as they are, so that one with a quote or a line break makes it
+ * no JSON (1.30).
+ * @throws UserError when it cannot be read all the same
+ */
+export function parseTrace(text: string): TraceEvent[] {
+  try {
+    return JSON.parse(text) as TraceEvent[];
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  const escaped = text.replaceAll(
+    /"name" :"([^]*?)","args" : \{/g,
+    (_, name: string) => `"name" :${JSON.stringify(name)},"args" : {`,
+  );
+  try {
+    return JSON.parse(escaped) as TraceEvent[];
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UserError('profile-unreadable', `the runtime's profile cannot be read: ${error.message}.`, {
+      cause: error,
+    });
   }
 }
 

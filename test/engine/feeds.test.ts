@@ -28,6 +28,28 @@ function shapesOf(model: Model, overrides = {}): Record<string, number[]> {
   return Object.fromEntries(fixShapes(model, overrides, firstGuess));
 }
 
+test('open axes get the extents that the first weights ask for', () => {
+  const model = modelOf(
+    { x: ['float32', ['i', 'j', 'p', 'q']], z: ['float32', ['n', undefined, 'F']], s: ['float32', ['T', 'U', 'V']] },
+    ({ x, z, s }, graph) => {
+      const weight = (name: string, shape: number[]): Value =>
+        graph.addInitializer(name, tensorFrom('float32', shape, new Float32Array(shape.reduce((a, b) => a * b, 1))));
+      const relu = graph.append('Relu', { inputs: [x] }).output();
+      graph.append('Conv', { inputs: [relu, weight('kernel', [8, 5, 3, 3])], attrs: { group: 2 } });
+      const scaled = graph.append('Mul', { inputs: [weight('scale', [6]), z] }).output();
+      const turned = graph.append('Transpose', { inputs: [scaled], attrs: { perm: [0, 2, 1] } }).output();
+      graph.append('MatMul', { inputs: [turned, weight('right', [9, 4])] });
+      graph.append('LSTM', {
+        inputs: [s, weight('w', [1, 12, 7]), weight('r', [1, 12, 3])],
+        attrs: { hidden_size: 3 },
+      });
+    },
+  );
+  expect(shapesOf(model)).toEqual({ x: [1, 10, 224, 224], z: [1, 9, 6], s: [16, 16, 7] });
+  // What the caller says comes first.
+  expect(shapesOf(model, { dims: { F: 8 } }).z).toEqual([1, 9, 8]);
+});
+
 test('a model traced with one extent of an axis that it declares dynamic gets that extent', async () => {
   const model = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
 g (float[b,s,4] x, float[b,t,2] z) => (float[n,7,2] y, float[m,5,2] w)

@@ -1,13 +1,17 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { agreeAcross, outputSteps } from '../../src/engine/agreement.ts';
 import { sizeDims } from '../../src/engine/feed-shapes.ts';
-import { mergeTraces, profile, readProfile } from '../../src/engine/profile.ts';
+import { mergeTraces, parseTrace, profile, readProfile } from '../../src/engine/profile.ts';
 import type { Session } from '../../src/engine/session.ts';
 import { throughput } from '../../src/engine/throughput.ts';
 import { Graph, Model } from '../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
+import { saveModel } from '../../src/onnx/save.ts';
 
 const digits = fileURLToPath(new URL('../../models/digits/model.onnx', import.meta.url));
 const image = new Map([['image', tensorFrom('float32', [1, 1, 28, 28], new Float32Array(784).fill(0.5))]]);
@@ -28,6 +32,29 @@ describe('the profile of a file', () => {
     ) as { pid: number; ph: string }[];
     expect(trace.filter(({ ph }) => ph === 'M')).toHaveLength(2);
     expect(new Set(trace.map(({ pid }) => pid))).toEqual(new Set([1, 2]));
+  });
+
+  test('is read whatever nodes are called', async () => {
+    const name = 'say "hi" \\ \n { é';
+    const graph = new Graph('g');
+    const x = graph.addInput('x', tensorType('float32', [2]));
+    const softmax = graph.append('Softmax', { inputs: [x], name });
+    graph.addOutput(softmax.output());
+    const dir = await mkdtemp(join(tmpdir(), 'mlpack-profile-test-'));
+    try {
+      const file = join(dir, 'm.onnx');
+      await saveModel(new Model(graph, 17, 8), file);
+      const { events, ops } = await profile(
+        file,
+        new Map([['x', tensorFrom('float32', [2], new Float32Array(2))]]),
+        {},
+      );
+      expect(ops[0]?.op).toBe('Softmax');
+      expect(events.some((event) => event.name === `${name}_kernel_time`)).toBe(true);
+    } finally {
+      await rm(dir, { recursive: true });
+    }
+    expect(() => parseTrace('[{"name" :"x","args" : {')).toThrow("the runtime's profile cannot be read");
   });
 
   test('leaves out the first inferences', () => {
