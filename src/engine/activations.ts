@@ -2,6 +2,7 @@ import { type Numbers, numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
+import { FloatCounter } from '../kernels/float-counter.ts';
 import { Histogram } from '../kernels/histogram.ts';
 import type { ActivationRange, Activations, HistogramOptions } from '../pass/pass.ts';
 import type { IoInfo } from '../report/report.ts';
@@ -145,6 +146,7 @@ async function histogramsOf(
 ): Promise<Map<string, Histogram>> {
   const known = extremesOnly && !averages ? await extremesOf(model, values, channelAxes, batches, signal) : undefined;
   const histograms = new Map(known?.found);
+  const counter = FloatCounter.create();
   const visit: Visit = (name, numbers, shape, size) => {
     let histogram = histograms.get(name);
     if (!histogram) {
@@ -155,7 +157,7 @@ async function histogramsOf(
       if (axis !== undefined) histogram.channels = { axis, low: new Float32Array(0), high: new Float32Array(0) };
       histograms.set(name, histogram);
     }
-    histogram.addSamples(numbers, shape, size);
+    histogram.addSamples(numbers, shape, size, counter);
   };
   await visitFloats(model, known?.left ?? values, batches, visit, signal);
   return histograms;
@@ -179,7 +181,7 @@ async function visitFloats(
     (name, tensor, size) => {
       if (dtypeKind(tensor.dtype) === 'float') visit(name, numbersOf(tensor), tensor.shape, size);
     },
-    { signal },
+    { signal, passing: true },
   );
   const inputs = values.filter(
     (value) =>

@@ -7,7 +7,7 @@ import { adaptFeeds, type FeedBatches } from './compare.ts';
 import { expose, exposureProblem } from './expose.ts';
 import { openModel } from './open-model.ts';
 import { canExchange } from './ort-tensor.ts';
-import type { Session } from './session.ts';
+import type { OptimizationLevel, Session } from './session.ts';
 
 /**
  * Inner values of one inference are held together up to this size; more values take more runs over the data. (Peak memory of calibrating
@@ -21,6 +21,11 @@ const probeFrom = 16;
 
 export interface ObserveOptions {
   readonly signal?: AbortSignal | undefined;
+  /**
+   * `visit` is done with a tensor when it returns, and does not mind the last digits: memory serves again, and the runtime optimizes what it can
+   * around the values.
+   */
+  readonly passing?: boolean;
 }
 
 /** Reads the samples, so many at a time where the model leaves that open; by default as many as the data set has it. */
@@ -45,11 +50,15 @@ export function observable(values: Iterable<Value>): Value[] {
 }
 
 /**
- * A session on a copy of the model with these values as outputs too, its optimizer off so that they are computed as
+ * A session on a copy of the model with these values as outputs too, its optimizer off (by default) so that they are computed as
  * written. The model itself stays as it is. Names must be unique over all graphs; values of Loop and Scan bodies come with one more
  * dimension, the turns, and those of branches not taken without elements.
  */
-export async function openObserved(model: Model, names: readonly string[]): Promise<Session> {
+export async function openObserved(
+  model: Model,
+  names: readonly string[],
+  graphOptimizationLevel: OptimizationLevel = 'disabled',
+): Promise<Session> {
   const copy = cloneModel(model);
   const byName = new Map<string, Value>();
   for (const graph of graphsBelow(copy.graph)) {
@@ -60,7 +69,7 @@ export async function openObserved(model: Model, names: readonly string[]): Prom
     const value = byName.get(name);
     if (value) expose(value, name);
   }
-  return await openModel(copy, { graphOptimizationLevel: 'disabled', label: 'the model with inner values as outputs' });
+  return await openModel(copy, { graphOptimizationLevel, label: 'the model with inner values as outputs' });
 }
 
 /** Those of the names that this session can hand out: types that were unknown to us are known to the runtime. */
@@ -84,12 +93,14 @@ export async function observe(
   const bytes = await bytesPerInference(model, names, () => batches(1));
   const batch = batchFor(bytes);
   for (const group of split(names, bytes)) {
-    const session = await openObserved(model, group);
+    const session = await openObserved(model, group, options.passing ? 'all' : 'disabled');
     const wanted = fetchable(session, group);
+    const again = options.passing && wanted.length > 0 ? session.reusing?.(wanted) : undefined;
+    const run = again ?? ((feeds) => session.run(feeds, wanted));
     try {
       for await (const { feeds, size } of batches(batch)) {
         options.signal?.throwIfAborted();
-        const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
+        const outputs = await run(adaptFeeds(feeds, session.inputs));
         for (const [name, tensor] of outputs) await visit(name, tensor, size);
       }
     } finally {

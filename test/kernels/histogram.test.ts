@@ -8,6 +8,7 @@ import {
   squaredError,
 } from '../../src/kernels/calibrate.ts';
 import { entropyThreshold } from '../../src/kernels/entropy.ts';
+import { FloatCounter } from '../../src/kernels/float-counter.ts';
 import { binsPerSide, Histogram } from '../../src/kernels/histogram.ts';
 import { affineParams, intRanges } from '../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../src/kernels/round.ts';
@@ -77,6 +78,40 @@ describe('Histogram', () => {
       expect(other.bins()).toEqual(first?.bins());
     }
     expect(first?.bins().masses.reduce((a, b) => a + b, 0)).toBe(4000);
+  });
+
+  it('counts in pieces, four floats at a time, what it counts one by one', () => {
+    const counter = FloatCounter.create();
+    // Old processors lack the instructions; those of today have them.
+    expect(counter).toBeDefined();
+    const rows = [
+      normal(50_007, 21),
+      normal(70_000, 22, 1e-3).map((x) => Math.max(0, x)),
+      Float32Array.from(normal(40_000, 23), (x, i) =>
+        i === 20_001 ? Number.NaN : i % 9_001 === 5 ? Number.POSITIVE_INFINITY : x,
+      ),
+      // Grows within a row, also at its very end, behind the last whole piece.
+      normal(33_003, 24).map((x, i) => x * (1 + i / 1000) * (i === 33_002 ? 100 : 1)),
+      new Float32Array(20_000).fill(-0),
+      new Float32Array(20_000).map((_, i) => (i % 2 ? 4 : -4)),
+      normal(17_000, 25, 1e30),
+      normal(17_000, 26, 1e-40),
+      new Float32Array(0),
+    ];
+    // Beside 1e30, what is 1e-40 falls beside zero on either side: there is no smaller number that would say on which.
+    const together = rows.filter((row) => Math.abs(row[0] ?? 1) > 1e-30);
+    for (const parts of [...rows.map((row) => [row]), together, together.toReversed()])
+      for (const extremesOnly of [false, true]) {
+        const [plain, fast] = [new Histogram(), new Histogram()];
+        plain.extremesOnly = extremesOnly;
+        fast.extremesOnly = extremesOnly;
+        for (const part of parts) plain.addSamples(part, [part.length], 1);
+        for (const part of parts) fast.addSamples(part, [part.length], 1, counter);
+        // As an extreme −0 is as good as 0.
+        if (!extremesOnly) expect(fast.pack().map((x) => x + 0)).toEqual(plain.pack().map((x) => x + 0));
+        const { min, max, count, nan, inf, limit } = plain;
+        expect(fast).toMatchObject({ min, max, count, nan, inf, limit });
+      }
   });
 
   it('has at least 2048 bins within the largest magnitude, also for the range of half precision and of float32', () => {
