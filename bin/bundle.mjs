@@ -65,7 +65,7 @@ await bundle.write({
   codeSplitting: {
     includeDependenciesRecursively: false,
     groups: [
-      room('core', /[\\/]src[\\/](ir|onnx|pass|rewrite|kernels)[\\/]|[\\/](protobufjs|long)[\\/]/),
+      room('core', /[\\/]src[\\/](ir|onnx|pass|rewrite|kernels|wasm)[\\/]|[\\/](protobufjs|long)[\\/]/),
       // What child processes run stands alone: in a room it would begin wherever the room is loaded.
       room('engine', /[\\/]src[\\/](engine|data)[\\/](?!.*-entry\.ts$)/),
       room(

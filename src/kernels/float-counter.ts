@@ -55,10 +55,10 @@ export class FloatCounter {
     }
   }
 
-  /** Floats from `at` on that are taken together: at most a chunk, and a multiple of what a loop takes. */
-  static pieceOf(values: ArrayLike<number>, at: number): number {
-    const rest = Math.min(values.length - at, chunkFloats);
-    return rest - (rest % turnFloats);
+  /** How many of so many floats are taken together: at most a chunk, and a multiple of what a loop takes. */
+  static pieceOf(rest: number): number {
+    const most = Math.min(rest, chunkFloats);
+    return most - (most % turnFloats);
   }
 
   /** Copies a piece and looks what it reaches; `size` from `pieceOf`. */

@@ -26,6 +26,9 @@ const headLength = 14;
 /** Shorter rows are counted as fast one by one: emptying the banks takes as long. */
 const manyFloats = 4096;
 
+/** The same for the numbers of one channel that stand in a row, of which extremes alone are wanted. */
+const manyInChannel = 256;
+
 /** Weight of a new sample in the moving average of extremes, once so many samples were seen that it is less than 1 / n. */
 const averagingWeight = 0.01;
 
@@ -68,7 +71,7 @@ export class Histogram {
   addSamples(values: ArrayLike<number>, shape: readonly number[], size: number, counter?: FloatCounter): void {
     if (counter && values instanceof Float32Array && values.length >= manyFloats) this.#addInPieces(values, counter);
     else this.add(values);
-    if (this.channels) addExtremes(this.channels, values, shape);
+    if (this.channels) addExtremes(this.channels, values, shape, counter);
     if (!this.averaged) return;
     const parts = size > 1 && (shape[0] ?? 1) % size === 0 ? size : 1;
     const each = values.length / parts;
@@ -140,7 +143,11 @@ export class Histogram {
       this.zeros += zeros;
       zeros = undefined;
     };
-    for (let size = FloatCounter.pieceOf(values, at); size > 0; size = FloatCounter.pieceOf(values, at)) {
+    for (
+      let size = FloatCounter.pieceOf(values.length - at);
+      size > 0;
+      size = FloatCounter.pieceOf(values.length - at)
+    ) {
       const { min, max, finite } = counter.take(values, at, size);
       const scale = binsPerSide / this.limit;
       const wide = Math.max(-min, max) > this.limit;
@@ -262,18 +269,33 @@ export class Histogram {
   }
 }
 
-function addExtremes(extremes: ChannelExtremes, values: ArrayLike<number>, shape: readonly number[]): void {
+function addExtremes(
+  extremes: ChannelExtremes,
+  values: ArrayLike<number>,
+  shape: readonly number[],
+  counter: FloatCounter | undefined,
+): void {
   const axis = extremes.axis < 0 ? extremes.axis + shape.length : extremes.axis;
   const count = shape[axis];
   if (count === undefined || count === 0) return;
   if (!startChannels(extremes, count)) return;
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const { low, high } = extremes;
+  const fast = counter && inner >= manyInChannel && values instanceof Float32Array ? { counter, values } : undefined;
   for (let at = 0; at < values.length; ) {
     for (let c = 0; c < count; c++) {
       let min = low[c] as number;
       let max = high[c] as number;
-      for (const end = at + inner; at < end; at++) {
+      const end = at + inner;
+      if (fast) {
+        for (let size = FloatCounter.pieceOf(inner); size > 0; size = FloatCounter.pieceOf(end - at)) {
+          const reach = fast.counter.take(fast.values, at, size);
+          min = Math.min(min, reach.min);
+          max = Math.max(max, reach.max);
+          at += size;
+        }
+      }
+      for (; at < end; at++) {
         const x = values[at] as number;
         if (x < min) min = x;
         if (x > max) max = x;

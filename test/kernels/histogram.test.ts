@@ -114,6 +114,27 @@ describe('Histogram', () => {
       }
   });
 
+  it('finds extremes of channels the same in pieces', () => {
+    const counter = FloatCounter.create();
+    for (const [shape, axis] of [
+      [[3, 5, 20, 21], 1],
+      [[4, 2, 70, 300], 1],
+      [[300, 64], -1],
+    ] as const) {
+      const values = normal(
+        shape.reduce((a, b) => a * b, 1),
+        31,
+      );
+      const [plain, fast] = [undefined, counter].map((given) => {
+        const histogram = new Histogram();
+        histogram.channels = { axis, low: new Float32Array(0), high: new Float32Array(0) };
+        histogram.addSamples(values, shape, 1, given);
+        return histogram.channels;
+      });
+      expect(fast).toEqual(plain);
+    }
+  });
+
   it('has at least 2048 bins within the largest magnitude, also for the range of half precision and of float32', () => {
     for (const scale of [6e-8, 1, 3.4e38]) {
       const histogram = of(Float32Array.of(scale, -scale / 3));
