@@ -70,6 +70,8 @@ export interface Costs {
   dequantize(value: Value, elements: number): number;
   /** Whether a weighted node in float between integers may pay, so that it is worth guarding. */
   readonly guards: boolean;
+  /** Share of the float time that integers must save in all, for less is within what these figures are wrong by. */
+  readonly leastGain: number;
   /** Added for a MaxPool on integers whose input, of so many elements, is computed in float. */
   channelsFirst(elements: number): number;
 }
@@ -82,8 +84,15 @@ export function nativeCosts(cpu: NativeProfile): Costs {
     channelsFirst: channelsFirstNs,
     // On the way from one layout to the other and back a depthwise convolution of 64 × 80 × 80 in float took 889 µs with its neighbours, on integers 660.
     guards: false,
+    leastGain,
   };
 }
+
+/**
+ * Models of 30 to 110 µs of which the table said 0.96 and 0.91 of the time in float (mnist-cntk, a small ShuffleNet) took 1.03; the next ones, 0.75 by the
+ * table, 0.86 and 0.91 (yunet-face, fastestdet), and 0.48, 0.48, 0.33: 0.47, 0.46, 0.38 (cifar10-resnet20, mobilenet, supres).
+ */
+const leastGain = 0.1;
 
 /** Three bytes less for each weight to fetch, at 30 GB/s: decides where both ways take as long. */
 const storedNs = 0.1;

@@ -27,7 +27,7 @@ export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value:
   const costs = cpu === 'wasm' ? wasmCosts : nativeCosts(cpu);
   const forced = new Set<Unit>();
   for (;;) {
-    const { isInteger, saved } = cheapest(plan, costs, elements, forced);
+    const { isInteger, saved, inFloat } = cheapest(plan, costs, elements, forced);
     const left = new Set([...plan.units.values()].filter((unit) => !isInteger(unit)));
     const before = forced.size;
     const guarded = new Set<Node>();
@@ -36,7 +36,11 @@ export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value:
       else forced.add(unit);
     }
     if (forced.size > before) continue;
-    if (saved < 0) return { left: new Map([...plan.units.keys()].map((node) => [node, together])), guarded: new Set() };
+    const some = left.size < plan.units.size;
+    if (saved < 0 || (some && saved < costs.leastGain * inFloat)) {
+      const why = saved < 0 ? together : tooLittle(saved / inFloat);
+      return { left: new Map([...plan.units.keys()].map((node) => [node, why])), guarded: new Set() };
+    }
     return { left: new Map([...left].map((unit) => [unit.node, sentence(unit, costs, elements)])), guarded };
   }
 }
@@ -44,10 +48,14 @@ export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value:
 const together =
   'what integers gain in this model is less than turning values into integers and back costs, by measured costs: --place all quantizes it all the same';
 
+const tooLittle = (share: number): string =>
+  `integers would save about ${(100 * share).toFixed(0)} % of the time of what can run on them, by measured costs, which is less than those are sure of: the float model may be faster, and --place all quantizes it all the same (smaller)`;
+
 interface Split {
   readonly isInteger: (unit: Unit) => boolean;
   /** Nanoseconds less than all in float. */
   readonly saved: number;
+  readonly inFloat: number;
 }
 
 /** The cheapest split in which some units are on integers in any case. */
@@ -87,7 +95,7 @@ function cheapest(plan: Plan, costs: Costs, elements: (value: Value) => number, 
     }
   }
   const isInteger = network.cut();
-  return { isInteger: (unit) => isInteger[at(unit)] as boolean, saved: inFloat - network.cost(isInteger) };
+  return { isInteger: (unit) => isInteger[at(unit)] as boolean, saved: inFloat - network.cost(isInteger), inFloat };
 }
 
 /** More than any sum of times: such an edge is never cut. */

@@ -16,6 +16,20 @@ describe('what is quantized by default', () => {
     expect((await quantize(small, { place: 'all' })).counts.weighted).toBe(1);
   });
 
+  it('leaves a model alone of which integers save less than the table of costs is sure of', async () => {
+    // A convolution that gains 60 µs beside a depthwise one that takes 1,000 in any case.
+    const constants = 'float[64,64,3,3] a = random(1), float[64,1,7,7] b = random(2)';
+    const body = 'y = Conv <pads = [1,1,1,1]> (x, a)  u = Conv <group = 64, pads = [3,3,3,3]> (z, b)';
+    const text = head(
+      13,
+      `g (float[1,64,12,12] x, float[1,64,112,112] z) => (float[] y, float[] u) <${constants}> { ${body} }`,
+    );
+    const { changed, skips } = await quantize(parseModel(text), { place: 'pays', cpu: 'vnni' });
+    expect(changed).toBe(false);
+    expect(skips.join()).toMatch(/integers would save about [1-9] % of the time of what can run on them/);
+    expect((await quantize(parseModel(text), { place: 'all', cpu: 'vnni' })).counts.weighted).toBe(2);
+  });
+
   it('quantizes convolutions that are large enough, together with a cheap one between them', async () => {
     const depthwise = 'float[64,64,1,1] a = random(1), float[64,1,3,3] d = random(2), float[64,64,1,1] b = random(3)';
     const body = 'p = Conv (x, a)  q = Conv <group = 64, pads = [1,1,1,1]> (p, d)  y = Conv (q, b)';
