@@ -79,5 +79,5 @@ export const wasmCosts: Costs = {
   // No layout is better than another there.
   channelsFirst: () => 0,
   guards: true,
-    leastGain: 0,
+  leastGain: 0,
 };
