@@ -7,6 +7,7 @@ import { bodyParser } from './body.mjs';
 import { garbageCounter } from './buffers.mjs';
 import { directInference } from './direct.mjs';
 import { compress, Decompressor } from './encoding.mjs';
+import { openFront } from './front.mjs';
 import { feedbackRoutes } from './routes/feedback.mjs';
 import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
@@ -56,7 +57,7 @@ export function buildApp(config, services, logger) {
   });
   if (config.compressMin > 0) compressAnswers(app, config.compressMin);
   if (config.logRequests) logRequests(app);
-  if (services.tracer === undefined) takeDirectly(app, directInference(services, logger, discarded));
+  if (services.tracer === undefined) shortWays(app, { ...services, log: logger }, discarded);
   else trace(app, services.tracer);
   operationRoutes(app, services);
   inferenceRoutes(app, services);
@@ -66,14 +67,21 @@ export function buildApp(config, services, logger) {
 }
 
 /**
- * The way past Fastify for most requests for inference. Its own listener stays for the rest; the server, its limits and its
- * events are the same for both.
+ * The ways past Fastify for most requests for inference, from the socket (front.mjs) and from node:http (direct.mjs). Fastify's
+ * own listener stays for the rest; the server, its limits and its events are the same for all.
  */
-function takeDirectly(app, direct) {
+function shortWays(app, services, discarded) {
+  const direct = directInference(services, discarded);
   const [handle] = app.server.listeners('request');
   app.server.removeListener('request', handle);
   app.server.on('request', (request, response) => {
     if (!direct(request, response)) handle.call(app.server, request, response);
+  });
+  if (services.config.tls !== undefined) return;
+  const front = openFront(app.server, services, refuseMalformed);
+  app.addHook('preClose', (done) => {
+    front.close();
+    done();
   });
 }
 

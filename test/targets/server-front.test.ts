@@ -1,0 +1,150 @@
+/** Connections of the server bundle as bytes: what is read by its own short way, what goes to node:http, and that clients see no difference. */
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { literalPath } from '../../src/target/literal.ts';
+import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
+import { startServer, type TestServer } from './support/server.ts';
+import { tempDir } from './support/temp.ts';
+
+const { plainHead } = (await import(literalPath('server', 'lib/head.mjs'))) as {
+  plainHead(text: string): { url: string; headers: Record<string, string> } | undefined;
+};
+
+describe('heads', () => {
+  const head = (...lines: string[]): string => ['POST /v2/models/m/infer HTTP/1.1', 'Host: x', ...lines].join('\r\n');
+
+  it('are read where they have one meaning', () => {
+    const read = plainHead(head('Content-Length:  12 ', 'X-Request-Id: a b', 'Accept:'));
+    expect({ ...read?.headers }).toEqual({ host: 'x', 'content-length': '12', 'x-request-id': 'a b', accept: '' });
+    expect(read?.url).toBe('/v2/models/m/infer');
+  });
+
+  it.each([
+    ['no length', head()],
+    ['two lengths', head('Content-Length: 1', 'content-length: 1')],
+    ['a length that is no number', head('Content-Length: 1,1')],
+    ['a signed length', head('Content-Length: +1')],
+    ['chunks', head('Content-Length: 1', 'Transfer-Encoding: chunked')],
+    ['space before the colon', head('Content-Length : 1')],
+    ['a folded line', head('Content-Length: 1', ' 2')],
+    ['a bare line feed', head('Content-Length: 1\nX: 2')],
+    ['a control character', head('Content-Length: 1', 'X: a\0b')],
+    ['another way to go on', head('Content-Length: 1', 'Connection: close')],
+    ['an expectation', head('Content-Length: 1', 'Expect: 100-continue')],
+    ['HTTP/1.0', head('Content-Length: 1').replace('1.1', '1.0')],
+    ['no host', head('Content-Length: 1').replace('Host', 'Hose')],
+    ['another method', head('Content-Length: 1').replace('POST', 'PUT')],
+  ])('are left to node:http with %s', (_what, text) => {
+    expect(plainHead(text)).toBeUndefined();
+  });
+});
+
+const modules = installedModules() ?? '';
+const dir = await tempDir();
+const path = '/v2/models/tiny/infer';
+const inputs = [{ name: 'image', datatype: 'FP32', shape: [1, 1, 12, 12], data: Array(144).fill(1) }];
+const body = (id: string): string => JSON.stringify({ id, inputs });
+const ask = (text: string, url = path, more = ''): string =>
+  `POST ${url} HTTP/1.1\r\nHost: x\r\nContent-Length: ${text.length}\r\n${more}\r\n${text}`;
+const health = 'GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n';
+
+/** A connection and all that has come back on it. */
+class Line {
+  readonly socket: Socket;
+  text = '';
+  closed = false;
+
+  constructor(port: number) {
+    this.socket = connect(port, '127.0.0.1').setNoDelay(true);
+    this.socket.on('data', (chunk) => (this.text += chunk.toString('latin1')));
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => (this.closed = true));
+  }
+
+  async until(what: (line: this) => boolean): Promise<string> {
+    for (let i = 0; i < 400 && !what(this); i++) await sleep(10);
+    expect(what(this), this.text).toBe(true);
+    return this.text;
+  }
+}
+
+const statuses = ({ text }: { text: string }): string[] => text.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+const ids = (text: string): string[] => text.match(/(?<="id":")\w+/g) ?? [];
+
+describe.skipIf(modules === '')('connections', () => {
+  let running: TestServer;
+  beforeAll(async () => {
+    const artifact = await makeArtifact(dir, classifier, classifierFeeds);
+    const env = { LOG_LEVEL: 'error', REQUEST_TIMEOUT_MS: '1500', BODY_LIMIT_BYTES: '100000' };
+    running = await startServer(artifact, join(dir, 'bundle'), modules, { env });
+  });
+  afterAll(async () => {
+    const { port, child, exit, log } = running;
+    const idle = new Line(port);
+    idle.socket.write(ask(body('last')));
+    await idle.until((line) => ids(line.text).length === 1);
+    child.kill('SIGTERM');
+    expect(await exit).toBe(0);
+    await idle.until((line) => line.closed);
+    expect(log()).toBe('');
+  });
+
+  it('carry requests that come byte by byte', async () => {
+    const line = new Line(running.port);
+    for (const byte of ask(body('slow'))) line.socket.write(byte);
+    expect(ids(await line.until((one) => ids(one.text).length === 1))).toEqual(['slow']);
+    line.socket.destroy();
+  });
+
+  it('answer requests that come all at once, in order, also where they change to another way', async () => {
+    const line = new Line(running.port);
+    const chunked = `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const piece = body('chunks');
+    line.socket.write(ask(body('one')) + ask('{', path) + ask(body('two')) + health);
+    line.socket.write(`${chunked}${piece.length.toString(16)}\r\n${piece}\r\n0\r\n\r\n${ask(body('three'))}`);
+    const text = await line.until((one) => ids(one.text).length === 4);
+    expect(statuses({ text })).toEqual(['200', '400', '200', '200', '200', '200']);
+    expect(ids(text)).toEqual(['one', 'two', 'chunks', 'three']);
+    line.socket.destroy();
+  });
+
+  it('go on after a refusal, whose body is thrown away', async () => {
+    const line = new Line(running.port);
+    line.socket.write(ask(body('a'), '/v2/models/nobody/infer') + ask(body('b')));
+    const text = await line.until((one) => statuses(one).length === 2);
+    expect(statuses({ text })).toEqual(['404', '200']);
+    line.socket.destroy();
+  });
+
+  it('end with 408 where a request does not come, with 400 where it is cut off', async () => {
+    const [head, part, cut] = [new Line(running.port), new Line(running.port), new Line(running.port)];
+    head.socket.write('POST /v2/models/ti');
+    part.socket.write(ask(body('a')).slice(0, -5));
+    cut.socket.end(ask(body('a')).slice(0, -5));
+    expect(statuses({ text: await cut.until((one) => one.closed) })).toEqual(['400']);
+    expect(statuses({ text: await part.until((one) => one.closed) })).toEqual(['408']);
+    expect(await head.until((one) => one.closed)).toMatch(
+      /^HTTP\/1\.1 408[\s\S]*\{"error":"the request took too long"\}$/,
+    );
+  });
+
+  it.each([
+    ['an answer', body('x'), {}],
+    ['a binary answer', JSON.stringify({ inputs, parameters: { binary_data_output: true } }), {}],
+    ['a compressed answer', JSON.stringify({ id: 'x'.repeat(4000), inputs }), { 'accept-encoding': 'gzip' }],
+    ['a refusal', '{"inputs":[]}', {}],
+    ['bytes that are not JSON', '\u0001', {}],
+  ])('give %s as the way through the web framework does', async (_what, text, headers) => {
+    const seen = async (url: string): Promise<unknown> => {
+      const init = { method: 'POST', body: text, headers: { ...headers, 'x-request-id': 'same' } };
+      const response = await fetch(`${running.url}${url}`, init);
+      const rest = Object.fromEntries([...response.headers].filter(([name]) => name !== 'date').sort());
+      expect(response.headers.get('date')).toMatch(/GMT$/);
+      return { status: response.status, rest, text: await response.text() };
+    };
+    expect(await seen(path)).toEqual(await seen(`${path}/`));
+  });
+});
