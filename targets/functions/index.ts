@@ -1,9 +1,8 @@
-import { literalPath } from '../../src/target/literal.ts';
-import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
-import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { ortVersion } from '../../src/target/runtime.ts';
+import { type Artifact, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
-import { exampleRequest } from '../server/example.ts';
 import { workersAdvice } from './cloudflare.ts';
+import { functionFiles, functionSupport, megabytesOf } from './parts.ts';
 
 /** Bundle path → literal file of this target. */
 const own: Readonly<Record<string, string>> = {
@@ -11,7 +10,6 @@ const own: Readonly<Record<string, string>> = {
   'google.mjs': 'google.mjs',
   'azure.mjs': 'azure.mjs',
   'local.mjs': 'local.mjs',
-  'cold-start.mjs': 'cold-start.mjs',
   'host.json': 'host.json',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',
@@ -19,14 +17,6 @@ const own: Readonly<Record<string, string>> = {
   '.gcloudignore': 'dot-gcloudignore',
   '.funcignore': 'dot-funcignore',
 };
-
-/** Parts of the server that every function takes. */
-export const functionParts = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
-
-/** Weights twice (as loaded, as packed for the kernels), and 400 MB for Node.js, the runtime and requests. */
-function megabytesOf({ files }: Artifact): number {
-  return 400 + (2 * files.reduce((sum, { bytes }) => sum + bytes, 0)) / 2 ** 20;
-}
 
 /** The smallest instance of a list that holds the model; the largest where none does. */
 function instanceOf(artifact: Artifact, sizes: readonly number[]): number {
@@ -38,17 +28,6 @@ const googleSizes = [512, 1024, 2048, 4096, 8192, 16_384, 32_768];
 /** Of the plan Flex Consumption. */
 const azureSizes = [512, 2048, 4096];
 
-function* emit(artifact: Artifact): Iterable<BundleFile> {
-  for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('functions', name) };
-  yield { path: 'lib/function.mjs', from: literalPath('lambda', 'lib/function.mjs') };
-  for (const name of [...functionParts, 'cpu'])
-    yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
-  for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
-  const example = exampleRequest(artifact);
-  if (example !== undefined) yield { path: 'request.json', bytes: example };
-  yield { path: 'README.md', bytes: readme(artifact) };
-}
-
 /** One HTTP function for Google Cloud Run functions and Azure Functions. */
 export const functions = defineTarget({
   id: 'functions',
@@ -56,11 +35,8 @@ export const functions = defineTarget({
   options: {},
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
-  supports(artifact) {
-    const because = runtimeObjections(artifact);
-    return because.length > 0 ? { ok: false, because } : { ok: true, because: sizeNotes(artifact) };
-  },
-  emit,
+  supports: (artifact) => functionSupport(artifact, sizeNotes(artifact)),
+  emit: (artifact) => functionFiles(artifact, 'functions', own, { more: ['cpu'], readme: readme(artifact) }),
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node local.mjs', kind: 'http-v2' }),
 });
 

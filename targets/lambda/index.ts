@@ -1,10 +1,9 @@
-import { literalPath, literalText } from '../../src/target/literal.ts';
-import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
+import { literalText } from '../../src/target/literal.ts';
+import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { workersAdvice } from '../functions/cloudflare.ts';
-import { functionParts } from '../functions/index.ts';
+import { functionFiles, functionSupport, megabytesOf } from '../functions/parts.ts';
 import { kubernetesName } from '../server/deploy.ts';
-import { exampleRequest } from '../server/example.ts';
 
 /** What Lambda unpacks at most, and what onnxruntime-node takes of it for one platform (1.30.0, measured: 46 MB). */
 const unzippedLimit = 262_144_000;
@@ -15,7 +14,6 @@ const own: Readonly<Record<string, string>> = {
   'bootstrap.mjs': 'bootstrap.mjs',
   'pack.mjs': 'pack.mjs',
   'lib/crc32.mjs': 'lib/crc32.mjs',
-  'lib/function.mjs': 'lib/function.mjs',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
@@ -29,21 +27,15 @@ function modelBytes({ files }: Artifact): number {
 
 /** One CPU at least (1769 MB), and room for the weights twice, the runtime and the requests. */
 function memoryOf(artifact: Artifact): number {
-  return Math.min(10_240, Math.max(1769, Math.ceil((400 + (2 * modelBytes(artifact)) / 2 ** 20) / 64) * 64));
+  return Math.min(10_240, Math.max(1769, Math.ceil(megabytesOf(artifact) / 64) * 64));
 }
 
 function* emit(artifact: Artifact): Iterable<BundleFile> {
-  for (const [path, name] of Object.entries(own)) yield { path, from: literalPath('lambda', name) };
-  yield { path: 'cold-start.mjs', from: literalPath('functions', 'cold-start.mjs') };
-  for (const name of functionParts) yield { path: `lib/${name}.mjs`, from: literalPath('server', `lib/${name}.mjs`) };
+  yield* functionFiles(artifact, 'lambda', own, { readme: readme(artifact) });
   const template = literalText('lambda', 'template.yaml')
     .replace('__NAME__', kubernetesName(artifact.name))
     .replace('__MEMORY__', String(memoryOf(artifact)));
   yield { path: 'template.yaml', bytes: template };
-  for (const { name, source } of artifact.files) yield { path: `model/${name}`, from: source };
-  const example = exampleRequest(artifact);
-  if (example !== undefined) yield { path: 'request.json', bytes: example };
-  yield { path: 'README.md', bytes: readme(artifact) };
 }
 
 /** A function for AWS Lambda: as a zip, or as a container image where that is too large. */
@@ -53,10 +45,7 @@ export const lambda = defineTarget({
   options: {},
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
-  supports(artifact) {
-    const because = runtimeObjections(artifact);
-    return because.length > 0 ? { ok: false, because } : { ok: true, because: sizeNotes(artifact) };
-  },
+  supports: (artifact) => functionSupport(artifact, sizeNotes(artifact)),
   emit,
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node bootstrap.mjs', kind: 'lambda' }),
 });

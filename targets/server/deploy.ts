@@ -12,7 +12,6 @@ export interface DeployOptions {
 /** Templates under files/deploy; `__NAME__`, `__MODEL__`, `__IMAGE__`, `__VERSION__` and `__MEMORY__` are filled in. */
 const templates = [
   'azureml/deployment.yml',
-  'azureml/environment.yml',
   'istio/kustomization.yaml',
   'istio/virtualservice.yaml',
   'kserve/inferenceservice.yaml',

@@ -119,8 +119,8 @@ them as binary data.
 | \`CACHE_BYTES\` | 0 | answers kept in memory, least recently used first out; 0: none |
 | \`REDIS_URL\` | none | answers kept in Redis instead, for all servers; one that is away is a miss |
 | \`CACHE_TTL_SECONDS\` | 300 | how long answers are kept |
-| \`API_KEYS\`, \`API_KEYS_FILE\` | none | keys that may ask, each \`key\` or \`name:key\`, one a line; sent as \`Authorization: Bearer\` or \`X-API-Key\`. Health and metrics stay open |
-| \`ADMIN_KEYS\`, \`ADMIN_KEYS_FILE\` | none | keys of operators |
+| \`API_KEYS\`, \`API_KEYS_FILE\` | none | keys that may ask, each \`key\` or \`name:key\`, of 16 characters or more, one a line (variable: separated by commas); sent as \`Authorization: Bearer\` or \`X-API-Key\`. Health and metrics stay open |
+| \`ADMIN_KEYS\`, \`ADMIN_KEYS_FILE\` | none | keys of operators, of 16 characters or more: for \`load\` and \`rollback\` and nothing else |
 | \`RATE_LIMIT\`, \`RATE_BURST\` | 0 | requests a second for each key (address, where there are no keys); beyond it 429 with Retry-After |
 | \`MODELS_DIR\` | none | folder of further models and versions, see below |
 | \`RELOAD_SECONDS\` | 10 | how often it is looked through; 0: on SIGHUP only |
