@@ -18,6 +18,7 @@ import { storedRule } from './dynamic/stored.ts';
 import { type WeightFormat, WeightStore } from './dynamic/weights.ts';
 import { readLinear } from './linear.ts';
 import { retieTables } from './retie.ts';
+import { inlineRule, openLayers, takesWeights } from './static/open-functions.ts';
 import { readTable } from './table.ts';
 
 const options = {
@@ -69,6 +70,7 @@ export const quantizeDynamic = definePass({
   summary: 'INT8 weights with activations quantized at run time (MatMul, Gemm, LSTM, embeddings); no data needed',
   options,
   rules: {
+    inline: inlineRule,
     linear: 'MatMul and Gemm with constant weights multiply in 8 bits',
     conv: 'Conv multiplies in 8 bits, unsigned, with activations quantized at run time (--conv)',
     attention: 'Fused attention makes queries, keys and values in 8 bits (QAttention)',
@@ -89,6 +91,7 @@ export const quantizeDynamic = definePass({
     const misses = { allMisses: ctx.explain ?? false };
     const { keep, minElements } = given;
     reportUnmatched(model, keep, ctx);
+    const opened = openLayers(model, ctx, takesWeights);
     const raised = raiseOpset(model, minElements, ctx);
     // A table that an exporter wrote out transposed for the output layer is one again, and stored once.
     const retied = given.embeddings && !unsigned && retieTables(model, tablesOf(model, keep, minElements), ctx);
@@ -103,7 +106,7 @@ export const quantizeDynamic = definePass({
       ...(given.stored ? [storedRule(minElements)] : []),
     ];
     const first = walk(model, [...rules.map((rule) => keepRule(rule, keep)), refusal], trace, misses);
-    const changed = raised || retied || first.changed;
+    const changed = opened || raised || retied || first.changed;
     if (!given.embeddings) return { changed };
     // Afterwards, because a table tied to a MatMul is free once that has weights of its own.
     const tied = (table: Value) => weights.tableOf(table);

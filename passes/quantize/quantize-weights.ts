@@ -9,6 +9,7 @@ import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { retieTables } from './retie.ts';
+import { inlineRule, openLayers, takesWeights } from './static/open-functions.ts';
 import { readTable } from './table.ts';
 import { batchedRule, pointwiseRule } from './weight-only/as-matmul.ts';
 import { scaleInputs } from './weight-only/awq.ts';
@@ -78,6 +79,7 @@ export const quantizeWeights = definePass({
   summary: 'INT4 (2, 3, 8) weights in blocks with float activations (MatMulNBits); no data needed',
   options,
   rules: {
+    inline: inlineRule,
     'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits',
     batched: 'Products with a batch of constant matrices become one product for each matrix',
     pointwise: 'Convolutions with a window of one position become products (--conv)',
@@ -93,6 +95,7 @@ export const quantizeWeights = definePass({
   },
   numerics: ({ bits }) => lossy(floor[bits]),
   async run(model, options, ctx) {
+    const opened = openLayers(model, ctx, takesWeights);
     const activations = await samplesOf(model, options, ctx);
     const method = options.method === 'auto' ? methodFor(options.format, activations) : options.method;
     const given = { ...options, method };
@@ -112,7 +115,7 @@ export const quantizeWeights = definePass({
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
     if (!changed) reportOthers(model, ctx);
-    return { changed: changed || split || retied || raised || scaled };
+    return { changed: changed || opened || split || retied || raised || scaled };
   },
 });
 

@@ -12,6 +12,7 @@ import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
 import { simulateHalf } from './fp16/simulate.ts';
+import { inlineRule, openLayers } from './static/open-functions.ts';
 
 const options = {
   keepIoTypes: opt.boolean(true, 'inputs and outputs of the model stay float32'),
@@ -30,6 +31,7 @@ export const toFp16 = definePass({
   summary: 'Float16 weights and arithmetic: half the size; faster on GPUs, the same speed on CPUs',
   options,
   rules: {
+    inline: inlineRule,
     half: 'The node computes in float16',
     cast: 'A value crosses from one precision into the other',
     constant: 'A constant is stored in float16',
@@ -51,12 +53,13 @@ export const toFp16 = definePass({
   // Measured on some inputs, promised for others.
   numerics: ({ minSqnr }) => lossy(Math.max(40, minSqnr - 10)),
   async run(model, given, ctx) {
+    const opened = openLayers(model, ctx);
     sortTopologically(model.graph);
     const types = new ElementTypes(model);
     const mixed = mixedPrecision(model, types);
     if (mixed) {
       ctx.skipped('mixed', 'model', mixed);
-      return { changed: false };
+      return { changed: opened };
     }
     reportUnmatched(model, given.keep, ctx);
     for (const value of model.graph.inputs) {
@@ -99,10 +102,10 @@ export const toFp16 = definePass({
         'model',
         'its weights are quantized or in trees, and what computes in float32 holds none that float16 would make smaller',
       );
-      return { changed: false };
+      return { changed: opened };
     }
     if (changed) convert(model, plan, types, float16, ctx);
-    return { changed };
+    return { changed: changed || opened };
   },
 });
 

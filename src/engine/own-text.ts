@@ -1,4 +1,5 @@
 import { numbersOf } from '../data/cast.ts';
+import { UserError } from '../errors.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { type Tensor, tensorFrom } from '../ir/tensor.ts';
 import { randomNumbers } from '../kernels/random.ts';
@@ -59,6 +60,10 @@ export async function writeOwnText(
       batches.push({ feeds: await writer.write(signal), size });
     }
     return { batches, texts: batches.length * size, tokens: batches.length * size * length };
+  } catch (error) {
+    if (error instanceof UserError && error.code === 'synthetic-inputs')
+      return 'no other inputs were found that it runs with';
+    throw error;
   } finally {
     await session.dispose();
   }
