@@ -314,12 +314,18 @@ describe.skipIf(modules === '' || !has('openssl'))('stream', () => {
           expect(JSON.parse((await mine.answer()) ?? '')).toMatchObject({ y: 42 });
           worker.child.kill('SIGTERM');
           expect(await worker.exit, worker.printed()).toBe(0);
-          const [stranger, liar] = [
-            work(address, { ...known, STREAM_CA_FILE: '' }),
-            work(address, { ...known, STREAM_CA_FILE: '', NODE_EXTRA_CA_CERTS: cert, STREAM_PASSWORD: 'another' }),
-          ];
-          expect(await Promise.all([stranger.exit, liar.exit]), stranger.printed() + liar.printed()).toEqual([1, 1]);
-          expect(stranger.printed()).toMatch(/self-signed certificate|unable to verify/);
+          const liar = work(address, {
+            ...known,
+            ...{ STREAM_CA_FILE: '', NODE_EXTRA_CA_CERTS: cert, STREAM_PASSWORD: 'another' },
+          });
+          // kafkajs tries six times, and the certificate does not hang on the mechanism: once is enough.
+          const asked = mechanism === undefined || mechanism === 'plain';
+          const stranger = asked ? work(address, { ...known, STREAM_CA_FILE: '' }) : undefined;
+          expect(await liar.exit, liar.printed()).toBe(1);
+          if (stranger !== undefined) {
+            expect(await stranger.exit, stranger.printed()).toBe(1);
+            expect(stranger.printed()).toMatch(/self-signed certificate|unable to verify/);
+          }
           expect(liar.printed()).toMatch(/WRONGPASS|authorization violation|not authorized|authentication failed/i);
           expect(liar.printed()).not.toContain('another');
         } finally {
