@@ -9,6 +9,7 @@ import { expose, exposureProblem } from './expose.ts';
 import { openModel } from './open-model.ts';
 import { canExchange } from './ort-tensor.ts';
 import type { OptimizationLevel, Session } from './session.ts';
+import { YoungGarbage } from './young-garbage.ts';
 
 /** Inner values of one inference are held together up to this size; more values take more runs over the data. */
 const memoryBudget = 256e6;
@@ -22,10 +23,7 @@ const probeFrom = 16;
 
 export interface ObserveOptions {
   readonly signal?: AbortSignal | undefined;
-  /**
-   * `visit` is done with a tensor when it returns, and does not mind the last digits: memory serves again, and the runtime optimizes what it can
-   * around the values.
-   */
+  /** `visit` is done with a tensor when it returns, and does not mind the last digits: the runtime optimizes what it can around the values. */
   readonly passing?: boolean;
 }
 
@@ -96,13 +94,18 @@ export async function observe(
   for (const group of split(names, bytes)) {
     const session = await openObserved(model, group, options.passing ? 'all' : 'disabled');
     const wanted = fetchable(session, group);
-    const again = options.passing && wanted.length > 0 ? session.reusing?.(wanted) : undefined;
-    const run = again ?? ((feeds) => session.run(feeds, wanted));
+    const garbage = options.passing ? new YoungGarbage() : undefined;
     try {
       for await (const { feeds, size } of batches(batch)) {
         options.signal?.throwIfAborted();
-        const outputs = await run(adaptFeeds(feeds, session.inputs));
-        for (const [name, tensor] of outputs) await visit(name, tensor, size);
+        const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
+        let held = 0;
+        for (const [name, tensor] of outputs) {
+          await visit(name, tensor, size);
+          held += tensor.byteLength;
+        }
+        outputs.clear();
+        garbage?.gaveUp(held);
       }
     } finally {
       await session.dispose();

@@ -37,7 +37,6 @@ function disposedWith(session: Session, remove: () => Promise<void>): Session {
     outputs,
     createMs,
     run: (feeds, wanted) => session.run(feeds, wanted),
-    ...(session.reusing && { reusing: session.reusing.bind(session) }),
     timer: (feeds) => session.timer(feeds),
     async dispose() {
       await session.dispose();

@@ -4,7 +4,6 @@ import type { Tensor } from '../ir/tensor.ts';
 import type { IoInfo } from '../report/report.ts';
 import { runtimeSentence } from './failure.ts';
 import { fromOrtTensor, toOrtTensor } from './ort-tensor.ts';
-import { ReusedOutputs } from './reused-outputs.ts';
 import type { Ort, OrtApi } from './runtime.ts';
 import type { Session, Timer } from './session.ts';
 import { checkFeeds, wantedOutputs } from './session-io.ts';
@@ -32,29 +31,13 @@ export class OrtSession implements Session {
 
   async run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>> {
     const wanted = wantedOutputs(this.outputs, outputs, this.#label);
-    return this.#tensors(await this.#call(this.#convert(feeds), wanted), wanted);
-  }
-
-  #tensors(results: InferenceSession.OnnxValueMapType, wanted: readonly string[]): Map<string, Tensor> {
+    const results = await this.#call(this.#convert(feeds), wanted);
     const tensors = new Map<string, Tensor>();
     for (const name of wanted) {
       const value = results[name] ?? bug(`ONNX Runtime gave no output "${name}"`);
       tensors.set(name, fromOrtTensor(value));
     }
     return tensors;
-  }
-
-  reusing(outputs: readonly string[]): (feeds: ReadonlyMap<string, Tensor>) => Promise<Map<string, Tensor>> {
-    const wanted = wantedOutputs(this.outputs, outputs, this.#label);
-    const runner = new ReusedOutputs(this.#inner, wanted);
-    return async (feeds) => {
-      const converted = this.#convert(feeds);
-      try {
-        return this.#tensors(await runner.run(converted), wanted);
-      } catch (error) {
-        throw this.#failed(error);
-      }
-    };
   }
 
   timer(feeds: ReadonlyMap<string, Tensor>): Timer {

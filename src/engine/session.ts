@@ -48,11 +48,6 @@ export interface Session {
    * @throws UserError when the inputs do not fit the model, or the runtime fails at a node.
    */
   run(feeds: ReadonlyMap<string, Tensor>, outputs?: readonly string[]): Promise<Map<string, Tensor>>;
-  /**
-   * As `run`, many times over in the same memory where the shapes of the inputs stay the same: what one call gives is good until the next. Native
-   * providers have it.
-   */
-  reusing?(outputs: readonly string[]): (feeds: ReadonlyMap<string, Tensor>) => Promise<Map<string, Tensor>>;
   /** A clock around the bare inference, inputs converted beforehand and outputs left alone: what a benchmark needs. */
   timer(feeds: ReadonlyMap<string, Tensor>): Timer;
   /** Writes the profile, where `profileFilePrefix` was given to a native provider. */
