@@ -252,6 +252,20 @@ describe('baseline', () => {
     expect(unpaired[0]?.sentence).not.toMatch(/interval/);
   });
 
+  it('holds a new model against what was shipped, too, unless told of what', () => {
+    const good = withAccuracy({ value: 0.992, base: 0.992, drop: 0, scores: rightScores(500, [0, 1, 2, 3]) });
+    const shipped = { ...good, input: { ...good.input, sha256: 'a'.repeat(64) } };
+    const said = (accuracy: GateRules['accuracy'], baseline: Report): Finding | undefined =>
+      judge({ accuracy }, sampleReport, { baseline })[0];
+    expect(said({}, good)).toMatchObject({ status: 'ok', value: 0.002 });
+    expect(said({}, shipped)).toMatchObject({ status: 'failed', value: expect.closeTo(0.02, 9) as number });
+    expect(said({}, shipped)?.sentence).toMatch(/the baseline 99\.2 %: −2 points/);
+    expect(said({ of: 'base' }, shipped)).toMatchObject({ status: 'ok', value: 0.002 });
+    const elsewhere = { ...shipped, data: { ...shipped.data!, sha256: '7'.repeat(64) } };
+    expect(said({}, elsewhere)).toMatchObject({ status: 'ok', value: 0.002 });
+    expect(said({}, elsewhere)?.sentence).toMatch(/base .*; beside the baseline, of another model: .*other data/);
+  });
+
   it('does not compare accuracy on other data, by another metric, or without a baseline', () => {
     const said = (baseline?: Report): string | undefined => {
       const [finding] = judge({ accuracy: { of: 'baseline' } }, sampleReport, baseline && { baseline });

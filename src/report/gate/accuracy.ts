@@ -20,8 +20,27 @@ export function judgeAccuracy(rule: AccuracyRule, subject: Subject): Judgement {
   const { variant, report } = subject;
   if (!variant.accuracy)
     return undecided('the task metric was not measured; give `mlpack optimize` labelled data with --data');
-  if (rule.of !== 'baseline')
-    return judgeDrop(rule, report.limits, { accuracy: variant.accuracy, name: 'base', same: variant.name === 'base' });
+  if (rule.of !== 'baseline') {
+    const besideBase = judgeDrop(rule, report.limits, {
+      accuracy: variant.accuracy,
+      name: 'base',
+      same: variant.name === 'base',
+    });
+    // A new model is its own base: what a bad training lost shows beside what was shipped before.
+    if (rule.of === 'base' || !isOfAnotherModel(subject) || besideBase.status === 'failed') return besideBase;
+    const besideBaseline = judgeBesideBaseline(rule, subject);
+    return besideBaseline.status === 'undecided'
+      ? { ...besideBase, said: `${besideBase.said}; beside the baseline, of another model: ${besideBaseline.said}` }
+      : besideBaseline;
+  }
+  return judgeBesideBaseline(rule, subject);
+}
+
+const isOfAnotherModel = ({ baseline, report }: Subject): boolean =>
+  baseline !== undefined && baseline.input.sha256 !== report.input.sha256;
+
+function judgeBesideBaseline(rule: AccuracyRule, subject: Subject): Judgement {
+  const { variant, report } = subject;
   const gap = baselineGap(subject);
   const { baseline, before } = subject;
   if (gap !== undefined || !baseline || !before) return undecided(gap ?? 'there is no baseline');
