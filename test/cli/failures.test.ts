@@ -251,6 +251,13 @@ describe('data', () => {
     await refused(argv, /no output "logit"; it has "logits"/);
     await write({ inputs: { imgae: (given.inputs as { image: unknown }).image } });
     await refused(argv, /input "image" that .* does not feed/);
+    // Before anything is built.
+    const { image } = given.inputs as { image: object };
+    await write({ inputs: { image: { ...image, shape: [1, 14, 56] } } });
+    const { code, stderr } = await runCli(['optimize', digits, '-d', 'data', '-o', 'never'], { cwd });
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/Input "image": the model takes .* make \[\?, 1, 14, 56\]/);
+    expect(stderr).not.toMatch(/build/);
     await write({ labels: { file: 'y_test.npy', names: ['a', 'b'] } });
     await refused(argv, /the label of sample \d+ is \d+; allowed are 0 to 1/);
     await write({ lables: 1 });

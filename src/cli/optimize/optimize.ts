@@ -9,7 +9,6 @@ import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
 import { readHost } from '../../engine/host.ts';
 import { createJudge } from '../../engine/judge.ts';
-import { openModel } from '../../engine/open-model.ts';
 import { bug, UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
@@ -32,7 +31,7 @@ import { artifactFiles, variesSentence } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
 import { whyNoSkill } from '../chance.ts';
 import type { Session } from '../command.ts';
-import { openData, warnOfOverlap } from '../data.ts';
+import { warnOfOverlap } from '../data.ts';
 import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
@@ -59,15 +58,13 @@ import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } fro
 import { measureAll } from './measure.ts';
 import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
+import { openFitting } from './open-fitting.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { findSensitivity, sensitivityOf } from './sensitivity.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
 import { defaultVariants, needsData, planVariants, type VariantPlan } from './variants.ts';
-
-/** Samples held out for calibration where the data set names none: as many as calibration takes. */
-const heldOutSamples = 128;
 
 /**
  * The main job: build variants, measure all, choose one for each target, bundle, report. Everything is made in a folder
@@ -91,11 +88,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
-  const runtime = await openModel(base, { label: 'the model' });
-  const { inputs, outputs } = runtime;
-  await runtime.dispose();
-  const { allowModules } = settings;
-  const dataset = await openData(source, settings.data, session, inputs, { allowModules, holdOut: heldOutSamples });
+  const { inputs, outputs, dataset } = await openFitting(source, base, settings, session);
   if (dataset) await warnOfOverlap(dataset, session);
   const staging = `${out}.part-${process.pid}`;
   io.scratch.add(staging);

@@ -1,0 +1,33 @@
+import type { Dataset } from '../../data/dataset.ts';
+import { openModel } from '../../engine/open-model.ts';
+import type { Session as RuntimeSession } from '../../engine/session.ts';
+import type { Model } from '../../ir/graph.ts';
+import type { Session } from '../command.ts';
+import { openData } from '../data.ts';
+import { firstFeeds } from '../feeds.ts';
+import type { ModelSource } from '../model-source.ts';
+import type { Settings } from './settings.ts';
+
+/** Samples held out for calibration where the data set names none: as many as calibration takes. */
+const heldOutSamples = 128;
+
+/**
+ * The data, and what the model takes and gives. One sample (or made-up input) goes through the model: data that does not fit it is told before
+ * the minutes that building takes.
+ */
+export async function openFitting(
+  source: ModelSource,
+  model: Model,
+  { data, allowModules, seed, inputShape }: Settings,
+  session: Session,
+): Promise<Pick<RuntimeSession, 'inputs' | 'outputs'> & { readonly dataset: Dataset | undefined }> {
+  const runtime = await openModel(model, { label: 'the model' });
+  try {
+    const { inputs, outputs } = runtime;
+    const dataset = await openData(source, data, session, inputs, { allowModules, holdOut: heldOutSamples });
+    await runtime.run(await firstFeeds({ dataset, model, runtime, seed, shapes: inputShape, samples: 1 }));
+    return { inputs, outputs, dataset };
+  } finally {
+    await runtime.dispose();
+  }
+}
