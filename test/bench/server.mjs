@@ -1,11 +1,12 @@
 /**
  * The server bundle under load, over loopback, by clients that no one here wrote (wrk, else autocannon).
  *
- *   npm run bench:server -- [model folder or .onnx …] [--only saturation,overhead,cold,overload,kills]
- *       [--seconds 4] [--connections 32] [--minutes 10] [--factor 2.5] [--seed 1]
+ *   npm run bench:server -- [model folder or .onnx …] [--only saturation,budget,overhead,cold,overload,kills]
+ *       [--seconds 4] [--connections 32] [--budget 100] [--minutes 10] [--factor 2.5] [--seed 1]
  *
  * saturation  the server without and with batches, against bare sessions of the same number on the same CPUs (taskset: the
  *             client has the other half)
+ * budget      the highest rate with 99 of 100 answers within --budget ms, without and with batches
  * overhead    one client at a time: what of a request is not the model
  * cold        process start to ready, median of seven
  * overload    2.5 times the rate that it answers, for ten minutes, on all CPUs; fails where memory grows, an accepted request
@@ -19,6 +20,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { budgeted } from './server/budget.mjs';
 import { bundle, denseModel, installed, request } from './server/bundles.mjs';
 import { client } from './server/client.mjs';
 import { kills } from './server/kills.mjs';
@@ -33,6 +35,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string', default: 'saturation,overhead,cold' },
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '32' },
+    budget: { type: 'string', default: '100' },
     minutes: { type: 'string', default: '10' },
     factor: { type: 'string', default: '2.5' },
     seed: { type: 'string', default: '1' },
@@ -84,6 +87,7 @@ async function measure(model, index, modules) {
   if (only.has('saturation')) {
     await saturation(made, ask, { cpus, connections: Number(values.connections), seconds: Number(values.seconds), out });
   }
+  if (only.has('budget')) await budgeted(made, ask, { cpus, budget: Number(values.budget), seconds: Number(values.seconds), out });
   if (only.has('overhead')) await overhead(made, ask, Number(values.seconds));
   if (only.has('cold')) await cold(made);
   if (!only.has('overload')) return;
@@ -104,7 +108,7 @@ try {
     out(`\n${made.manifest.model.name}`);
     held = await kills(made, work, { times: 10, rows: 100_000, random: randomFrom(Number(values.seed)), out });
   }
-  if (['saturation', 'overhead', 'cold', 'overload'].some((part) => only.has(part))) {
+  if (['saturation', 'budget', 'overhead', 'cold', 'overload'].some((part) => only.has(part))) {
     out(`client: ${client}; ${cpus.says}`);
     const modules = installed('server');
     for (const [index, model] of there.entries()) await measure(model, index, modules);
