@@ -50,8 +50,19 @@ export async function furtherVariants(
   const named = await alsoNamed(flags.also ?? [], session);
   if (isAsked) return distinct([...named, ...(await build(flags.variant ?? [], source, flags, session))]);
   if (usual.length === 0) return [];
-  const siblings = await siblingsOf(source.file);
-  return siblings.length > 0 ? siblings : build(usual, source, flags, session);
+  const siblings = (await siblingsOf(source.file)) ?? optimizedBeside(source.file, usual);
+  return siblings ?? build(usual, source, flags, session);
+}
+
+/** Variants that `optimize` left beside the given one. Nothing is made of a variant: its weights are rounded or cut already. */
+function optimizedBeside(file: string, usual: readonly string[]): NamedFile[] | undefined {
+  const own = variantName(file);
+  if (own === undefined) return undefined;
+  const folder = dirname(dirname(file));
+  return usual
+    .filter((name) => name !== own)
+    .map((variant) => ({ variant, file: join(folder, variant, 'model.onnx') }))
+    .filter((one) => existsSync(one.file));
 }
 
 async function alsoNamed(texts: readonly string[], session: Session): Promise<NamedFile[]> {
@@ -80,10 +91,11 @@ function distinct(files: readonly NamedFile[]): NamedFile[] {
 }
 
 /** onnx/model_q4.onnx beside onnx/model.onnx. */
-async function siblingsOf(file: string): Promise<NamedFile[]> {
+async function siblingsOf(file: string): Promise<NamedFile[] | undefined> {
   const folder = dirname(file);
-  if (basename(folder) !== 'onnx' || basename(file) !== 'model.onnx') return [];
+  if (basename(folder) !== 'onnx' || basename(file) !== 'model.onnx') return undefined;
   const names = (await readdir(folder)).filter((name) => /^model_[a-z0-9]+\.onnx$/.test(name)).sort();
+  if (names.length === 0) return undefined;
   return names.map((name) => ({ variant: basename(name, '.onnx'), file: join(folder, name) }));
 }
 

@@ -59,4 +59,14 @@ test('--naming transformers-js lays the files out as transformers.js asks for th
     ['tjs/onnx/model_q4.onnx', 'tjs/variants/int4/model.onnx'].map((path) => readFile(join(dir, path))),
   );
   expect(q4?.equals(variant ?? Buffer.alloc(0))).toBe(true);
+
+  // A bundle of one variant holds those that stand beside it, and makes none of weights that are rounded already.
+  const argv = ['bundle', 'tjs/variants/int8/model.onnx', '--target', 'transformers-js', '-o', 'packed', '-q'];
+  const packed = await runCli(argv, { cwd: dir });
+  expect(packed.code, packed.stdout + packed.stderr).toBe(0);
+  const own = await Promise.all(
+    ['packed/onnx/model_int8.onnx', 'packed/onnx/model_q4.onnx'].map((path) => readFile(join(dir, path))),
+  );
+  expect(own[1]?.equals(q4 ?? Buffer.alloc(0))).toBe(true);
+  expect(own[0]?.equals(await readFile(join(dir, 'tjs/variants/int8/model.onnx')))).toBe(true);
 }, 240_000);

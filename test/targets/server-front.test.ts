@@ -1,5 +1,6 @@
 /** Connections of the server bundle as bytes: what is read by its own short way, what goes to node:http, and that clients see no difference. */
-import { connect, type Socket } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -73,6 +74,30 @@ class Line {
 
 const statuses = ({ text }: { text: string }): string[] => text.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
 const ids = (text: string): string[] => text.match(/(?<="id":")\w+/g) ?? [];
+
+it('is taken by plain requests, without node:http', async () => {
+  type Open = (server: Server, services: object, refuse: () => void) => { close(): void };
+  const { openFront } = (await import(literalPath('server', 'lib/front.mjs'))) as { openFront: Open };
+  const server = createServer((_request, response) => response.writeHead(204).end());
+  const refusal = Object.assign(new Error('full'), { status: 503 });
+  const admission = {
+    admit() {
+      throw refusal;
+    },
+    release() {},
+  };
+  const log = { error() {} };
+  const config = { bodyLimit: 1000, compressMin: 0, logRequests: false };
+  const front = openFront(server, { config, state: { ready: true, draining: false }, admission, log }, () => {});
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const line = new Line((server.address() as AddressInfo).port);
+  line.socket.write(ask('{}', '/v2/models/m/infer') + health);
+  const text = await line.until((one) => statuses(one).length === 2);
+  expect(statuses({ text })).toEqual(['500', '204']);
+  line.socket.destroy();
+  front.close();
+  await new Promise((done) => server.close(done));
+});
 
 describe.skipIf(modules === '')('connections', () => {
   let running: TestServer;
