@@ -20,6 +20,9 @@ export const prepare: readonly Step[] = [simplify(), fuse(), simplify()];
 /** Beside other variants a search looks less far. */
 const searched = { trials: 8, fits: 4 } as const;
 
+/** Codes fitted to what layers see; integers also where costs promise little, since variants are timed, and smaller. */
+const static8 = { weights: 'auto', place: 'may-pay' } as const;
+
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
   /**
@@ -29,22 +32,22 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   'fp32-runtime': [...prepare, fuse({ level: 'runtime', skip: ['fused-activation', 'fused-matmul'] })],
   fp16: [...prepare, toFp16()],
   int8: [...prepare, quantizeDynamic()],
-  'int8-static': [...prepare, quantizeStatic({ weights: 'auto' })],
+  'int8-static': [...prepare, quantizeStatic(static8)],
   /** Split between integers and floats by what pays on WebAssembly, where depthwise convolutions and pools do not. */
-  'int8-wasm': [...prepare, quantizeStatic({ weights: 'auto', cpu: 'wasm' })],
+  'int8-wasm': [...prepare, quantizeStatic({ ...static8, cpu: 'wasm' })],
   int4: [...prepare, quantizeWeights()],
   uint8: [...prepare, quantizeDynamic({ weights: 'u8' })],
   'int4-dq': [...prepare, quantizeWeights({ format: 'qdq' })],
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
-  mixed: [...prepare, mixedPrecision()],
+  mixed: [...prepare, mixedPrecision({ place: static8.place })],
   /** The same for what int8-wasm is: integers placed by what pays on WebAssembly, the worst layers in float. */
-  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8'], cpu: 'wasm' })],
+  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8'], cpu: 'wasm', place: static8.place })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
   pruned: [...prepare, pruneSearch(searched)],
-  'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic({ weights: 'auto' })],
+  'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8)],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
-  'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ weights: 'auto' })],
+  'sparse-int8': [...prepare, pruneWeights(), quantizeStatic(static8)],
   clustered: [...prepare, clusterWeights()],
 };

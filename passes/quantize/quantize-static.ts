@@ -20,7 +20,7 @@ import { unitsThatDoNotPay } from './static/pays.ts';
 import { Plan, type PlanOptions } from './static/plan.ts';
 import { poolsAsConvolutions } from './static/pool-as-conv.ts';
 import { saturatingChannels } from './static/product-layout.ts';
-import { activationChoices, engines, profileOf } from './static/profile.ts';
+import { activationChoices, engines, placements, profileOf } from './static/profile.ts';
 import { toQOperators } from './static/qoperator.ts';
 import { biasCorrections } from './static/refine/bias.ts';
 import type { QdqLayer } from './static/refine/layer.ts';
@@ -83,9 +83,9 @@ const options = {
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
   place: opt.choice(
-    ['pays', 'all'],
+    placements,
     'pays',
-    'pays: leave in float what is faster there, by measured costs of each operator; all: whatever can run on integers',
+    'pays: leave in float what is faster there, by measured costs of each operator, and all where they promise little; may-pay: the same, and a little is enough, for files that are timed afterwards; all: whatever can run on integers',
   ),
   ops: opt.list(
     [],
@@ -150,7 +150,7 @@ export const quantizeStatic = definePass({
     uniqueInnerNames(trial);
     // What averages windows is a convolution where integers are cheap: tried on the copy, and done where it came out on integers.
     const pools =
-      profile.place === 'pays'
+      profile.place !== 'all'
         ? poolsAsConvolutions(trial.graph, (node) => !planOptions.excluded(node))
         : new Map<string, Node>();
     // The same for what hands out floats as a Gemm.
@@ -169,7 +169,8 @@ export const quantizeStatic = definePass({
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
     const settle = (plan: Plan): Plan => {
       plan.avoid(unusable(plan, histograms));
-      if (profile.place === 'pays') plan.leave(unitsThatDoNotPay(plan, profile.cpu, elements));
+      if (profile.place !== 'all')
+        plan.leave(unitsThatDoNotPay(plan, { cpu: profile.cpu, place: profile.place }, elements));
       return plan;
     };
     if (!trialPlans.map(settle).some(hasWeighted)) {

@@ -4,6 +4,7 @@ import type { CpuProfile } from '../cpu.ts';
 import { type Costs, nativeCosts } from './cost.ts';
 import { wasmCosts } from './cost-wasm.ts';
 import { activationsOf, type Plan } from './plan.ts';
+import type { Placement } from './profile.ts';
 import type { Unit } from './unit.ts';
 
 /** What stays in float, with the reason, and which of it the runtime must be kept from rounding. */
@@ -23,7 +24,11 @@ export interface Places {
  * (measured there on a depthwise convolution between two others: 0.74 of the time of what the runtime makes of it unguarded).
  * @param elements of a value in one inference
  */
-export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value: Value) => number): Places {
+export function unitsThatDoNotPay(
+  plan: Plan,
+  { cpu, place }: { readonly cpu: CpuProfile; readonly place: Exclude<Placement, 'all'> },
+  elements: (value: Value) => number,
+): Places {
   const costs = cpu === 'wasm' ? wasmCosts : nativeCosts(cpu);
   const forced = new Set<Unit>();
   for (;;) {
@@ -37,7 +42,8 @@ export function unitsThatDoNotPay(plan: Plan, cpu: CpuProfile, elements: (value:
     }
     if (forced.size > before) continue;
     const some = left.size < plan.units.size;
-    if (saved < 0 || (some && saved < costs.leastGain * inFloat)) {
+    const least = place === 'pays' ? costs.leastGain * inFloat : 0;
+    if (saved < 0 || (some && saved < least)) {
       const why = saved < 0 ? together : tooLittle(saved / inFloat);
       return { left: new Map([...plan.units.keys()].map((node) => [node, why])), guarded: new Set() };
     }

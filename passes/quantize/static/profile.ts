@@ -6,6 +6,10 @@ import type { Reduce } from './weight-store.ts';
 export const engines = ['cpu', 'tensorrt', 'qnn'] as const;
 export const activationChoices = ['auto', 'u8', 's8', 'u16', 's16'] as const;
 
+/** What runs on integers, of what can. */
+export const placements = ['pays', 'may-pay', 'all'] as const;
+export type Placement = (typeof placements)[number];
+
 const types: Readonly<Record<string, ActivationType>> = { u8: 'uint8', s8: 'int8', u16: 'uint16', s16: 'int16' };
 /** ARM kernels are faster with signed activations, and TensorRT and QNN ask for them. */
 const signed: ReadonlySet<string> = new Set(['arm-dot', 'arm']);
@@ -16,14 +20,14 @@ interface Choices {
   readonly activations: (typeof activationChoices)[number];
   readonly symmetric: boolean;
   readonly reduceRange: 'auto' | 'yes' | 'no';
-  readonly place: 'pays' | 'all';
+  readonly place: Placement;
 }
 
 export interface Profile {
   readonly type: ActivationType;
   readonly symmetric: boolean;
   readonly reduce: Reduce;
-  readonly place: 'pays' | 'all';
+  readonly place: Placement;
   readonly cpu: CpuProfile;
 }
 

@@ -27,6 +27,7 @@ describe('what is quantized by default', () => {
     const { changed, skips } = await quantize(parseModel(text), { place: 'pays', cpu: 'vnni' });
     expect(changed).toBe(false);
     expect(skips.join()).toMatch(/integers would save about [1-9] % of the time of what can run on them/);
+    expect((await quantize(parseModel(text), { place: 'may-pay', cpu: 'vnni' })).counts.weighted).toBe(1);
     expect((await quantize(parseModel(text), { place: 'all', cpu: 'vnni' })).counts.weighted).toBe(2);
   });
 
