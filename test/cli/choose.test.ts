@@ -1,28 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { choose, type Measured, type TargetNeed } from '../../src/cli/optimize/choose.ts';
+import { measured } from './measured.ts';
 
-function variant(name: string, over: Partial<Measured> = {}): Measured {
-  return {
-    name,
-    steps: [],
-    file: `variants/${name}/model.onnx`,
-    sha256: 'x',
-    bytes: 1000,
-    compressedBytes: 900,
-    parameters: 10,
-    nodes: 3,
-    ops: {},
-    fidelity: { sqnrDb: 60, cosine: 1, maxAbs: 0, samples: 8, agreement: 1 },
-    accuracy: { metric: 'top1', value: 0.95, base: 0.95, drop: 0, samples: 500 },
-    latency: { cpu: latency(1, 0.98, 1.02) },
-    sessionMs: 10,
-    peakRssBytes: 1e8,
-    audit: null,
-    blockers: [],
-    failures: {},
-    ...over,
-  };
-}
+const variant = (name: string, over: Partial<Measured> = {}): Measured =>
+  measured(name, { latency: { cpu: latency(1, 0.98, 1.02) }, ...over });
+
 function latency(ratioToBase: number, low: number, high: number): Measured['latency'][string] {
   return { p50: ratioToBase, p90: ratioToBase, p99: ratioToBase, samples: 100, ratioToBase, ratioCi: [low, high] };
 }

@@ -1,29 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Measured } from '../../src/cli/optimize/choose.ts';
 import { rescuesOf } from '../../src/cli/optimize/mixed.ts';
+import { measured } from './measured.ts';
 
 const floors = { maxDrop: 0.01, minSqnrDb: 30 };
 
 /** A variant that loses so much, or that does not work. */
-const variant = (name: string, drop: number, blockers: readonly string[] = []): Measured => ({
-  name,
-  steps: [],
-  file: `variants/${name}/model.onnx`,
-  sha256: 'x',
-  bytes: 1000,
-  compressedBytes: 900,
-  parameters: 10,
-  nodes: 3,
-  ops: {},
-  fidelity: { sqnrDb: 20, cosine: 1, maxAbs: 0, samples: 8, agreement: 1 },
-  accuracy: { metric: 'top1', value: 0.9 - drop, base: 0.9, drop, samples: 500 },
-  latency: {},
-  sessionMs: 10,
-  peakRssBytes: 1e8,
-  audit: null,
-  blockers,
-  failures: {},
-});
+const variant = (name: string, drop: number, blockers: readonly string[] = []): Measured =>
+  measured(name, { accuracy: { metric: 'top1', value: 0.9 - drop, base: 0.9, drop, samples: 500 }, blockers });
 const mixes = (...judged: Measured[]): string[] => rescuesOf(judged, floors).map(({ variant }) => variant);
 
 describe('which mixes are searched for', () => {

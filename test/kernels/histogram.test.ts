@@ -83,7 +83,7 @@ describe('Histogram', () => {
   it('counts in pieces, four floats at a time, what it counts one by one', () => {
     const counter = FloatCounter.create();
     // Old processors lack the instructions; those of today have them.
-    expect(counter).toBeDefined();
+    expect(counter).toBeInstanceOf(FloatCounter);
     const rows = [
       normal(50_007, 21),
       normal(70_000, 22, 1e-3).map((x) => Math.max(0, x)),
