@@ -9,10 +9,8 @@ import { kserve } from '../../targets/kserve/index.ts';
 import { server } from '../../targets/server/index.ts';
 import { stream } from '../../targets/stream/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
-import { unknownFields } from './support/known-fields.ts';
+import { type Named, unknownFields } from './support/known-fields.ts';
 import { tempDir } from './support/temp.ts';
-
-type Named = [name: string, kind: string, value: unknown];
 
 /** Every Kubernetes object in the files of a bundle. */
 async function objectsOf(bundle: string): Promise<Named[]> {
@@ -23,7 +21,7 @@ async function objectsOf(bundle: string): Promise<Named[]> {
     for (const document of parseAllDocuments(await readFile(path, 'utf8'))) {
       const { apiVersion, kind } = (document.toJS() ?? {}) as { apiVersion?: string; kind?: string };
       if (apiVersion === undefined) continue;
-      found.push([relative(bundle, path), `${apiVersion}/${kind}`, document.toJS()]);
+      found.push([relative(bundle, path), `${apiVersion}/${kind}` as Named[1], document.toJS()]);
     }
   }
   return found;
@@ -56,10 +54,10 @@ describe('manifests', () => {
 
     // The same with one field wrong, deep inside: what this test is for.
     const wrong = (name: string, from: string, to: string): Named => {
-      const [, kind, value] = all.find(([one]) => one === name) ?? [];
+      const [, kind, value] = all.find(([one]) => one === name) ?? ['', 'v1/Service', {}];
       const text = JSON.stringify(value);
       expect(text).toContain(`"${from}":`);
-      return [`wrong ${name}`, kind ?? '', JSON.parse(text.replace(`"${from}":`, `"${to}":`))];
+      return [`wrong ${name}`, kind, JSON.parse(text.replace(`"${from}":`, `"${to}":`))];
     };
     const mistakes = [
       wrong('inferenceservice.yaml', 'storageUri', 'storageURI'),

@@ -2,15 +2,18 @@ import { execFile } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import type { Kinds } from './kinds.ts';
+
+/** An object: what it is called, its kind, its value. */
+export type Named = readonly [name: string, kind: keyof Kinds, value: unknown];
 
 const root = join(import.meta.dirname, '../../..');
 
 /**
  * Has the compiler hold objects against the types of kinds.ts, as literals, so that a field nobody knows is an error at any depth.
- * @param objects what each is called, its kind there, its value
  * @returns a sentence for each thing that is wrong: `base/pdb.yaml: Object literal may only specify known properties, …`
  */
-export async function unknownFields(objects: readonly (readonly [string, string, unknown])[]): Promise<string[]> {
+export async function unknownFields(objects: readonly Named[]): Promise<string[]> {
   // Types are looked for in the folders above, so the file is among them.
   const folder = join(root, 'node_modules/.cache', `known-fields-${process.pid}`);
   await mkdir(folder, { recursive: true });
