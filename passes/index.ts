@@ -16,6 +16,7 @@ import { quantizeStatic } from './quantize/quantize-static.ts';
 import { quantizeWeights } from './quantize/quantize-weights.ts';
 import { toBf16 } from './quantize/to-bf16.ts';
 import { toFp16 } from './quantize/to-fp16.ts';
+import { toFp32 } from './quantize/to-fp32.ts';
 import { equalize } from './repair/equalize.ts';
 import { smoothQuant } from './repair/smooth-quant.ts';
 import { simplify } from './simplify/simplify.ts';
@@ -29,6 +30,7 @@ export const passes: readonly Pass[] = [
   smoothQuant,
   toFp16,
   toBf16,
+  toFp32,
   quantizeDynamic,
   quantizeStatic,
   quantizeWeights,

@@ -13,7 +13,7 @@ import { loadModel } from '../onnx/load.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
 import { goldenTolerance, roundingTolerance, widest } from '../target/tolerance.ts';
-import { bestBatch } from './best-batch.ts';
+import { bestBatch, bestSplit } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { goldenDifference, toGolden } from './golden.ts';
@@ -106,6 +106,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       workshop: {
         ...createWorkshop(file, options.seed, options.signal),
         bestBatch: () => bestBatch(file, golden),
+        bestSplit: (rows, cpus) => bestSplit(file, golden, { rows, cpus, signal: options.signal }),
         reference: async () => (dataset ? makeReference(file, dataset) : undefined),
       },
     };

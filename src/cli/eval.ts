@@ -23,7 +23,8 @@ export interface EvalFlags {
   readonly metric?: string;
   readonly samples?: number;
   readonly provider: string;
-  readonly maxDrop?: number;
+  /** In the unit of the metric, or `1%` of what base reaches. */
+  readonly maxDrop?: number | `${number}%`;
   readonly preset?: string;
   readonly scores?: string;
   readonly strict?: boolean;
@@ -107,7 +108,8 @@ function checkFlags({ base, baseScores, maxDrop, preset }: EvalFlags): void {
 
 function limitOf({ maxDrop, preset }: EvalFlags, metric: string, base: number | undefined): number | undefined {
   if (preset !== undefined && base !== undefined) return limitOfPreset(preset as keyof typeof presets, metric, base);
-  return maxDrop;
+  if (typeof maxDrop !== 'string') return maxDrop;
+  return base === undefined ? undefined : Math.abs(base) * (Number(maxDrop.slice(0, -1)) / 100);
 }
 
 /** Opened sessions close however the command ends. */
@@ -194,6 +196,6 @@ function warn(dataset: Dataset, { result }: Shown, { talk }: Session): void {
   if (result.nonFinite === 0) return;
   const names = result.nonFiniteSamples.map((index) => dataset.sampleName('eval', index));
   talk.warn(
-    `${result.nonFinite} samples gave NaN or infinite outputs: ${names.join(', ')}${result.nonFinite > names.length ? ', …' : ''}.`,
+    `${result.nonFinite} ${result.nonFinite === 1 ? 'sample' : 'samples'} gave NaN or infinite outputs: ${names.join(', ')}${result.nonFinite > names.length ? ', …' : ''}.`,
   );
 }

@@ -188,13 +188,19 @@ type Facts = FormatFacts & {
   readonly nodeList?: readonly { node: string; outputs: string[] }[];
 };
 
+/** 1234 → `1,234`, 43123456 → `43.12 M`, 5.6e9 → `5.600 G`. */
+function formatMacs(macs: number): string {
+  if (macs < 1e5) return formatCount(macs);
+  return macs < 1e9 ? `${(macs / 1e6).toPrecision(4)} M` : `${(macs / 1e9).toPrecision(4)} G`;
+}
+
 function print(facts: Facts, { talk }: Session): void {
   const { style } = talk;
   const opsets = Object.entries(facts.opsets).map(([domain, version]) => `${domain} ${version}`);
   const weights = Object.entries(facts.weightBytesByType).map(([type, bytes]) => `${type} ${formatBytes(bytes)}`);
   const macs =
     facts.macs > 0
-      ? `${(facts.macs / 1e6).toPrecision(4)} M${facts.macsUnknown > 0 ? ` (and ${facts.macsUnknown} heavy nodes of unknown shape)` : ''}`
+      ? `${formatMacs(facts.macs)}${facts.macsUnknown > 0 ? ` (and ${facts.macsUnknown} heavy nodes of unknown shape)` : ''}`
       : 'unknown';
   const rows: [string, string][] = [
     ['file', `${facts.path}  ${formatBytes(facts.bytes)}`],

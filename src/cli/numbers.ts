@@ -23,6 +23,12 @@ export function number(text: string): number {
   return value;
 }
 
+/** A number from 0, or a share of something: `1%`. */
+export function numberOrShare(text: string): number | `${number}%` {
+  const share = /^(\d+(?:\.\d+)?)%$/.exec(text.trim())?.[1];
+  return share === undefined ? number(text) : `${Number(share)}%`;
+}
+
 /** Whole numbers from 1, comma-separated; the flag may be given again. */
 export function counts(text: string, previous: readonly number[] | undefined): number[] {
   return [...(previous ?? []), ...text.split(',').map((one) => count(one.trim()))];

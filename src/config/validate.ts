@@ -9,7 +9,6 @@ const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
 const isPositive: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value > 0;
-const isShare: Check = (value) => typeof value === 'number' && value >= 0 && value <= 1;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isStep: Check = (value) =>
@@ -37,7 +36,10 @@ const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: stri
   variants: [isVariants, 'lists of steps by variant name'],
   targets: [isTargets, 'a list of target ids, or { id: { from, …options } }'],
   providers: [isTexts, 'a list of provider ids'],
-  maxDrop: [isShare, 'a number from 0 to 1'],
+  maxDrop: [
+    (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),
+    'a number from 0, in the unit of the metric',
+  ],
   seed: [isCount, 'a whole number from 0'],
   seconds: [isPositive, 'a number of seconds above 0'],
   inputShape: [isTexts, 'a list such as ["batch=1"]'],

@@ -63,6 +63,8 @@ export interface Dataset {
   readonly samples: number;
   readonly calibrationSamples: number;
   readonly hasLabels: boolean;
+  /** The highest class among the labels, where there are any. */
+  readonly highestLabel?: number;
   readonly hasTargets: boolean;
   readonly hasTruths: boolean;
   readonly labelNames: readonly string[] | undefined;

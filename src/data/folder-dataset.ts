@@ -52,6 +52,7 @@ export class FolderDataset implements Dataset {
   readonly samples: number;
   readonly calibrationSamples: number;
   readonly hasLabels: boolean;
+  readonly highestLabel?: number;
   readonly hasTargets: boolean;
   readonly hasTruths: boolean;
   readonly labelNames: readonly string[] | undefined;
@@ -79,6 +80,7 @@ export class FolderDataset implements Dataset {
     this.samples = Math.min(available, spec.samples ?? available);
     this.calibrationSamples = this.#members.calibration.places.length;
     this.hasLabels = labels !== undefined;
+    if (labels && labels.length > 0) this.highestLabel = labels.reduce((most, one) => Math.max(most, one), 0);
     this.hasTargets = targets !== undefined;
     this.hasTruths = truths !== undefined;
     this.labelNames = labelNames;

@@ -21,6 +21,10 @@ export class Fields {
     this.#json = value as Json;
     this.#where = where;
   }
+  /** `labels.file`; keys of the file itself go by their own name. */
+  #place(key: string): string {
+    return this.#where === 'the file' ? `"${key}"` : `${this.#where}.${key}`;
+  }
   has(key: string): boolean {
     this.#asked.add(key);
     return this.#json[key] !== undefined;
@@ -32,7 +36,7 @@ export class Fields {
   text(key: string): string | undefined {
     const value = this.get(key);
     if (value === undefined || (typeof value === 'string' && value !== '')) return value;
-    throw invalid(`${this.#where}.${key} must be a text`);
+    throw invalid(`${this.#place(key)} must be a text`);
   }
   requiredText(key: string): string {
     return this.text(key) ?? this.missing(key);
@@ -40,18 +44,18 @@ export class Fields {
   number(key: string): number | undefined {
     const value = this.get(key);
     if (value === undefined || (typeof value === 'number' && Number.isFinite(value))) return value;
-    throw invalid(`${this.#where}.${key} must be a number`);
+    throw invalid(`${this.#place(key)} must be a number`);
   }
   count(key: string, least = 1): number | undefined {
     const value = this.number(key);
     if (value !== undefined && (!Number.isSafeInteger(value) || value < least)) {
-      throw invalid(`${this.#where}.${key} must be a whole number of at least ${least}`);
+      throw invalid(`${this.#place(key)} must be a whole number of at least ${least}`);
     }
     return value;
   }
   flag(key: string): boolean {
     const value = this.get(key) ?? false;
-    if (typeof value !== 'boolean') throw invalid(`${this.#where}.${key} must be true or false`);
+    if (typeof value !== 'boolean') throw invalid(`${this.#place(key)} must be true or false`);
     return value;
   }
   /** A number or a list of numbers. */
@@ -60,7 +64,7 @@ export class Fields {
     if (value === undefined) return undefined;
     const list = Array.isArray(value) ? (value as unknown[]) : [value];
     if (list.length === 0 || !list.every((item) => typeof item === 'number' && Number.isFinite(item))) {
-      throw invalid(`${this.#where}.${key} must be a number or a list of numbers`);
+      throw invalid(`${this.#place(key)} must be a number or a list of numbers`);
     }
     return list as number[];
   }
@@ -68,7 +72,7 @@ export class Fields {
     const value = this.get(key);
     if (value === undefined) return undefined;
     if (!Array.isArray(value) || !value.every((dim) => Number.isSafeInteger(dim) && (dim as number) >= 0)) {
-      throw invalid(`${this.#where}.${key} must be a list of sizes`);
+      throw invalid(`${this.#place(key)} must be a list of sizes`);
     }
     const dims = value as number[];
     if (elementCount(dims) > maxElements) {
@@ -80,14 +84,14 @@ export class Fields {
     const value = this.get(key);
     if (value === undefined) return undefined;
     if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
-      throw invalid(`${this.#where}.${key} must be a list of texts`);
+      throw invalid(`${this.#place(key)} must be a list of texts`);
     }
     return value;
   }
   choice<const T extends string>(key: string, choices: readonly T[], fallback: T): T {
     const value = this.get(key) ?? fallback;
     if (choices.includes(value as T)) return value as T;
-    throw invalid(`${this.#where}.${key} must be one of ${choices.join(', ')}`);
+    throw invalid(`${this.#place(key)} must be one of ${choices.join(', ')}`);
   }
   /** Sizes, among them `"batch"` for the samples of the batch. */
   batchDims(key: string): (number | 'batch')[] | undefined {
@@ -95,7 +99,7 @@ export class Fields {
     if (value === undefined) return undefined;
     const isSize = (dim: unknown): boolean => dim === 'batch' || (Number.isSafeInteger(dim) && (dim as number) >= 0);
     if (!Array.isArray(value) || !value.every(isSize))
-      throw invalid(`${this.#where}.${key} must be a list of sizes, or "batch"`);
+      throw invalid(`${this.#place(key)} must be a list of sizes, or "batch"`);
     if (elementCount(value.map((dim) => (dim === 'batch' ? 1 : (dim as number)))) > maxElements)
       throw invalid(`${this.#where}.${key} makes samples of more than ${maxElements} elements`);
     return value as (number | 'batch')[];

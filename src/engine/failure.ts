@@ -17,6 +17,11 @@ export function runtimeSentence(error: unknown): string {
   const running = /^.*returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
   if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);
 
+  // The Node binding's own words for what it has no arrays for, by ONNX's number of the type.
+  const foreign = /^Unsupported data type: (\d+)$/.exec(text);
+  if (foreign)
+    return `an input or output is ${foreignTypes[Number(foreign[1])] ?? `of ONNX type ${foreign[1]}`}, which no runtime in Node exchanges; mlpack to-fp32 makes a model of it that takes and gives float32.`;
+
   text = text
     .replace(/^OrtSessionOptionsAppendExecutionProvider\w*: /, '')
     .replace(/^Error: /, '')
@@ -24,6 +29,8 @@ export function runtimeSentence(error: unknown): string {
     .replace(/^This is an invalid model\. (Error: )?/, '');
   return sentence(withoutSource(text));
 }
+
+const foreignTypes: Readonly<Record<number, string>> = { 14: 'complex64', 15: 'complex128', 16: 'bfloat16' };
 
 function operator(op = '', domain = ''): string {
   return domain ? `${domain}.${op}` : op;

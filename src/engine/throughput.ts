@@ -8,7 +8,7 @@ import type { SessionOptions } from './session.ts';
 import { median } from './stats.ts';
 import type { LoadAnswer, LoadMessage } from './throughput-entry.ts';
 
-export interface ThroughputOptions extends Pick<SessionOptions, 'provider' | 'extra'> {
+export interface ThroughputOptions extends Pick<SessionOptions, 'provider' | 'extra' | 'threads'> {
   /** How many processes run at the same time. */
   readonly concurrency: number;
   /** Measured time, default 1000 ms, after `warmMs` of warming up (default 300). */
@@ -30,12 +30,16 @@ export async function throughput(
   feeds: ReadonlyMap<string, Tensor>,
   options: ThroughputOptions,
 ): Promise<Throughput> {
-  const { concurrency, runMs = 1000, warmMs = 300, signal, provider, extra } = options;
+  const { concurrency, runMs = 1000, warmMs = 300, signal, provider, extra, threads } = options;
   signal?.throwIfAborted();
   const task: LoadMessage = {
     model,
     feeds: packTask(feeds),
-    options: { ...(provider !== undefined && { provider }), ...(extra && { extra }) },
+    options: {
+      ...(provider !== undefined && { provider }),
+      ...(extra && { extra }),
+      ...(threads !== undefined && { threads }),
+    },
     warmMs,
     runMs,
   };

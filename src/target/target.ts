@@ -78,6 +78,8 @@ export interface Workshop {
   ): Promise<string | undefined>;
   /** Rows per run that answer most rows per second here, on one thread; undefined where that cannot be found out. */
   bestBatch?(): Promise<number | undefined>;
+  /** Sessions and threads of each that answer most runs of so many rows per second on `cpus` CPUs; undefined where that cannot be found out. */
+  bestSplit?(rows: number, cpus: number): Promise<{ readonly instances: number; readonly threads: number } | undefined>;
   /** Histograms of the evaluation data; undefined without data, or with too few samples to compare with. */
   reference?(): Promise<Reference | undefined>;
   /**

@@ -18,8 +18,19 @@ describe('whyNoSkill', () => {
     expect(whyNoSkill(judged(0.5))).toBeUndefined();
   });
 
+  it.each([
+    ['roc-auc', 0.5, 0.51],
+    ['mcc', -0.02, 0.01],
+    ['spearman', 0, 0.3],
+  ])('knows what blind scores reach in %s', (metric, blind, better) => {
+    expect(whyNoSkill({ ...judged(blind, metric), labels: undefined })).toMatch(
+      new RegExp(`^the model itself reaches ${metric} ${blind}, where scores that know nothing`),
+    );
+    expect(whyNoSkill(judged(better, metric))).toBeUndefined();
+  });
+
   it('says nothing of metrics that are no shares of right answers, of missing labels, and of a faultless model', () => {
-    expect(whyNoSkill(judged(0.1, 'roc-auc'))).toBeUndefined();
+    expect(whyNoSkill(judged(0.1, 'f1'))).toBeUndefined();
     expect(whyNoSkill({ ...judged(0.1), labels: undefined })).toBeUndefined();
     expect(whyNoSkill({ ...judged(1), labels: [1, 1, 1] })).toBeUndefined();
     expect(whyNoSkill({ ...judged(1, 'top5') })).toBeUndefined();

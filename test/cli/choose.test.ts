@@ -26,6 +26,22 @@ const int4 = (over: Partial<Measured> = {}): Measured =>
   variant('int4', { bytes: 100, compressedBytes: 90, latency: onBoth(0.5, 11.2), ...over });
 
 describe('choose', () => {
+  it('does not let size alone choose what the table calls slower, where nothing is timed', () => {
+    const untimed = { latency: {} };
+    const { variants, recommendations } = choose(
+      [variant('base', untimed), int4(untimed), variant('int8', { ...untimed, bytes: 300, compressedBytes: 280 })],
+      floors,
+      [{ ...browser, providers: () => ['web-wasm'] }],
+    );
+    expect(recommendations[0]?.variant).toBe('int8');
+    expect(variants.find(({ name }) => name === 'int4')?.reasons.join()).toMatch(
+      /not timed \(--no-bench\), and known to be slower than base on web-wasm: MatMulNBits is 11/,
+    );
+    expect(choose([variant('base', untimed), int4(untimed)], floors, [server]).recommendations[0]?.variant).toBe(
+      'int4',
+    );
+  });
+
   it('keeps base when what could be gained is not worth a change', () => {
     const hardly = variant('hardly', { bytes: 995, compressedBytes: 896 });
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');

@@ -69,6 +69,9 @@ describe('mlpack eval', () => {
     expect(stdout).toContain('100 samples lost, 0 gained');
     expect(stdout).toMatch(/pos +200 +1\.0000 +0\.5000/);
     expect(stdout).toMatch(/^fail: the drop is 0\.25 \(95 % interval 0\.21 to 0\.295\), 0\.01 is allowed\.$/m);
+    const share = (most: string) => run('eval', 'weak.onnx', '-d', 'data', '--base', 'good.onnx', '--max-drop', most);
+    expect((await share('20%')).stdout).toMatch(/^fail: .*, 0\.2 is allowed\.$/m);
+    expect((await share('30%')).stdout).toMatch(/^pass: /m);
     const same = await json('eval', 'good.onnx', '-d', 'data', '--base', 'good.onnx', '--preset', 'mlperf-99.9');
     // No change on 400 samples excludes a drop of 1 %, and none of 0.1 %.
     expect(same.decision).toMatchObject({ verdict: 'undecided', limit: expect.closeTo(0.001, 12) });

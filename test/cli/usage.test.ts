@@ -54,7 +54,10 @@ describe('usage', () => {
     [['explain', 'models/digits', 'fuze'], /did you mean "fuse"/],
     [['optimize', 'models/nothing-here'], /nothing-here/],
     [['optimize', 'no-such-model.onnx'], /there is no model at "no-such-model.onnx"/],
-    [['optimize', 'models/digits', '--max-drop', '7'], /--max-drop takes a number from 0 to 1, not 7/],
+    [
+      ['optimize', 'models/digits', '--max-drop=-1'],
+      /--max-drop takes a number from 0, in the unit of the metric, not -1/,
+    ],
     [['optimize', 'models/digits', '-t', 'sever'], /there is no target "sever" \(did you mean "server"\?\)/],
     [
       ['optimize', 'models/digits', '-v', 'fp61', '-o', '/tmp/mlpack-none'],

@@ -268,7 +268,7 @@ describe('wrong descriptions', () => {
       'exactly one of "file", "images", "text", "audio", "from", "constant" and "state"',
     ],
     ['a bad type', { inputs: { x: { file: 'x.npy', dtype: 'float23' } } }, 'no element type (did you mean "float'],
-    ['a bad number', { ...good, batch: 0 }, 'batch must be a whole number of at least 1'],
+    ['a bad number', { ...good, batch: 0 }, '"batch" must be a whole number of at least 1'],
     [
       'a reference to nothing',
       { inputs: { ...good.inputs, m: { from: 'xx', notEqual: 0 } } },

@@ -82,6 +82,32 @@ describe('Triton repository', () => {
     expect(await readFile(join(out, 'repository/tiny/1/model.onnx'))).toHaveLength(tiny.files[0]?.bytes ?? 0);
   });
 
+  it('writes batch, instances and threads as measured, unless they are given', async () => {
+    const asked: unknown[] = [];
+    const workshop = {
+      ...(tiny.workshop as NonNullable<Artifact['workshop']>),
+      bestBatch: async () => 16,
+      bestSplit: async (...of: unknown[]) => {
+        asked.push(of);
+        return { instances: 1, threads: 2 };
+      },
+    };
+    const configOf = async (given: object): Promise<string> => {
+      const place = join(await tempDir(), 'bundle');
+      await buildBundle(triton, { ...tiny, workshop }, given, place);
+      return readFile(join(place, 'repository/tiny/config.pbtxt'), 'utf8');
+    };
+    const measured = await configOf({});
+    expect(measured).toContain('max_batch_size: 16');
+    expect(measured).toContain('preferred_batch_size: [16]\n  max_queue_delay_microseconds: 1000');
+    expect(measured).toMatch(/KIND_CPU\n {4}count: 1[\s\S]*"intra_op_thread_count" value: \{ string_value: "2"/);
+    expect(asked).toEqual([[16, 2]]);
+    expect(await configOf({ threads: 2, maxBatch: 4 })).toMatch(/count: 1[\s\S]*string_value: "2"/);
+    expect(await configOf({ instances: 3, threads: 5 })).toMatch(/count: 3[\s\S]*string_value: "5"/);
+    expect(await configOf({ kind: 'gpu' })).toMatch(/KIND_GPU\n {4}count: 1/);
+    expect(asked).toHaveLength(1);
+  });
+
   it('says what Triton would not do', async () => {
     const fixed = { ...tiny, inputs: [{ name: 'image', dtype: 'float32', shape: [1, 1, 12, 12] }] };
     const build = (artifact: Artifact, given: object): Promise<unknown> =>

@@ -1,6 +1,7 @@
+import { capabilityOf } from '../../capability/providers.ts';
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
-import { leastLossOfBest } from './trade.ts';
+import { leastLossOfBest, smallestGain } from './trade.ts';
 
 /** A variant with everything measured, before its verdict. */
 export type Measured = Omit<VariantResult, 'verdict' | 'reasons'> & {
@@ -32,9 +33,6 @@ export interface Choice {
   readonly variants: readonly VariantResult[];
   readonly recommendations: readonly Recommendation[];
 }
-
-/** A variant is only worth shipping instead of base when size × latency is at least this much smaller. */
-const smallestGain = 0.01;
 
 /** What a variant comes to on one target. */
 interface Standing {
@@ -114,7 +112,9 @@ function standingOf(variant: Measured, target: TargetNeed, base: Measured | unde
 function objections(variant: Measured, provider: string, base: Measured | undefined): string[] {
   const failure = variant.failures[provider];
   if (failure !== undefined) return [failure];
-  if (variant === base || !isSlower(variant, provider)) return [];
+  if (variant === base) return [];
+  if (base && Object.keys(base.latency).length === 0) return knownSlow(variant.name, provider);
+  if (!isSlower(variant, provider)) return [];
   // The call knows the margin too: what two sessions of the same file differ by on this machine, at this time.
   const { call, ratioCi } = variant.latency[provider] ?? {};
   const sure = call === undefined ? (ratioCi?.[0] ?? 0) > 1 : call === 'slower';
@@ -123,6 +123,13 @@ function objections(variant: Measured, provider: string, base: Measured | undefi
       ? `slower than base on ${provider}: ${describeLatency(variant, provider)}`
       : `may be slower than base on ${provider}: ${describeLatency(variant, provider)}; more time (--seconds) or a quieter machine would tell`,
   ];
+}
+
+/** Where nothing is timed (--no-bench), the table of formats says what is slower than float32: size alone must not choose it. */
+function knownSlow(variant: string, provider: string): string[] {
+  const known = capabilityOf(provider, variant);
+  if (known?.standing !== 'slow') return [];
+  return [`not timed (--no-bench), and known to be slower than base on ${provider}: ${known.why}`];
 }
 
 function notFor({ target, out }: Standing): string {

@@ -89,7 +89,7 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     variants: pick('variants', flags.variant, ownVariants.size > 0 ? [...ownVariants.keys()] : undefined, undefined),
     ownVariants,
     providers: pick('providers', flags.provider, config.providers, undefined),
-    maxDrop: share('--max-drop', pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop)),
+    maxDrop: drop('--max-drop', pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop)),
     minSqnrDb: defaults.minSqnrDb,
     seed: pick('seed', flags.seed, config.seed, defaults.seed),
     seconds: positive('--seconds', pick('seconds', flags.seconds, config.seconds, defaults.seconds)),
@@ -136,9 +136,10 @@ function toSteps(input: StepInput): Step[] {
   return [makeStep(findPass(step.pass.id), step.options)];
 }
 
-function share(flag: string, value: number): number {
-  if (!(value >= 0 && value <= 1))
-    throw new UserError('option.value', `${flag} takes a number from 0 to 1, not ${value}.`);
+/** In the metric's own unit, which has no end for decibels and errors. */
+function drop(flag: string, value: number): number {
+  if (!(value >= 0 && value < Number.POSITIVE_INFINITY))
+    throw new UserError('option.value', `${flag} takes a number from 0, in the unit of the metric, not ${value}.`);
   return value;
 }
 

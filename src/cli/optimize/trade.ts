@@ -1,10 +1,15 @@
+import { smallestEffect } from '../../report/facts.ts';
 import type { Measured } from './choose.ts';
 
+/** A variant is only worth shipping instead of base when size × latency is at least this much smaller. */
+export const smallestGain = 0.01;
+
 /**
- * What a variant has to gain (of size × latency) over one that is truer to base: what prune-search asks of a step too, and beyond the 2 % that
- * two sessions of one file differ by. With less, a recommender with tables of embeddings was pruned by 1 % of its size for 0.0012 of ROC AUC.
+ * What a variant has to gain (of size × latency) over one that is truer to base: what sessions of one file differ by in latency (2 %), and what a change
+ * has to save at all (1 %). So a gain that both could be by themselves buys no loss. With less, a recommender with tables of embeddings was pruned by 1 %
+ * of its size for 0.0012 of ROC AUC.
  */
-const gainWorthALoss = 0.03;
+const gainWorthALoss = smallestEffect + smallestGain;
 
 /** The best by score; of those that are hardly worse, the one that loses least. */
 export function leastLossOfBest<T extends { readonly variant: Measured; readonly score: number }>(
