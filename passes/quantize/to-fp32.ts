@@ -1,4 +1,4 @@
-import { tensor as tensorAttr } from '../../src/ir/attr.ts';
+import { int, tensor as tensorAttr } from '../../src/ir/attr.ts';
 import { type DType, dtypeCode } from '../../src/ir/dtype.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { computedTensor, type Tensor, typedArray } from '../../src/ir/tensor.ts';
@@ -117,7 +117,7 @@ function changeAttributes(
       (typeAttributes.has(name) || name === innerType) &&
       codes.has(Number(attr.value))
     ) {
-      node.attrs.set(name, { ...attr, value: BigInt(dtypeCode('float32')) } as typeof attr);
+      node.attrs.set(name, int(dtypeCode('float32')));
       changed = true;
     }
   }

@@ -111,7 +111,7 @@ them as binary data.
 | \`INTRA_OP_THREADS\` | 0 | threads of one session; 0: the CPUs divided by the sessions. \`WORKERS=1\` answers a single request fastest, the default answers most requests |
 | \`MODEL_TIMEOUT_MS\` | 30000 | longest run; a session that takes longer is replaced |
 | \`BATCH_MAX\` | 0 | rows in one run; 0: found out by timing at start, 1: no batches |
-| \`BATCH_DELAY_MS\` | 1 | how long a free session waits for more rows, where the last runs show that more are coming |
+| \`BATCH_DELAY_MS\` | 2 | how long a free session waits for more rows, where the last runs show that more are coming |
 | \`BATCH_TUNE_MS\` | 200 | time for that timing at start |
 | \`QUEUE_LIMIT\` | 0 | requests on their way; beyond it 503 with Retry-After. 0: as many as the model answers in a second, by timing at start (16 to 4096) |
 | \`QUEUE_BYTES\` | an eighth of the memory | inputs that wait |
