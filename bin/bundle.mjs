@@ -48,6 +48,8 @@ const bundle = await rolldown({
     ...Object.fromEntries(Object.entries(programs).map(([name, source]) => [`run-${name}`, source])),
     ...Object.fromEntries([...sources].map(([id, { source }]) => [`pass-${id}`, source])),
   },
+  // Chalk is told its level; its own look at the terminal would load half of Node's network code.
+  resolve: { alias: { '#supports-color': join(root, 'node_modules/chalk/source/vendor/supports-color/browser.js') } },
   external: (id) => outside.some((name) => id === name || id.startsWith(`${name}/`)),
   preserveEntrySignatures: 'allow-extension',
   // Dynamic imports say here what may wait; that some of it comes along with something else is known.

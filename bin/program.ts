@@ -44,7 +44,10 @@ export function runProgram(folder: string, entry: string): void {
   const keep = keeper(entry);
   const parts = new Map<string, Part>();
   const outside = createRequire(join(folder, `${entry}.js`));
-  const inside = (id: string): unknown => (id.startsWith('./') ? part(resolve(folder, id)) : outside(id));
+  const inside = (id: string): unknown => {
+    if (id.startsWith('./')) return part(resolve(folder, id));
+    return late.has(id) ? lazy(() => outside(id) as object) : (outside(id) as unknown);
+  };
   /** What `import()` became: parts of the program are found as by require, all else as from this folder. */
   const load = async (id: string): Promise<unknown> => {
     const file = id.startsWith('file:') ? fileURLToPath(id) : undefined;
@@ -121,6 +124,34 @@ function replace(file: string, bytes: Uint8Array | string): void {
   const part = `${file}.${process.pid}`;
   writeFileSync(part, bytes);
   renameSync(part, file);
+}
+
+/** Modules of Node that only some work needs, and that take a millisecond each to load (and more by what they load). */
+const late: ReadonlySet<string> = new Set([
+  'node:child_process',
+  'node:crypto',
+  'node:perf_hooks',
+  'node:readline',
+  'node:stream/promises',
+  'node:zlib',
+]);
+
+/** The module, loaded at the first look at what is in it. */
+function lazy(load: () => object): object {
+  let loaded: object | undefined;
+  const get = (): object => (loaded ??= load());
+  return new Proxy(
+    {},
+    {
+      get: (_, name) => Reflect.get(get(), name) as unknown,
+      has: (_, name) => Reflect.has(get(), name),
+      ownKeys: () => Reflect.ownKeys(get()),
+      getOwnPropertyDescriptor: (_, name) => {
+        const found = Reflect.getOwnPropertyDescriptor(get(), name);
+        return found && { ...found, configurable: true };
+      },
+    },
+  );
 }
 
 const isSystemError = (error: unknown): boolean => error instanceof Error && 'code' in error;

@@ -20,26 +20,26 @@ import * as sensitivity from './commands/sensitivity.ts';
 import * as sign from './commands/sign.ts';
 import * as verify from './commands/verify.ts';
 
-/** In the order of `--help`. The pass commands follow (pass-commands.ts). */
-export const commands: readonly CommandModule[] = [
-  optimize,
-  inspect,
-  run,
-  explain,
-  sensitivity,
-  compare,
-  evaluate,
-  data,
-  bench,
-  gate,
-  report,
-  bundle,
-  check,
-  sign,
-  verify,
-  sbom,
-  channel,
-  exportTeacher,
-  doctor,
-  init,
-];
+/** By name, in the order of `--help`. The pass commands follow (pass-commands.ts). */
+export const commands: ReadonlyMap<string, CommandModule> = new Map<string, CommandModule>([
+  ['optimize', optimize],
+  ['inspect', inspect],
+  ['run', run],
+  ['explain', explain],
+  ['sensitivity', sensitivity],
+  ['compare', compare],
+  ['eval', evaluate],
+  ['data', data],
+  ['bench', bench],
+  ['gate', gate],
+  ['report', report],
+  ['bundle', bundle],
+  ['check', check],
+  ['sign', sign],
+  ['verify', verify],
+  ['sbom', sbom],
+  ['channel', channel],
+  ['export-teacher', exportTeacher],
+  ['doctor', doctor],
+  ['init', init],
+]);

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { brotliBytes } from './model-size.ts';
+import { brotliBytes } from './compressed-size.ts';
 
 /** What a visitor of a browser bundle downloads before the first prediction, for one way of running the model. */
 export interface Download {

@@ -2,32 +2,30 @@ import { type Command, Option } from 'commander';
 import type { OptionSpec } from '../pass/options.ts';
 import { addCommonFlags, type CommonFlags, collect, type Start } from './command.ts';
 import { integer } from './numbers.ts';
-import type { PassInfo, PassList } from './pass-list.ts';
+import type { PassInfo } from './pass-list.ts';
 import type { TransformFlags } from './transform.ts';
 
 /** Every pass is a command; its flags and their help come from the option table. */
-export function registerPassCommands(program: Command, start: Start, { passes }: PassList): void {
-  for (const pass of passes) {
-    const command = program
-      .command(pass.id)
-      .summary(pass.summary)
-      .description(describePass(pass))
-      .argument('<model>', '.onnx file, model folder or hub id');
-    addTransformFlags(command);
-    for (const [name, spec] of Object.entries(pass.options)) command.addOption(optionFlag(name, spec));
-    addCommonFlags(command).action(
-      async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
-        await start(flags, async (session) => {
-          const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
-          const { loadPass } = await import('./load-step.ts');
-          const { makeStep } = await import('../pass/resolve-options.ts');
-          const step = makeStep(await loadPass(pass.id), given);
-          const { transform } = await import('./transform.ts');
-          return transform(model, [step], flags, session);
-        });
-      },
-    );
-  }
+export function registerPassCommand(program: Command, start: Start, pass: PassInfo): void {
+  const command = program
+    .command(pass.id)
+    .summary(pass.summary)
+    .description(describePass(pass))
+    .argument('<model>', '.onnx file, model folder or hub id');
+  addTransformFlags(command);
+  for (const [name, spec] of Object.entries(pass.options)) command.addOption(optionFlag(name, spec));
+  addCommonFlags(command).action(
+    async (model: string, flags: TransformFlags & CommonFlags & Record<string, unknown>) => {
+      await start(flags, async (session) => {
+        const given = Object.fromEntries(Object.keys(pass.options).map((name) => [name, flags[name]]));
+        const { loadPass } = await import('./load-step.ts');
+        const { makeStep } = await import('../pass/resolve-options.ts');
+        const step = makeStep(await loadPass(pass.id), given);
+        const { transform } = await import('./transform.ts');
+        return transform(model, [step], flags, session);
+      });
+    },
+  );
 }
 
 export function addTransformFlags(command: Command): Command {

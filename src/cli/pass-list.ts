@@ -21,8 +21,15 @@ export interface PassList {
 /** Written by the build beside the program (bin/bundle.mjs): `mlpack --help` reads one file instead of loading every pass. */
 const listed = new URL('./list.json', import.meta.url);
 
+let known: Promise<PassList> | undefined;
+
 /** Names, flags and rules of all passes: from the list beside the built program, or, where modules run alone, from the registry. */
-export async function listPasses(): Promise<PassList> {
+export function listPasses(): Promise<PassList> {
+  known ??= readList();
+  return known;
+}
+
+async function readList(): Promise<PassList> {
   if (existsSync(listed)) return JSON.parse(readFileSync(listed, 'utf8')) as PassList;
   const { passes } = await import('../../passes/index.ts');
   const { presets } = await import('../../passes/presets.ts');

@@ -26,9 +26,9 @@ function colourLevel(io: CliIo, sink: TextSink): 0 | 1 {
 }
 
 export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Talk {
-  const style = new Chalk({ level: colourLevel(io, io.stdout) });
-  const errStyle = new Chalk({ level: colourLevel(io, io.stderr) });
-  const live = io.stderr.isTTY === true;
+  // Looking at a stream of the process opens it, which takes milliseconds: only when there is something to say.
+  const colours = { out: undefined as ChalkInstance | undefined, err: undefined as ChalkInstance | undefined };
+  const errStyle = (): ChalkInstance => (colours.err ??= new Chalk({ level: colourLevel(io, io.stderr) }));
   let shown = false;
   let lastStage = '';
   const clear = (): void => {
@@ -36,7 +36,9 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
     shown = false;
   };
   return {
-    style,
+    get style() {
+      return (colours.out ??= new Chalk({ level: colourLevel(io, io.stdout) }));
+    },
     out(text) {
       clear();
       io.stdout.write(`${text}\n`);
@@ -52,14 +54,14 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
     },
     warn(text) {
       clear();
-      io.stderr.write(`${errStyle.yellow('warning:')} ${text}\n`);
+      io.stderr.write(`${errStyle().yellow('warning:')} ${text}\n`);
     },
     progress(stage, detail = '') {
       if (options.quiet) return;
-      if (live) {
+      if (io.stderr.isTTY === true) {
         const width = (io.stderr.columns ?? 80) - 1;
         clear();
-        io.stderr.write(errStyle.dim(`${stage}${detail && ` · ${detail}`}`.slice(0, width)));
+        io.stderr.write(errStyle().dim(`${stage}${detail && ` · ${detail}`}`.slice(0, width)));
         shown = true;
       } else if (stage !== lastStage) {
         io.stderr.write(`${stage}${detail && ` · ${detail}`}\n`);

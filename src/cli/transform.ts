@@ -7,7 +7,8 @@ import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
 import type { Session } from './command.ts';
-import type { CompressedSizes } from './model-size.ts';
+import type { CompressedSizes } from './compressed-size.ts';
+import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
@@ -44,11 +45,11 @@ export async function transform(
   const source = await resolveModel(modelText, session);
   talk.progress('read', source.file);
   const model = await loadModel(source.file);
-  const { modelBytes, compressedSizes } = await import('./model-size.ts');
   const before = await modelBytes(source.file, model);
   // Zeros do not make a file smaller, only its compressed form: pruning is judged by the download.
   const prunes = steps.some((step) => compressing.has(step.pass.id));
-  const sizesBefore = prunes ? await compressedSizes(source.file, model) : undefined;
+  const compressedSizes = prunes ? (await import('./compressed-size.ts')).compressedSizes : undefined;
+  const sizesBefore = await compressedSizes?.(source.file, model);
   const base = flags.verify ? await loadModel(source.file) : undefined;
   const why = flags.opset === undefined ? undefined : upgradeOpset(model, flags.opset);
   if (why) throw new UserError('opset.raise', `the opset stays at ${model.opset}: ${why}.`);
@@ -69,7 +70,8 @@ export async function transform(
   }
   talk.progress('write', flags.out);
   const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
-  const sizes = sizesBefore && { before: sizesBefore, after: await compressedSizes(out, await loadModel(out)) };
+  const sizesAfter = await compressedSizes?.(out, await loadModel(out));
+  const sizes = sizesBefore && sizesAfter && { before: sizesBefore, after: sizesAfter };
   if (session.json) {
     talk.json({
       ok: check?.ok ?? true,

@@ -1,4 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
+import { nowMs } from '../clock.ts';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { IoInfo } from '../report/report.ts';
@@ -115,7 +116,7 @@ async function openNative(
 ): Promise<Session> {
   const ort = await loadRuntime();
   const config = sessionConfig(device === undefined ? provider : onDevice(provider, device), options);
-  const started = performance.now();
+  const started = nowMs();
   let inner: InferenceSession;
   try {
     inner = await (typeof model === 'string'
@@ -125,7 +126,7 @@ async function openNative(
     const on = provider === 'cpu' ? 'ONNX Runtime' : `ONNX Runtime (${provider})`;
     throw new UserError('session-load', `${on} cannot load ${label}: ${runtimeSentence(error)}`, { cause: error });
   }
-  return new OrtSession(ort, inner, provider, label, performance.now() - started);
+  return new OrtSession(ort, inner, provider, label, nowMs() - started);
 }
 
 /** The numbered card of cuda, tensorrt and dml; the binding's types know the option by these names only. */

@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks';
+import { nowMs } from '../clock.ts';
 import type { Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
 import { shareInitializers } from '../rewrite/share-initializers.ts';
@@ -42,7 +42,7 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
     options.onStep?.(step, index);
     const recorder = new Recorder();
     const nodesBefore = countNodes(model);
-    const start = performance.now();
+    const start = nowMs();
     const shared = index === 0 && share(model, recorder);
     const { changed } = await step.pass.run(model, step.options as never, {
       ...options.context,
@@ -61,7 +61,7 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
       ...(recorder.notes.length > 0 && { notes: recorder.notes }),
       nodesBefore,
       nodesAfter: countNodes(model),
-      ms: performance.now() - start,
+      ms: nowMs() - start,
     });
   }
   return results;

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import '../support/ts-loader.mjs';
 import { pruneTargets } from '../../dist/passes/prune/targets.js';
-import { compressedSizes } from '../../dist/src/cli/model-size.js';
+import { compressedSizes } from '../../dist/src/cli/compressed-size.js';
 import { parseStep } from '../../dist/src/cli/steps.js';
 import { openDataset } from '../../dist/src/data/open-dataset.js';
 import { createActivations } from '../../dist/src/engine/activations.js';

@@ -1,5 +1,8 @@
+import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
+import { commands } from '../../src/cli/commands.ts';
+import { listPasses } from '../../src/cli/pass-list.ts';
 import { runCli } from './support.ts';
 
 describe('usage', () => {
@@ -27,6 +30,22 @@ describe('usage', () => {
     ];
     for (const name of [...own, ...passes.map((pass) => pass.id)])
       expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+  });
+
+  it('a command that is named is declared alone: each under its own name, in the order of --help, and as it stands among all', async () => {
+    const list = await listPasses();
+    for (const [name, module] of commands) {
+      const program = new Command();
+      module.register(program, async () => undefined, list);
+      expect(program.commands.map((command) => [command.name(), command.aliases()])).toEqual([[name, []]]);
+    }
+    const { stdout } = await runCli(['--help']);
+    const shown = [...stdout.matchAll(/^ {2}([a-z0-9-]+) /gm)].map(([, name = '']) => name);
+    expect(shown.filter((name) => commands.has(name))).toEqual([...commands.keys()]);
+    // No command takes the name of a pass, and `help` shows what `--help` behind the name does.
+    for (const pass of passes) expect(commands.has(pass.id)).toBe(false);
+    for (const name of ['run', 'report', 'to-fp16'])
+      expect((await runCli(['help', name])).stdout).toBe((await runCli([name, '--help'])).stdout);
   });
 
   it('--version prints the version of package.json', async () => {
