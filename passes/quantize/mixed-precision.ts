@@ -1,10 +1,10 @@
 import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
-import type { Model } from '../../src/ir/graph.ts';
+import type { Model, Node } from '../../src/ir/graph.ts';
 import { type Floor, type Judge, keepsFloor, type Score } from '../../src/pass/judge.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
-import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { applyAssignment, countFormats, float, itemsOf, usualFormats } from './mixed/assign.ts';
 import { type FormatName, type FormatOptions, formatNames } from './mixed/formats.ts';
 import { findLayers } from './mixed/layers.ts';
@@ -12,6 +12,7 @@ import { type Assignment, search } from './mixed/search.ts';
 import { type LayerSensitivity, measureSensitivity, withMemory } from './mixed/sensitivity.ts';
 import { quantizeStatic } from './quantize-static.ts';
 import { quantizeWeights } from './quantize-weights.ts';
+import { fitKernels } from './static/kernel-forms.ts';
 
 const options = {
   formats: opt.list(
@@ -117,6 +118,13 @@ async function mix(
   ctx: PassContext,
 ): Promise<{ changed: boolean }> {
   const base = cloneModel(model);
+  // Before anything is measured: channels that int8 fills up must be those that ranges were taken of.
+  const fit = (target: Model): void => {
+    if (!settings.formats.includes('int8')) return;
+    const mayChange = (node: Node): boolean => !isKept(node, settings.keep);
+    fitKernels(target, settings, mayChange, { applied: () => undefined, skipped: () => undefined });
+  };
+  fit(base);
   const silent = withMemory(ctx, base);
   const say = (sentence: string): void => {
     ctx.progress?.(sentence);
@@ -200,6 +208,7 @@ async function mix(
     );
     return { changed: false };
   }
+  if ([...chosen.values()].includes('int8')) fit(model);
   const changed = await applyAssignment(model, chosen, settings.keep, { ...settings, weights }, silent);
   return { changed };
 }

@@ -13,6 +13,7 @@ import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
+import { fitKernels, formRules } from './static/kernel-forms.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { openFunctions } from './static/open-functions.ts';
 import { chooseParams, histogramOf, rangeProblem } from './static/params.ts';
@@ -109,6 +110,7 @@ export const quantizeStatic = definePass({
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
     pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
+    ...formRules,
     head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
     rounding: 'Codes of weights were fitted to what the layer sees',
@@ -148,11 +150,11 @@ export const quantizeStatic = definePass({
     const tooOld = upgradeOpset(trial);
     if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
     uniqueInnerNames(trial);
+    const mayChange = (node: Node): boolean => !planOptions.excluded(node);
+    const silent: Trace = { applied: () => undefined, skipped: () => undefined };
+    if (given.engine === 'cpu') fitKernels(trial, profile, mayChange, silent);
     // What averages windows is a convolution where integers are cheap: tried on the copy, and done where it came out on integers.
-    const pools =
-      profile.place !== 'all'
-        ? poolsAsConvolutions(trial.graph, (node) => !planOptions.excluded(node))
-        : new Map<string, Node>();
+    const pools = profile.place !== 'all' ? poolsAsConvolutions(trial.graph, mayChange) : new Map<string, Node>();
     // The same for what hands out floats as a Gemm.
     const lastOnes = headsOf(new Plan(trial.graph, planOptions));
     const heads = given.engine === 'cpu' ? headsAsGemms(trial.graph, lastOnes) : new Map<string, Node>();
@@ -183,6 +185,7 @@ export const quantizeStatic = definePass({
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
+    if (given.engine === 'cpu') fitKernels(model, profile, mayChange, { ...silent, applied: ctx.applied.bind(ctx) });
     const stays = (made: Node | undefined): boolean =>
       trialPlans.some((plan) => made !== undefined && plan.units.has(made));
     for (const node of poolsAsConvolutions(model.graph, (pool) => stays(pools.get(pool.output().name))).values())

@@ -142,7 +142,7 @@ function convCost({ node, weighted }: Unit, cpu: NativeProfile, out: number): Un
 }
 
 /** Kernels take channels by sixteen. */
-const blockSize = 16;
+export const blockSize = 16;
 const blocked = (count: number): number => Math.ceil(count / blockSize) * blockSize;
 
 /** Laying out the window of a position, each tap: dear where few channels lie side by side. */
