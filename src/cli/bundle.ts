@@ -22,6 +22,7 @@ import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { resolveModel } from './model-source.ts';
 import { requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
+import { shellWord } from './shell-word.ts';
 
 interface BundleFlags {
   readonly target: readonly string[];
@@ -100,7 +101,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     talk.out(`${target}  ${relative(io.cwd, dir) || '.'}  ${files} files, ${formatBytes(bytes)}`);
     for (const one of downloads) talk.out(`  ${downloadSentence(one)}`);
     for (const sentence of because) talk.out(talk.style.dim(`  ${sentence}`));
-    talk.out(talk.style.dim(`  check it: mlpack check ${relative(io.cwd, dir) || '.'}`));
+    talk.out(talk.style.dim(`  check it: mlpack check ${shellWord(relative(io.cwd, dir) || '.')}`));
   }
 }
 

@@ -51,7 +51,7 @@ export async function compareCommand(
     const worst = Math.min(...result.outputs.map((output) => output.sqnrDb));
     const ok = flags.minSqnr === undefined || worst >= flags.minSqnr;
     const source = dataset
-      ? `${result.samples} samples of ${dataset.name}`
+      ? `${result.samples} ${result.samples === 1 ? 'sample' : 'samples'} of ${dataset.name}`
       : `${result.samples} made-up inputs (seed ${flags.seed})`;
     if (session.json)
       talk.json({

@@ -145,7 +145,7 @@ function print(
 ): void {
   const range = ([low, high]: readonly [number, number]): string => `95 % interval ${figure(low)}–${figure(high)}`;
   talk.out(
-    `${result.metric} ${talk.style.bold(figure(result.value))}${interval ? ` (${range(interval)})` : ''}  (${formatCount(result.samples)} samples of ${dataset.name}, ${flags.provider})`,
+    `${result.metric} ${talk.style.bold(figure(result.value))}${interval ? ` (${range(interval)})` : ''}  (${formatCount(result.samples)} ${result.samples === 1 ? 'sample' : 'samples'} of ${dataset.name}, ${flags.provider})`,
   );
   talk.out(
     talk.style.dim(

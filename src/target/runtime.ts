@@ -45,7 +45,9 @@ export function runtimeObjections(artifact: Artifact, version: string = ortVersi
   ] as const) {
     for (const { name, dtype } of values) {
       if (!exchangeable.has(dtype)) {
-        because.push(`${role} "${name}" is ${dtype}, which ONNX Runtime's JavaScript API cannot exchange.`);
+        because.push(
+          `${role} "${name}" is ${dtype}, which ONNX Runtime's JavaScript API cannot exchange${dtype === 'non-tensor' ? " (a classifier of skl2onnx: options={'zipmap': False})" : ''}.`,
+        );
       }
     }
   }

@@ -36,6 +36,7 @@ import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
+import { shellWord } from '../shell-word.ts';
 import { writeAtomically } from '../write.ts';
 import { besideOf } from './beside.ts';
 import { type BuildOptions, buildVariants } from './build.ts';
@@ -224,7 +225,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       schema: reportSchema,
       tool: { name: 'mlpack', version: packageVersion() },
       createdAt: new Date().toISOString(),
-      command: ['mlpack', ...io.argv].map(quote).join(' '),
+      command: ['mlpack', ...io.argv].map(shellWord).join(' '),
       seed: settings.seed,
       host,
       input,
@@ -347,8 +348,4 @@ async function writeReports(report: Report, folder: string): Promise<void> {
     const reporter = reports.find((one) => one.id === id);
     if (reporter) await writeAtomically(join(folder, file), reporter.render(report), false);
   }
-}
-
-function quote(argument: string): string {
-  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
 }

@@ -2,6 +2,7 @@ import type { Report } from '../../report/report.ts';
 import { summarize } from '../../report/summary.ts';
 import { columns, printable, shortName, widthOf, wrap } from '../columns.ts';
 import type { TextSink } from '../io.ts';
+import { shellWord } from '../shell-word.ts';
 import type { Talk } from '../talk.ts';
 
 /** The terminal's end of `optimize`: what was measured, the verdict, where things are. */
@@ -37,7 +38,7 @@ export function printSummary(report: Report, out: string, talk: Talk, sink: Text
   talk.out(`${style.bold('report')}   ${out}/report.html  (report.json for machines)`);
   for (const bundle of report.bundles)
     talk.out(
-      `${style.bold('bundle')}   ${out}/${bundle.dir}  (${bundle.variant}; try: mlpack check ${out}/${bundle.dir})`,
+      `${style.bold('bundle')}   ${out}/${bundle.dir}  (${bundle.variant}; try: mlpack check ${shellWord(`${out}/${bundle.dir}`)})`,
     );
 }
 

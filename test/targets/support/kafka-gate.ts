@@ -1,7 +1,8 @@
 /**
  * What a Kafka broker has at its door and librdkafka's mock cluster has not: TLS (with a certificate of the client, where asked) and SASL.
  * Frames of those who got in go on to the mock broker as they are; in its answers the gate's port stands for the broker's own, so that nobody
- * is sent past the gate. Messages by Kafka's protocol guide (SaslHandshake v0-1, SaslAuthenticate v0-1, ApiVersions), SCRAM by RFC 5802.
+ * is sent past the gate. Messages by Kafka's protocol guide (SaslHandshake v0-1, SaslAuthenticate v0-1, ApiVersions), SCRAM by RFC 5802,
+ * OAUTHBEARER by RFC 7628.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
@@ -17,7 +18,7 @@ interface Gate {
 }
 
 const [saslHandshake, apiVersions, saslAuthenticate] = [17, 18, 36];
-const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'];
+const mechanisms = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'];
 
 const int = (value: number, bytes: number): Buffer => {
   const buffer = Buffer.alloc(bytes);
@@ -56,6 +57,14 @@ function plain({ user, password }: Gate): Step {
     from.length === expected.length && timingSafeEqual(from, expected)
       ? { bytes: Buffer.alloc(0), done: true }
       : undefined;
+}
+
+/** RFC 7628; the token is `token-of-<user>`. */
+function oauth({ user }: Gate): Step {
+  return (from) => {
+    const [, token] = /^n,[^,]*,\x01auth=Bearer ([^\x01]+)\x01\x01$/.exec(from.toString('utf8')) ?? [];
+    return token === `token-of-${user}` ? { bytes: Buffer.alloc(0), done: true } : undefined;
+  };
 }
 
 function scram({ user, password }: Gate, hash: 'sha256' | 'sha512'): Step {
@@ -124,6 +133,7 @@ export async function openGate(port: number, brokerPort: number, gate: Gate): Pr
       if (api === saslHandshake) {
         const mechanism = body.toString('utf8', 2, 2 + body.readInt16BE(0));
         if (mechanism === 'PLAIN') step = plain(gate);
+        if (mechanism === 'OAUTHBEARER') step = oauth(gate);
         if (mechanism.startsWith('SCRAM')) step = scram(gate, mechanism.endsWith('256') ? 'sha256' : 'sha512');
         const list = [int(mechanisms.length, 4), ...mechanisms.map(string)];
         client.write(framed(int(correlation, 4), int(step === undefined ? 33 : 0, 2), ...list));

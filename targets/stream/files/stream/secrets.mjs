@@ -7,7 +7,7 @@ import { createSecureContext } from 'node:tls';
 export class SettingsError extends Error {}
 
 /** What Kafka brokers ask for by SASL. */
-const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512'];
+const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'];
 
 /** `<name>_FILE` where it is set, else `<name>`. */
 function secret(env, name) {
@@ -49,7 +49,7 @@ function certificates(env, tls) {
 /**
  * @param {Record<string, string | undefined>} env
  * @param {{ kind: string, tls: boolean }} address @param {string | undefined} login the mechanism that the bundle was made for
- * @returns { username, password, mechanism, certificates }
+ * @returns { username, password, mechanism, certificates, token? } token(): what stands in STREAM_TOKEN_FILE now, for oauthbearer
  * @throws SettingsError
  */
 export function readSecrets(env, { kind, tls }, login) {
@@ -59,9 +59,19 @@ export function readSecrets(env, { kind, tls }, login) {
   const mechanism = (asked || 'plain').toLowerCase();
   if (!mechanisms.includes(mechanism))
     throw new SettingsError(`STREAM_SASL_MECHANISM is one of ${mechanisms.join(', ')}, not "${asked}"`);
+  if (mechanism === 'oauthbearer') return { mechanism, token: tokenOf(env), certificates: certificates(env, tls) };
   if ((username === undefined) !== (password === undefined))
     throw new SettingsError('STREAM_USERNAME and STREAM_PASSWORD belong together: SASL takes both');
   if (asked && username === undefined)
     throw new SettingsError(`SASL ${mechanism} needs STREAM_USERNAME and STREAM_PASSWORD (or …_FILE)`);
   return { username, password, mechanism, certificates: certificates(env, tls) };
+}
+
+/** Tokens run out, so whoever gets them (a projected service account, a sidecar) writes new ones into the same file, which is read at each login. */
+function tokenOf(env) {
+  if (!env.STREAM_TOKEN_FILE)
+    throw new SettingsError('SASL oauthbearer needs STREAM_TOKEN_FILE, the file that holds the token');
+  const read = () => secret(env, 'STREAM_TOKEN');
+  if (!read()) throw new SettingsError(`STREAM_TOKEN_FILE: "${env.STREAM_TOKEN_FILE}" is empty`);
+  return read;
 }

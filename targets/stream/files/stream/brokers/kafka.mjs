@@ -3,11 +3,35 @@
  * @confluentinc/kafka-javascript, librdkafka made by Confluent, which is taken where it is installed (README.md).
  */
 
-async function client({ hosts, tls, username, password, mechanism, certificates, name }, log) {
+/** What SASL is given; undefined where nobody asks. */
+function saslOf({ mechanism, username, password, token }) {
+  if (token !== undefined) return { mechanism, oauthBearerProvider: async () => bearer(token()) };
+  return username === undefined ? undefined : { mechanism, username, password };
+}
+
+/** kafkajs wants the token; librdkafka also whose it is and until when (milliseconds), which a JWT says. Of others nothing is known: five minutes. */
+function bearer(value) {
+  const claims = claimsOf(value);
+  const lifetime = typeof claims.exp === 'number' ? claims.exp * 1000 : Date.now() + 300_000;
+  return { value, principal: String(claims.sub ?? 'worker'), lifetime };
+}
+
+/** The claims of a JWT, {} of another token. */
+function claimsOf(token) {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+async function client(settings, log) {
+  const { hosts, tls, certificates, name } = settings;
+  const sasl = saslOf(settings);
   const options = {
     clientId: `mlpack-${name}`,
     brokers: hosts,
-    ...(username !== undefined && { sasl: { mechanism, username, password } }),
+    ...(sasl !== undefined && { sasl }),
   };
   try {
     const { KafkaJS } = (await import('@confluentinc/kafka-javascript')).default;
