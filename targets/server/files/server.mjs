@@ -12,6 +12,7 @@ import { Inference } from './lib/inference.mjs';
 import { Metrics } from './lib/metrics.mjs';
 import { Models } from './lib/models.mjs';
 import { Monitor } from './lib/monitor.mjs';
+import { Slabs } from './lib/slabs.mjs';
 import { Tracer } from './lib/tracing.mjs';
 
 // ONNX Runtime would report usage to Microsoft; set ORT_DISABLE_TELEMETRY=0 to let it.
@@ -39,12 +40,14 @@ let models;
 const metrics = new Metrics({ all: () => models.all() });
 // As much as V8 lets memory outside of its heap grow before it collects everything.
 const buffers = new Buffers(64 * 1024 * 1024);
+// As much again as bodies may take: one that is slow to come holds the batch it will be in.
+const slabs = new Slabs(buffers, config.inflightBytes);
 // The sessions open in their threads while this one loads the web framework (110 ms of CPU); what is timed waits for that.
 let sessionsStart;
 const starting = new Promise((resolve) => (sessionsStart = resolve));
 let calm;
 const undisturbed = new Promise((resolve) => (calm = resolve));
-models = new Models({ config, metrics, log, buffers, sessionsStart, undisturbed });
+models = new Models({ config, metrics, log, buffers, slabs, sessionsStart, undisturbed });
 const opening = models.open(dir).then(
   () => undefined,
   (error) => error,

@@ -23,7 +23,9 @@ async function measure() {
   const { dir, manifest, workers, threads, rows, seconds, gate } = workerData;
   const ort = await import('onnxruntime-node');
   const { InferenceSession, Tensor } = ort.default ?? ort;
-  const session = await InferenceSession.create(join(dir, manifest.model.files[0].path), { intraOpNumThreads: threads });
+  // As the server opens its own.
+  const options = { intraOpNumThreads: threads, interOpNumThreads: 1 };
+  const session = await InferenceSession.create(join(dir, manifest.model.files[0].path), options);
   const stores = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array };
   const feeds = Object.fromEntries(
     manifest.golden[0].inputs.map(({ name, dtype, shape, file }) => {

@@ -49,16 +49,16 @@ main (float[batch,3,32,32] image) => (float[batch,10] scores)
 
 const datatypes = { float32: 'FP32', int64: 'INT64', int32: 'INT32', uint8: 'UINT8', float16: 'FP16', float64: 'FP64' };
 
-/** The first golden case as a binary request: { headers, body }. */
-export function request({ dir, manifest }) {
+/** The first golden case as a binary request, `times` over along its first dimension: { headers, body }. */
+export function request({ dir, manifest }, times = 1) {
   const [{ inputs }] = manifest.golden;
-  const parts = inputs.map(({ file }) => readFileSync(join(dir, file)));
+  const parts = inputs.map(({ file }) => Buffer.concat(Array(times).fill(readFileSync(join(dir, file)))));
   const head = Buffer.from(
     JSON.stringify({
       parameters: { binary_data_output: true },
-      inputs: inputs.map(({ name, dtype, shape }, i) => ({
+      inputs: inputs.map(({ name, dtype, shape: [first, ...others] }, i) => ({
         name,
-        shape,
+        shape: [first * times, ...others],
         datatype: datatypes[dtype],
         parameters: { binary_data_size: parts[i].length },
       })),

@@ -1,6 +1,7 @@
 /** At saturation: sessions alone, then the server without and with batches, on the same CPUs. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { request } from './bundles.mjs';
 import { saturate } from './client.mjs';
 import { on, start } from './process.mjs';
 
@@ -26,6 +27,9 @@ export async function measured(server, url, ask, options) {
   return { ...result, perCpuSecond: result.answered / used, busy: used / wall };
 }
 
+/** Samples of a request that has several, the second figure: what each costs to come in is shared. */
+const samples = 8;
+
 const show = ({ perSecond, p50, p99, refused, errors }) =>
   `${perSecond.toFixed(0)}/s  p50 ${p50.toFixed(1)} ms  p99 ${p99.toFixed(1)} ms${refused ? `  refused ${refused}` : ''}${errors ? `  ERRORS ${errors}` : ''}`;
 
@@ -38,6 +42,7 @@ export async function saturation({ dir, manifest }, ask, { cpus, connections, se
   const server = await start(dir, { cpus: cpus.server });
   const { workers, threads, batchRows, why } = server.plan;
   const withBatches = await measured(server, `${server.url}/${path}`, ask, options);
+  const several = batchRows > 1 ? await saturate(`${server.url}/${path}`, request({ dir, manifest }, samples), options) : undefined;
   await server.stop();
   const one = alone({ dir, manifest, workers, threads, rows: 1, seconds }, cpus.server);
   const many = batchRows > 1 ? alone({ dir, manifest, workers, threads, rows: batchRows, seconds }, cpus.server) : one;
@@ -52,4 +57,7 @@ export async function saturation({ dir, manifest }, ask, { cpus, connections, se
     `  of sessions alone        ${percent(withBatches.perSecond / best)} of the requests/s, ${percent(withBatches.perCpuSecond / bestCpu)} for each second of CPU ` +
       `(without batches ${percent(without.perSecond / one.perSecond)} and ${percent(without.perCpuSecond / one.perCpuSecond)} of single runs)`,
   );
+  if (several === undefined) return;
+  const perSecond = several.perSecond * samples;
+  out(`  ${samples} samples a request     ${perSecond.toFixed(0)} samples/s, ${percent(perSecond / best)} of sessions alone; ${show(several)}`);
 }

@@ -14,6 +14,8 @@ const overloaded = (retryAfter) =>
     reason: 'REJECTED',
   });
 
+const rowsOf = (batch) => batch.reduce((sum, entry) => sum + entry.rows, 0);
+
 export class Batcher {
   #pool;
   #limits;
@@ -27,9 +29,9 @@ export class Batcher {
   /**
    * @param pool Pool
    * @param {{ maxRows: number, countsRows: boolean, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
-   *   allocate?: (bytes: number) => ArrayBuffer, onRun: Function }} limits maxRows 1: no batches. countsRows: a
+   *   allocate?: (bytes: number) => ArrayBuffer, slabs?: Slabs, onRun: Function }} limits maxRows 1: no batches. countsRows: a
    *   request's first dimension is its rows, else it is one. allocate: memory for what
-   *   runs together. onRun({ rows, requests, inferMs, failed }) after every run
+   *   runs together. slabs: where rows may lie side by side already. onRun({ rows, requests, inferMs, failed }) after every run
    */
   constructor(pool, limits) {
     this.#pool = pool;
@@ -122,14 +124,20 @@ export class Batcher {
 
   /** Fewer than usual are here, and there is room: the rest of the usual crowd is on its way. */
   #worthWaiting(batch) {
-    const rows = batch.reduce((sum, entry) => sum + entry.rows, 0);
-    return rows < this.#limits.maxRows && batch.length + 0.5 < this.#usualRequests;
+    return rowsOf(batch) < this.#limits.maxRows && batch.length + 0.5 < this.#usualRequests;
   }
 
   /** The oldest request and those behind it that fit into its run. */
   #pick(first) {
+    if (first.key === undefined) return [first];
+    const batch = this.#firstThatFit(first);
+    const neighbours = this.#neighbours(first);
+    // A run of them needs no copy; with less than half of what could run, that is not worth as much.
+    return 2 * rowsOf(neighbours) >= rowsOf(batch) ? neighbours : batch;
+  }
+
+  #firstThatFit(first) {
     const batch = [first];
-    if (first.key === undefined) return batch;
     let { rows } = first;
     for (const entry of this.#queue) {
       if (rows >= this.#limits.maxRows) break;
@@ -140,17 +148,40 @@ export class Batcher {
     return batch;
   }
 
+  /** The requests of the slab that `first` lies in, where all of them are waiting for their run. */
+  #neighbours(first) {
+    const { slabs } = this.#limits;
+    const slab = slabs?.of(first.feeds);
+    if (slab === undefined) return [];
+    const all = this.#queue.filter((entry) => entry.key === first.key && slabs.of(entry.feeds) === slab);
+    return rowsOf(all) === slab.live ? all : [];
+  }
+
+  /** What a run of `batch` is fed: the slab that they fill, or a copy of theirs. */
+  #feedsOf(batch) {
+    const { slabs, allocate } = this.#limits;
+    if (batch.every(({ feeds }) => slabs?.of(feeds) !== undefined)) {
+      // As they lie, which is the order of their heads; they wait in the order of their last bytes.
+      batch.sort((a, b) => a.feeds[0].data.byteOffset - b.feeds[0].data.byteOffset);
+      const lent = slabs.lend(batch.map(({ feeds }) => feeds));
+      if (lent !== undefined) return lent;
+    }
+    const keep = batch.length === 1 && batch[0].feeds.some(({ data }) => slabs?.has(data.buffer));
+    return {
+      feeds: joinFeeds(
+        batch.map(({ feeds }) => feeds),
+        allocate,
+        keep,
+      ),
+    };
+  }
+
   async #run(batch, started) {
     const outputs = [...new Set(batch.flatMap((entry) => entry.outputs))];
-    const rows = batch.reduce((sum, entry) => sum + entry.rows, 0);
+    const rows = rowsOf(batch);
+    const { feeds, back, restore } = this.#feedsOf(batch);
     try {
-      const results = await this.#pool.run(
-        joinFeeds(
-          batch.map(({ feeds }) => feeds),
-          this.#limits.allocate,
-        ),
-        outputs,
-      );
+      const results = await this.#pool.run(feeds, outputs, back);
       const inferMs = performance.now() - started;
       this.#learn(batch.length, inferMs);
       this.#limits.onRun({ rows, requests: batch.length, inferMs, failed: false });
@@ -161,20 +192,25 @@ export class Batcher {
               results,
               batch.map((entry) => entry.rows),
             );
-      if (parts === undefined) return await this.#oneByOne(batch);
+      if (parts === undefined) {
+        restore?.();
+        return this.#oneByOne(batch);
+      }
       for (const [i, entry] of batch.entries()) {
         entry.resolve({ results: parts[i], queueMs: started - entry.at, inferMs, batchRows: rows });
       }
     } catch (error) {
       this.#limits.onRun({ rows, requests: batch.length, inferMs: performance.now() - started, failed: true });
       if (batch.length === 1) batch[0].reject(error);
-      else if (error instanceof RunError && !error.lost) await this.#oneByOne(batch);
-      else for (const entry of batch) entry.reject(error);
+      else if (error instanceof RunError && !error.lost) {
+        restore?.();
+        this.#oneByOne(batch);
+      } else for (const entry of batch) entry.reject(error);
     }
   }
 
   /** One request of a batch cannot be run, or the model mixes rows after all: each gets its own run, and its own answer. */
-  async #oneByOne(batch) {
+  #oneByOne(batch) {
     for (const entry of batch) entry.key = undefined;
     this.#queue.unshift(...batch);
     for (const entry of batch) this.#waitingBytes += entry.bytes;

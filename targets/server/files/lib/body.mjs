@@ -62,10 +62,12 @@ function aligned(bytes, pad, buffers) {
 
 /** A body of declared length. */
 export class Fixed {
+  #buffers;
   #bytes;
   #at = 0;
 
   constructor(buffers, length, pad) {
+    this.#buffers = buffers;
     this.#bytes = Buffer.from(buffers.take(length + pad), pad, length);
   }
 
@@ -76,8 +78,22 @@ export class Fixed {
     return true;
   }
 
+  /** Where the next bytes may be read to. */
+  room() {
+    return this.#bytes.subarray(this.#at);
+  }
+
+  /** So many bytes were. */
+  filled(count) {
+    this.#at += count;
+  }
+
   bytes() {
     return this.#bytes.subarray(0, this.#at);
+  }
+
+  give() {
+    this.#buffers.give(this.#bytes.buffer);
   }
 }
 

@@ -4,7 +4,8 @@ import { Ticket } from './admission.mjs';
 import { answerTo, encodingOf, requestId } from './answers.mjs';
 import { bodyPadding, Fixed } from './body.mjs';
 import { compress } from './encoding.mjs';
-import { readRequest } from './request.mjs';
+import { jsonPart, Parted } from './parted.mjs';
+import { readParts, readRequest } from './request.mjs';
 import { writeResponse } from './response.mjs';
 
 const path = /^\/v2\/models\/([\w.-]{1,100})(?:\/versions\/([\w.-]{1,100}))?\/infer$/;
@@ -57,10 +58,23 @@ export class Exchange {
     const { length } = this.#asked;
     try {
       admission.admit(this.#ticket, headers, socket, length);
-      this.#body = new Fixed(buffers, length, bodyPadding(headers));
+      const json = jsonPart(headers, length);
+      const place = (request, bytes) => this.#placeFor(request, bytes);
+      this.#body =
+        json === undefined ? new Fixed(buffers, length, bodyPadding(headers)) : new Parted(json, length, place);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  /** Where binary tensors go: into a batch where that can be, else into memory of their own. */
+  #placeFor(request, bytes) {
+    const { models, buffers } = this.#services;
+    const { model, version } = this.#asked;
+    const place = models.known(model, version)?.placeFor(request, bytes);
+    if (place !== undefined) return place;
+    const own = buffers.take(bytes);
+    return { bytes: Buffer.from(own, 0, bytes), give: () => buffers.give(own) };
   }
 
   /** @param {Uint8Array} chunk is copied */
@@ -68,17 +82,28 @@ export class Exchange {
     this.#body?.add(chunk);
   }
 
+  /** Memory that the next bytes of the body may be read to, without a copy; undefined: give them to `add`. */
+  room() {
+    return this.#body?.room();
+  }
+
+  /** @param {number} count bytes that were read to `room` */
+  filled(count) {
+    this.#body.filled(count);
+  }
+
   /** The body has come in full. */
   async answer() {
     this.#whole = true;
     // Refused, and answered.
     if (this.#body === undefined) return;
-    const { models, inference, buffers } = this.#services;
+    const { models, inference } = this.#services;
     const header = this.#wire.headers['inference-header-content-length'];
-    const body = this.#body.bytes();
+    const body = this.#body;
     try {
       const served = models.find(this.#asked.model, this.#asked.version);
-      const read = () => readRequest(served.info, body, header);
+      const read = () =>
+        body instanceof Parted ? readParts(served.info, body) : readRequest(served.info, body.bytes(), header);
       const whenGone = (act) => {
         this.#gone = act;
       };
@@ -95,7 +120,7 @@ export class Exchange {
       this.#refuse(error);
     } finally {
       // Only now: a client that goes away does not stop a run that reads from this memory.
-      buffers.give(body.buffer);
+      body.give();
     }
   }
 
@@ -135,11 +160,11 @@ export class Exchange {
 
   /** The answer has gone out, or the client has gone before it. */
   closed() {
-    const { admission, buffers } = this.#services;
+    const { admission } = this.#services;
     admission.release(this.#ticket);
     if (!this.#sent) this.#gone?.();
     // Nobody reads a body that did not come in full.
-    if (!this.#whole && this.#body !== undefined) buffers.give(this.#body.bytes().buffer);
+    if (!this.#whole) this.#body?.give();
     this.#whole = true;
   }
 }

@@ -196,6 +196,12 @@ export class Models {
     throw new RequestError(`model "${name}" has no version "${version.slice(0, 100)}"; it has ${has}`, 404);
   }
 
+  /** The same where it is no error that there is none. */
+  known(name, version) {
+    const model = this.#models.get(name);
+    return model?.versions.get(version ?? model.chosen);
+  }
+
   /** The model of requests that name none (SageMaker, Vertex AI): the bundle's own. */
   get first() {
     const [name] = this.#models.keys();

@@ -80,7 +80,8 @@ export class Pool {
 
   #settle(place, { results, error, used }) {
     const { job } = place;
-    for (const buffer of used) this.#options.buffers?.give(buffer);
+    if (job?.back !== undefined) job.back(used);
+    else for (const buffer of used) this.#options.buffers?.give(buffer);
     if (job === undefined) return;
     place.job = undefined;
     clearTimeout(job.timer);
@@ -112,9 +113,10 @@ export class Pool {
 
   /**
    * One run on a free session; call it only while `idle` is not 0. The buffers of the feeds go over to the session.
+   * @param {(buffers: ArrayBuffer[]) => void} [back] takes them when it has been; else they are for anybody to use
    * @returns name → { dims, data }. @throws RunError
    */
-  run(feeds, outputs) {
+  run(feeds, outputs, back) {
     const place = this.#idle.pop();
     if (place === undefined) throw new RequestError('no session is free', 503, { retryAfter: 1 });
     return new Promise((resolve, reject) => {
@@ -122,7 +124,7 @@ export class Pool {
         this.#lose(place, 'the model did not answer in time');
         void place.worker.terminate();
       }, this.#options.timeoutMs);
-      place.job = { resolve, reject, timer };
+      place.job = { resolve, reject, timer, back };
       const buffers = feeds.flatMap(({ data }) => (ArrayBuffer.isView(data) ? [data.buffer] : []));
       place.worker.postMessage({ feeds, outputs }, [...new Set(buffers)]);
     });

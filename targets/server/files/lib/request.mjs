@@ -19,7 +19,16 @@ export function readRequest(model, body, jsonLength) {
   return fromJson(model, parse(body.subarray(0, length)), body.subarray(length));
 }
 
-function parse(bytes) {
+/**
+ * The same where the parts came into memory of their own (parted.mjs).
+ * @param request what the JSON part says; undefined: it is to be read again, for what is wrong with it
+ */
+export function readParts(model, { json, request, binary }) {
+  return fromJson(model, request ?? parse(json), binary);
+}
+
+/** @returns the JSON part. @throws RequestError */
+export function parse(bytes) {
   let value;
   try {
     value = JSON.parse(bytes.toString('utf8'));

@@ -24,10 +24,13 @@ export function shapeKey(feeds) {
   return feeds.map(({ name, shape }) => `${name}:${shape.slice(1).join('x')}`).join('|');
 }
 
-/** Feeds of several requests as one. All have the same `shapeKey`. `allocate`: bytes → ArrayBuffer of at least that many. */
-export function joinFeeds(requests, allocate = (bytes) => new ArrayBuffer(bytes)) {
+/**
+ * Feeds of several requests as one. All have the same `shapeKey`. `allocate`: bytes → ArrayBuffer of at least that many.
+ * `copies`: also where there is one alone, whose memory is not only its own.
+ */
+export function joinFeeds(requests, allocate = (bytes) => new ArrayBuffer(bytes), copies = false) {
   // Also the way of models whose inputs have no rows to join: a number alone has no dimension at all.
-  if (requests.length === 1) return requests[0];
+  if (requests.length === 1 && !copies) return requests[0];
   return requests[0].map(({ name, dtype, shape }, i) => {
     const parts = requests.map((feeds) => feeds[i]);
     const rows = parts.reduce((sum, part) => sum + part.shape[0], 0);

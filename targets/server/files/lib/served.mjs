@@ -46,7 +46,7 @@ export class Served {
   }
 
   constructor(info, manifest, dir, services) {
-    const { config, metrics, log, buffers, onlyOne } = services;
+    const { config, metrics, log, buffers, slabs, onlyOne } = services;
     this.services = services;
     this.onlyOne = onlyOne === true;
     this.info = info;
@@ -55,6 +55,7 @@ export class Served {
     this.config = config;
     this.metrics = metrics;
     this.buffers = buffers;
+    this.slabs = slabs;
     this.log = log.child({ model: info.name, version: info.version });
     this.breaker = new Breaker({ failures: config.breakerFailures, resetMs: config.breakerResetMs });
   }
@@ -110,6 +111,7 @@ export class Served {
       queueBytes: config.queueBytes,
       queueTimeoutMs: config.queueTimeoutMs,
       allocate: (bytes) => buffers.take(bytes),
+      slabs: this.slabs,
       onRun: (run) => this.metrics.ran(this.info, run),
     });
   }
@@ -137,6 +139,18 @@ export class Served {
 
   get waiting() {
     return this.#batcher.waiting;
+  }
+
+  /**
+   * Memory in a batch for the one binary tensor of a request that is still coming; undefined: it has to have its own.
+   * @param request what its JSON part says, unchecked @param {number} bytes of binary tensors
+   */
+  placeFor(request, bytes) {
+    const [input, ...others] = Array.isArray(request?.inputs) ? request.inputs : [];
+    const rows = Array.isArray(input?.shape) ? input.shape[0] : undefined;
+    if (others.length > 0 || !Number.isSafeInteger(rows) || rows < 1) return undefined;
+    if (input.parameters?.binary_data_size !== bytes) return undefined;
+    return this.slabs.take(this, { rows, bytes, most: this.#batcher.maxRows });
   }
 
   /**
@@ -195,6 +209,7 @@ export class Served {
   async close() {
     if (this.#running > 0) await new Promise((resolve) => this.#idleWaiters.push(resolve));
     this.#batcher.close(new RequestError('this version is no longer served', 503, { retryAfter: 1 }));
+    this.slabs.forget(this);
     await this.#pool.close();
   }
 }
