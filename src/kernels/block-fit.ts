@@ -1,4 +1,5 @@
 import { f16ToF32, f32ToF16 } from './f16.ts';
+import { type Grid, type GridSearch, gridSearch } from './grid-search.ts';
 import type { CodeBits } from './pack.ts';
 import { roundHalfEven } from './round.ts';
 
@@ -27,12 +28,6 @@ export function storedOffset({ bits, symmetric }: Pick<BlockFormat, 'bits' | 'sy
   return symmetric ? 2 ** (storedBits(bits) - 1) - 2 ** (bits - 1) : 0;
 }
 
-/** What a block's codes stand for: x̂ = (code − zero) · scale, both as they are stored. A scale of 0 stands for zeros. */
-export interface Grid {
-  readonly scale: number;
-  readonly zero: number;
-}
-
 /**
  * Chooses the grid of one block.
  * @param importance of each weight: the factor of its squared error; undefined where all count alike.
@@ -45,37 +40,6 @@ export function codeOf(x: number, { scale, zero }: Grid, levels: number): number
   const whole = Math.floor(zero);
   const q = scale === 0 ? roundHalfEven(zero) : roundHalfEven(x / scale + (zero - whole)) + whole;
   return q < 0 ? 0 : q >= levels ? levels - 1 : q;
-}
-
-/**
- * Σ importance·(x − x̂)². The codes are looked for with the inverse of the scale, which may differ from `codeOf` where a weight
- * lies between two.
- * @param limit the sum need not be exact above this
- */
-export function gridError(
-  x: Float64Array,
-  importance: Float64Array | undefined,
-  { scale, zero }: Grid,
-  levels: number,
-  limit = Number.POSITIVE_INFINITY,
-): number {
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  const whole = Math.floor(zero);
-  const part = zero - whole;
-  const [low, high] = [-whole, levels - 1 - whole];
-  const { length } = x;
-  let sum = 0;
-  for (let start = 0; start < length && sum <= limit; start += 16) {
-    const end = start + 16 < length ? start + 16 : length;
-    for (let i = start; i < end; i++) {
-      const value = x[i] as number;
-      let q = roundHalfEven(value * inverse + part);
-      q = q < low ? low : q > high ? high : q;
-      const error = value - (q - part) * scale;
-      sum += (importance === undefined ? 1 : (importance[i] as number)) * error * error;
-    }
-  }
-  return sum;
 }
 
 /** How scales and real zero points are rounded when stored. */
@@ -147,24 +111,8 @@ export function clipGrids(format: BlockFormat): (x: Float64Array) => readonly Gr
 export function clipFit(format: BlockFormat): BlockFit {
   const levels = 2 ** format.bits;
   const gridsFor = clipGrids(format);
-  return (x, importance) => bestGrid(gridsFor(x), (grid, limit) => gridError(x, importance, grid, levels, limit));
-}
-
-/**
- * The first of the grids with the smallest cost.
- * @param cost may be any number above `limit` where it is above
- */
-function bestGrid(grids: readonly Grid[], cost: (grid: Grid, limit: number) => number): Grid {
-  let best = grids[0] as Grid;
-  let lowest = Number.POSITIVE_INFINITY;
-  for (const grid of grids) {
-    const value = cost(grid, lowest);
-    if (value < lowest) {
-      lowest = value;
-      best = grid;
-    }
-  }
-  return best;
+  const search = gridSearch();
+  return (x, importance) => search.best(x, importance, gridsFor(x), levels);
 }
 
 /**
@@ -176,9 +124,12 @@ function bestGrid(grids: readonly Grid[], cost: (grid: Grid, limit: number) => n
 export function kquantFit(format: BlockFormat): BlockFit {
   const levels = 2 ** format.bits;
   const store = storing(format);
-  const range = rangeFit(format);
+  const search = gridSearch();
+  const refit = format.symmetric ? refitSymmetric : refitAsymmetric;
+  let room = new Float64Array(format.block);
   return (x, importance) => {
-    const weights = new Float64Array(x.length);
+    if (room.length < x.length) room = new Float64Array(x.length);
+    const weights = x.length === room.length ? room : room.subarray(0, x.length);
     let squares = 0;
     for (let i = 0; i < x.length; i++) squares += (x[i] as number) ** 2;
     const mean = Math.sqrt(squares / x.length);
@@ -186,72 +137,71 @@ export function kquantFit(format: BlockFormat): BlockFit {
       weights[i] = (mean + Math.abs(x[i] as number)) * (importance ? (importance[i] as number) : 1);
     }
     const { low, high } = rangeOf(x);
-    const grids = [range(x, undefined)];
-    if (grids[0]?.scale === 0) return grids[0];
-    for (let step = 0; step <= 20; step++) {
-      if (format.symmetric) {
-        const extreme = -low > high ? low : high;
-        for (const sign of [-1, 1]) {
-          const scale = (sign * extreme) / (levels / 2 - 1 + 0.1 * step);
-          grids.push(refitSymmetric(x, weights, { scale, zero: levels / 2 }, levels, store));
-        }
-      } else {
-        const scale = (high - low) / (levels - 2 + 0.1 * step);
-        const line = refitLine(x, weights, scale, low, levels);
-        const stored = store(line.scale);
-        if (stored > 0) grids.push({ scale: stored, zero: clampZero(-line.min / stored, levels) });
-      }
-    }
-    return bestGrid(grids, (grid, limit) => gridError(x, weights, grid, levels, limit));
+    const first = gridOver(low, high, format, store);
+    if (first.scale === 0) return first;
+    const grids = [first];
+    refit(grids, { x, weights, low, high, levels, store, search });
+    return search.best(x, weights, grids, levels);
   };
+}
+
+/** A block, and what its grids are chosen with. */
+interface Refitting {
+  readonly x: Float64Array;
+  readonly weights: Float64Array;
+  readonly low: number;
+  readonly high: number;
+  readonly levels: number;
+  readonly store: (x: number) => number;
+  readonly search: GridSearch;
+}
+
+/** Slopes that are tried: the range is divided into as many levels, less 2, and 0, 0.1 … 2 more. */
+const slopes = 21;
+const scales = new Float64Array(slopes);
+const bothScales = new Float64Array(2 * slopes);
+
+/** For each slope, with either sign, the scale that fits its codes best. */
+function refitSymmetric(grids: Grid[], { x, weights, low, high, levels, store, search }: Refitting): void {
+  const zero = levels / 2;
+  const extreme = -low > high ? low : high;
+  for (let n = 0; n < slopes; n++) {
+    const scale = extreme / (zero - 1 + 0.1 * n);
+    bothScales[2 * n] = -scale;
+    bothScales[2 * n + 1] = scale;
+  }
+  const sums = search.lines(x, weights, bothScales, { from: 0, low: -zero, high: zero - 1 });
+  for (let n = 0; n < bothScales.length; n++) {
+    const [qq, qx] = [sums[3 * n + 1] as number, sums[3 * n + 2] as number];
+    grids.push({ scale: store(qq > 0 ? qx / qq : (bothScales[n] as number)), zero });
+  }
+}
+
+/** For each slope the line scale·code + min, min ≤ 0, that fits its codes best, as far as it can be stored. */
+function refitAsymmetric(grids: Grid[], { x, weights, low, high, levels, store, search }: Refitting): void {
+  let [w, wx] = [0, 0];
+  for (let i = 0; i < x.length; i++) {
+    w += weights[i] as number;
+    wx += (weights[i] as number) * (x[i] as number);
+  }
+  for (let n = 0; n < slopes; n++) scales[n] = (high - low) / (levels - 2 + 0.1 * n);
+  const sums = search.lines(x, weights, scales, { from: low, low: 0, high: levels - 1 });
+  for (let n = 0; n < slopes; n++) {
+    const [q, qq, qx] = [sums[3 * n] as number, sums[3 * n + 1] as number, sums[3 * n + 2] as number];
+    let [scale, min] = [scales[n] as number, low];
+    const determinant = w * qq - q * q;
+    if (determinant > 1e-12 * w * qq) {
+      min = (qq * wx - q * qx) / determinant;
+      if (min <= 0) scale = (w * qx - wx * q) / determinant;
+      else [scale, min] = [qq > 0 ? qx / qq : scale, 0];
+    }
+    const stored = store(scale);
+    if (stored > 0) grids.push({ scale: stored, zero: clampZero(-min / stored, levels) });
+  }
 }
 
 function clampZero(zero: number, levels: number): number {
   return Math.min(levels - 1, Math.max(0, roundHalfEven(zero)));
-}
-
-/** The scale that fits the codes of `grid` best. */
-function refitSymmetric(
-  x: Float64Array,
-  weights: Float64Array,
-  grid: Grid,
-  levels: number,
-  store: (x: number) => number,
-): Grid {
-  let [xq, qq] = [0, 0];
-  for (let i = 0; i < x.length; i++) {
-    const value = x[i] as number;
-    const q = codeOf(value, grid, levels) - grid.zero;
-    xq += (weights[i] as number) * value * q;
-    qq += (weights[i] as number) * q * q;
-  }
-  return { scale: store(qq > 0 ? xq / qq : grid.scale), zero: grid.zero };
-}
-
-/** The line scale·code + min, min ≤ 0, that fits the codes of a first line best. */
-function refitLine(
-  x: Float64Array,
-  weights: Float64Array,
-  scale: number,
-  low: number,
-  levels: number,
-): { scale: number; min: number } {
-  let [sw, sq, sqq, sx, sxq] = [0, 0, 0, 0, 0];
-  for (let i = 0; i < x.length; i++) {
-    const value = x[i] as number;
-    const weight = weights[i] as number;
-    const q = Math.min(levels - 1, Math.max(0, roundHalfEven((value - low) / scale)));
-    sw += weight;
-    sq += weight * q;
-    sqq += weight * q * q;
-    sx += weight * value;
-    sxq += weight * value * q;
-  }
-  const determinant = sw * sqq - sq * sq;
-  if (!(determinant > 1e-12 * sw * sqq)) return { scale, min: low };
-  const slope = (sw * sxq - sx * sq) / determinant;
-  const min = (sqq * sx - sq * sxq) / determinant;
-  return min > 0 ? { scale: sqq > 0 ? sxq / sqq : scale, min: 0 } : { scale: slope, min };
 }
 
 /**
@@ -264,6 +214,7 @@ export function hqqFit(format: BlockFormat): BlockFit {
   const levels = 2 ** format.bits;
   const store = storing(format);
   const range = rangeFit({ ...format, floatZeros: false });
+  const search = gridSearch();
   return (x) => {
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
@@ -297,6 +248,6 @@ export function hqqFit(format: BlockFormat): BlockFit {
       beta *= 1.01;
     }
     // A far zero point is too coarse in half precision: the plain grid, which is always at hand, wins then.
-    return bestGrid(grids, (grid, limit) => gridError(x, undefined, grid, levels, limit));
+    return search.best(x, undefined, grids, levels);
   };
 }

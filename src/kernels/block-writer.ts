@@ -1,5 +1,6 @@
-import { type BlockFormat, type Grid, storedBits, storedOffset } from './block-fit.ts';
+import { type BlockFormat, storedBits, storedOffset } from './block-fit.ts';
 import type { BlockQuantized } from './blockwise.ts';
+import type { Grid } from './grid-search.ts';
 import { type CodeBits, packCodes } from './pack.ts';
 
 /** Collects blocks in any order. */

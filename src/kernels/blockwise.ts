@@ -1,5 +1,6 @@
-import { type BlockFit, type BlockFormat, codeOf, type Grid, rangeFit, storedBits, storedOffset } from './block-fit.ts';
+import { type BlockFit, type BlockFormat, codeOf, rangeFit, storedBits, storedOffset } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
+import type { Grid } from './grid-search.ts';
 import { unpackCodes } from './pack.ts';
 
 /** Weights of a linear layer, K inputs to N outputs: `rows: 'k'` is [K, N] (MatMul), `'n'` is [N, K] (Gemm with transB). */

@@ -1,5 +1,19 @@
-import { join, named, type Piece, signed, sized, unsigned, vector } from '../wasm/bytes.ts';
-import { sections } from '../wasm/module.ts';
+import {
+  add,
+  constant,
+  get,
+  load,
+  loopOver,
+  moduleOf,
+  number,
+  set,
+  simd,
+  store,
+  tee,
+  types,
+  type WasmFunction,
+} from '../wasm/assemble.ts';
+import { type Piece, unsigned } from '../wasm/bytes.ts';
 
 /** Bins of one bank; the middle one begins at 0. */
 export const bankBins = 8192;
@@ -12,26 +26,12 @@ export const layout = { results: banksEnd, chunk: banksEnd + 128, pages: 4 } as 
 export const chunkFloats = 16384;
 export const turnFloats = 16;
 
-const [i32, f32, v128] = [0x7f, 0x7d, 0x7b];
-const [loop, nothing, end, branchIf] = [0x03, 0x40, 0x0b, 0x0d];
-const get = (local: number): Piece => [0x20, unsigned(local)];
-const set = (local: number): Piece => [0x21, unsigned(local)];
-const tee = (local: number): Piece => [0x22, unsigned(local)];
-const number = (value: number): Piece => [0x41, signed(value)];
-const add = 0x6a;
-const below = 0x49;
+const { i32, f32, v128 } = types;
 /** Aligned to four bytes. */
 const loadWord = (offset: number): Piece => [0x28, 2, unsigned(offset)];
 const storeWord = (offset: number): Piece => [0x36, 2, unsigned(offset)];
 
 /** Instructions on vectors of four, by their numbers in the specification. */
-const simd = (op: number): Piece => [0xfd, unsigned(op)];
-const load = (offset: number): Piece => [simd(0), 4, unsigned(offset)];
-const store = (offset: number): Piece => [simd(11), 4, unsigned(offset)];
-const constant = (words: ArrayBufferView): Piece => [
-  simd(12),
-  new Uint8Array(words.buffer, words.byteOffset, words.byteLength),
-];
 const floats = (value: number): Piece => constant(new Float32Array(4).fill(value));
 const ints = (value: number): Piece => constant(new Int32Array(4).fill(value));
 const lane = (at: number): Piece => [simd(27), at];
@@ -41,21 +41,14 @@ const [addFloats, subtract, multiply, lesser, greater] = [simd(228), simd(229), 
 
 /** A loop over the chunk, up to the address in local 0; `body` finds the address of its vectors in `at`. */
 function overChunk(at: number, step: number, body: Piece): Piece {
-  return [
-    [number(layout.chunk), set(at), loop, nothing, body],
-    [get(at), number(step), add, tee(at), get(0), below, branchIf, 0, end],
-  ];
-}
-
-function body(locals: readonly [number, number][], code: Piece): Piece {
-  return sized([vector(locals.map(([count, type]) => [unsigned(count), type])), code, end]);
+  return [number(layout.chunk), set(at), loopOver(at, step, 0, body)];
 }
 
 /**
  * `reach(end)`: least and greatest of each lane, NaN passed over, and a sum of x − x, which is 0 unless something is not finite; three
  * vectors at `results`. Four of each are kept side by side, for the processor to take at once.
  */
-const reach = (() => {
+const reach = ((): WasmFunction => {
   const [at, x, first] = [1, 2, 3];
   const [least, most, rest] = [(n: number) => first + n, (n: number) => first + 4 + n, (n: number) => first + 8 + n];
   const lanes = [0, 1, 2, 3];
@@ -75,17 +68,19 @@ const reach = (() => {
     [1, 2, 3].map((n) => [get(of(n)), op]),
   ];
   const results = [together(least, lesser), together(most, greater), together(rest, addFloats)];
-  return body(
-    [
+  return {
+    name: 'reach',
+    parameters: [i32],
+    locals: [
       [1, i32],
       [13, v128],
     ],
-    [
+    code: [
       start,
       overChunk(at, 4 * turnFloats, turn),
       results.map((result, n) => [number(layout.results), result, store(16 * n)]),
     ],
-  );
+  };
 })();
 
 /** 1.5 · 2^23: a whole number of less than 2^22 added to it stands in its lowest bits. */
@@ -96,7 +91,7 @@ const wholeBits = 0x4b400000;
  * `count(end, scale)`: one more in bin ⌊x · scale⌋ + 4096 of the lane's bank for each x of the chunk, all finite, and at `results`, by lanes, how many
  * were 0 (they count in bin 4096 as well).
  */
-const count = (() => {
+const count = ((): WasmFunction => {
   const [scale, at, word, zeros, factor, x, bin] = [1, 2, 3, 4, 5, 6, 7];
   const turn = [0, 1, 2, 3].map((n) => [
     [get(at), load(16 * n), tee(x), get(factor), multiply, floor, floats(whole + bankBins / 2), addFloats],
@@ -107,36 +102,22 @@ const count = (() => {
       return [get(bin), lane(bank), tee(word), get(word), loadWord(offset), number(1), add, storeWord(offset)];
     }),
   ]);
-  return body(
-    [
+  return {
+    name: 'count',
+    parameters: [i32, f32],
+    locals: [
       [2, i32],
       [4, v128],
     ],
-    [
+    code: [
       [get(scale), splat, set(factor)],
       overChunk(at, 4 * turnFloats, turn),
       [number(layout.results), get(zeros), store(0)],
     ],
-  );
+  };
 })();
 
 /** A module that goes over floats in its own memory: exports `memory`, `reach` and `count`. */
 export function countModule(): Uint8Array<ArrayBuffer> {
-  const section = (id: number, items: readonly Piece[]): Piece => [id, sized(vector(items))];
-  const piece: Piece = [
-    [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-    section(sections.type, [
-      [0x60, vector([i32]), 0],
-      [0x60, vector([i32, f32]), 0],
-    ]),
-    section(sections.function, [0, 1]),
-    section(sections.memory, [[0, layout.pages]]),
-    section(sections.export, [
-      [named('memory'), 2, 0],
-      [named('reach'), 0, 0],
-      [named('count'), 0, 1],
-    ]),
-    section(sections.code, [reach, count]),
-  ];
-  return new Uint8Array(join(piece));
+  return moduleOf(layout.pages, [reach, count]);
 }

@@ -1,11 +1,5 @@
+import { instantiate } from '../wasm/assemble.ts';
 import { bankBins, banks, chunkFloats, countModule, layout, turnFloats } from './count-module.ts';
-
-/** What is needed of the global of this name, which the types of Node leave to those of browsers. */
-interface Wasm {
-  validate(bytes: Uint8Array): boolean;
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object) => { readonly exports: unknown };
-}
 
 interface Exports {
   readonly memory: { readonly buffer: ArrayBuffer };
@@ -43,16 +37,8 @@ export class FloatCounter {
 
   /** @returns undefined where the processor lacks the instructions, or no memory for a module is to be had: the plain loops serve as well */
   static create(): FloatCounter | undefined {
-    const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Wasm };
-    const bytes = countModule();
-    if (!WebAssembly.validate(bytes)) return undefined;
-    try {
-      return new FloatCounter(new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as Exports);
-    } catch (error) {
-      // V8 reserves address space for each memory, which limits (ulimit -v) may refuse.
-      if (error instanceof RangeError) return undefined;
-      throw error;
-    }
+    const exports = instantiate<Exports>(countModule());
+    return exports && new FloatCounter(exports);
   }
 
   /** How many of so many floats are taken together: at most a chunk, and a multiple of what a loop takes. */

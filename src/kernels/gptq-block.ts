@@ -1,5 +1,6 @@
-import { type BlockFormat, clipGrids, clipRatios, codeOf, type Grid, gridError } from './block-fit.ts';
+import { type BlockFormat, clipGrids, clipRatios, codeOf } from './block-fit.ts';
 import type { BlockWriter } from './block-writer.ts';
+import { type Grid, gridError } from './grid-search.ts';
 
 /** Columns read together: neighbours share cache lines. */
 const PANEL = 16;

@@ -4,12 +4,12 @@ import {
   clipFit,
   clipRatios,
   codeOf,
-  gridError,
   hqqFit,
   kquantFit,
   rangeFit,
 } from '../../src/kernels/block-fit.ts';
 import { dequantizeBlocks, quantizeBlocks } from '../../src/kernels/blockwise.ts';
+import { gridError } from '../../src/kernels/grid-search.ts';
 import { normals } from '../support/synthetic-layer.ts';
 
 const symmetric: BlockFormat = { bits: 4, block: 32, symmetric: true, scaleType: 'float32' };
