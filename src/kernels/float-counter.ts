@@ -37,7 +37,7 @@ export class FloatCounter {
 
   /** @returns undefined where the processor lacks the instructions, or no memory for a module is to be had: the plain loops serve as well */
   static create(): FloatCounter | undefined {
-    const exports = instantiate<Exports>(countModule());
+    const exports = instantiate(countModule()) as Exports | undefined;
     return exports && new FloatCounter(exports);
   }
 

@@ -69,11 +69,11 @@ interface Wasm {
 }
 
 /** @returns the exports; undefined where the processor lacks the instructions, or no memory is to be had */
-export function instantiate<Exports>(bytes: Uint8Array): Exports | undefined {
+export function instantiate(bytes: Uint8Array): object | undefined {
   const { WebAssembly } = globalThis as unknown as { readonly WebAssembly: Wasm };
   if (!WebAssembly.validate(bytes)) return undefined;
   try {
-    return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as Exports;
+    return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as object;
   } catch (error) {
     // V8 reserves address space for each memory, which limits (ulimit -v) may refuse.
     if (error instanceof RangeError) return undefined;
