@@ -4,6 +4,9 @@ import { programsCommand } from '../../src/target/replay-programs.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, defineTarget } from '../../src/target/target.ts';
 
+/** Reads up to opset 28 and IR 14, more than ONNX Runtime: `load_model` has onnx check the file, and 1.19 (opset 24) refused newer ones that the runtime takes. */
+const onnxVersion = '1.23.1';
+
 /** ONNX element type → numpy's name in a signature. */
 const numpyTypes: Readonly<Record<string, string>> = { bool: 'bool', string: 'str' };
 
@@ -22,7 +25,7 @@ function mlmodel(artifact: Artifact): object {
         code: null,
         data: 'model.onnx',
         onnx_session_options: null,
-        onnx_version: '1.19.1',
+        onnx_version: onnxVersion,
         providers: ['CPUExecutionProvider'],
       },
       python_function: { data: 'model.onnx', env: environment, loader_module: 'mlflow.onnx', python_version: '3.11.9' },
@@ -36,7 +39,7 @@ function mlmodel(artifact: Artifact): object {
   };
 }
 
-const requirements = ['mlflow', 'onnx==1.19.1', `onnxruntime==${ortVersion}`, 'numpy'];
+const requirements = ['mlflow', `onnx==${onnxVersion}`, `onnxruntime==${ortVersion}`, 'numpy'];
 
 /** A model folder for MLflow: `mlflow.onnx.load_model`, `mlflow models serve`, and whatever takes MLflow models (Azure ML, Databricks). */
 export const mlflow = defineTarget({

@@ -64,7 +64,7 @@ same then${place.kind === 'nats' ? ', and JetStream drops the second within its 
 | \`--name\` | host name | this worker, in the group (Redis) and as session (MQTT) |
 | \`--tries\` | 10 | failures of the broker in a row before the worker ends with 1, nothing committed |
 | \`--port\`, \`--host\` | 9090, 127.0.0.1 | \`/metrics\`, \`/health/live\`, \`/health/ready\`; 0: none |
-| \`STREAM_USERNAME\`, \`STREAM_PASSWORD\` | | also \`…_FILE\`, the name of a file that holds it${place.kind === 'kafka' ? `; then Kafka is asked by SASL, \`STREAM_SASL_MECHANISM\`: ${place.login === 'none' ? 'plain (default)' : `${place.login} (this bundle's)`}, ${sasl.filter((one) => one !== place.login && (one !== 'plain' || place.login !== 'none')).join(', ')}` : ''} |
+| \`STREAM_USERNAME\`, \`STREAM_PASSWORD\` | | also \`…_FILE\`, the name of a file that holds it${place.kind === 'kafka' ? `; then Kafka is asked by SASL, \`STREAM_SASL_MECHANISM\`: ${place.login === 'none' ? 'plain (default)' : `${place.login} (this bundle's)`}, ${sasl.filter((one) => one !== place.login && (one !== 'plain' || place.login !== 'none')).join(', ')}; or oauthbearer, whose token \`STREAM_TOKEN_FILE\` names, a file that is read at each login` : ''} |
 | \`STREAM_CA\`, \`STREAM_CERT\`, \`STREAM_KEY\` | | with TLS: PEM of the authority that is trusted instead of those that Node knows; certificate and key of this worker, where the broker asks for them. Also \`…_FILE\` |
 
 Metrics: \`mlpack_stream_records_total{outcome}\`, \`mlpack_stream_lag\`, \`mlpack_stream_waiting\`, \`mlpack_stream_batch_records\`, \`mlpack_stream_batch_seconds\`, \`mlpack_stream_retries_total{what}\`.

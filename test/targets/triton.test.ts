@@ -221,6 +221,9 @@ describe('KServe and MLflow', () => {
     };
     expect(Object.keys(model.flavors).sort()).toEqual(['onnx', 'python_function']);
     expect(model.flavors.onnx?.data).toBe('model.onnx');
+    // mlflow.onnx.load_model has onnx check the file, so it must be one that reads what ONNX Runtime 1.30 does: opset 26, IR 13.
+    const [, minor] = /^onnx==1\.(\d+)\./m.exec(await readFile(join(out, 'requirements.txt'), 'utf8')) ?? [];
+    expect(Number(minor)).toBeGreaterThanOrEqual(21);
     expect(JSON.parse(model.signature.inputs)).toEqual([
       { name: 'image', type: 'tensor', 'tensor-spec': { dtype: 'float32', shape: [-1, 1, 12, 12] } },
     ]);
