@@ -32,6 +32,9 @@ const options = {
     'where the time of a layer comes from: its multiply-accumulates and known speeds (the same file on every run), or the clock',
   ),
   samples: opt.int(64, 'samples for the sensitivity of layers', { min: 1 }),
+  closeSamples: opt.int(256, 'samples for layers whose places in that ranking the first ones leave to chance', {
+    min: 1,
+  }),
   searchSamples: opt.int(512, 'samples that the search judges whole models by; the others are kept for the verdict', {
     min: 1,
   }),
@@ -85,6 +88,7 @@ interface Settings extends FormatOptions {
   readonly cost: 'both' | 'size' | 'latency';
   readonly costFrom: 'table' | 'clock';
   readonly samples: number;
+  readonly closeSamples: number;
   readonly trials: number;
   readonly keep: readonly string[];
 }
@@ -146,6 +150,11 @@ async function mix(
     return { changed: false };
   }
   say(describeWorst(layers));
+  const onMore = layers.filter(({ formats: [first] }) => first && first.samples > sensitivity.samples);
+  if (onMore.length > 0)
+    say(
+      `${onMore.length} of them were too close to rank on ${sensitivity.samples} samples, and were measured on ${onMore[0]?.formats[0]?.samples}`,
+    );
   const items = itemsOf(layers, { ...settings, provider: judge.provider });
   const build = async (assignment: Assignment, weights?: WeightChoice): Promise<Model> => {
     const copy = cloneModel(base);

@@ -17,6 +17,7 @@ export interface SensitivityFlags {
   readonly data?: string;
   readonly formats?: readonly string[];
   readonly samples: number;
+  readonly closeSamples: number;
   readonly calibrate?: string;
   readonly cpu?: string;
   readonly provider: string;
@@ -50,7 +51,16 @@ export async function sensitivityCommand(modelText: string, flags: SensitivityFl
     const result = await measureSensitivity(
       model,
       judge,
-      { formats, calibrate, cpu, block, method, samples: flags.samples, timed: flags.time },
+      {
+        formats,
+        calibrate,
+        cpu,
+        block,
+        method,
+        samples: flags.samples,
+        closeSamples: flags.closeSamples,
+        timed: flags.time,
+      },
       ctx,
     );
     const ms = performance.now() - started;
@@ -67,7 +77,7 @@ export async function sensitivityCommand(modelText: string, flags: SensitivityFl
     for (const { node, why } of result.unmeasured) talk.out(talk.style.dim(`not measured ${node}: ${why}`));
     const on =
       judge.source === 'data'
-        ? `${result.samples} samples`
+        ? `${result.samples} samples${describeMore(layers, result.samples)}`
         : `${result.samples} made-up inputs (no data: expect other ranks on real ones)`;
     talk.out(
       `${layers.length} layers, one at a time quantized and all others in float, on ${on}; ${formatMs(ms)}. The most sensitive first; lower dB, higher KL and more flips are worse.`,
@@ -86,6 +96,11 @@ function chooseFormats(asked: readonly string[] | undefined): readonly FormatNam
   return formatNames.filter((name) => asked?.includes(name) ?? true);
 }
 
+function describeMore(layers: readonly LayerSensitivity[], samples: number): string {
+  const more = layers.flatMap(({ formats: [first] }) => (first && first.samples > samples ? [first.samples] : []));
+  return more.length > 0 ? ` (${more.length} that those left too close to rank, on ${more[0]})` : '';
+}
+
 /** The loss that a layer is ranked by: that of the first format that it has, in the order of the formats. */
 const decisive = ({ formats }: LayerSensitivity): FormatLoss | undefined => formats[0];
 
@@ -98,6 +113,7 @@ function describe(layers: readonly LayerSensitivity[], style: Session['talk']['s
   const shown = formatNames.filter((name) =>
     layers.some(({ formats }) => formats.some(({ format }) => format === name)),
   );
+  const more = new Set(layers.flatMap(({ formats: [first] }) => first?.samples ?? [])).size > 1;
   const timed = layers.some(({ timeShare }) => timeShare !== undefined);
   const header = [
     'layer',
@@ -107,6 +123,7 @@ function describe(layers: readonly LayerSensitivity[], style: Session['talk']['s
     ...shown.map((name) => `${name} dB`),
     'KL',
     'flips',
+    ...(more ? ['samples'] : []),
     ...(timed ? ['speed-up'] : []),
   ];
   const rows = layers.map((layer) => {
@@ -119,6 +136,7 @@ function describe(layers: readonly LayerSensitivity[], style: Session['talk']['s
       ...shown.map((name) => decibels(layer.formats.find(({ format }) => format === name))),
       first?.kl === undefined ? '–' : first.kl.toExponential(1),
       first?.flips === undefined ? '–' : `${(100 * first.flips).toFixed(1)} %`,
+      ...(more ? [String(first?.samples ?? '–')] : []),
       ...(timed ? [speedUp(layer, first)] : []),
     ];
   });

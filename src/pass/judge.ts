@@ -81,7 +81,8 @@ export interface LayerFinding {
   /** Of its weights in float. */
   readonly bytes: number;
   readonly timeShare: number | undefined;
-  readonly formats: readonly ({ readonly format: string } & Loss)[];
+  /** `samples`: where a layer was looked at on more than the others. */
+  readonly formats: readonly ({ readonly format: string; readonly samples?: number } & Loss)[];
 }
 
 export interface LayerFindings {

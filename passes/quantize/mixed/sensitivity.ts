@@ -6,9 +6,10 @@ import { countMacs } from '../../../src/ir/macs.ts';
 import { sortTopologically } from '../../../src/ir/sort.ts';
 import { elementCount, type Tensor } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import type { Judge, JudgedBatch, Loss, Runner } from '../../../src/pass/judge.ts';
+import type { Judge, JudgedBatch, Loss, LossTally, Runner } from '../../../src/pass/judge.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
 import { alone, floatAlone, integerCore, type Observed, typeOf } from './alone.ts';
+import { closeCalls, standardError } from './close-calls.ts';
 import { applyFormat, type FormatName, type FormatOptions } from './formats.ts';
 import { findLayers, type Layer, layersInSubgraphs } from './layers.ts';
 import { rememberedActivations } from './remembered.ts';
@@ -18,6 +19,8 @@ export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
   readonly formats: readonly FormatName[];
   /** Samples to look at, at most: as many as fit the memory for inner values. */
   readonly samples: number;
+  /** Layers whose ranks those leave to chance are looked at on so many; default no more than those. */
+  readonly closeSamples?: number;
   /** Whether layers are timed. */
   readonly timed: boolean;
   /** After so many milliseconds no further layer is begun: those with most weights come first, then. Default: all are measured. */
@@ -27,6 +30,9 @@ export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
 /** One layer in one format, all others in float32. */
 export interface FormatLoss extends Loss {
   readonly format: FormatName;
+  /** How many the loss was taken on, and the standard error of its noise, from what batches differ by; undefined for a single batch. */
+  readonly samples: number;
+  readonly error: number | undefined;
   /** Of the weights in this format. */
   readonly bytes: number;
   /** Of the layer alone on one sample, milliseconds; undefined when nothing was timed. */
@@ -55,7 +61,7 @@ export interface LayerSensitivity {
 
 export interface SensitivityResult {
   readonly layers: readonly LayerSensitivity[];
-  /** Samples that the losses were taken on. */
+  /** Samples that the losses were taken on; those of close calls on more, as they say. */
   readonly samples: number;
   /** Nodes with weights that could not be measured, with the reason. */
   readonly unmeasured: readonly { readonly node: string; readonly why: string }[];
@@ -63,6 +69,8 @@ export interface SensitivityResult {
 
 /** Inner values of all samples together take at most so much memory. */
 const memoryBudget = 400e6;
+/** Layers that are looked at again, at most: what that takes is a share of the first look. */
+const mostClose = 16;
 /** Samples in one inference. */
 const largestBatch = 8;
 
@@ -95,6 +103,7 @@ export async function measureSensitivity(
   const times = options.timed ? await judge.nodeTimes(base) : undefined;
   const total = times && [...times.values()].reduce((sum, ms) => sum + ms, 0);
   const measured = new Map<Layer, LayerSensitivity>();
+  const measures = new Map<string, Measure>();
   const { budgetMs = Infinity } = options;
   const order = budgetMs === Infinity ? layers : layers.toSorted((a, b) => b.weightBytes - a.weightBytes);
   for (const [at, layer] of order.entries()) {
@@ -122,9 +131,36 @@ export async function measureSensitivity(
         judge,
         options,
         share,
+        measures,
         ctx,
       ),
     );
+  }
+  const close = new Set(
+    closeCalls(
+      [...measured.values()].flatMap(({ id, formats: [first] }) => (first ? [{ id, ...first }] : [])),
+      mostClose,
+    ),
+  );
+  const most = Math.min(options.closeSamples ?? 0, judge.samples.search);
+  if (close.size > 1 && most > observed.samples) {
+    ctx.progress?.(`${close.size} layers too close to rank on ${observed.samples} samples: on ${most}`);
+    const again = layers.filter(({ id }) => close.has(id)).map((layer) => ({ layer, suffix: suffixes.get(layer) }));
+    const batches = (await judge.some(most, observed.perBatch)).slice(observed.batches.length);
+    for (const group of groupsOf(batches, observed.fitting)) {
+      const seen = await observe(base, needed, judge, group);
+      for (const { layer, suffix } of again) {
+        ctx.signal.throwIfAborted();
+        if (suffix)
+          await measureMore(base, layer, suffix, { ...observed, batches: seen }, judge, options, measures, ctx);
+      }
+    }
+    for (const { layer } of again) {
+      const before = measured.get(layer);
+      if (!before) continue;
+      const formats = before.formats.map((one) => ({ ...one, ...resultOf(measures.get(keyOf(layer, one.format))) }));
+      measured.set(layer, { ...before, formats });
+    }
   }
   const inOrder = layers.flatMap((layer) => measured.get(layer) ?? []);
   return { layers: inOrder, samples: observed.samples, unmeasured };
@@ -178,6 +214,9 @@ interface ObservedSamples {
   /** One sample alone, for timing. */
   readonly single: Observed;
   readonly samples: number;
+  /** Samples in a batch, and how many have room in memory at once. */
+  readonly perBatch: number;
+  readonly fitting: number;
 }
 
 /** Runs the float model once over as many samples as inner values fit into memory. */
@@ -187,6 +226,28 @@ async function observeAll(
   judge: Judge,
   samples: number,
 ): Promise<ObservedSamples> {
+  const [single = { size: 0, values: new Map<string, Tensor>() }] = await observe(
+    base,
+    needed,
+    judge,
+    await judge.some(1, 1),
+  );
+  const perSample = [...single.values.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const fitting = Math.max(1, Math.floor(memoryBudget / Math.max(1, perSample)));
+  const count = Math.min(samples, fitting);
+  const perBatch = Math.min(largestBatch, count);
+  const batches = await observe(base, needed, judge, await judge.some(count, perBatch));
+  const seen = batches.reduce((sum, { size }) => sum + size, 0);
+  return { batches, single: single.values, samples: seen, perBatch, fitting };
+}
+
+/** Inner values of the float model on some batches. */
+async function observe(
+  base: Model,
+  needed: ReadonlySet<string>,
+  judge: Judge,
+  batches: readonly JudgedBatch[],
+): Promise<ObservedBatch[]> {
   const copy = cloneModel(base);
   const values = valuesByName(copy.graph);
   const outputs = new Set(copy.graph.outputs.map(({ name }) => name));
@@ -197,20 +258,80 @@ async function observeAll(
   }
   const runner = await judge.open(copy);
   try {
-    const observe = async ({ feeds, size }: JudgedBatch): Promise<ObservedBatch> => {
+    const seen: ObservedBatch[] = [];
+    for (const { feeds, size } of batches) {
       const made = await runner.run(feeds);
       for (const [name, tensor] of feeds) if (needed.has(name)) made.set(name, tensor);
-      return { size, values: made };
-    };
-    const [first] = await judge.some(1, 1);
-    const single = first ? (await observe(first)).values : new Map<string, Tensor>();
-    const perSample = [...single.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const fitting = Math.max(1, Math.min(samples, Math.floor(memoryBudget / Math.max(1, perSample))));
-    const batches: ObservedBatch[] = [];
-    for (const batch of await judge.some(fitting, Math.min(largestBatch, fitting))) batches.push(await observe(batch));
-    return { batches, single, samples: batches.reduce((sum, { size }) => sum + size, 0) };
+      seen.push({ size, values: made });
+    }
+    return seen;
   } finally {
     await runner.dispose();
+  }
+}
+
+/** Batches of at most so many samples together, or one. */
+function groupsOf(batches: readonly JudgedBatch[], most: number): JudgedBatch[][] {
+  const groups: JudgedBatch[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const batch of batches) {
+    if (size + batch.size > most) {
+      groups.push([]);
+      size = 0;
+    }
+    groups.at(-1)?.push(batch);
+    size += batch.size;
+  }
+  return groups;
+}
+
+/** What a layer in a format loses, added up over batches. */
+interface Measure {
+  readonly tally: LossTally;
+  /** Of each batch alone. */
+  readonly noises: number[];
+  samples: number;
+}
+
+const keyOf = ({ id }: Layer, format: FormatName): string => `${format} ${id}`;
+
+function resultOf(measure: Measure | undefined): (Loss & Pick<FormatLoss, 'samples' | 'error'>) | undefined {
+  return measure && { ...measure.tally.result(), samples: measure.samples, error: standardError(measure.noises) };
+}
+
+/** Layers that were too close to rank, on further samples. */
+async function measureMore(
+  base: Model,
+  layer: Layer,
+  suffix: Suffix,
+  observed: ObservedSamples,
+  judge: Judge,
+  options: SensitivityOptions,
+  measures: ReadonlyMap<string, Measure>,
+  ctx: PassContext,
+): Promise<void> {
+  const behind = await openSuffix(base, layer, suffix, observed.single, judge);
+  try {
+    for (const format of options.formats) {
+      const measure = measures.get(keyOf(layer, format));
+      if (!measure) continue;
+      const made = await alone(
+        floatAlone(base, layer, observed.single),
+        layer,
+        format,
+        { ...options, place: 'all' },
+        ctx,
+      );
+      if ('why' in made) continue;
+      const runner = await judge.open(made.model);
+      try {
+        await addLoss(measure, runner, behind, base, layer, suffix, observed, judge);
+      } finally {
+        await runner.dispose();
+      }
+    }
+  } finally {
+    await behind?.dispose();
   }
 }
 
@@ -222,6 +343,7 @@ async function measureLayer(
   judge: Judge,
   options: SensitivityOptions,
   timeShare: number | undefined,
+  measures: Map<string, Measure>,
   ctx: PassContext,
 ): Promise<LayerSensitivity> {
   const float = (): Model => floatAlone(base, layer, observed.single);
@@ -237,8 +359,11 @@ async function measureLayer(
       }
       const runner = await judge.open(made.model);
       try {
-        const loss = await lossOf(runner, behind, base, layer, suffix, observed, judge);
+        const measure: Measure = { tally: judge.tally(), noises: [], samples: 0 };
+        measures.set(keyOf(layer, format), measure);
+        await addLoss(measure, runner, behind, base, layer, suffix, observed, judge);
         const time = options.timed ? await timeOf(made.model, runner, layer, observed.single, judge) : undefined;
+        const loss = { ...measure.tally.result(), samples: measure.samples, error: standardError(measure.noises) };
         formats.push({ format, ...loss, bytes: made.bytes, ms: time?.ms, borderMs: time?.borderMs });
       } finally {
         await runner.dispose();
@@ -270,7 +395,8 @@ async function openSuffix(
 }
 
 /** Runs the layer in its format and what lies behind it, and holds the outputs against those of the float model. */
-async function lossOf(
+async function addLoss(
+  measure: Measure,
   runner: Runner,
   behind: Runner | undefined,
   base: Model,
@@ -278,8 +404,7 @@ async function lossOf(
   suffix: Suffix,
   observed: ObservedSamples,
   judge: Judge,
-): Promise<Loss> {
-  const tally = judge.tally();
+): Promise<void> {
   for (const { values, size } of observed.batches) {
     const outputs = await runner.run(feedsOf(layer, values));
     const changed = new Map(outputs);
@@ -298,9 +423,12 @@ async function lossOf(
       expected.set(name, before);
       actual.set(name, changed.get(name) ?? before);
     }
-    tally.add(expected, actual, size);
+    measure.tally.add(expected, actual, size);
+    const one = judge.tally();
+    one.add(expected, actual, size);
+    measure.noises.push(one.result().noise);
+    measure.samples += size;
   }
-  return tally.result();
 }
 
 async function timeFloat(model: Model, layer: Layer, single: Observed, judge: Judge): Promise<number> {

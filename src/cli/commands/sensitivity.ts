@@ -14,6 +14,7 @@ export function register(program: Command, start: Start): void {
       .option('-d, --data <dir>', 'dataset folder (default: the one beside the model; without any, made-up inputs)')
       .option('--formats <names>', 'int8, int8-dynamic, int4, fp16 (default: all that apply)', collect)
       .option('--samples <n>', 'samples to look at, as far as memory allows', count, 64)
+      .option('--close-samples <n>', 'samples for layers whose places in the ranking those leave to chance', count, 256)
       .option('--calibrate <method>', 'how ranges of int8 are chosen, as in quantize-static')
       .option('--cpu <profile>', 'processor the model will run on, as in quantize-static')
       .option('--provider <id>', 'execution provider to run and time layers on: cpu, web-wasm, …', 'cpu')

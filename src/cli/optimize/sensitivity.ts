@@ -79,6 +79,14 @@ export async function findSensitivity(
   }
 }
 
+/** Which figures rest on more samples than the others. */
+function closeCalls({ layers, samples }: LayerFindings, format: string): string {
+  const more = layers.flatMap(({ formats }) =>
+    formats.flatMap((one) => (one.format === format && (one.samples ?? 0) > samples ? [one.samples] : [])),
+  );
+  return more.length > 0 ? `; ${more.length} layers too close to rank were measured on ${more[0]} samples` : '';
+}
+
 /** What was measured, in the report's form: one entry a format; layers that a mix left in float with the reason. */
 export function sensitivityOf(
   findings: LayerFindings | undefined,
@@ -93,7 +101,7 @@ export function sensitivityOf(
   const inputs = findings.source === 'synthetic' ? ', on made-up inputs' : '';
   return formats.map((format) => ({
     scheme: format,
-    measure: `noise at the outputs, in % of the signal, when this layer alone is changed${inputs}`,
+    measure: `noise at the outputs, in % of the signal, when this layer alone is changed${inputs}${closeCalls(findings, format)}`,
     samples: findings.samples,
     ...(findings.unmeasured.length > 0 && { unmeasured: [...findings.unmeasured] }),
     layers: findings.layers.flatMap(({ label, op, bytes, timeShare, formats: own }) => {
