@@ -133,7 +133,7 @@ export class Batcher {
     const batch = this.#firstThatFit(first);
     const neighbours = this.#neighbours(first);
     // A run of them needs no copy; with less than half of what could run, that is not worth as much.
-    return 2 * rowsOf(neighbours) >= rowsOf(batch) ? neighbours : batch;
+    return neighbours.length > 0 && 2 * rowsOf(neighbours) >= rowsOf(batch) ? neighbours : batch;
   }
 
   #firstThatFit(first) {
