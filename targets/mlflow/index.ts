@@ -4,7 +4,7 @@ import { programsCommand } from '../../src/target/replay-programs.ts';
 import { ortVersion, runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, defineTarget } from '../../src/target/target.ts';
 
-/** Reads up to opset 28 and IR 14, more than ONNX Runtime: `load_model` has onnx check the file, and 1.19 knows opsets up to 24 only (by its release notes; not tried here). */
+/** Reads up to opset 28 and IR 14, more than ONNX Runtime: `load_model` has onnx check the file, and an onnx older than the model's opset refuses it. */
 const onnxVersion = '1.23.1';
 
 /** ONNX element type → numpy's name in a signature. */
