@@ -1,18 +1,18 @@
 import { cloneModel } from '../../../src/ir/clone.ts';
-import { cutModel, nodesBehind, readFromOutside, valuesByName } from '../../../src/ir/cut.ts';
 import type { Model, Node } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
-import { countMacs } from '../../../src/ir/macs.ts';
 import { sortTopologically } from '../../../src/ir/sort.ts';
-import { elementCount, type Tensor } from '../../../src/ir/tensor.ts';
-import { tensorType } from '../../../src/ir/types.ts';
-import type { Judge, JudgedBatch, Loss, LossTally, Runner } from '../../../src/pass/judge.ts';
+import type { Tensor } from '../../../src/ir/tensor.ts';
+import type { Judge, Loss, LossTally, Runner } from '../../../src/pass/judge.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
-import { alone, floatAlone, integerCore, type Observed, typeOf } from './alone.ts';
+import { alone, floatAlone } from './alone.ts';
 import { closeCalls, standardError } from './close-calls.ts';
 import { applyFormat, type FormatName, type FormatOptions } from './formats.ts';
+import { feedsOf, timeFloat, timeOf, workOf } from './layer-time.ts';
 import { findLayers, type Layer, layersInSubgraphs } from './layers.ts';
+import { groupsOf, type ObservedSamples, observe, observeAll } from './observed.ts';
 import { rememberedActivations } from './remembered.ts';
+import { openSuffix, type Suffix, suffixOf } from './suffix.ts';
 
 /** Every layer is measured in every format that it can have, whether that pays or not. */
 export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
@@ -67,13 +67,8 @@ export interface SensitivityResult {
   readonly unmeasured: readonly { readonly node: string; readonly why: string }[];
 }
 
-/** Inner values of all samples together take at most so much memory. */
-const memoryBudget = 400e6;
 /** Layers that are looked at again, at most: what that takes is a share of the first look. */
 const mostClose = 16;
-/** Samples in one inference. */
-const largestBatch = 8;
-
 /**
  * Quantizes one layer at a time, everything else in float, and measures what the outputs lose. The float model runs once over the
  * samples and its inner values are kept; for each layer only the layer itself (in each format) and what lies behind it run again.
@@ -188,103 +183,6 @@ async function integerArithmetic(base: Model, options: SensitivityOptions, ctx: 
   return new Set(compute);
 }
 
-/** What lies behind a layer. */
-interface Suffix {
-  /** Values that it reads beside the layer's outputs. */
-  readonly outside: readonly string[];
-  /** Outputs of the model that depend on the layer. */
-  readonly outputs: readonly string[];
-}
-
-function suffixOf(base: Model, { outputs }: Layer): Suffix {
-  const behind = nodesBehind(outputs);
-  const own = new Set(outputs);
-  const outside = [...readFromOutside(behind)].filter((value) => !own.has(value)).map(({ name }) => name);
-  const reached = base.graph.outputs.filter(({ producer }) => producer && behind.has(producer)).map(({ name }) => name);
-  return { outside, outputs: reached };
-}
-
-interface ObservedBatch {
-  readonly size: number;
-  readonly values: Observed;
-}
-
-interface ObservedSamples {
-  readonly batches: readonly ObservedBatch[];
-  /** One sample alone, for timing. */
-  readonly single: Observed;
-  readonly samples: number;
-  /** Samples in a batch, and how many have room in memory at once. */
-  readonly perBatch: number;
-  readonly fitting: number;
-}
-
-/** Runs the float model once over as many samples as inner values fit into memory. */
-async function observeAll(
-  base: Model,
-  needed: ReadonlySet<string>,
-  judge: Judge,
-  samples: number,
-): Promise<ObservedSamples> {
-  const [single = { size: 0, values: new Map<string, Tensor>() }] = await observe(
-    base,
-    needed,
-    judge,
-    await judge.some(1, 1),
-  );
-  const perSample = [...single.values.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const fitting = Math.max(1, Math.floor(memoryBudget / Math.max(1, perSample)));
-  const count = Math.min(samples, fitting);
-  const perBatch = Math.min(largestBatch, count);
-  const batches = await observe(base, needed, judge, await judge.some(count, perBatch));
-  const seen = batches.reduce((sum, { size }) => sum + size, 0);
-  return { batches, single: single.values, samples: seen, perBatch, fitting };
-}
-
-/** Inner values of the float model on some batches. */
-async function observe(
-  base: Model,
-  needed: ReadonlySet<string>,
-  judge: Judge,
-  batches: readonly JudgedBatch[],
-): Promise<ObservedBatch[]> {
-  const copy = cloneModel(base);
-  const values = valuesByName(copy.graph);
-  const outputs = new Set(copy.graph.outputs.map(({ name }) => name));
-  for (const name of needed) {
-    const value = values.get(name);
-    const isTensor = value?.type === undefined || value.type.kind === 'tensor';
-    if (value?.producer && isTensor && !outputs.has(name)) copy.graph.addOutput(value);
-  }
-  const runner = await judge.open(copy);
-  try {
-    const seen: ObservedBatch[] = [];
-    for (const { feeds, size } of batches) {
-      const made = await runner.run(feeds);
-      for (const [name, tensor] of feeds) if (needed.has(name)) made.set(name, tensor);
-      seen.push({ size, values: made });
-    }
-    return seen;
-  } finally {
-    await runner.dispose();
-  }
-}
-
-/** Batches of at most so many samples together, or one. */
-function groupsOf(batches: readonly JudgedBatch[], most: number): JudgedBatch[][] {
-  const groups: JudgedBatch[][] = [];
-  let size = Number.POSITIVE_INFINITY;
-  for (const batch of batches) {
-    if (size + batch.size > most) {
-      groups.push([]);
-      size = 0;
-    }
-    groups.at(-1)?.push(batch);
-    size += batch.size;
-  }
-  return groups;
-}
-
 /** What a layer in a format loses, added up over batches. */
 interface Measure {
   readonly tally: LossTally;
@@ -378,22 +276,6 @@ async function measureLayer(
   return { id, label: node.name || id, op: node.op, kind, bytes: weightBytes, ...work, ms, timeShare, formats, left };
 }
 
-async function openSuffix(
-  base: Model,
-  layer: Layer,
-  suffix: Suffix,
-  single: Observed,
-  judge: Judge,
-): Promise<Runner | undefined> {
-  if (suffix.outputs.length === 0) return undefined;
-  const names = [...layer.outputs.map(({ name }) => name), ...suffix.outside];
-  const inputs = names.map((name) => {
-    const seen = single.get(name);
-    return seen ? { name, type: typeOf(seen) } : { name };
-  });
-  return await judge.open(cutModel(base, inputs, suffix.outputs));
-}
-
 /** Runs the layer in its format and what lies behind it, and holds the outputs against those of the float model. */
 async function addLoss(
   measure: Measure,
@@ -429,59 +311,4 @@ async function addLoss(
     measure.noises.push(one.result().noise);
     measure.samples += size;
   }
-}
-
-async function timeFloat(model: Model, layer: Layer, single: Observed, judge: Judge): Promise<number> {
-  const runner = await judge.open(model);
-  try {
-    return await runner.time(feedsOf(layer, single));
-  } finally {
-    await runner.dispose();
-  }
-}
-
-/** What the layer has to do on one sample, from its shapes there. */
-function workOf(base: Model, layer: Layer, single: Observed): { macs: number; elements: number } {
-  const known = layer.inputs.flatMap(({ name }) => {
-    const tensor = single.get(name);
-    return tensor ? [{ name, type: tensorType(tensor.dtype, tensor.shape) }] : [];
-  });
-  const model = cutModel(
-    base,
-    known,
-    layer.outputs.map(({ name }) => name),
-  );
-  const seen = [...layer.inputs, ...layer.outputs].map(({ name }) => elementCount(single.get(name)?.shape ?? [0]));
-  return { macs: countMacs(model, inferShapes(model)).total, elements: seen.reduce((sum, count) => sum + count, 0) };
-}
-
-interface Time {
-  readonly ms: number;
-  readonly borderMs: number | undefined;
-}
-
-/** Integers on both sides where the format has them: what stands at the border is counted where formats meet. */
-async function timeOf(model: Model, runner: Runner, layer: Layer, single: Observed, judge: Judge): Promise<Time> {
-  const whole = await runner.time(feedsOf(layer, single));
-  const core = integerCore(model);
-  if (!core) return { ms: whole, borderMs: undefined };
-  const codes = cutModel(model, [], core.inputs);
-  const making = await judge.open(codes);
-  const timed = await judge.open(core.model);
-  try {
-    const ms = await timed.time(await making.run(feedsOf(layer, single)));
-    return { ms, borderMs: Math.max(0, whole - ms) };
-  } finally {
-    await making.dispose();
-    await timed.dispose();
-  }
-}
-
-function feedsOf(layer: Layer, observed: Observed): Map<string, Tensor> {
-  const feeds = new Map<string, Tensor>();
-  for (const { name } of layer.inputs) {
-    const tensor = observed.get(name);
-    if (tensor) feeds.set(name, tensor);
-  }
-  return feeds;
 }
