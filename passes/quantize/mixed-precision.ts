@@ -4,6 +4,7 @@ import type { Model, Node } from '../../src/ir/graph.ts';
 import { type Floor, type Judge, keepsFloor, type Score } from '../../src/pass/judge.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import type { Trace } from '../../src/rewrite/driver.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { applyAssignment, countFormats, float, itemsOf, usualFormats } from './mixed/assign.ts';
 import { type FormatName, type FormatOptions, formatNames } from './mixed/formats.ts';
@@ -12,7 +13,7 @@ import { type Assignment, search } from './mixed/search.ts';
 import { type LayerSensitivity, measureSensitivity, withMemory } from './mixed/sensitivity.ts';
 import { quantizeStatic } from './quantize-static.ts';
 import { quantizeWeights } from './quantize-weights.ts';
-import { fitKernels } from './static/kernel-forms.ts';
+import { fitKernels, formRules } from './static/kernel-forms.ts';
 
 const options = {
   formats: opt.list(
@@ -63,6 +64,7 @@ export const mixedPrecision = definePass({
     float: 'Layers that stay in float32, and why',
     keep: 'Names given with --keep that stand for nothing',
     'mixed-precision': 'Why the model is left as it is',
+    ...formRules,
   },
   numerics: () => lossy(10),
   async run(model, given, ctx) {
@@ -123,10 +125,11 @@ async function mix(
 ): Promise<{ changed: boolean }> {
   const base = cloneModel(model);
   // Before anything is measured: channels that int8 fills up must be those that ranges were taken of.
-  const fit = (target: Model): void => {
+  const nothing = (): void => undefined;
+  const fit = (target: Model, applied: Trace['applied'] = nothing): void => {
     if (!settings.formats.includes('int8')) return;
     const mayChange = (node: Node): boolean => !isKept(node, settings.keep);
-    fitKernels(target, settings, mayChange, { applied: () => undefined, skipped: () => undefined });
+    fitKernels(target, settings, mayChange, { applied, skipped: nothing });
   };
   fit(base);
   const silent = withMemory(ctx, base);
@@ -217,7 +220,7 @@ async function mix(
     );
     return { changed: false };
   }
-  if ([...chosen.values()].includes('int8')) fit(model);
+  if ([...chosen.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
   const changed = await applyAssignment(model, chosen, settings.keep, { ...settings, weights }, silent);
   return { changed };
 }

@@ -35,7 +35,7 @@ const options = {
   calibrate: opt.choice(
     calibrators,
     'minmax',
-    'how ranges are chosen: minmax, average (of the extremes of each sample), percentile, mse (least squared error) or entropy (Kullback–Leibler: clips too much: 0.6 to 7 dB less than minmax on five shared models)',
+    'how ranges are chosen: minmax, average (of the extremes of each sample), percentile, mse (least squared error) or entropy (Kullback–Leibler; clips too much, 0.6 to 7 dB less than minmax on five models)',
   ),
   percentile: opt.number(99.999, 'share of the values that stay in range, for --calibrate percentile', {
     min: 50,

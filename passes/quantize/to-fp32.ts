@@ -1,3 +1,4 @@
+import { UserError } from '../../src/errors.ts';
 import { int, tensor as tensorAttr } from '../../src/ir/attr.ts';
 import { type DType, dtypeCode } from '../../src/ir/dtype.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
@@ -8,10 +9,10 @@ import { f16ToF32 } from '../../src/kernels/f16.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
 
-type From = 'float64' | 'float16' | 'bfloat16';
+const others: readonly DType[] = ['float64', 'float16', 'bfloat16'];
 
 const options = {
-  from: opt.list(['float64', 'float16', 'bfloat16'], 'element types that become float32'),
+  from: opt.list(others, 'element types that become float32'),
 } as const;
 
 /** Attributes that name an element type by its number. */
@@ -37,11 +38,7 @@ export const toFp32 = definePass({
   // 2⁻⁹ an operation (20 dB as for to-bf16). From float64 it is 2⁻²⁴.
   numerics: () => lossy(20),
   run(model, given, ctx) {
-    const from = new Set<DType>(given.from as readonly From[]);
-    const known = new Set<DType>(['float64', 'float16', 'bfloat16']);
-    for (const name of from)
-      if (!known.has(name))
-        ctx.skipped('nothing', 'model', `--from knows float64, float16 and bfloat16, not "${name}"`);
+    const from = chooseTypes(given.from);
     const trees = treesOn(model, from);
     if (trees) {
       ctx.skipped(
@@ -53,7 +50,7 @@ export const toFp32 = definePass({
     }
     let changed = false;
     const stored = (tensor: Tensor, name: string): Tensor => {
-      if (!known.has(tensor.dtype) || !from.has(tensor.dtype)) return tensor;
+      if (!from.has(tensor.dtype)) return tensor;
       changed = true;
       ctx.applied('constant', name, tensor.dtype);
       if (
@@ -88,6 +85,14 @@ export const toFp32 = definePass({
     return { changed };
   },
 });
+
+/** @throws UserError for a type that is none of those */
+function chooseTypes(asked: readonly string[]): ReadonlySet<DType> {
+  const unknown = asked.find((name) => !others.some((dtype) => dtype === name));
+  if (unknown !== undefined)
+    throw new UserError('option.value', `--from names "${unknown}"; there are ${others.join(', ')}.`);
+  return new Set(others.filter((dtype) => asked.includes(dtype)));
+}
 
 /** An operator of ai.onnx.ml with float64 in its attributes. */
 function treesOn(model: Model, from: ReadonlySet<DType>): Node | undefined {

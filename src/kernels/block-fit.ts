@@ -126,6 +126,7 @@ export function kquantFit(format: BlockFormat): BlockFit {
   const store = storing(format);
   const search = gridSearch();
   const refit = format.symmetric ? refitSymmetric : refitAsymmetric;
+  const scales = new Float64Array(format.symmetric ? 2 * slopes : slopes);
   let room = new Float64Array(format.block);
   return (x, importance) => {
     if (room.length < x.length) room = new Float64Array(x.length);
@@ -140,7 +141,7 @@ export function kquantFit(format: BlockFormat): BlockFit {
     const first = gridOver(low, high, format, store);
     if (first.scale === 0) return first;
     const grids = [first];
-    refit(grids, { x, weights, low, high, levels, store, search });
+    refit(grids, { x, weights, low, high, levels, scales, store, search });
     return search.best(x, weights, grids, levels);
   };
 }
@@ -152,33 +153,33 @@ interface Refitting {
   readonly low: number;
   readonly high: number;
   readonly levels: number;
+  /** Room for the scales that are tried. */
+  readonly scales: Float64Array;
   readonly store: (x: number) => number;
   readonly search: GridSearch;
 }
 
 /** Slopes that are tried: the range is divided into as many levels, less 2, and 0, 0.1 … 2 more. */
 const slopes = 21;
-const scales = new Float64Array(slopes);
-const bothScales = new Float64Array(2 * slopes);
 
 /** For each slope, with either sign, the scale that fits its codes best. */
-function refitSymmetric(grids: Grid[], { x, weights, low, high, levels, store, search }: Refitting): void {
+function refitSymmetric(grids: Grid[], { x, weights, low, high, levels, scales, store, search }: Refitting): void {
   const zero = levels / 2;
   const extreme = -low > high ? low : high;
   for (let n = 0; n < slopes; n++) {
     const scale = extreme / (zero - 1 + 0.1 * n);
-    bothScales[2 * n] = -scale;
-    bothScales[2 * n + 1] = scale;
+    scales[2 * n] = -scale;
+    scales[2 * n + 1] = scale;
   }
-  const sums = search.lines(x, weights, bothScales, { from: 0, low: -zero, high: zero - 1 });
-  for (let n = 0; n < bothScales.length; n++) {
+  const sums = search.lines(x, weights, scales, { from: 0, low: -zero, high: zero - 1 });
+  for (let n = 0; n < scales.length; n++) {
     const [qq, qx] = [sums[3 * n + 1] as number, sums[3 * n + 2] as number];
-    grids.push({ scale: store(qq > 0 ? qx / qq : (bothScales[n] as number)), zero });
+    grids.push({ scale: store(qq > 0 ? qx / qq : (scales[n] as number)), zero });
   }
 }
 
 /** For each slope the line scale·code + min, min ≤ 0, that fits its codes best, as far as it can be stored. */
-function refitAsymmetric(grids: Grid[], { x, weights, low, high, levels, store, search }: Refitting): void {
+function refitAsymmetric(grids: Grid[], { x, weights, low, high, levels, scales, store, search }: Refitting): void {
   let [w, wx] = [0, 0];
   for (let i = 0; i < x.length; i++) {
     w += weights[i] as number;

@@ -31,8 +31,11 @@ function read(node: Node, { types }: Pick<Site, 'types'>): Every | string {
   const others = to.filter((_, at) => at !== axis && at !== axis + 1);
   // All but one of the others suffice: the number of elements is the same.
   const moved = rest.filter((dim, at) => !equalDims(dim, others[at])).length;
-  if (from[axis] !== count * parts || moved > 1) return `${reshape} does more than split an axis of "${whole.name}"`;
+  const none = moved === 1 && rest.includes(0);
+  if (from[axis] !== count * parts || moved > 1 || none)
+    return `${reshape} does more than split an axis of "${whole.name}"`;
   const first = index < 0 ? index + parts : index;
+  if (first < 0 || first >= parts) return `there is no entry ${index} of ${parts}`;
   return { whole, axis, entries: Array.from({ length: count }, (_, at) => first + at * parts) };
 }
 

@@ -78,9 +78,10 @@ export const softmaxRows: Rule = {
     const { x, shape, axis, around } = form;
     // 0 takes an extent over.
     const front: Dim[] = shape.slice(0, axis + 1).map(() => 0);
-    const joined = edit.insert('Reshape', {
-      inputs: [x, edit.constant('shape', int64Vector([...(front as number[]), -1]))],
-    });
+    const extents = shape.slice(axis + 1) as number[];
+    // Not −1, which a Reshape of an empty batch cannot find out.
+    const matrix = [...(front as number[]), extents.reduce((product, extent) => product * extent, 1)];
+    const joined = edit.insert('Reshape', { inputs: [x, edit.constant('shape', int64Vector(matrix))] });
     const swap = { perm: [...Array(axis).keys(), axis + 1, axis] };
     let rows: Node;
     if (edit.opset >= 13) rows = edit.insertLike(node, { inputs: [joined.output()], attrs: { axis } });
@@ -89,7 +90,7 @@ export const softmaxRows: Rule = {
       const inner = edit.insertLike(node, { inputs: [turned.output()], attrs: { axis: axis + 1 } });
       rows = edit.insert('Transpose', { inputs: [inner.output()], attrs: swap });
     }
-    const back = [...(front as number[]), ...(shape.slice(axis + 1) as number[])];
+    const back = [...(front as number[]), ...extents];
     const apart = edit.insert('Reshape', { inputs: [rows.output(), edit.constant('shape', int64Vector(back))] });
     edit.replace(match.root, apart);
     return {

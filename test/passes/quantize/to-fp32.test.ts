@@ -97,5 +97,8 @@ g (bfloat16[2,2] x) => (bfloat16[2,2] y) { f = Cast <to = 1> (x)  r = Relu (f)  
       `<ir_version: 8, opset_import: ["" : 17]> g (float16[2] x) => (float16[2] y) { y = Relu (x) }`,
     );
     expect((await convert(half, { from: ['float64'] })).changed).toBe(false);
+    await expect(convert(half, { from: ['float8'] })).rejects.toThrow(
+      '--from names "float8"; there are float64, float16, bfloat16.',
+    );
   });
 });

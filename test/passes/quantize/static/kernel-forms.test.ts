@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { fitKernels } from '../../../../passes/quantize/static/kernel-forms.ts';
+import { openModel } from '../../../../src/engine/open-model.ts';
 import { cloneModel } from '../../../../src/ir/clone.ts';
 import type { Model } from '../../../../src/ir/graph.ts';
 import { inferShapes } from '../../../../src/ir/infer/infer.ts';
-import { typedArray } from '../../../../src/ir/tensor.ts';
+import { tensorFrom, typedArray } from '../../../../src/ir/tensor.ts';
 import { parseModel } from '../../../../src/ir/text/parse.ts';
 import { verify } from '../../../../src/ir/verify.ts';
 import { TestContext } from '../../../support/context.ts';
@@ -57,6 +58,10 @@ describe('softmax over channels', () => {
     const inner = [...after.graph.nodes].find(({ op }) => op.endsWith('oftmax'));
     expect(inner?.input(0)?.producer?.op).toBe(opset < 13 ? 'Transpose' : 'Reshape');
     expect(countOps(after)).toMatchObject({ Reshape: 2 });
+    const session = await openModel(after, { label: 'the model' });
+    const empty = await session.run(new Map([['x', tensorFrom('float32', [0, 7, 5, 3], new Float32Array())]]));
+    expect(empty.get('y')?.shape).toEqual([0, 7, 5, 3]);
+    await session.dispose();
   });
 
   it.each([
