@@ -15,13 +15,9 @@ import { lanes, TimeModel } from './search/time.ts';
 import { Trials } from './search/trials.ts';
 
 const options = {
-  maxDrop: opt.number(
+  maxDrop: opt.drop(
     0.01,
-    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels)',
-    {
-      min: 0,
-      max: 1,
-    },
+    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%)',
   ),
   macs: opt.number(
     0,

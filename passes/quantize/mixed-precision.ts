@@ -1,3 +1,4 @@
+import { allowedDrop, type DropLimit, partOfLimit } from '../../src/drop-limit.ts';
 import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import type { Model, Node } from '../../src/ir/graph.ts';
@@ -20,10 +21,9 @@ const options = {
     [],
     `formats to choose from, of ${formatNames.join(', ')}; default: those that can pay for this model`,
   ),
-  maxDrop: opt.number(
+  maxDrop: opt.drop(
     0.01,
-    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels)',
-    { min: 0, max: 1 },
+    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%)',
   ),
   minSqnr: opt.number(30, 'decibels that outputs must reach where there is no metric'),
   cost: opt.choice(['both', 'size', 'latency'], 'both', 'what to save: both are shares of the float model, added up'),
@@ -85,7 +85,7 @@ export const mixedPrecision = definePass({
 
 interface Settings extends FormatOptions {
   readonly formats: readonly FormatName[];
-  readonly maxDrop: number;
+  readonly maxDrop: DropLimit;
   readonly minSqnr: number;
   readonly cost: 'both' | 'size' | 'latency';
   readonly costFrom: 'table' | 'clock';
@@ -174,7 +174,7 @@ async function mix(
   let chosen: Assignment | undefined;
   let weights: WeightChoice = 'minmax';
   for (const [round, share] of floors.entries()) {
-    const floor: Floor = { maxDrop: settings.maxDrop * share, minSqnrDb: settings.minSqnr };
+    const floor: Floor = { maxDrop: partOfLimit(settings.maxDrop, share), minSqnrDb: settings.minSqnr };
     const reasons = new Map<string, string>();
     const found = await search(
       items,
@@ -263,7 +263,7 @@ function trace(
 
 function describeScore({ metric, value, base, drop, samples, sqnrDb }: Score, floor: Floor): string {
   if (metric === 'sqnr') return `${sqnrDb.toFixed(1)} dB of ${floor.minSqnrDb} asked for`;
-  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(floor.maxDrop.toPrecision(3))} allowed, ${samples} samples; ${sqnrDb.toFixed(1)} dB)`;
+  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(allowedDrop(floor.maxDrop, base).toPrecision(3))} allowed, ${samples} samples; ${sqnrDb.toFixed(1)} dB)`;
 }
 
 function describeWorst(layers: readonly LayerSensitivity[]): string {

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
+import { allowedDrop, type DropLimit } from '../drop-limit.ts';
 import { type Evaluation, evaluate } from '../engine/evaluate.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -24,7 +25,7 @@ export interface EvalFlags {
   readonly samples?: number;
   readonly provider: string;
   /** In the unit of the metric, or `1%` of what base reaches. */
-  readonly maxDrop?: number | `${number}%`;
+  readonly maxDrop?: DropLimit;
   readonly preset?: string;
   readonly scores?: string;
   readonly strict?: boolean;
@@ -108,8 +109,7 @@ function checkFlags({ base, baseScores, maxDrop, preset }: EvalFlags): void {
 
 function limitOf({ maxDrop, preset }: EvalFlags, metric: string, base: number | undefined): number | undefined {
   if (preset !== undefined && base !== undefined) return limitOfPreset(preset as keyof typeof presets, metric, base);
-  if (typeof maxDrop !== 'string') return maxDrop;
-  return base === undefined ? undefined : Math.abs(base) * (Number(maxDrop.slice(0, -1)) / 100);
+  return maxDrop === undefined || base === undefined ? undefined : allowedDrop(maxDrop, base);
 }
 
 /** Opened sessions close however the command ends. */

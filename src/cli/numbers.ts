@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { type DropLimit, dropLimitForm, readDropLimit } from '../drop-limit.ts';
 
 /** A whole number from 0, for flags that seed. */
 export function integer(text: string): number {
@@ -23,10 +24,11 @@ export function number(text: string): number {
   return value;
 }
 
-/** A number from 0, or a share of something: `1%`. */
-export function numberOrShare(text: string): number | `${number}%` {
-  const share = /^(\d+(?:\.\d+)?)%$/.exec(text.trim())?.[1];
-  return share === undefined ? number(text) : `${Number(share)}%`;
+/** What a metric may lose: a number from 0, or a share of base: `1%`. */
+export function dropLimit(text: string): DropLimit {
+  const limit = readDropLimit(text);
+  if (limit === undefined) throw new InvalidArgumentError(`Give ${dropLimitForm}.`);
+  return limit;
 }
 
 /** Whole numbers from 1, comma-separated; the flag may be given again. */

@@ -1,3 +1,4 @@
+import type { DropLimit } from '../drop-limit.ts';
 import type { Step } from '../pass/pass.ts';
 import type { GateRules } from '../report/gate/rules.ts';
 
@@ -15,7 +16,7 @@ export interface Config {
   readonly variants?: Readonly<Record<string, readonly StepInput[]>>;
   readonly targets?: readonly string[] | Readonly<Record<string, TargetConfig>>;
   readonly providers?: readonly string[];
-  readonly maxDrop?: number;
+  readonly maxDrop?: DropLimit;
   readonly seed?: number;
   /** Seconds to measure each variant. */
   readonly seconds?: number;

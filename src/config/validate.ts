@@ -1,3 +1,4 @@
+import { dropLimitForm, readDropLimit } from '../drop-limit.ts';
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import { checkGateRules } from '../report/gate/rules.ts';
@@ -5,6 +6,9 @@ import type { Config } from './config.ts';
 
 type Check = (value: unknown) => boolean;
 
+/** Numbers as numbers: a config is data, not text. */
+const isDropLimit: Check = (value) =>
+  (typeof value === 'number' || String(value).endsWith('%')) && readDropLimit(value) !== undefined;
 const isText: Check = (value) => typeof value === 'string' && value !== '';
 const isTexts: Check = (value) => Array.isArray(value) && value.every(isText);
 const isCount: Check = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -36,10 +40,7 @@ const keys: Readonly<Record<keyof Config, readonly [check: Check, expected: stri
   variants: [isVariants, 'lists of steps by variant name'],
   targets: [isTargets, 'a list of target ids, or { id: { from, …options } }'],
   providers: [isTexts, 'a list of provider ids'],
-  maxDrop: [
-    (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value),
-    'a number from 0, in the unit of the metric',
-  ],
+  maxDrop: [isDropLimit, dropLimitForm],
   seed: [isCount, 'a whole number from 0'],
   seconds: [isPositive, 'a number of seconds above 0'],
   inputShape: [isTexts, 'a list such as ["batch=1"]'],

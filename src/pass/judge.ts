@@ -1,3 +1,4 @@
+import { allowedDrop, type DropLimit } from '../drop-limit.ts';
 import type { Model } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 
@@ -48,7 +49,7 @@ export interface Score {
 
 /** What a model may lose. */
 export interface Floor {
-  readonly maxDrop: number;
+  readonly maxDrop: DropLimit;
   /** Decibels asked for where there is no metric. */
   readonly minSqnrDb: number;
 }
@@ -96,5 +97,5 @@ export interface LayerFindings {
 /** Whether a score is good enough. */
 export function keepsFloor(score: Score, { maxDrop, minSqnrDb }: Floor): boolean {
   if (score.metric === 'sqnr') return score.value >= minSqnrDb;
-  return score.drop <= maxDrop;
+  return score.drop <= allowedDrop(maxDrop, score.base);
 }

@@ -1,3 +1,4 @@
+import { dropLimitForm, readDropLimit } from '../drop-limit.ts';
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import type { OptionSpec, OptionTable, OptionValues } from './options.ts';
@@ -56,6 +57,8 @@ export function checkValue(where: string, spec: OptionSpec, value: unknown): unk
       if (spec.max !== undefined && number > spec.max) return fail(expected);
       return number;
     }
+    case 'drop':
+      return readDropLimit(value) ?? fail(dropLimitForm);
     case 'choice': {
       const found = spec.choices.find((choice) => String(choice) === String(value));
       return found ?? fail(`one of ${spec.choices.join(', ')}${nearest(String(value), spec.choices.map(String))}`);

@@ -22,14 +22,17 @@ async function optimize(...argv: string[]): Promise<Report> {
 }
 
 test('where int8 misses the floor a mix is searched for, judged like the others, and explained', async () => {
-  const report = await optimize('model.onnx', '-d', dir, '--max-drop', '0.1', '-o', 'out');
+  const report = await optimize('model.onnx', '-d', dir, '--max-drop', '10%', '-o', 'out');
   const named = (name: string) => report.variants.find((one) => one.name === name);
   expect(named('int8-static')?.reasons.join(' ')).toMatch(/^top1 falls from 1\.0000/);
   const mixed = named('mixed');
   expect(mixed?.verdict).toBe('recommended');
   expect(mixed?.accuracy?.drop).toBeLessThanOrEqual(0.1);
   const step = mixed?.steps.find(({ pass }) => pass === 'mixed-precision');
-  expect(step?.options).toMatchObject({ maxDrop: 0.1 });
+  expect(step?.options).toMatchObject({ maxDrop: '10%' });
+  // A share of what base reaches: everything that is compared or shown is the difference it comes to.
+  expect(report.limits.maxDrop).toBe(0.1);
+  expect(step?.notes?.join('\n')).toContain('of 0.1 allowed');
   expect(step?.notes?.at(-1)).toMatch(/on the samples kept apart: .*100 samples/);
   expect(step?.notes?.at(-2)).toMatch(/^weights of this mix fitted to what the layers see: \d+\.\d dB for \d+\.\d/);
 

@@ -34,7 +34,11 @@ describe('loadConfig', () => {
 
   it.each([
     ['unknown.json', '{"maxdrop": 1}', /there is no setting "maxdrop" \(did you mean "maxDrop"\?\)/],
-    ['value.json', '{"maxDrop": -2}', /maxDrop takes a number from 0, in the unit of the metric, not -2/],
+    [
+      'value.json',
+      '{"maxDrop": -2}',
+      /maxDrop takes a number from 0, in the unit of the metric, or a share of base such as "1%", not -2/,
+    ],
     ['syntax.json', '{"maxDrop": ', /is not valid JSON/],
     ['shape.json', '[]', /must give one object/],
     ['code.mjs', 'throw new Error("oops")', /failed while it was loaded: oops/],

@@ -1,3 +1,4 @@
+import { allowedDrop } from '../../../src/drop-limit.ts';
 import { type Floor, keepsFloor, type Score } from '../../../src/pass/judge.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
 import type { Prices } from './moves.ts';
@@ -53,8 +54,16 @@ export async function toFloor(
 function keepTogether(scores: readonly Score[], floor: Floor): boolean {
   if (scores.some(({ metric }) => metric === 'sqnr')) return scores.every((score) => keepsFloor(score, floor));
   const samples = scores.reduce((sum, score) => sum + score.samples, 0);
-  const drop = scores.reduce((sum, score) => sum + (score.drop * score.samples) / samples, 0);
-  return drop <= floor.maxDrop + 1e-12;
+  const mean = (of: (score: Score) => number): number =>
+    scores.reduce((sum, score) => sum + (of(score) * score.samples) / samples, 0);
+  return (
+    mean(({ drop }) => drop) <=
+    allowedDrop(
+      floor.maxDrop,
+      mean(({ base }) => base),
+    ) +
+      1e-12
+  );
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, type Start } from '../command.ts';
 import type { EvalFlags } from '../eval.ts';
-import { count, numberOrShare } from '../numbers.ts';
+import { count, dropLimit } from '../numbers.ts';
 
 export function register(program: Command, start: Start): void {
   addCommonFlags(
@@ -15,7 +15,7 @@ export function register(program: Command, start: Start): void {
       .option(
         '--max-drop <x>',
         'largest drop allowed against base, in the unit of the metric (0.01, or 0.5 dB) or as a share of base (1%): exit 1 when it is surely more',
-        numberOrShare,
+        dropLimit,
       )
       .option('--preset <name>', 'mlperf-99 or mlperf-99.9: keep 99 % or 99.9 % of base')
       .option('--strict', 'exit 1 as well when the samples cannot tell')

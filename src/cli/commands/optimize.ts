@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { modelAmongNames } from '../model-among-names.ts';
-import { count, integer, number } from '../numbers.ts';
+import { count, dropLimit, integer, number } from '../numbers.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
 
 export function register(program: Command, start: Start): void {
@@ -16,8 +16,8 @@ export function register(program: Command, start: Start): void {
       .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
       .option(
         '--max-drop <x>',
-        'largest allowed drop of the task metric against the base model, in its own unit: 0.01 is a point of accuracy, 0.5 half a decibel of psnr (default: 0.01)',
-        number,
+        'largest allowed drop of the task metric against the base model, in its own unit (0.01 is a point of accuracy, 0.5 half a decibel of psnr) or as a share of base (1%) (default: 0.01)',
+        dropLimit,
       )
       .option(
         '--provider <ids...>',

@@ -1,3 +1,4 @@
+import type { DropLimit } from '../../drop-limit.ts';
 import type { Naming } from './naming.ts';
 
 /** Flags of `optimize` as the command line gives them: undefined where the user said nothing. */
@@ -6,7 +7,7 @@ export interface OptimizeFlags {
   readonly target?: readonly string[];
   readonly variant?: readonly string[];
   readonly data?: string;
-  readonly maxDrop?: number;
+  readonly maxDrop?: DropLimit;
   readonly provider?: readonly string[];
   readonly config?: string;
   readonly inputShape?: readonly string[];

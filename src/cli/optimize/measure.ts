@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os';
 import type { Dataset } from '../../data/dataset.ts';
+import { allowedDrop } from '../../drop-limit.ts';
 import { auditModel } from '../../engine/audit.ts';
 import { type Comparison, compare, toFidelity } from '../../engine/compare.ts';
 import { type Evaluation, evaluate } from '../../engine/evaluate.ts';
@@ -180,5 +181,7 @@ async function judge(
   }
   // A later run pairs them by their mean: of no use where the metric is folded from all samples.
   const scores = result.resampled ? undefined : packScores(result.scores, result.higherIsBetter);
-  return { ...pairAccuracy(judged.base, result, settings), ...(scores && { scores }) };
+  const { seed } = settings;
+  const maxDrop = allowedDrop(settings.maxDrop, judged.base.value);
+  return { ...pairAccuracy(judged.base, result, { seed, maxDrop }), ...(scores && { scores }) };
 }

@@ -1,5 +1,6 @@
 import type { Step } from '../../pass/pass.ts';
 import { type Floors, floorReason, type Measured } from './choose.ts';
+import type { Settings } from './settings.ts';
 import type { VariantPlan } from './variants.ts';
 
 /** A mix of formats to search for, and why it is worth that. */
@@ -45,7 +46,7 @@ function whyMixed(names: readonly string[], judged: readonly Measured[], floors:
 const searches = new Set(['mixed-precision', 'prune-search']);
 
 /** A plan whose search is held to the run's own floor. */
-export function heldToFloor(plan: VariantPlan, floors: Floors): VariantPlan {
+export function heldToFloor(plan: VariantPlan, floors: Pick<Settings, 'maxDrop' | 'minSqnrDb'>): VariantPlan {
   const steps = plan.steps.map((step): Step => {
     if (!searches.has(step.pass.id)) return step;
     // What the user set in a config stays; a default gives way to the run's floor.

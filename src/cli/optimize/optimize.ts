@@ -4,6 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Dataset } from '../../data/dataset.ts';
+import { allowedDrop } from '../../drop-limit.ts';
 import { createActivations, createOwnTextActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
@@ -134,7 +135,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         ofBase = evaluation;
       },
     });
-    const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, settings);
+    const limits = { maxDrop: allowedDrop(settings.maxDrop, ofBase?.value ?? 1), minSqnrDb: settings.minSqnrDb };
+    const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, limits);
     const later: VariantPlan[] = [];
     for (const { variant, why } of rescues) {
       talk.note(`${why}; a mix of formats is searched for.`);
@@ -172,7 +174,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
     });
     const noSkill = ofBase && whyNoSkill(ofBase);
-    const floors = { ...settings, noSkill };
+    const floors = { ...limits, noSkill };
     const warnings = [...(noSkill === undefined ? [] : [`The accuracy says nothing: ${noSkill}`]), ...ofTiming];
     const choice = choose(measured, floors, answers.map(needOf));
     const { recommendations } = choice;
@@ -230,7 +232,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       host,
       input,
       data,
-      limits: { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnrDb },
+      limits,
       origins: settings.origins,
       targets: chosenTargets.map(({ target }) => target.id),
       ...(sensitivity && { sensitivity }),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { Config, StepInput, TargetConfig } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import type { DropLimit } from '../../drop-limit.ts';
 import { UserError } from '../../errors.ts';
 import type { Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
@@ -32,7 +33,7 @@ export interface Settings {
   readonly ownVariants: ReadonlyMap<string, readonly Step[]>;
   /** Providers to measure on; undefined: those that the targets run on. */
   readonly providers: readonly string[] | undefined;
-  readonly maxDrop: number;
+  readonly maxDrop: DropLimit;
   readonly minSqnrDb: number;
   readonly seed: number;
   readonly seconds: number;
@@ -89,7 +90,7 @@ export function resolveSettings(model: string | undefined, flags: OptimizeFlags,
     variants: pick('variants', flags.variant, ownVariants.size > 0 ? [...ownVariants.keys()] : undefined, undefined),
     ownVariants,
     providers: pick('providers', flags.provider, config.providers, undefined),
-    maxDrop: drop('--max-drop', pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop)),
+    maxDrop: pick('maxDrop', flags.maxDrop, config.maxDrop, defaults.maxDrop),
     minSqnrDb: defaults.minSqnrDb,
     seed: pick('seed', flags.seed, config.seed, defaults.seed),
     seconds: positive('--seconds', pick('seconds', flags.seconds, config.seconds, defaults.seconds)),
@@ -134,13 +135,6 @@ function toSteps(input: StepInput): Step[] {
   // A step made in a TypeScript or JavaScript config by calling the pass.
   const step = input as Step;
   return [makeStep(findPass(step.pass.id), step.options)];
-}
-
-/** In the metric's own unit, which has no end for decibels and errors. */
-function drop(flag: string, value: number): number {
-  if (!(value >= 0 && value < Number.POSITIVE_INFINITY))
-    throw new UserError('option.value', `${flag} takes a number from 0, in the unit of the metric, not ${value}.`);
-  return value;
 }
 
 function positive<T extends number | undefined>(flag: string, value: T): T {

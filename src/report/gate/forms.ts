@@ -1,3 +1,5 @@
+import { dropLimitForm, readDropLimit } from '../../drop-limit.ts';
+
 /** What each rule of the gate may say, for checking a config that was written by hand. */
 
 export type Check = readonly [ok: (value: unknown) => boolean, expected: string];
@@ -16,7 +18,6 @@ const among = (...words: readonly string[]): Check => [
 ];
 
 const share: Check = [(value) => isNumber(value) && value >= 0 && value <= 1, 'a number from 0 to 1'];
-const fromZero: Check = [(value) => isNumber(value) && value >= 0, 'a number from 0'];
 const level = among('off', 'warn', 'error');
 const of = among('base', 'baseline');
 const max: Check = [
@@ -37,7 +38,7 @@ const maxForm: RuleForm = {
 const accuracyForm: RuleForm = {
   // A drop is a difference of metrics, which need not be shares.
   keys: {
-    maxDrop: [(value) => fromZero[0](value) || isPercent(value), 'a number from 0, or a share such as "1%"'],
+    maxDrop: [(value) => (isNumber(value) || isPercent(value)) && readDropLimit(value) !== undefined, dropLimitForm],
     preset: among('mlperf-99', 'mlperf-99.9'),
     of,
     on: among('point', 'bound', 'interval'),

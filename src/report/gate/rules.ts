@@ -1,3 +1,4 @@
+import type { DropLimit } from '../../drop-limit.ts';
 import { UserError } from '../../errors.ts';
 import { nearest } from '../../messages.ts';
 import { formOf, patternRules, ruleForms } from './forms.ts';
@@ -16,7 +17,7 @@ export type AccuracyPreset = 'mlperf-99' | 'mlperf-99.9';
 /** The drop of the task metric, on the same samples. */
 export interface AccuracyRule extends AnyRule {
   /** A difference of the metric, or a share such as `"1%"` of what the reference reaches. Default: the limit that the report was made with. */
-  readonly maxDrop?: number | `${number}%`;
+  readonly maxDrop?: DropLimit;
   readonly preset?: AccuracyPreset;
   /** Against base (default), or what the stored baseline recommends. */
   readonly of?: 'base' | 'baseline';
