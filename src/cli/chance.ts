@@ -3,12 +3,9 @@ import type { Evaluation } from '../engine/evaluate.ts';
 /** Metrics of right and wrong, and how many classes an answer may name. */
 const answers: Readonly<Record<string, number>> = { top1: 1, accuracy: 1, top5: 5 };
 
-/** What the same answer to every sample, or answers by lot, reach in metrics that have one figure for that whatever the data. */
-const blindScores: Readonly<Record<string, number>> = { 'roc-auc': 0.5, mcc: 0, pearson: 0, spearman: 0 };
-
 /**
- * That a model answers no better than one that always names the most frequent class (the five, for top5), in a sentence; undefined where it
- * does better, or the metric has no such figure (areas under the ROC curve have 0.5, correlations 0). Such an accuracy says nothing of what a change to the model costs: a model that
+ * That a model answers no better than one that always names the most frequent class (the five, for top5), or that of no other answer
+ * that knows nothing of the inputs (`Metric.blind`), in a sentence; undefined where it does better, or the metric has no such figure. Such an accuracy says nothing of what a change to the model costs: a model that
  * was ruined scores the same. Labels of another model, inputs prepared in another way and untrained weights all look like this.
  */
 export function whyNoSkill({
@@ -16,11 +13,13 @@ export function whyNoSkill({
   value,
   labels,
   labelNames,
-}: Pick<Evaluation, 'metric' | 'value' | 'labels' | 'labelNames'>): string | undefined {
-  const blind = blindScores[metric];
-  if (blind !== undefined && value <= blind) {
+  higherIsBetter,
+  blind,
+}: Pick<Evaluation, 'metric' | 'value' | 'labels' | 'labelNames' | 'higherIsBetter' | 'blind'>): string | undefined {
+  const known = blind();
+  if (known && (higherIsBetter ? value <= known.value : value >= known.value)) {
     return (
-      `the model itself reaches ${metric} ${Number(value.toPrecision(4))}, where scores that know nothing of the inputs have ${blind}: labels or targets, ` +
+      `the model itself reaches ${metric} ${Number(value.toPrecision(4))}, no better than ${known.answer}: labels or targets, ` +
       'preparation of the inputs and model do not fit each other, or it was not trained (mlpack data check shows the samples as the model sees them)'
     );
   }

@@ -5,6 +5,7 @@ import { makeMetric } from '../data/metrics/registry.ts';
 import { UserError } from '../errors.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
+import { type Blind, BlindAnswers } from './blind.ts';
 import type { Session } from './session.ts';
 import { StateRunner } from './states.ts';
 
@@ -41,6 +42,8 @@ export interface Evaluation {
   /** Class of each sample, where samples are labelled. */
   readonly labels: readonly number[] | undefined;
   readonly labelNames: readonly string[] | undefined;
+  /** What the best answer reaches that knows nothing of the inputs, where that can be told; found when it is asked for. */
+  readonly blind: () => Blind | undefined;
   /** Samples whose output held a NaN or an infinity, and the places of the first few of them. */
   readonly nonFinite: number;
   readonly nonFiniteSamples: readonly number[];
@@ -62,6 +65,7 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
   const indices: number[] = [];
   const labels: number[] = [];
   const nonFinite: number[] = [];
+  const blind = new BlindAnswers(metric);
   let runMs = 0;
   const started = performance.now();
   const runner = new StateRunner(session, wanted);
@@ -73,7 +77,9 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
     runMs += performance.now() - before;
     const output = outputOf(outputs, name);
     const reference = base && outputOf(await base.run(batch), name);
-    for (const record of metric.score({ ...batch, output, outputs, reference })) records.push(record);
+    const judged = { ...batch, output, outputs, reference };
+    for (const record of metric.score(judged)) records.push(record);
+    blind.add(judged);
     indices.push(...batch.indices);
     labels.push(...(batch.labels ?? []));
     nonFinite.push(...findNonFinite(output, batch.size).map((row) => batch.indices[row] ?? row));
@@ -93,6 +99,7 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
     classes: metric.classes?.(records),
     labels: labels.length === records.length ? labels : undefined,
     labelNames: dataset.labelNames,
+    blind: () => blind.result(labels.length === records.length ? labels : []),
     nonFinite: nonFinite.length,
     nonFiniteSamples: nonFinite.slice(0, 5),
     ms: performance.now() - started,

@@ -7,6 +7,8 @@ const judged = (value: number, metric = 'top1'): Parameters<typeof whyNoSkill>[0
   value,
   labels,
   labelNames: ['cat', 'dog', 'cow', 'owl', 'eel'],
+  higherIsBetter: true,
+  blind: () => undefined,
 });
 
 describe('whyNoSkill', () => {
@@ -18,15 +20,14 @@ describe('whyNoSkill', () => {
     expect(whyNoSkill(judged(0.5))).toBeUndefined();
   });
 
-  it.each([
-    ['roc-auc', 0.5, 0.51],
-    ['mcc', -0.02, 0.01],
-    ['spearman', 0, 0.3],
-  ])('knows what blind scores reach in %s', (metric, blind, better) => {
-    expect(whyNoSkill({ ...judged(blind, metric), labels: undefined })).toMatch(
-      new RegExp(`^the model itself reaches ${metric} ${blind}, where scores that know nothing`),
+  it('holds the figure against that of the best blind answer, whichever way is better', () => {
+    const blind = () => ({ value: 4, answer: 'always answering the median of the targets (4)' });
+    const error = { ...judged(4.2, 'mae'), higherIsBetter: false, blind };
+    expect(whyNoSkill(error)).toMatch(
+      /^the model itself reaches mae 4\.2, no better than always answering the median of the targets \(4\): labels or targets/,
     );
-    expect(whyNoSkill(judged(better, metric))).toBeUndefined();
+    expect(whyNoSkill({ ...error, value: 3.9 })).toBeUndefined();
+    expect(whyNoSkill({ ...error, metric: 'psnr', higherIsBetter: true, value: 3.9 })).toMatch(/psnr 3\.9, no better/);
   });
 
   it('says nothing of metrics that are no shares of right answers, of missing labels, and of a faultless model', () => {

@@ -23,6 +23,7 @@ export const rocAuc: MetricKind = {
       summary: rocAuc.summary,
       higherIsBetter: true,
       needs: 'labels',
+      blind: 0.5,
       score({ output, size, labels }) {
         if (!labels) throw missing('roc-auc', 'labels');
         const { values, width } = rowsOf(output, size);

@@ -183,6 +183,8 @@ function countsKind(id: keyof typeof formulas, summary: string): MetricKind {
         summary,
         higherIsBetter: true,
         needs: 'labels',
+        // Naming everything the class that is looked for finds all of it: alone that says nothing.
+        ...(!(id === 'recall' && average === 'binary') && { blind: 'class' as const }),
         score: (batch) => pairs(batch, id, threshold),
         sample: isRight,
         fold(records) {
@@ -243,6 +245,7 @@ export const mcc: MetricKind = {
       summary: mcc.summary,
       higherIsBetter: true,
       needs: 'labels',
+      blind: 0,
       score: (batch) => pairs(batch, 'mcc', threshold),
       sample: isRight,
       fold(records) {

@@ -35,6 +35,7 @@ export const meanAveragePrecision: MetricKind = {
       summary: meanAveragePrecision.summary,
       higherIsBetter: true,
       needs: 'truths',
+      blind: 0,
       outputs,
       score(batch) {
         const found = foundBoxes(batch, settings);

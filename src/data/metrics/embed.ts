@@ -103,6 +103,7 @@ export const recallAtK: MetricKind = {
       summary: recallAtK.summary,
       higherIsBetter: true,
       needs: isPaired ? 'feeds' : 'labels',
+      blind: 0,
       score(batch) {
         const rows = embeddings(batch, isPaired ? 2 * batch.size : batch.size, pooling);
         if (!isPaired && !batch.labels) throw missing('recall-at-k', 'labels');

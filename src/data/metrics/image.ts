@@ -10,15 +10,18 @@ export const psnr: MetricKind = {
   id: 'psnr',
   summary: 'peak signal-to-noise ratio in dB, for values from 0 to 1',
   make: () =>
-    meanMetric({ id: 'psnr', summary: psnr.summary, higherIsBetter: true, needs: 'targets' }, (batch) => {
-      const { values, wanted, width } = pairedRows(batch, 'psnr');
-      return Array.from({ length: batch.size }, (_, sample) => {
-        let sum = 0;
-        for (let at = sample * width; at < (sample + 1) * width; at++)
-          sum += (clip(values[at] as number) - (wanted[at] as number)) ** 2;
-        return -10 * Math.log10(sum / width);
-      });
-    }),
+    meanMetric(
+      { id: 'psnr', summary: psnr.summary, higherIsBetter: true, needs: 'targets', blind: 'mean' },
+      (batch) => {
+        const { values, wanted, width } = pairedRows(batch, 'psnr');
+        return Array.from({ length: batch.size }, (_, sample) => {
+          let sum = 0;
+          for (let at = sample * width; at < (sample + 1) * width; at++)
+            sum += (clip(values[at] as number) - (wanted[at] as number)) ** 2;
+          return -10 * Math.log10(sum / width);
+        });
+      },
+    ),
 };
 
 const window = gaussian(11, 1.5);
@@ -40,26 +43,29 @@ export const ssim: MetricKind = {
   id: 'ssim',
   summary: 'structural similarity, for pictures with values from 0 to 1',
   make: () =>
-    meanMetric({ id: 'ssim', summary: ssim.summary, higherIsBetter: true, needs: 'targets' }, (batch) => {
-      const { values, wanted, width } = pairedRows(batch, 'ssim');
-      const [height = 0, columns = 0] = batch.output.shape.slice(-2);
-      if (height < window.length || columns < window.length)
-        throw new UserError(
-          'metric-output',
-          `ssim needs pictures of at least 11 × 11; the output is [${batch.output.shape.join(', ')}].`,
-        );
-      const planes = width / (height * columns);
-      return Array.from({ length: batch.size }, (_, sample) => {
-        let sum = 0;
-        for (let plane = 0; plane < planes; plane++) {
-          const start = sample * width + plane * height * columns;
-          const x = Float64Array.from({ length: height * columns }, (_, at) => clip(values[start + at] as number));
-          const t = Float64Array.from({ length: height * columns }, (_, at) => wanted[start + at] as number);
-          sum += similarity(x, t, height, columns);
-        }
-        return sum / planes;
-      });
-    }),
+    meanMetric(
+      { id: 'ssim', summary: ssim.summary, higherIsBetter: true, needs: 'targets', blind: 'mean' },
+      (batch) => {
+        const { values, wanted, width } = pairedRows(batch, 'ssim');
+        const [height = 0, columns = 0] = batch.output.shape.slice(-2);
+        if (height < window.length || columns < window.length)
+          throw new UserError(
+            'metric-output',
+            `ssim needs pictures of at least 11 × 11; the output is [${batch.output.shape.join(', ')}].`,
+          );
+        const planes = width / (height * columns);
+        return Array.from({ length: batch.size }, (_, sample) => {
+          let sum = 0;
+          for (let plane = 0; plane < planes; plane++) {
+            const start = sample * width + plane * height * columns;
+            const x = Float64Array.from({ length: height * columns }, (_, at) => clip(values[start + at] as number));
+            const t = Float64Array.from({ length: height * columns }, (_, at) => wanted[start + at] as number);
+            sum += similarity(x, t, height, columns);
+          }
+          return sum / planes;
+        });
+      },
+    ),
 };
 
 function similarity(x: Float64Array, t: Float64Array, height: number, width: number): number {
@@ -146,6 +152,7 @@ export const meanIou: MetricKind = {
       summary: meanIou.summary,
       higherIsBetter: true,
       needs: 'targets',
+      blind: 'mode',
       score: ({ output, targets, size }) => {
         if (!targets) throw missing('miou', 'targets');
         const wanted = numbersOf(targets);

@@ -97,6 +97,7 @@ function tokenKind(
         summary,
         higherIsBetter,
         needs: 'feeds',
+        blind: 'uniform',
         score: (batch) => tokenSums(batch, source, id),
         sample: (sums) => figure(...sums),
         fold(records) {
@@ -216,6 +217,7 @@ export const tokenAccuracy: MetricKind = {
       summary: tokenAccuracy.summary,
       higherIsBetter: true,
       needs: 'targets',
+      blind: 'mode',
       score: (batch) => positionsOf(batch, 'token-accuracy', ignore),
       sample: ([right, judged]) => right / judged,
       fold(records) {
@@ -239,7 +241,13 @@ export const exactMatch: MetricKind = {
   make(settings) {
     const ignore = settings.number('ignore') ?? -100;
     const outputs = settings.texts('outputs');
-    const about = { id: 'exact-match', summary: exactMatch.summary, higherIsBetter: true, needs: 'targets' as const };
+    const about = {
+      id: 'exact-match',
+      summary: exactMatch.summary,
+      higherIsBetter: true,
+      needs: 'targets',
+      blind: 0,
+    } as const;
     if (!outputs)
       return meanMetric(about, (batch) =>
         positionsOf(batch, 'exact-match', ignore).map(([right, judged]) => Number(right === judged)),

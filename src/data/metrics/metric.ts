@@ -47,6 +47,8 @@ export interface ClassFigures {
   readonly values: (weights?: Weights) => ArrayLike<number>;
 }
 
+export type BlindKind = 'class' | 'mean' | 'median' | 'mode' | 'uniform';
+
 /**
  * A metric makes a record of each sample, so that two models can be compared sample by sample, and folds the records into one
  * figure. Records are the metric's own affair: a number, a row of sums, the boxes of a picture.
@@ -66,6 +68,11 @@ export interface Metric<R = unknown> {
   samples?(records: readonly R[]): readonly number[];
   /** The figure over all records, each counted as often as it was drawn. Expensive preparation is done once. */
   fold(records: readonly R[]): (weights?: Weights) => number;
+  /**
+   * What answers reach that know nothing of the inputs: a figure that holds whatever the data, or how to find it from labels (the best single class),
+   * from targets (always their mean, median or most frequent number), or from the number of scores (all alike).
+   */
+  readonly blind?: number | BlindKind;
   /** Present where the figure is this function of the mean over `sample`: its interval is then found faster. */
   ofMean?(mean: number): number;
   /** The figure of each class by itself, where it has one (right and wrong by label is told from the labels instead). */
@@ -92,7 +99,7 @@ export interface MetricKind {
 
 /** A metric whose figure is the mean over its samples, or a function of that mean. */
 export function meanMetric(
-  about: Pick<Metric, 'id' | 'summary' | 'higherIsBetter' | 'needs'> & Partial<Pick<Metric, 'outputs'>>,
+  about: Pick<Metric, 'id' | 'summary' | 'higherIsBetter' | 'needs'> & Partial<Pick<Metric, 'outputs' | 'blind'>>,
   score: (batch: MetricBatch) => number[],
   of: (mean: number) => number = (mean) => mean,
 ): Metric<number> {

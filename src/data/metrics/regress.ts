@@ -9,7 +9,7 @@ export const mae: MetricKind = {
   id: 'mae',
   summary: 'mean absolute error',
   make: () =>
-    meanMetric({ id: 'mae', summary: mae.summary, higherIsBetter: false, needs: 'targets' }, (batch) =>
+    meanMetric({ id: 'mae', summary: mae.summary, higherIsBetter: false, needs: 'targets', blind: 'median' }, (batch) =>
       perSample(batch, 'mae', Math.abs),
     ),
 };
@@ -20,7 +20,7 @@ export const rmse: MetricKind = {
   summary: 'root mean square error',
   make: () =>
     meanMetric(
-      { id: 'rmse', summary: rmse.summary, higherIsBetter: false, needs: 'targets' },
+      { id: 'rmse', summary: rmse.summary, higherIsBetter: false, needs: 'targets', blind: 'mean' },
       (batch) => perSample(batch, 'rmse', (difference) => difference * difference),
       Math.sqrt,
     ),
@@ -62,6 +62,7 @@ function pointsKind(
         summary,
         higherIsBetter: true,
         needs: 'targets',
+        blind: 0,
         score(batch) {
           if (!isPaired) {
             const { values, wanted, width } = pairedRows(batch, id);

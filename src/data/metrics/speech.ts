@@ -30,6 +30,8 @@ function errorRate(id: string, summary: string, unitsOf: (text: string) => strin
         summary,
         higherIsBetter: false,
         needs: 'truths',
+        // Saying nothing: every word is missing.
+        blind: 1,
         score(batch) {
           const heard = decode(batch);
           return Array.from({ length: batch.size }, (_, sample) => {
