@@ -2,7 +2,7 @@
 export type DropLimit = number | `${number}%`;
 
 /** What a limit looks like, for sentences about those that are none. */
-export const dropLimitForm = 'a number from 0, in the unit of the metric, or a share of base such as "1%"';
+export const dropLimitForm = 'a number from 0, in the unit of the metric, or a share such as "1%"';
 
 /** Reads a limit from a flag or a config: the one grammar of all of them. @returns undefined for anything else */
 export function readDropLimit(value: unknown): DropLimit | undefined {

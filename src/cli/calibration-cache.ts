@@ -34,6 +34,7 @@ export function rememberCalibration(
     onProblem: (sentence) => talk.note(sentence),
   });
   let data: Promise<unknown> | undefined;
+  let isSaid = false;
   return {
     ...activations,
     async histograms(model, values, wanted) {
@@ -58,7 +59,9 @@ export function rememberCalibration(
       if (hit) {
         const found = await read(join(hit.folder, fileName), hit.meta as string[]);
         if (found) {
-          talk.note(`calibration: ${samples} samples, as counted before (--no-cache counts them again)`);
+          // A run calibrates once for each variant, and again inside of searches.
+          if (!isSaid) talk.note(`calibration: ${samples} samples, as counted before (--no-cache counts them again)`);
+          isSaid = true;
           return found;
         }
       }

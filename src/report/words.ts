@@ -156,6 +156,8 @@ export function judgementSentence(report: Report): string {
     return `Accuracy was not measured: there was no data, so variants only had to reproduce the original model${floor} on made-up inputs. Give --data to judge them by the task.`;
   }
   const samples = `${data.samples.toLocaleString('en-US')} samples of ${data.name}`;
+  if (!report.variants.some(hasAccuracy))
+    return `Judged on ${samples}, without a metric: the outputs are no classes that could agree or not, so variants had to reproduce the original model${limits.minSqnrDb === undefined ? '' : ` at ${limits.minSqnrDb} dB or better`}.`;
   if (data.metric === null)
     return `Judged on ${samples}, without labels: variants had to agree with the original model.`;
   return `Judged by ${data.metric} on ${samples}; a drop of at most ${formatLimit(data.metric, limits.maxDrop)} was allowed.${sampleAdvice(report)}`;

@@ -222,10 +222,7 @@ describe('flags and settings', () => {
     ['{"variants":{"../a":["simplify"]}}', /the variant name "\.\.\/a" cannot be a folder's/],
     ['{"variants":{"base":["simplify"]}}', /"base" is the model as it came/],
     ['{"targets":{"server":{"from":"nix"}}}', /there is no variant "nix"/],
-    [
-      '{"maxDrop":-7}',
-      /maxDrop takes a number from 0, in the unit of the metric, or a share of base such as "1%", not -7/,
-    ],
+    ['{"maxDrop":-7}', /maxDrop takes a number from 0, in the unit of the metric, or a share such as "1%", not -7/],
   ])('config %s', async (text, sentence) => {
     writeFileSync(join(cwd, 'bad.json'), text);
     await refused(['optimize', digits, '-c', 'bad.json', '-o', 'never'], sentence);

@@ -75,7 +75,7 @@ describe('usage', () => {
     [['optimize', 'no-such-model.onnx'], /there is no model at "no-such-model.onnx"/],
     [
       ['optimize', 'models/digits', '--max-drop=-1'],
-      /--max-drop.*'-1' is invalid. Give a number from 0, in the unit of the metric, or a share of base such as "1%"/,
+      /--max-drop.*'-1' is invalid. Give a number from 0, in the unit of the metric, or a share such as "1%"/,
     ],
     [['optimize', 'models/digits', '-t', 'sever'], /there is no target "sever" \(did you mean "server"\?\)/],
     [

@@ -37,7 +37,7 @@ describe('loadConfig', () => {
     [
       'value.json',
       '{"maxDrop": -2}',
-      /maxDrop takes a number from 0, in the unit of the metric, or a share of base such as "1%", not -2/,
+      /maxDrop takes a number from 0, in the unit of the metric, or a share such as "1%", not -2/,
     ],
     ['syntax.json', '{"maxDrop": ', /is not valid JSON/],
     ['shape.json', '[]', /must give one object/],

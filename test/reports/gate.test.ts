@@ -361,7 +361,7 @@ describe('checkGateRules', () => {
     [{ accuracy: { maxdrop: 0.1 } }, /rule accuracy has no setting "maxdrop" \(did you mean "maxDrop"\?\)/],
     [
       { accuracy: { maxDrop: -1 } },
-      /maxDrop of the rule accuracy takes a number from 0, or a share such as "1%", not -1/,
+      /maxDrop of the rule accuracy takes a number from 0, in the unit of the metric, or a share such as "1%", not -1/,
     ],
     [{ accuracy: { on: 'edge' } }, /on of the rule accuracy takes "point", "bound" or "interval", not "edge"/],
     [{ accuracy: 0.01 }, /the rule accuracy takes "off" or \{ maxDrop, preset, of, on, level \}, not 0\.01/],

@@ -18,6 +18,8 @@ export interface Floors {
   readonly minSqnrDb: number;
   /** Why the task metric says nothing (see `whyNoSkill`): variants then have to reproduce base as without data. */
   readonly noSkill?: string | undefined;
+  /** Why no metric can read the outputs, where there is data: variants have to reproduce them. */
+  readonly unread?: string | undefined;
 }
 
 /** What a target asks of a variant. */
@@ -179,8 +181,10 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
     );
   }
   return (
-    `without labelled data it has to reproduce the base model at ${floors.minSqnrDb} dB, and reaches ${fidelity.sqnrDb.toFixed(1)} dB; ` +
-    'give --data to judge it by the task'
+    `without ${floors.unread === undefined ? 'labelled data' : 'a metric that reads its outputs'} it has to reproduce the base model at ${floors.minSqnrDb} dB, and reaches ${fidelity.sqnrDb.toFixed(1)} dB; ` +
+    (floors.unread === undefined
+      ? 'give --data to judge it by the task'
+      : 'a metric of your own judges it by the task (docs/metrics.md)')
   );
 }
 

@@ -24,6 +24,8 @@ export interface MeasureContext {
   readonly settings: Settings;
   readonly base: Model;
   readonly dataset: Dataset | undefined;
+  /** Why no metric can read the outputs: then fidelity alone judges. */
+  readonly unread: string | undefined;
   readonly session: Session;
   /** What base scored, as soon as it was judged. */
   readonly onBase?: (evaluation: Evaluation) => void;
@@ -168,7 +170,7 @@ async function judge(
   name: string,
 ): Promise<Accuracy | null> {
   const { dataset, settings, session } = context;
-  if (!dataset) return null;
+  if (!dataset || context.unread !== undefined) return null;
   const result = await evaluate(candidate, dataset, {
     signal: session.io.signal,
     reference: base,

@@ -1,7 +1,9 @@
 import type { Dataset } from '../../data/dataset.ts';
 import { checkLabels } from '../../data/metrics/rows.ts';
+import { evaluate } from '../../engine/evaluate.ts';
 import { openModel } from '../../engine/open-model.ts';
 import type { Session as RuntimeSession } from '../../engine/session.ts';
+import { UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import type { IoInfo } from '../../report/report.ts';
 import type { Session } from '../command.ts';
@@ -13,6 +15,12 @@ import type { Settings } from './settings.ts';
 /** Samples held out for calibration where the data set names none: as many as calibration takes. */
 const heldOutSamples = 128;
 
+interface Fitting extends Pick<RuntimeSession, 'inputs' | 'outputs'> {
+  readonly dataset: Dataset | undefined;
+  /** Why no metric can read the outputs, where nobody asked for one: variants then have to reproduce them. */
+  readonly unread: string | undefined;
+}
+
 /**
  * The data, and what the model takes and gives. One sample (or made-up input) goes through the model: data that does not fit it is told before
  * the minutes that building takes.
@@ -22,16 +30,47 @@ export async function openFitting(
   model: Model,
   { data, allowModules, seed, inputShape }: Settings,
   session: Session,
-): Promise<Pick<RuntimeSession, 'inputs' | 'outputs'> & { readonly dataset: Dataset | undefined }> {
+): Promise<Fitting> {
   const runtime = await openModel(model, { label: 'the model' });
   try {
     const { inputs, outputs } = runtime;
     const dataset = await openData(source, data, session, inputs, { allowModules, holdOut: heldOutSamples });
     if (dataset) checkClasses(dataset, outputs);
     await runtime.run(await firstFeeds({ dataset, model, runtime, seed, shapes: inputShape, samples: 1 }));
-    return { inputs, outputs, dataset };
+    const unread = dataset && (await whyUnread(runtime, dataset));
+    if (unread !== undefined) session.talk.note(`data: ${unread}`);
+    return { inputs, outputs, dataset, unread };
   } finally {
     await runtime.dispose();
+  }
+}
+
+/**
+ * Judges the first sample, so that a metric that cannot read the outputs is told before anything is built. Where none was named and there are no labels,
+ * that only means that the outputs are no classes whose agreement could be counted.
+ * @throws UserError where the metric, or the labels, ask for outputs that the model does not have
+ */
+async function whyUnread(runtime: RuntimeSession, dataset: Dataset): Promise<string | undefined> {
+  try {
+    await evaluate(runtime, dataset, { samples: 1, reference: runtime });
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== 'metric-output') throw error;
+    const shapes = runtime.outputs.map(
+      ({ name, dtype, shape }) => `"${name}" (${dtype} [${shape?.join(', ') ?? '?'}])`,
+    );
+    const list = `${shapes.slice(0, 8).join(', ')}${shapes.length > 8 ? ', …' : ''}`;
+    if (dataset.metric !== undefined || dataset.hasLabels)
+      throw new UserError(
+        error.code,
+        `${error.message} The model gives ${list}: name the output that the metric reads ("output" in ${dataset.dir}/dataset.json), another "metric", or a module of your own (docs/metrics.md); ` +
+          'without "metric" and "labels" variants are held against the outputs of the model itself.',
+        { cause: error },
+      );
+    const advice = dataset.hasTruths
+      ? 'to judge by the boxes, set "metric": "map" and how outputs become boxes ("decode")'
+      : 'a metric of your own judges them by the task';
+    return `no labels, and outputs that are no classes which could agree or not (${list}), so variants have to reproduce them; ${advice} (docs/metrics.md)`;
   }
 }
 

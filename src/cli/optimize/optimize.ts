@@ -90,7 +90,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
-  const { inputs, outputs, dataset } = await openFitting(source, base, settings, session);
+  const { inputs, outputs, dataset, unread } = await openFitting(source, base, settings, session);
   if (dataset) await warnOfOverlap(dataset, session);
   const staging = `${out}.part-${process.pid}`;
   io.scratch.add(staging);
@@ -127,7 +127,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       warn: (text) => talk.warn(text),
     };
     const built = await buildVariants(base, chosen, building);
-    const context = { settings, base, dataset, session };
+    const context = { settings, base, dataset, unread, session };
     let ofBase: Evaluation | undefined;
     const judged = await measureAll(built, {
       ...context,
@@ -136,7 +136,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       },
     });
     const limits = { maxDrop: allowedDrop(settings.maxDrop, ofBase?.value ?? 1), minSqnrDb: settings.minSqnrDb };
-    const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, limits);
+    const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, { ...limits, unread });
     const later: VariantPlan[] = [];
     for (const { variant, why } of rescues) {
       talk.note(`${why}; a mix of formats is searched for.`);
@@ -174,7 +174,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       sessionConfig: (variant, provider) => sessionConfigOf(answers, variant, provider),
     });
     const noSkill = ofBase && whyNoSkill(ofBase);
-    const floors = { ...limits, noSkill };
+    const floors = { ...limits, noSkill, unread };
     const warnings = [...(noSkill === undefined ? [] : [`The accuracy says nothing: ${noSkill}`]), ...ofTiming];
     const choice = choose(measured, floors, answers.map(needOf));
     const { recommendations } = choice;

@@ -37,10 +37,12 @@ export function pairedRows(
 
 /**
  * Number of scores that compete with each other in an output: its last axis, axes of extent 1 aside. Undefined where a
- * highest score means nothing: a single number a sample, or maps of more than one position axis.
+ * highest score means nothing: a single number a sample, one number for each of many positions (a detector's scores of one class), or maps of more than
+ * one position axis.
  */
 export function competingScores(output: Tensor): number | undefined {
   if (dtypeKind(output.dtype) !== 'float') return undefined;
+  if (output.shape.length === 3 && output.shape[2] === 1) return undefined;
   const axes = output.shape.slice(1).filter((extent) => extent !== 1);
   return axes.length === 1 || (axes.length === 2 && output.shape.length === 3) ? axes.at(-1) : undefined;
 }
