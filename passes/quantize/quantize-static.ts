@@ -6,11 +6,13 @@ import { calibrators, countsFor } from '../../src/kernels/calibrate.ts';
 import type { Histogram } from '../../src/kernels/histogram.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
-import { walk } from '../../src/rewrite/driver.ts';
+import { toFixedPoint, walk } from '../../src/rewrite/driver.ts';
 import { provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { clipClip } from '../fuse/clip-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { guardCaptured } from './static/captured.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
 import { fitKernels, formRules } from './static/kernel-forms.ts';
@@ -81,7 +83,7 @@ const options = {
     'qdq',
     'qdq: QuantizeLinear and DequantizeLinear around float operators, which every engine fuses as it can; qoperator: QLinearConv, QGemm and the like, written out',
   ),
-  embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
+  embeddings: opt.boolean(true, 'store embedding tables in 8 bits too (for TensorRT and QNN they stay in float)'),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
   place: opt.choice(
     placements,
@@ -110,6 +112,8 @@ export const quantizeStatic = definePass({
     weighted: 'Conv, MatMul and Gemm with constant weights run on integers',
     compute: 'Arithmetic between them runs on integers too',
     pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
+    'clip-clip':
+      'Two limits one after the other are one: behind a MatMul on integers ONNX Runtime cannot load them (MatMul, Relu, Relu)',
     ...formRules,
     head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
@@ -136,8 +140,15 @@ export const quantizeStatic = definePass({
       minElements: given.minElements,
       type: profile.type,
       excluded: (node) => excluded(node, given.keep, given.ops),
+      // Where no other domain may be taken (insert.ts), a Slice in float behind signed bytes is what ONNX Runtime fails on.
+      movesAll: profile.type === 'int8' && !profile.ownDomain && model.opset >= 21,
     };
     const plansOf = (source: Model): Plan[] => quantizableGraphs(source).map((graph) => new Plan(graph, planOptions));
+    if (given.format === 'qoperator' && given.engine === 'tensorrt')
+      throw new UserError(
+        'option.value',
+        'TensorRT reads no operators on integers (--format qoperator); use --format qdq.',
+      );
     // On a copy first: a model of which nothing is quantized in the end keeps its opset, its functions and its names.
     const trial = cloneModel(model);
     const { calls, left: notInlined } = openFunctions(trial);
@@ -152,6 +163,9 @@ export const quantizeStatic = definePass({
     uniqueInnerNames(trial);
     const mayChange = (node: Node): boolean => !planOptions.excluded(node);
     const silent: Trace = { applied: () => undefined, skipped: () => undefined };
+    const joinClamps = (source: Model, trace: Trace): void =>
+      void toFixedPoint(source, [keepRule(clipClip, given.keep)], trace);
+    joinClamps(trial, silent);
     if (given.engine === 'cpu') fitKernels(trial, profile, mayChange, silent);
     // What averages windows is a convolution where integers are cheap: tried on the copy, and done where it came out on integers.
     const pools = profile.place !== 'all' ? poolsAsConvolutions(trial.graph, mayChange) : new Map<string, Node>();
@@ -173,6 +187,7 @@ export const quantizeStatic = definePass({
       plan.avoid(unusable(plan, histograms));
       if (profile.place !== 'all')
         plan.leave(unitsThatDoNotPay(plan, { cpu: profile.cpu, place: profile.place }, elements));
+      guardCaptured(plan, model.opset >= 13);
       return plan;
     };
     if (!trialPlans.map(settle).some(hasWeighted)) {
@@ -185,7 +200,9 @@ export const quantizeStatic = definePass({
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
-    if (given.engine === 'cpu') fitKernels(model, profile, mayChange, { ...silent, applied: ctx.applied.bind(ctx) });
+    const made: Trace = { ...silent, applied: ctx.applied.bind(ctx) };
+    joinClamps(model, made);
+    if (given.engine === 'cpu') fitKernels(model, profile, mayChange, made);
     const stays = (made: Node | undefined): boolean =>
       trialPlans.some((plan) => made !== undefined && plan.units.has(made));
     for (const node of poolsAsConvolutions(model.graph, (pool) => stays(pools.get(pool.output().name))).values())
@@ -213,6 +230,8 @@ export const quantizeStatic = definePass({
         ...options,
         type,
         symmetric,
+        floatBias: profile.floatBias,
+        ownDomain: profile.ownDomain,
         largestCodes: ({ node }) => largest.get(node) ?? [255],
         onWidened: ({ node, weighted }, channels) =>
           ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
@@ -220,14 +239,14 @@ export const quantizeStatic = definePass({
       const unsafe = (layer: QdqLayer, codes: Int8Array): readonly number[] =>
         reduce === 'threatened' ? saturatingChannels(layer, codes, largest.get(layer.node) ?? [255]) : [];
       const range = weightRange(reduce === 'all');
-      await refinement?.run(model, params, activations, { ...given, range, unsafe }, ctx);
+      await refinement?.run(model, params, activations, { ...given, floatBias: profile.floatBias, range, unsafe }, ctx);
     }
     if (given.format === 'qoperator')
       for (const { graph } of plans) {
         const count = toQOperators(model, graph);
         if (count > 0) ctx.applied('qoperator', graph.name || 'graph', `${count} operators on integers`);
       }
-    if (given.embeddings) storeTables(model, given, ctx);
+    if (given.embeddings && given.engine === 'cpu') storeTables(model, given, ctx);
     return { changed: true };
   },
 });

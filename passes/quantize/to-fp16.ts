@@ -9,6 +9,7 @@ import { ElementTypes } from './fp16/element-types.ts';
 import { allNodes, keepForFidelity } from './fp16/fidelity.ts';
 import { float16 } from './fp16/format.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
+import { normsBehindCasts } from './fp16/norm-behind-cast.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
 import { simulateHalf } from './fp16/simulate.ts';
@@ -46,7 +47,8 @@ export const toFp16 = definePass({
     gain: 'Models without float32 weights stay as they are',
     quantized: 'Parts of 8-bit arithmetic stay float32',
     input: 'Shifts and scales of the model’s inputs stay float32',
-    range: 'Constants or activations that float16 cannot hold',
+    range:
+      'Constants or activations that float16 cannot hold, and normalizations that ONNX Runtime would join with a Cast',
     reduction: 'Sums of too many values',
     fidelity: 'Nodes without which --min-sqnr would not be reached, and what is reached',
   },
@@ -81,11 +83,18 @@ export const toFp16 = definePass({
         ranged: why,
         scaling: given.keepIoTypes ? inputScaling(of, ofTypes) : new Set(),
       });
-    let plan = planFor(model, types, ranged);
+    let reasons: ReadonlyMap<Node, string> = ranged;
+    let plan = planFor(model, types, reasons);
     if (given.minSqnr > 0) {
       const kept = await fidelityNodes(model, plan, ranged, given.minSqnr, planFor, ctx);
-      plan = planFor(model, types, new Map([...ranged, ...kept]));
+      reasons = new Map([...ranged, ...kept]);
+      plan = planFor(model, types, reasons);
       for (const [node, why] of kept) ctx.skipped('fidelity', node, why);
+    }
+    // Each one that stays may bring the next before a Cast.
+    for (let found = normsBehindCasts(plan); found.size > 0; found = normsBehindCasts(plan)) {
+      reasons = new Map([...reasons, ...found]);
+      plan = planFor(model, types, reasons);
     }
     let changed =
       !given.keepIoTypes &&

@@ -19,6 +19,8 @@ export interface BlockProgram {
   readonly batch: number | 'N';
   readonly seed: number;
   readonly blocks: readonly Block[];
+  /** Numbers a token has, even; 8 where nothing is said. */
+  readonly width?: number;
 }
 
 export const blockPrograms: fc.Arbitrary<BlockProgram> = fc.record({
@@ -28,7 +30,6 @@ export const blockPrograms: fc.Arbitrary<BlockProgram> = fc.record({
   blocks: fc.array(fc.record({ kind: fc.nat(99), form: fc.nat(999), odd: fc.nat(7) }), { minLength: 1, maxLength: 5 }),
 });
 
-const width = 8;
 const length = 3;
 
 /** A network of norms, activations and residuals as exporters spell them out, and as nobody should. */
@@ -41,13 +42,15 @@ class BlockBuilder {
   readonly #graph = new Graph('main');
   readonly #next: () => number;
   readonly #outputs: Value[] = [];
+  readonly #width: number;
   #x: Value;
   #residual: Value;
 
   constructor(program: BlockProgram) {
     this.#program = program;
     this.#next = random(program.seed);
-    this.#x = this.#graph.addInput('x', tensorType('float32', [program.batch, length, width]));
+    this.#width = program.width ?? 8;
+    this.#x = this.#graph.addInput('x', tensorType('float32', [program.batch, length, this.#width]));
     this.#residual = this.#x;
   }
 
@@ -70,7 +73,7 @@ class BlockBuilder {
       if (block.odd === 7 && before.producer) this.#outputs.push(before);
     }
     for (const value of new Set([...this.#outputs, this.#op('Identity', [this.#x])])) {
-      value.type ??= tensorType('float32', [this.#program.batch, length, width]);
+      value.type ??= tensorType('float32', [this.#program.batch, length, this.#width]);
       this.#graph.addOutput(value);
     }
     const { opset } = this.#program;
@@ -123,8 +126,8 @@ class BlockBuilder {
       else y = this.#either('Mul', again, this.#op('Div', [this.#number(1), root]), form);
     }
     if (form % 11 > 1)
-      y = this.#either('Mul', y, this.#weight(form % 13 ? [width] : [1, 1, width], 0.5, 1.5), form >> 2);
-    if (form % 6 > 2) y = this.#either('Add', y, this.#weight([width], -1, 1), form >> 3);
+      y = this.#either('Mul', y, this.#weight(form % 13 ? [this.#width] : [1, 1, this.#width], 0.5, 1.5), form >> 2);
+    if (form % 6 > 2) y = this.#either('Add', y, this.#weight([this.#width], -1, 1), form >> 3);
     return y;
   }
 
@@ -192,8 +195,8 @@ class BlockBuilder {
     return sum;
   }
   #product({ form }: Block): Value {
-    const product = this.#op('MatMul', [this.#x, this.#weight([width, width], -0.5, 0.5)]);
-    return form % 3 ? this.#either('Add', product, this.#weight([width], -1, 1), form) : product;
+    const product = this.#op('MatMul', [this.#x, this.#weight([this.#width, this.#width], -0.5, 0.5)]);
+    return form % 3 ? this.#either('Add', product, this.#weight([this.#width], -1, 1), form) : product;
   }
 
   /** Self attention of two heads: with scales, masks, rotation and transposes wherever they may stand. */
@@ -201,10 +204,10 @@ class BlockBuilder {
     const x = this.#x;
     const shape = (dims: readonly number[]): Value => this.#constant('shape', int64Vector(dims));
     const heads = (): Value => {
-      const weight = this.#weight([width, width], -0.5, 0.5);
+      const weight = this.#weight([this.#width, this.#width], -0.5, 0.5);
       let flat = this.#op('MatMul', [x, weight]);
-      if (form % 2) flat = this.#either('Add', flat, this.#weight([width], -1, 1), form >> 1);
-      return this.#op('Reshape', [flat, shape([0, form % 3 ? length : 0, 2, width / 2])]);
+      if (form % 2) flat = this.#either('Add', flat, this.#weight([this.#width], -1, 1), form >> 1);
+      return this.#op('Reshape', [flat, shape([0, form % 3 ? length : 0, 2, this.#width / 2])]);
     };
     const byHeads = (): Value => this.#op('Transpose', [heads()], { perm: [0, 2, 1, 3] });
     const angles =
@@ -214,7 +217,7 @@ class BlockBuilder {
     const back = (out: Value): Value =>
       this.#op('Reshape', [
         this.#op('Transpose', [out], { perm: [0, 2, 1, 3] }),
-        shape(form % 3 ? [0, 0, width] : [-1, length, width]),
+        shape(form % 3 ? [0, 0, this.#width] : [-1, length, this.#width]),
       ]);
     if (this.#program.opset >= 23 && form % 4 === 0) {
       return back(
@@ -265,20 +268,24 @@ class BlockBuilder {
     const shape = (...dims: number[]): Value => this.#constant('shape', int64Vector(dims));
     const turned = (value: Value, ...perm: number[]): Value => this.#op('Transpose', [value], { perm });
     const lengthFirst = form % 2 === 1;
-    const size = width / 2;
+    const size = this.#width / 2;
     const x = lengthFirst ? turned(this.#x, 1, 0, 2) : this.#x;
     const linear = (columns: number): Value => {
-      const product = this.#op('MatMul', [x, this.#weight([width, columns], -0.5, 0.5)]);
+      const product = this.#op('MatMul', [x, this.#weight([this.#width, columns], -0.5, 0.5)]);
       return form % 5 ? this.#either('Add', product, this.#weight([columns], -1, 1), form >> 1) : product;
     };
     const parts = (): Value[] => {
-      const open = this.#op('Reshape', [linear(3 * width), shape(0, 0, 3, width)]);
+      const open = this.#op('Reshape', [linear(3 * this.#width), shape(0, 0, 3, this.#width)]);
       return [0, 1, 2].map((at) => {
         const index = this.#constant('index', tensorOf('int64', [], [at]));
         return this.#op('Gather', [open, index], { axis: 2 });
       });
     };
-    const [q, k, v] = (form % 3 ? parts() : [linear(width), linear(width), linear(width)]) as [Value, Value, Value];
+    const [q, k, v] = (form % 3 ? parts() : [linear(this.#width), linear(this.#width), linear(this.#width)]) as [
+      Value,
+      Value,
+      Value,
+    ];
     const merged = (flat: Value): Value =>
       lengthFirst
         ? turned(this.#op('Reshape', [flat, shape(length, -1, size)]), 1, 0, 2)
@@ -306,9 +313,10 @@ class BlockBuilder {
     }
     const p = this.#maybeShownScores(this.#op('Softmax', [scores], { axis: odd === 5 ? 1 : -1 }), odd);
     const out = this.#op('MatMul', [p, merged(v)]);
-    if (lengthFirst) return turned(this.#op('Reshape', [turned(out, 1, 0, 2), shape(length, -1, width)]), 1, 0, 2);
+    if (lengthFirst)
+      return turned(this.#op('Reshape', [turned(out, 1, 0, 2), shape(length, -1, this.#width)]), 1, 0, 2);
     const four = this.#op('Reshape', [out, shape(-1, 2, length, size)]);
-    return this.#op('Reshape', [turned(four, 0, 2, 1, 3), shape(-1, length, width)]);
+    return this.#op('Reshape', [turned(four, 0, 2, 1, 3), shape(-1, length, this.#width)]);
   }
   #maybeShownScores(p: Value, odd: number): Value {
     if (odd !== 6) return p;

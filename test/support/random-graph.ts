@@ -21,6 +21,8 @@ export interface Program {
   /** Whether inner values carry their types. */
   readonly typed: boolean;
   readonly choices: readonly Choice[];
+  /** Dense layers are so many times as wide; 1 where nothing is said. */
+  readonly scale?: number;
 }
 
 const choice = fc.record({ kind: fc.nat(999), a: fc.nat(999), b: fc.nat(999), c: fc.nat(999) });
@@ -57,13 +59,20 @@ class Builder {
   readonly #next: () => number;
   readonly #items: Item[] = [];
   readonly #outputs = new Set<Value>();
+  readonly #scale: number;
   #current: Item;
 
   constructor(program: Program) {
     this.#program = program;
     this.#next = random(program.seed);
+    this.#scale = program.scale ?? 1;
     const dim = 3 + (program.seed % 3);
-    const shape = program.family === 'cnn' ? [2 + (program.seed % 3), dim, dim + 1] : program.seed % 3 ? [4] : [4, 4];
+    const shape =
+      program.family === 'cnn'
+        ? [2 + (program.seed % 3), dim, dim + 1]
+        : program.seed % 3
+          ? [4 * this.#scale]
+          : [4, 4 * this.#scale];
     this.#current = { value: this.#graph.addInput('x', this.#type(shape)), shape };
     this.#items.push(this.#current);
   }
@@ -356,13 +365,13 @@ class Builder {
   #mlp(): Step[] {
     const width = (): number => this.#current.shape.at(-1) as number;
     const matmul: Step = ({ a }) => {
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const shape = [...this.#current.shape.slice(0, -1), out];
       return this.#op('MatMul', [this.#current.value, this.#spread('w', [width(), out], width())], shape);
     };
     const gemm: Step = ({ a, b, c }) => {
       if (this.#current.shape.length !== 1) return matmul({ kind: 0, a, b, c });
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const shape = b % 2 ? [out, width()] : [width(), out];
       const inputs = [this.#current.value, this.#spread('w', shape, width())];
       if (c % 2 || this.#program.opset < 11)
@@ -375,7 +384,7 @@ class Builder {
     };
     const turned: Step = ({ a, b, c }) => {
       if (this.#current.shape.length !== 1 || this.#program.batch === 'N') return matmul({ kind: 0, a, b, c });
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const columns = this.#graph.append('Transpose', {
         inputs: [this.#current.value],
         attrs: { perm: [1, 0] },
@@ -386,7 +395,7 @@ class Builder {
     };
     const einsum: Step = ({ a, b, c }) => {
       if (this.#program.opset < 12) return matmul({ kind: 0, a, b, c });
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const rows = this.#current.shape.length === 1 ? 'a' : 'ab';
       const weight = this.#spread('w', b % 2 ? [out, width()] : [width(), out], width());
       const equation = `${rows}k,${b % 2 ? 'nk' : 'kn'}->${rows}n`;
@@ -395,7 +404,7 @@ class Builder {
       });
     };
     const scaled: Step = ({ a }) => {
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const shape = [...this.#current.shape.slice(0, -1), out];
       const product = this.#op('MatMul', [this.#current.value, this.#spread('w', [width(), out], width())], shape);
       const sum = this.#op('Add', [this.#weight('b', [out]), product.value], shape);
@@ -404,7 +413,7 @@ class Builder {
     const rowsNormed: Step = ({ a, b, c }) => {
       const [tokens, ...rest] = this.#current.shape;
       if (rest.length !== 1) return matmul({ kind: 0, a, b, c });
-      const out = 2 + (a % 4);
+      const out = (2 + (a % 4)) * this.#scale;
       const product = this.#op(
         'MatMul',
         [this.#current.value, this.#spread('w', [width(), out], width())],

@@ -3,7 +3,7 @@ import { int } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Model, Node, NodeInit, Value } from '../../../src/ir/graph.ts';
 import { tensorFrom, tensorOf, typedArray } from '../../../src/ir/tensor.ts';
-import { tensorType } from '../../../src/ir/types.ts';
+import { type Shape, tensorType } from '../../../src/ir/types.ts';
 import { type Affine, affineParams, channelRanges, intRanges } from '../../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../../src/kernels/round.ts';
 import { addConstant, provenanceKey } from '../../../src/rewrite/edit.ts';
@@ -16,6 +16,10 @@ import type { WeightOptions, WeightStore } from './weight-store.ts';
 export interface InsertOptions extends WeightOptions {
   readonly type: ActivationType;
   readonly symmetric: boolean;
+  /** Biases stay as they are. */
+  readonly floatBias: boolean;
+  /** QuantizeLinear and DequantizeLinear may stand in ONNX Runtime's own domain. */
+  readonly ownDomain: boolean;
   /** Highest u8 code of each input channel of a weighted unit, or one for all. */
   readonly largestCodes: (unit: Unit) => ArrayLike<number>;
   /** Told of units whose weights got wider scales than 8 bits ask for. */
@@ -38,11 +42,21 @@ export function insertQdq(
   if (model.opset >= 13) for (const node of plan.guarded) inserter.guard(node);
 }
 
-/** QuantizeLinear takes 16 bits from opset 21 on, and in ONNX Runtime's own domain. */
-function domainOf(model: Model, graph: Graph, type: ActivationType): string {
-  if (!type.endsWith('16') || model.opset >= 21) return '';
+/**
+ * QuantizeLinear takes 16 bits from opset 21 on, and in ONNX Runtime's own domain. Signed bytes are the other way round: on x64, ONNX Runtime 1.30
+ * makes unsigned ones of them, and of the pairs that it has put behind a Reshape or Transpose with `output_dtype` (QDQPropagation, opset 21) it then
+ * cannot load its own result. In its own domain there is no such attribute.
+ */
+function domainOf(model: Model, graph: Graph, { type, ownDomain }: InsertOptions): string {
+  const foreign = type.endsWith('16') ? model.opset < 21 : type === 'int8' && ownDomain && model.opset >= 21;
+  if (!foreign) return '';
   if (graph.firstNode) useMicrosoft(graph.firstNode);
   return 'com.microsoft';
+}
+
+/** An axis along which one scale for each index is another form than one for all: channels where they are several. */
+export function guardAxis(shape: Shape | undefined): number | undefined {
+  return [1, 0, ...(shape ?? []).keys()].find((axis) => typeof shape?.[axis] === 'number' && shape[axis] > 1);
 }
 
 class Inserter {
@@ -69,7 +83,7 @@ class Inserter {
     this.#type = options.type;
     this.#options = options;
     this.#weights = store;
-    this.#domain = domainOf(model, plan.graph, options.type);
+    this.#domain = domainOf(model, plan.graph, options);
     this.#irVersion = model.irVersion;
   }
 
@@ -86,15 +100,20 @@ class Inserter {
       1,
       this.#dequantize(node, [codes, scale, zeroPoint], weight.axis, `${weighted.weight.name}_dequantized`),
     );
-    const { biasAt } = weighted;
+    const { biasAt, bias } = weighted;
+    const made = (reader: Node): Value | undefined =>
+      bias &&
+      (this.#options.floatBias
+        ? this.#floatBias(reader, bias, weighted.biasName, node.input(0)?.shape?.length ?? 2)
+        : this.#bias(reader, bias, scales, inputScale, weighted.biasName));
     if (biasAt) {
       const { add, index } = biasAt;
-      if (weighted.bias && !this.#plan.units.has(add)) {
+      const value = this.#plan.units.has(add) ? undefined : made(add);
+      if (value) {
         before.push(add.input(index));
-        add.setInput(index, this.#bias(add, weighted.bias, scales, inputScale, weighted.biasName));
+        add.setInput(index, value);
       }
-    } else if (weighted.bias) node.setInput(2, this.#bias(node, weighted.bias, scales, inputScale, weighted.biasName));
-    else if (node.op === 'Gemm') node.setInput(2, undefined);
+    } else if (bias || node.op === 'Gemm') node.setInput(2, made(node));
     for (const name of ['alpha', 'beta']) if (node.op === 'Gemm') node.removeAttr(name);
     for (const value of before) this.#release(value);
   }
@@ -151,11 +170,13 @@ class Inserter {
     }
   }
 
-  /** Reads the integers in front of a node in float with a scale for each channel, all the same: the runtime takes only one scale for its own. */
+  /** Reads the integers in front of a node in float with a scale for each channel (or each of another axis), all the same: the runtime takes only one scale for its own. */
   guard(node: Node): void {
     const dequantize = node.input(0)?.producer;
-    const channels = node.input(0)?.shape?.[1];
-    if (dequantize?.op !== 'DequantizeLinear' || typeof channels !== 'number') return;
+    const shape = node.input(0)?.shape ?? [];
+    const axis = guardAxis(shape);
+    const channels = shape[axis ?? 0];
+    if (dequantize?.op !== 'DequantizeLinear' || axis === undefined || typeof channels !== 'number') return;
     const [codes, scale, zeroPoint] = dequantize.inputs;
     const one = typedArray(constantOf(scale) ?? bug(`${dequantize} has no scale`), 'float32');
     const zero = typedArray(constantOf(zeroPoint) ?? bug(`${dequantize} has no zero point`), this.#type);
@@ -169,7 +190,7 @@ class Inserter {
         addConstant(node, `${name}_scales`, tensorFrom('float32', [channels], scales)),
         addConstant(node, `${name}_zero_points`, tensorOf(this.#type, [channels], zeros)),
       ],
-      1,
+      axis,
       `${name}_guarded`,
       this.#domain,
     );
@@ -222,6 +243,12 @@ class Inserter {
       axis,
       `${name}_dequantized`,
     );
+  }
+
+  /** Times beta. Behind a MatMul of more than two axes it has as many, which keeps ONNX Runtime from making a Gemm between two Reshapes (MatMulAddFusion). */
+  #floatBias(node: Node, bias: Float32Array, name: string, rank: number): Value {
+    const shape = [...Array.from({ length: node.op === 'Add' && rank > 2 ? rank - 1 : 0 }, () => 1), bias.length];
+    return addConstant(node, name, tensorFrom('float32', shape, bias));
   }
 
   #dequantize(node: Node, inputs: readonly Value[], axis: number | undefined, name: string, domain = ''): Value {

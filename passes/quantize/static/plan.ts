@@ -9,6 +9,8 @@ export interface PlanOptions {
   readonly type: ActivationType;
   /** Why a node must stay in float by the user's will. */
   readonly excluded: (node: Node) => string | undefined;
+  /** What rearranges a result on integers does so on integers, whoever reads it. */
+  readonly movesAll?: boolean;
 }
 
 /**
@@ -27,9 +29,11 @@ export class Plan {
   readonly #owners = new Map<Value, Unit>();
 
   readonly graph: Graph;
+  readonly #movesAll: boolean;
 
   constructor(graph: Graph, options: PlanOptions) {
     this.graph = graph;
+    this.#movesAll = options.movesAll ?? false;
     for (const node of graph.nodes) {
       const never = node.domain === '' ? neverQuantized[node.op] : undefined;
       const unit = options.excluded(node) ?? never ?? readUnit(node, options) ?? floatReason(node);
@@ -126,6 +130,13 @@ export class Plan {
       changed = false;
       for (const unit of this.units.values()) {
         const why = unit.kind === 'weighted' ? undefined : (this.#floatBefore(unit) ?? this.#floatBehind(unit));
+        if (
+          why &&
+          this.#movesAll &&
+          unit.kind === 'mover' &&
+          activationsOf(unit).every((value) => this.#owners.has(value))
+        )
+          continue;
         if (!why) continue;
         this.#drop(unit, why);
         changed = true;

@@ -29,6 +29,10 @@ export interface Profile {
   readonly reduce: Reduce;
   readonly place: Placement;
   readonly cpu: CpuProfile;
+  /** Where biases and embedding tables stay: TensorRT dequantizes 8 bits and less, and no int32. */
+  readonly floatBias: boolean;
+  /** Whether the engine reads QuantizeLinear and DequantizeLinear in ONNX Runtime's own domain too. */
+  readonly ownDomain: boolean;
 }
 
 export function profileOf({ cpu, engine, activations, symmetric, reduceRange, place }: Choices): Profile {
@@ -44,5 +48,7 @@ export function profileOf({ cpu, engine, activations, symmetric, reduceRange, pl
     // What pays was measured on CPUs, with 8 bits.
     place: other || wide ? 'all' : place,
     cpu,
+    floatBias: engine === 'tensorrt',
+    ownDomain: engine !== 'tensorrt',
   };
 }

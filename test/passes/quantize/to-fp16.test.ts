@@ -52,6 +52,27 @@ const graphs: Record<string, { text: string; casts: number; options?: Parameters
     }`,
     ),
   },
+  'a normalization of the input, spelled out, before which a Cast would stand': {
+    casts: 2,
+    text: head(
+      17,
+      `g (float[2,3,8] x) => (float[2,3,8] y) <float two = {2}, float eps = {0.001}, float[8] g = random(1), float[8] b = random(2), float[8,8] w = random(3)> {
+      m = ReduceMean <axes = [-1]> (x)  d = Sub (x, m)  p = Pow (d, two)  v = ReduceMean <axes = [-1]> (p)
+      e = Add (v, eps)  s = Sqrt (e)  q = Div (d, s)  h = Mul (g, q)  n = Add (b, h)  y = MatMul (n, w)
+    }`,
+    ),
+  },
+  'the same behind a node that stays float': {
+    casts: 4,
+    text: head(
+      17,
+      `g (float[2,3,8] x) => (float[2,3,8] y) <float two = {2}, float eps = {0.001}, float[8] g = random(1), float[8] b = random(2), float[8,8] w = random(3)> {
+      i = MatMul (x, w)  c = Max (i, i)
+      m = ReduceMean <axes = [-1]> (c)  d = Sub (c, m)  p = Pow (d, two)  v = ReduceMean <axes = [-1]> (p)
+      e = Add (v, eps)  s = Sqrt (e)  q = Div (d, s)  h = Mul (q, g)  n = Add (h, b)  y = MatMul (n, w)
+    }`,
+    ),
+  },
   'movers between blocked nodes stay float': {
     casts: 0,
     text: head(

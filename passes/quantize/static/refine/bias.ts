@@ -109,6 +109,11 @@ function apply(layer: QdqLayer, shift: Float64Array, output: ChannelStats, input
   const scales = codedRows(layer).scales.map((s) => s * layer.weighted.alpha * inputScale);
   if (bias) return storeBias(layer, sum, scales) ? undefined : 'the corrected bias would not fit int32';
   if (node.op === 'MatMul') return correctAdd(layer, shift);
+  if (layer.floatBias) {
+    const name = node.input(2)?.name ?? `${layer.weighted.weight.name}_bias`;
+    node.setInput(2, addConstant(node, name, tensorFrom('float32', [n], Float32Array.from(sum))));
+    return undefined;
+  }
   addBias(layer, sum, scales);
   return undefined;
 }

@@ -20,16 +20,20 @@ export interface QdqLayer {
   /** What it gives out in the float model, before any activation. */
   readonly floatOutput: string;
   readonly bias: { readonly codes: Value; readonly scale: Value } | undefined;
+  /** Where the bias stands, or would, in float: for engines that take no int32 (TensorRT). */
+  readonly floatBias: { readonly reader: Node; readonly index: number } | undefined;
 }
 
 /** @returns undefined where weights or bias are not of this form: shared with another layer, or quantized elsewhere. */
-export function readQdqLayer({ node, weighted }: Unit, floatOutput: string): QdqLayer | undefined {
+export function readQdqLayer({ node, weighted }: Unit, floatOutput: string, inFloat: boolean): QdqLayer | undefined {
   const dequantize = node.input(1)?.producer;
   if (!weighted || !dequantize?.is('DequantizeLinear')) return undefined;
   const [codes, scale] = dequantize.inputs;
   if (!codes || !scale || constantOf(codes)?.dtype !== 'int8') return undefined;
   const { biasAt } = weighted;
-  const behind = (biasAt ? biasAt.add.input(biasAt.index) : node.input(2))?.producer;
+  const reader = biasAt ? { reader: biasAt.add, index: biasAt.index } : { reader: node, index: 2 };
+  const added = reader.reader.input(reader.index);
+  const behind = added?.producer;
   const [biasCodes, biasScale] = behind?.is('DequantizeLinear') ? behind.inputs : [];
   const { tensor, transposed, channels } = weighted;
   const elements = elementCount(tensor.shape);
@@ -48,7 +52,12 @@ export function readQdqLayer({ node, weighted }: Unit, floatOutput: string): Qdq
     k,
     floatOutput,
     groups: isConv ? node.int('group', 1) : 1,
-    bias: biasCodes && biasScale ? { codes: biasCodes, scale: biasScale } : undefined,
+    // The Add behind a MatMul may be a unit of its own: what it adds is an activation's 8 bits then, no bias.
+    bias:
+      biasCodes && biasScale && constantOf(biasCodes)?.dtype === 'int32'
+        ? { codes: biasCodes, scale: biasScale }
+        : undefined,
+    floatBias: inFloat ? reader : undefined,
   };
 }
 
@@ -88,7 +97,12 @@ export function storeRows(layer: QdqLayer, coded: CodedRows, inputScale: number)
 }
 
 /** The bias as it is stored, in floats. */
-export function biasOf({ bias, n }: QdqLayer): Float64Array {
+export function biasOf({ bias, floatBias, n }: QdqLayer): Float64Array {
+  const float = floatBias && constantOf(floatBias.reader.input(floatBias.index));
+  if (float) {
+    const data = typedArray(float, 'float32');
+    return Float64Array.from({ length: n }, (_, c) => data[data.length === 1 ? 0 : c] as number);
+  }
   const [codes, scale] = [constantOf(bias?.codes), constantOf(bias?.scale)];
   if (!codes || !scale) return new Float64Array(n);
   const ints = typedArray(codes, 'int32');

@@ -11,6 +11,7 @@ import { type Rounding, type RoundingOptions, refineRounding } from './rounding.
 export interface RefineOptions {
   readonly weights: Rounding | 'auto';
   readonly correctBias: BiasCorrection;
+  readonly floatBias: boolean;
   readonly range: IntRange;
   readonly unsafe: RoundingOptions['unsafe'];
 }
@@ -46,7 +47,7 @@ export class Refinement {
     const layers: QdqLayer[] = [];
     for (const unit of this.#plan.units.values()) {
       const output = this.#outputs.get(unit.node);
-      const layer = output === undefined ? undefined : readQdqLayer(unit, output);
+      const layer = output === undefined ? undefined : readQdqLayer(unit, output, options.floatBias);
       if (layer) layers.push(layer);
     }
     const inputScale = ({ node }: QdqLayer): number => {

@@ -11,6 +11,7 @@ import type { Activations } from '../../../../src/pass/pass.ts';
 import { layersOf } from '../../../support/activations.ts';
 import { TestContext } from '../../../support/context.ts';
 import { calmFillings, edgeFeeds } from '../../../support/differential.ts';
+import { observedOn } from '../../../support/observed.ts';
 import { type Feeds, runOrt } from '../../../support/ort.ts';
 
 export const head = (opset: number, body: string, ir = 8): string =>
@@ -24,7 +25,7 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
     source: 'data',
     samples: feeds.length,
     ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
-    grams: () => Promise.reject(new Error('quantize-static asks for histograms')),
+    grams: (...asked) => observedOn(feeds).grams(...asked),
     layers: layersOf(feeds),
     async histograms(model, values, { channelAxes } = {}) {
       const histograms = new Map<string, Histogram>();

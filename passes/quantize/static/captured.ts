@@ -1,0 +1,39 @@
+import type { Node } from '../../../src/ir/graph.ts';
+import { guardAxis } from './insert.ts';
+import type { Plan } from './plan.ts';
+
+/** What ONNX Runtime moves QuantizeLinear and DequantizeLinear over (QDQPropagation). */
+const carriers: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Slice']);
+
+/**
+ * Keeps ONNX Runtime 1.30 from ending the process: it puts the pair that stands before one of these operators behind it too, and where a branch or
+ * body captures that value, it writes beyond the list of inputs of the If, Loop or Scan. A DequantizeLinear with a scale for each channel is none that
+ * it moves. Where no extent is known, or no such form is (`perAxis`, opset 13), what stands before stays in float.
+ */
+export function guardCaptured(plan: Plan, perAxis: boolean): void {
+  for (;;) {
+    const left = new Map<Node, string>();
+    const guarded = new Set<Node>();
+    for (const unit of plan.units.values()) {
+      if (!unit.needsOutput) continue;
+      for (const output of unit.outputs)
+        for (const reader of output.consumers) {
+          if (!isCarried(plan, reader)) continue;
+          if (perAxis && guardAxis(output.shape) !== undefined) guarded.add(reader);
+          else
+            left.set(
+              unit.node,
+              `a branch or body reads what ${reader} makes of its result, and ONNX Runtime ends the process when it moves a DequantizeLinear there`,
+            );
+        }
+    }
+    plan.leave({ left, guarded });
+    if (left.size === 0) return;
+  }
+}
+
+/** Whether the node stays in float and hands its input on, as it is, to a graph inside. */
+function isCarried(plan: Plan, node: Node): boolean {
+  if (node.list !== plan.graph || plan.units.has(node) || !carriers.has(node.op)) return false;
+  return node.output().consumers.some((reader) => reader.list !== plan.graph || isCarried(plan, reader));
+}

@@ -1,0 +1,133 @@
+// Random graphs through every pass that loses precision: does the result load on ONNX Runtime at all of its levels, and how near does it come to the
+// float model, with the runtime's optimizer and without? (The faithful passes: nightly.mjs.)
+//
+//   npm run nightly:lossy [-- --graphs 500 --from 0 --seed 77 --only 'static all,fp16' --show]
+//
+// Every third graph is of transformer blocks, every second one has layers twelve times as wide (else weight-only forms find none). A result that cannot be
+// built, is no valid model, or does not load is printed with its number (`--from N --graphs 1 --show` prints its graphs) and makes the exit code 1. Where the
+// process itself ends, `--loud` says on which. Decibels are for reading: attention with large scores is hard for 8 bits, and a graph that gives almost
+// nothing but zeros is hard for any. The table has the median, the lowest (number, all optimizations / none), and where the optimizer costs most.
+import { parseArgs } from 'node:util';
+import * as fc from 'fast-check';
+import { passes } from '../../passes/index.ts';
+import { cloneModel } from '../../src/ir/clone.ts';
+import { printModel } from '../../src/ir/text/print.ts';
+import { verify } from '../../src/ir/verify.ts';
+import { runSteps } from '../../src/pass/pipeline.ts';
+import { activationsOf, sqnr } from '../passes/quantize/static/support.ts';
+import { TestContext } from '../support/context.ts';
+import { calmFillings, edgeFeeds } from '../support/differential.ts';
+import { runOrt } from '../support/ort.ts';
+import { blockPrograms, buildBlocks } from '../support/random-blocks.ts';
+import { buildProgram, programs } from '../support/random-graph.ts';
+
+const { values } = parseArgs({
+  options: {
+    graphs: { type: 'string', default: '500' },
+    from: { type: 'string', default: '0' },
+    seed: { type: 'string', default: '77' },
+    only: { type: 'string', default: '' },
+    show: { type: 'boolean', default: false },
+    loud: { type: 'boolean', default: false },
+  },
+});
+
+const byId = new Map(passes.map((pass) => [pass.id, pass]));
+const step = (id, options = {}) => byId.get(id)(options);
+const statically = (options) => step('quantize-static', { minElements: 0, place: 'all', ...options });
+const weights = (options) => step('quantize-weights', { minElements: 0, block: 16, ...options });
+const all = {
+  'static all': statically({}),
+  'static vnni': statically({ cpu: 'vnni' }),
+  'static mse': statically({ calibrate: 'mse' }),
+  'static qop': statically({ format: 'qoperator' }),
+  'static arm': statically({ cpu: 'arm-dot' }),
+  'static trt': statically({ engine: 'tensorrt' }),
+  'static qnn': statically({ engine: 'qnn' }),
+  'static u16': statically({ activations: 'u16' }),
+  'static s16': statically({ activations: 's16' }),
+  'static sym': statically({ symmetric: true }),
+  'static tensor': statically({ perChannel: false }),
+  'static gptq': statically({ weights: 'gptq', correctBias: 'full' }),
+  dynamic: step('quantize-dynamic', { minElements: 0 }),
+  'w8 rtn': weights({ bits: 8, method: 'rtn' }),
+  'w8 qdq': weights({ bits: 8, method: 'rtn', format: 'qdq' }),
+  'w4 kquant': weights({ bits: 4, method: 'kquant' }),
+  'w4 hqq': weights({ bits: 4, method: 'hqq' }),
+  'w4 gptq': weights({ bits: 4, method: 'gptq' }),
+  'w4 awq': weights({ bits: 4, method: 'awq' }),
+  'w4 conv': weights({ bits: 4, method: 'rtn', conv: true }),
+  'w2 rtn': weights({ bits: 2, method: 'rtn' }),
+  nf4: weights({ format: 'bnb4', method: 'rtn' }),
+  fp16: step('to-fp16'),
+  'fp16 io': step('to-fp16', { keepIoTypes: false }),
+  bf16: step('to-bf16'),
+  equalize: step('equalize'),
+  smooth: step('smooth-quant'),
+};
+const names = Object.keys(all).filter((name) => !values.only || values.only.split(',').includes(name));
+const found = new Map(names.map((name) => [name, []]));
+const first = Number(values.from);
+const start = performance.now();
+let broken = 0;
+for (let number = first; number < first + Number(values.graphs); number++) {
+  const seed = Number(values.seed) * 1_000_003 + number;
+  const before = graphOf(number, seed);
+  const feeds = edgeFeeds(before, seed, {}, {}, [calmFillings[0], (next) => next() * 3 - 1, calmFillings[0]]);
+  const expected = await runOrt(before, feeds).catch(() => undefined);
+  if (!expected) continue; // A constant that does not go with the wider layers.
+  if (values.show) console.log(printModel(before, { elements: 6 }));
+  for (const name of names) {
+    if (values.loud) console.error(`${number} ${name}`);
+    try {
+      const row = await judge(name, before, feeds, expected, seed);
+      if (row) found.get(name).push({ number, ...row });
+    } catch (error) {
+      broken++;
+      console.log(`graph ${number} of seed ${values.seed}, ${name}: ${error.message}`);
+    }
+  }
+}
+for (const [name, rows] of found) print(name, rows);
+console.log(`${broken === 0 ? 'all load' : `${broken} broken`}, ${((performance.now() - start) / 1000).toFixed(0)} s`);
+process.exitCode = broken === 0 ? 0 : 1;
+
+function graphOf(number, seed) {
+  const [wide, scale] = number % 2 ? [8, 1] : [32, 12];
+  return number % 3 === 2
+    ? buildBlocks({ ...fc.sample(blockPrograms, { numRuns: 1, seed })[0], width: wide })
+    : buildProgram({ ...fc.sample(programs, { numRuns: 1, seed })[0], scale });
+}
+
+/** @returns the lowest decibels over the feeds, with all optimizations and without; nothing where nothing was changed. */
+async function judge(name, before, feeds, expected, seed) {
+  const model = cloneModel(before);
+  const ctx = new TestContext();
+  if (!/16$|io/.test(name) || name.startsWith('static')) Object.assign(ctx, { activations: activationsOf(feeds) });
+  const [trace] = await runSteps(model, [all[name]], { context: ctx });
+  if (!trace.changed) return undefined;
+  if (values.show) console.log(`${name}\n${printModel(model, { elements: 6 })}`);
+  const problems = verify(model);
+  if (problems.length > 0) throw new Error(problems.join('; '));
+  const same = all[name].options.keepIoTypes !== false;
+  const own = same ? feeds : edgeFeeds(model, seed, {}, {}, [calmFillings[0]]);
+  const [none, best] = [await runOrt(model, own), await runOrt(model, own, 'all')];
+  if (!same) return undefined;
+  const decibels = (i, result) => {
+    const db = sqnr(expected[i], result);
+    return Number.isNaN(db) ? Number.POSITIVE_INFINITY : db; // nothing but zeros, and zeros they are
+  };
+  const lowest = (results) => Math.min(...results.map((result, i) => decibels(i, result)));
+  return { off: lowest(none), on: lowest(best) };
+}
+
+function print(name, rows) {
+  const by = (key) => rows.toSorted((a, b) => (key(a) === key(b) ? 0 : key(a) < key(b) ? -1 : 1));
+  const list = (some) => some.map(({ number, on, off }) => `#${number} ${on.toFixed(1)}/${off.toFixed(1)}`).join(', ');
+  const sorted = by(({ on }) => on);
+  const costs = by(({ on, off }) => (on === off ? 0 : on - off));
+  const median = sorted[sorted.length >> 1]?.on.toFixed(1) ?? '';
+  console.log(
+    `${name.padEnd(14)}${String(rows.length).padStart(6)}${median.padStart(10)} dB   ${list(sorted.slice(0, 5))}   optimizer: ${list(costs.slice(0, 2))}`,
+  );
+}
