@@ -13,9 +13,10 @@ import { clipClip } from '../fuse/clip-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { guardCaptured } from './static/captured.ts';
+import { fillInputs } from './static/fill-inputs.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
-import { fitKernels, formRules } from './static/kernel-forms.ts';
+import { fitKernels, formRules, inputsToFill } from './static/kernel-forms.ts';
 import { channelAxes, largestCodes } from './static/largest-codes.ts';
 import { openFunctions } from './static/open-functions.ts';
 import { chooseParams, histogramOf, rangeProblem } from './static/params.ts';
@@ -219,6 +220,7 @@ export const quantizeStatic = definePass({
       const { calibrate: method, percentile } = given;
       const params = chooseParams(plan, histograms, { type, symmetric, method, percentile });
       for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
+      const wide = model.opset >= 13 ? inputsToFill(plan, profile, elements) : new Map<Node, number>();
       const refinement =
         plan.graph !== model.graph || (given.weights === 'minmax' && given.correctBias === 'none')
           ? undefined
@@ -240,6 +242,8 @@ export const quantizeStatic = definePass({
         reduce === 'threatened' ? saturatingChannels(layer, codes, largest.get(layer.node) ?? [255]) : [];
       const range = weightRange(reduce === 'all');
       await refinement?.run(model, params, activations, { ...given, floatBias: profile.floatBias, range, unsafe }, ctx);
+      // Last: what fits codes of weights knows layers by their shape in the float model.
+      for (const node of fillInputs(wide)) ctx.applied('fill-inputs', node);
     }
     if (given.format === 'qoperator')
       for (const { graph } of plans) {

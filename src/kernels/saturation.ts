@@ -13,6 +13,8 @@ export interface ProductLayout {
   readonly innerStride: number;
   /** Output channels that read the same `inner` inputs: all, or those of one group. */
   readonly perGroup: number;
+  /** The channels of each tap may be filled up to an even number, so that its last one has no neighbour: both ways of pairing count. */
+  readonly mayBeFilled?: boolean;
 }
 
 /** What a sum of two products may reach without loss. */
@@ -28,6 +30,14 @@ function offsetsOf({ taps, tapStride, inner, innerStride }: ProductLayout): Int3
   return offsets;
 }
 
+/** First k of each pair of neighbours. */
+function pairsOf({ taps, inner, mayBeFilled }: ProductLayout): number[] {
+  const pairs = Array.from({ length: (taps * inner) >> 1 }, (_, pair) => 2 * pair);
+  if (mayBeFilled && inner % 2 === 1)
+    for (let tap = 0; tap < taps; tap++) for (let c = 0; c + 1 < inner; c += 2) pairs.push(tap * inner + c);
+  return pairs;
+}
+
 /**
  * For each output channel the largest magnitude that a sum of two neighbouring products of equal sign can reach, with activations
  * between 0 and `largest[input channel]` (u8 codes).
@@ -38,12 +48,13 @@ export function pairPeaks(weights: Float32Array, layout: ProductLayout, largest:
   const { channels, channelStride, inner, perGroup } = layout;
   const peaks = new Float32Array(channels);
   const isSingle = largest.length === 1;
+  const pairs = pairsOf(layout);
   for (let n = 0; n < channels; n++) {
     const base = n * channelStride;
     const group = Math.floor(n / perGroup) * inner;
     let peak = 0;
     const codeOf = (k: number): number => largest[isSingle ? 0 : group + (k % inner)] as number;
-    for (let k = 0; k + 1 < offsets.length; k += 2) {
+    for (const k of pairs) {
       const first = (weights[base + (offsets[k] as number)] as number) * codeOf(k);
       const second = (weights[base + (offsets[k + 1] as number)] as number) * codeOf(k + 1);
       // One product alone fits: 255 · 127 = 32385. Rounding by less than a step never turns a sign.

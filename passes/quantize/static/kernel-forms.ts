@@ -1,16 +1,21 @@
-import type { Model, Node } from '../../../src/ir/graph.ts';
+import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
 import { type Trace, toFixedPoint } from '../../../src/rewrite/driver.ts';
 import { channelGather } from '../../fuse/layout/channel-gather.ts';
 import { softmaxRows } from '../../fuse/layout/softmax-rows.ts';
 import type { CpuProfile } from '../cpu.ts';
+import { channelsThatPay } from './cost.ts';
+import type { ActivationType } from './given.ts';
 import { padChannels } from './pad-channels.ts';
+import type { Plan } from './plan.ts';
 import type { Placement } from './profile.ts';
 
 /** What `fitKernels` does, by the name in the trace. */
 export const formRules = {
   [softmaxRows.id]: softmaxRows.summary,
   [channelGather.id]: channelGather.summary,
+  'fill-inputs':
+    'The input of a convolution on integers was filled up with channels of zeros to a multiple of 4, which its quick kernel takes at a time',
   'pad-channels':
     'Channels between convolutions were filled up with zeros to a multiple of 16, over which kernels are faster',
 } as const;
@@ -18,17 +23,37 @@ export const formRules = {
 /** Processors on which that was measured, or whose kernels are the same: of ARM's and WebAssembly's none is. */
 const measured: ReadonlySet<CpuProfile> = new Set(['auto', 'vnni', 'avx512', 'avx2']);
 
+interface Target {
+  readonly cpu: CpuProfile;
+  readonly place: Placement;
+}
+
+const isMeasured = ({ cpu, place }: Target): boolean => place !== 'all' && measured.has(cpu);
+
 /** Gives operators the shapes that the kernels of the CPU provider are fast on; no number changes. A second call changes nothing. */
-export function fitKernels(
-  model: Model,
-  { cpu, place }: { readonly cpu: CpuProfile; readonly place: Placement },
-  isChosen: (node: Node) => boolean,
-  trace: Trace,
-): boolean {
-  if (place === 'all' || !measured.has(cpu)) return false;
+export function fitKernels(model: Model, target: Target, isChosen: (node: Node) => boolean, trace: Trace): boolean {
+  if (!isMeasured(target)) return false;
   const { types } = inferShapes(model, { write: false });
   const { changed } = toFixedPoint(model, [softmaxRows, channelGather], trace, { types });
   const grown = padChannels(model.graph, isChosen);
   for (const node of grown) trace.applied('pad-channels', node);
   return changed || grown.length > 0;
+}
+
+/**
+ * Convolutions whose inputs are to be filled up, and to how many channels, of those that run on integers.
+ * @param elements of a value in one inference
+ */
+export function inputsToFill(
+  plan: Plan,
+  { cpu, place, type }: Target & { readonly type: ActivationType },
+  elements: (value: Value) => number,
+): Map<Node, number> {
+  const wide = new Map<Node, number>();
+  if (!isMeasured({ cpu, place }) || cpu === 'wasm' || type !== 'uint8') return wide;
+  for (const unit of plan.units.values()) {
+    const channels = channelsThatPay(unit, cpu, elements);
+    if (channels !== undefined) wide.set(unit.node, channels);
+  }
+  return wide;
 }

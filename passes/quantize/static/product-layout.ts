@@ -1,6 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
 import { mostPair, type ProductLayout, pairPeaks } from '../../../src/kernels/saturation.ts';
+import { filledChannels } from './fill-inputs.ts';
 import type { QdqLayer } from './refine/layer.ts';
 import type { Weighted } from './weighted.ts';
 
@@ -23,6 +24,7 @@ export function productLayout(node: Node, { tensor, transposed, axis, channels }
       inner,
       innerStride: taps,
       perGroup: Math.max(1, channels / groups),
+      mayBeFilled: filledChannels(node, tensor) !== undefined,
     };
   }
   const [rows = 1, columns = 1] = shape.slice(-2);

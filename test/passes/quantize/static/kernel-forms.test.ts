@@ -4,9 +4,10 @@ import { openModel } from '../../../../src/engine/open-model.ts';
 import { cloneModel } from '../../../../src/ir/clone.ts';
 import type { Model } from '../../../../src/ir/graph.ts';
 import { inferShapes } from '../../../../src/ir/infer/infer.ts';
-import { tensorFrom, typedArray } from '../../../../src/ir/tensor.ts';
+import { type Tensor, tensorFrom, typedArray } from '../../../../src/ir/tensor.ts';
 import { parseModel } from '../../../../src/ir/text/parse.ts';
 import { verify } from '../../../../src/ir/verify.ts';
+import { pairPeaks } from '../../../../src/kernels/saturation.ts';
 import { TestContext } from '../../../support/context.ts';
 import { countOps } from '../../../support/count-ops.ts';
 import { runOrt } from '../../../support/ort.ts';
@@ -156,5 +157,90 @@ describe('channels that do not come out even', () => {
     expect(counts).toMatchObject({ 'pad-channels': 1, weighted: 3 });
     expect(audit.fusedOps).toMatchObject({ QLinearConv: 3 });
     expect(db).toBeGreaterThan(25);
+  });
+});
+
+describe('inputs of convolutions on integers', () => {
+  const stem = (body: string, shape = 'batch,3,32,32', more = ''): string =>
+    head(
+      13,
+      `g (float[${shape}] x) => (float[] y${more}) <float[64,3,3,3] a = random(1), float[64] b = random(2), float[64,64,1,1] c = random(3)> { ${body} }`,
+    );
+  const first = 'p = Conv <pads = [1,1,1,1]> (x, a, b)  q = Relu (p)  y = Conv (q, c)';
+  const inputShapes = (model: Model): string[] =>
+    weightsOf(model).length > 0
+      ? [...model.graph.nodes]
+          .filter(({ op }) => op === 'Conv')
+          .map((conv) => conv.input(1)?.producer?.input(0)?.tensor?.shape.join('×') ?? '')
+      : [];
+
+  it('are filled up with the zero point to a multiple of 4, and fused as before', async () => {
+    const { after, counts, audit, db, problems } = await fused(stem(first), { place: 'pays', cpu: 'vnni' });
+    expect(problems).toEqual([]);
+    expect(counts).toMatchObject({ 'fill-inputs': 1, weighted: 2 });
+    expect(inputShapes(after)).toEqual(['64×4×3×3', '64×64×1×1']);
+    expect(audit.fusedOps).toMatchObject({ QLinearConv: 2 });
+    expect(db).toBeGreaterThan(25);
+    const session = await openModel(after, { label: 'the model' });
+    const empty = await session.run(new Map([['x', tensorFrom('float32', [0, 3, 32, 32], new Float32Array())]]));
+    expect(empty.get('y')?.shape).toEqual([0, 64, 32, 32]);
+    await session.dispose();
+  });
+
+  it('give the same codes as without', async () => {
+    const model = stem(first, '2,3,32,32');
+    const [filled, plain] = [
+      await fused(model, { place: 'pays', cpu: 'vnni' }),
+      await fused(model, { place: 'all', cpu: 'vnni' }),
+    ];
+    expect(countOps(filled.after)).toMatchObject({ Pad: 1 });
+    expect(countOps(plain.after)).not.toHaveProperty('Pad');
+    const feeds = calmFeeds(parseModel(model));
+    const [a, b] = [await runOrt(filled.after, feeds, 'extended'), await runOrt(plain.after, feeds, 'extended')];
+    for (const [at, outputs] of a.entries())
+      expect(typedArray(outputs.get('y') as Tensor, 'float32')).toEqual(
+        typedArray(b[at]?.get('y') as Tensor, 'float32'),
+      );
+  });
+
+  it('are filled up once for all that read them, in the form of operators too', async () => {
+    const text = stem(
+      `${first}  r = Conv <pads = [1,1,1,1], strides = [2,2]> (x, a)  z = Conv (r, c)  m = MaxPool <kernel_shape = [2,2]> (x)`,
+      '1,3,32,32',
+      ', float[] z, float[] m',
+    );
+    for (const format of ['qdq', 'qoperator'] as const) {
+      const { after, counts, db } = await fused(text, { place: 'pays', cpu: 'vnni', format });
+      expect(counts).toMatchObject({ 'fill-inputs': 2 });
+      expect(countOps(after)).toMatchObject({ Pad: 1 });
+      expect(db).toBeGreaterThan(25);
+    }
+  });
+
+  it.each([
+    ['nothing is measured', first, { cpu: 'arm' }],
+    ['everything is asked for', first, { place: 'all' }],
+    ['codes have signs', first, { activations: 's8' }],
+    ['filters are few', 'y = Conv (x, e)', {}],
+    [
+      'they come from a neighbour on integers',
+      'p = Concat <axis = 1> (x, x)  q = Slice (p, o, t, i)  r = Conv (q, a)  y = Conv (r, c)',
+      {},
+    ],
+  ] as const)('stay where %s', async (_, body, options) => {
+    const text = stem(body, '1,3,32,32').replace(
+      '> {',
+      ', float[8,3,3,3] e = random(9), int64[1] o = {0}, int64[1] t = {3}, int64[1] i = {1}> {',
+    );
+    const { counts } = await fused(text, { place: 'pays', cpu: 'vnni', ...options });
+    expect(counts).not.toHaveProperty('fill-inputs');
+  });
+
+  it('keep pairs of products within 16 bits both as they stand and filled up', () => {
+    const layout = { channels: 1, channelStride: 6, taps: 2, tapStride: 1, inner: 3, innerStride: 2, perGroup: 1 };
+    // k = tap · 3 + c: the second tap's first two channels are neighbours only once it is filled up.
+    const weights = Float32Array.of(0, 5, 0, 7, 0, 0);
+    expect([...pairPeaks(weights, layout, [1])]).toEqual([0]);
+    expect([...pairPeaks(weights, { ...layout, mayBeFilled: true }, [1])]).toEqual([12]);
   });
 });
