@@ -1,9 +1,8 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { Script } from 'node:vm';
-import { cacheFolder } from '../src/cache/place.ts';
+import { KeptCode } from './kept-code.ts';
 
 /** What the build has made of the sources: put in by it. */
 declare const buildId: string;
@@ -22,28 +21,17 @@ type Wrapped = (
   load: (id: string) => Promise<unknown>,
 ) => void;
 
-/** Code of one part, compiled, and whether that came from the last run. */
-interface Compiled {
-  readonly name: string;
-  readonly script: Script;
-  readonly fresh: boolean;
-}
-
-const dayMs = 86_400_000;
-/** The kept code of versions that nobody ran for so long is removed. */
-const keptDays = 30;
-/** Kept code grows by what each command needed that none before did, for so many kinds of commands. */
-const mostKinds = 64;
-
 /**
  * Runs a program of `dist/bin`, and keeps what V8 made of it for the next run: of a job of a fifth of a second a third was spent on
  * compiling. (Node's own compile cache came with 22.8 and keeps what the first run called; this one grows by what the commands after it
  * call.) In the user's own folder, since whoever writes there decides what is run. A folder that cannot be written costs nothing but the gain.
  */
 export function runProgram(folder: string, entry: string): void {
-  const keep = keeper(entry);
+  const { kind, on } = kindOf(entry, process.argv.slice(2));
+  const keep = new KeptCode(buildId, kind, on);
   const parts = new Map<string, Part>();
   const outside = createRequire(join(folder, `${entry}.js`));
+  const folderUrl = pathToFileURL(folder).href;
   const inside = (id: string): unknown => {
     if (id.startsWith('./')) return part(resolve(folder, id));
     return late.has(id) ? lazy(() => outside(id) as object) : (outside(id) as unknown);
@@ -58,10 +46,11 @@ export function runProgram(folder: string, entry: string): void {
     if (known) return known.exports;
     const made: Part = { exports: {} };
     parts.set(file, made);
-    const source = readFileSync(file, 'utf8');
-    // On one line, so that places in stacks are those of the file.
+    const name = file.slice(folder.length + 1);
+    // ASCII, as the build has made it. On one line, so that places in stacks are those of the file.
+    const source = readFileSync(file, 'latin1');
     const wrapped = `(function (exports, require, module, __filename, __dirname, __import) { ${source}\n})`;
-    const run = keep.compile(wrapped, file).runInThisContext() as Wrapped;
+    const run = keep.compile(wrapped, name, `${folderUrl}/${name}`).runInThisContext() as Wrapped;
     run.call(made.exports, made.exports, inside, made, file, folder, load);
     return made.exports;
   };
@@ -69,67 +58,23 @@ export function runProgram(folder: string, entry: string): void {
   part(join(folder, `${entry}.js`));
 }
 
-/** Compiles parts, with what an earlier run has kept of them, and keeps more of them at the end. */
-function keeper(entry: string): { compile(source: string, file: string): Script; store(): void } {
-  // Coverage counts what is compiled in the run; a flag or another V8 makes V8 refuse what was kept.
-  const off = process.env.NODE_V8_COVERAGE !== undefined || process.env.NODE_DISABLE_COMPILE_CACHE !== undefined;
-  const root = off ? undefined : join(cacheFolder(process.env), 'compiled');
-  const folder = root && join(root, `${buildId}-${process.versions.v8}-${process.arch}`);
-  const compiled: Compiled[] = [];
-  return {
-    compile(source, file) {
-      const name = file.slice(dirname(file).length + 1);
-      const cachedData = folder && read(join(folder, `${name}.bin`));
-      const script = new Script(source, { filename: pathToFileURL(file).href, ...(cachedData && { cachedData }) });
-      compiled.push({ name, script, fresh: !cachedData || script.cachedDataRejected === true });
-      return script;
-    },
-    store() {
-      if (!root || !folder) return;
-      const kind = [entry, ...compiled.map(({ name }) => name).sort()].join(' ');
-      const list = join(folder, 'kinds.txt');
-      const kinds = read(list)?.toString('utf8').split('\n') ?? [];
-      const grows = !kinds.includes(kind) && kinds.length < mostKinds;
-      const changed = compiled.filter(({ fresh }) => fresh || grows);
-      if (changed.length === 0) return;
-      try {
-        mkdirSync(folder, { recursive: true, mode: 0o700 });
-        if (kinds.length === 0) removeOld(root);
-        for (const { name, script } of changed) replace(join(folder, `${name}.bin`), script.createCachedData());
-        if (grows) replace(list, [...kinds, kind].join('\n'));
-      } catch (error) {
-        if (!isSystemError(error)) throw error;
-      }
-    },
-  };
-}
-
-function removeOld(root: string): void {
-  for (const name of readdirSync(root).map((entry) => join(root, entry)))
-    if (statSync(name).mtimeMs < Date.now() - keptDays * dayMs) rmSync(name, { recursive: true, force: true });
-}
-
-/** The bytes of a file, or undefined where there are none to be had. */
-function read(file: string): Buffer | undefined {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    return undefined;
-  }
-}
-
-/** Whole, or too short for V8 to take it, also where several runs end at once. (Syncing would cost as much as compiling anew.) */
-function replace(file: string, bytes: Uint8Array | string): void {
-  const part = `${file}.${process.pid}`;
-  writeFileSync(part, bytes);
-  renameSync(part, file);
+/**
+ * What the code hangs on that a command line needs: the command and its options, numbers and paths left out; and the model, which comes first.
+ * Programs that the command starts are of one kind each.
+ */
+function kindOf(entry: string, [command = '', ...rest]: readonly string[]): { kind: string; on: string } {
+  if (entry !== 'run-mlpack') return { kind: entry, on: '' };
+  const [first = ''] = rest;
+  const on = first.startsWith('-') ? '' : first;
+  const words = (on === '' ? rest : rest.slice(1)).map((word) => word.replace(/\d+(?:\.\d+)?/g, '0'));
+  return { kind: [command, ...words.filter((word) => !/[./\\\s]/.test(word))].join(' '), on };
 }
 
 /** Modules of Node that only some work needs, and that take a millisecond each to load (and more by what they load). */
 const late: ReadonlySet<string> = new Set([
   'node:child_process',
   'node:crypto',
+  'node:fs/promises',
   'node:perf_hooks',
   'node:readline',
   'node:stream/promises',
@@ -153,5 +98,3 @@ function lazy(load: () => object): object {
     },
   );
 }
-
-const isSystemError = (error: unknown): boolean => error instanceof Error && 'code' in error;

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /**
@@ -11,26 +11,26 @@ import { dirname, resolve } from 'node:path';
 export async function makeFolder(path: string, mode?: number): Promise<void> {
   const whole = resolve(path);
   const missing: string[] = [];
-  for (let at = whole; !(await isFolder(at)); at = dirname(at)) {
+  for (let at = whole; !isFolder(at); at = dirname(at)) {
     missing.unshift(at);
     if (at === dirname(at)) break;
   }
   for (const folder of missing) {
     try {
-      await mkdir(folder, { mode });
+      mkdirSync(folder, { mode });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       // Another process was faster; or a file is in the way, of which the system itself says what it is to the folder below.
-      if (await isFolder(folder)) continue;
-      if (folder !== whole) await mkdir(whole);
+      if (isFolder(folder)) continue;
+      if (folder !== whole) mkdirSync(whole);
       throw error;
     }
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
+function isFolder(path: string): boolean {
   try {
-    return (await stat(path)).isDirectory();
+    return statSync(path).isDirectory();
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
     throw error;

@@ -48,7 +48,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
   const weightBytesByType = Object.fromEntries([...stats.byType].map(([type, { bytes }]) => [type, bytes]));
   const facts = {
     path: source.file,
-    bytes: await modelBytes(source.file, model),
+    bytes: modelBytes(source.file, model),
     ...(flags.hash && { sha256: await hashFile(source.file) }),
     irVersion: model.irVersion,
     opsets: Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version])),

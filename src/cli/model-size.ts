@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Model } from '../ir/graph.ts';
 import { externalFiles } from '../onnx/external-files.ts';
@@ -9,8 +9,6 @@ export function filesOf(path: string, model: Model): string[] {
 }
 
 /** Bytes of a model on disk, external data included. */
-export async function modelBytes(path: string, model: Model): Promise<number> {
-  let bytes = 0;
-  for (const file of filesOf(path, model)) bytes += (await stat(file)).size;
-  return bytes;
+export function modelBytes(path: string, model: Model): number {
+  return filesOf(path, model).reduce((bytes, file) => bytes + statSync(file).size, 0);
 }

@@ -1,4 +1,4 @@
-import { mkdir, rmdir, stat } from 'node:fs/promises';
+import { mkdirSync, rmdirSync, type Stats, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -15,7 +15,7 @@ export async function requireWritable(
   options: { readonly makesFolders: boolean; readonly flag?: string },
 ): Promise<void> {
   const flag = options.flag ?? '--out';
-  const folder = await nearestFolder(dirname(path), shown, flag);
+  const folder = nearestFolder(dirname(path), shown, flag);
   if (!options.makesFolders && folder !== dirname(path)) {
     throw new UserError(
       'out.folder',
@@ -24,8 +24,8 @@ export async function requireWritable(
   }
   const probe = join(folder, `.mlpack-probe-${process.pid}`);
   try {
-    await mkdir(probe);
-    await rmdir(probe);
+    mkdirSync(probe);
+    rmdirSync(probe);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     const why = reasons[code] ?? `the system says ${code}`;
@@ -45,14 +45,21 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /** The folder itself, or the first above it that exists. */
-async function nearestFolder(folder: string, shown: string, flag: string): Promise<string> {
+function nearestFolder(folder: string, shown: string, flag: string): string {
   for (let at = folder; ; at = dirname(at)) {
-    const found = await stat(at).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-      throw error;
-    });
+    const found = statOf(at);
     if (found?.isDirectory()) return at;
     if (found) throw new UserError('out.folder', `"${shown}" cannot be made: ${at} is a file; choose another ${flag}.`);
     if (at === dirname(at)) return at;
+  }
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
   }
 }

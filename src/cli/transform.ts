@@ -41,11 +41,11 @@ export async function transform(
   }
   await requireWritable(out, flags.out, { makesFolders: false });
   const { loadModel } = await import('../onnx/load.ts');
-  const { saveModel } = await import('../onnx/save.ts');
+  const { saveModel, saveUnhashed } = await import('../onnx/save.ts');
   const source = await resolveModel(modelText, session);
   talk.progress('read', source.file);
   const model = await loadModel(source.file);
-  const before = await modelBytes(source.file, model);
+  const before = modelBytes(source.file, model);
   // Zeros do not make a file smaller, only its compressed form: pruning is judged by the download.
   const prunes = steps.some((step) => compressing.has(step.pass.id));
   const compressedSizes = prunes ? (await import('./compressed-size.ts')).compressedSizes : undefined;
@@ -69,10 +69,12 @@ export async function transform(
     if (which) check.sentence += `. ${which}`;
   }
   talk.progress('write', flags.out);
-  const written = await saveModel(model, out, { force: flags.force === true, externalData: flags.externalData });
+  const options = { force: flags.force === true, externalData: flags.externalData };
+  const hashed = session.json ? await saveModel(model, out, options) : undefined;
+  const written = hashed ?? (await saveUnhashed(model, out, options));
   const sizesAfter = await compressedSizes?.(out, await loadModel(out));
   const sizes = sizesBefore && sizesAfter && { before: sizesBefore, after: sizesAfter };
-  if (session.json) {
+  if (hashed) {
     talk.json({
       ok: check?.ok ?? true,
       input: { path: source.file, bytes: before, ...(sizes && sizesOf(sizes.before)) },
@@ -80,8 +82,8 @@ export async function transform(
         path: out,
         bytes: written.bytes,
         ...(sizes && sizesOf(sizes.after)),
-        sha256: written.sha256,
-        files: written.files,
+        sha256: hashed.sha256,
+        files: hashed.files,
       },
       nodes: countNodes(model),
       steps: traces.map(({ applications: _, ...step }) => step),

@@ -138,9 +138,11 @@ export class Node {
     return attr?.type === 'string' ? attr.value : undefined;
   }
   /** Graphs in attributes (If branches, Loop and Scan bodies). */
-  get subgraphs(): Graph[] {
-    const graphs: Graph[] = [];
-    for (const attr of this.attrs.values()) graphs.push(...graphsOf(attr));
+  get subgraphs(): readonly Graph[] {
+    let graphs: readonly Graph[] = none;
+    // Every walk over a graph comes by here, and hardly a node has any.
+    for (const attr of this.attrs.values())
+      if (attr.type === 'graph' || attr.type === 'graphs') graphs = [...graphs, ...graphsOf(attr)];
     return graphs;
   }
   /** For messages: `Conv "layer1/conv"`, or the first output's name where the node has none. */
@@ -165,6 +167,8 @@ export class Node {
     this.#inputs = [];
   }
 }
+
+const none: readonly Graph[] = [];
 
 function graphsOf(attr: Attr | undefined): readonly Graph[] {
   if (attr?.type === 'graph') return [attr.value];

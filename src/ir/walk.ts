@@ -7,7 +7,7 @@ export function* graphsBelow(graph: Graph): Generator<Graph> {
   const pending = [graph];
   for (let next = pending.pop(); next; next = pending.pop()) {
     yield next;
-    for (const node of next.nodes) pending.push(...node.subgraphs);
+    for (const node of next.nodes) for (const inner of node.subgraphs) pending.push(inner);
   }
 }
 

@@ -1,4 +1,4 @@
-import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, read, readSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
@@ -13,7 +13,7 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes asked from the system at once; reading can be interrupted in between. */
+/** Bytes asked from the system at once; reading can be interrupted in between. A file of no more is read without leaving the thread. */
 const readBytes = 16 * 1024 * 1024;
 
 /**
@@ -25,7 +25,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const limits = options.limits ?? defaultLimits;
   const bytes = await readModelFile(path, limits, options.signal);
   // Where the model is a link (as in the Hugging Face cache), its data may lie beside the real file too.
-  const alsoInside = dirname(await realpath(path));
+  const alsoInside = dirname(realpathSync(path));
   try {
     return decodeModel(bytes, { dir: dirname(resolve(path)), alsoInside, limits, checksums: options.checksums });
   } catch (error) {
@@ -35,14 +35,14 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 }
 
 async function readModelFile(path: string, limits: Limits, signal: AbortSignal | undefined): Promise<Uint8Array> {
-  let file: FileHandle;
+  let file: number;
   try {
-    file = await open(path, 'r');
+    file = openSync(path, 'r');
   } catch (error) {
     throw unreadable(path, error);
   }
   try {
-    const stats = await file.stat();
+    const stats = fstatSync(file);
     if (!stats.isFile()) {
       const what = stats.isDirectory() ? 'a folder' : 'not a regular file';
       throw new UserError('model-unreadable', `${path} is ${what}; give the .onnx file.`);
@@ -55,22 +55,18 @@ async function readModelFile(path: string, limits: Limits, signal: AbortSignal |
       );
     }
     const bytes = new Uint8Array(stats.size);
-    await readInto(bytes, file, path, signal);
+    if (stats.size > readBytes) await readInto(bytes, file, path, signal);
+    else for (let at = 0; at < stats.size; ) at += arrived(readSync(file, bytes, at, stats.size - at, at), path);
     return bytes;
   } catch (error) {
     throw error instanceof UserError || signal?.aborted ? error : unreadable(path, error);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
 /** Two readers side by side: copying out of the system's cache keeps one core busy, not the disk. */
-async function readInto(
-  bytes: Uint8Array,
-  file: FileHandle,
-  path: string,
-  signal: AbortSignal | undefined,
-): Promise<void> {
+async function readInto(bytes: Uint8Array, file: number, path: string, signal: AbortSignal | undefined): Promise<void> {
   const state = { next: 0, failed: false };
   const reader = async (): Promise<void> => {
     while (state.next < bytes.byteLength && !state.failed) {
@@ -79,9 +75,7 @@ async function readInto(
       const end = Math.min(start + readBytes, bytes.byteLength);
       state.next = end;
       for (let at = start; at < end; ) {
-        const { bytesRead } = await file.read(bytes, at, end - at, at);
-        if (bytesRead === 0) throw new UserError('model-unreadable', `${path} became shorter while it was read.`);
-        at += bytesRead;
+        at += arrived(await readAt(file, bytes, at, end), path);
       }
     }
   };
@@ -94,6 +88,16 @@ async function readInto(
   // Both have to end before the file is closed, also when one fails.
   const [first] = (await Promise.allSettled(readers)).filter((one) => one.status === 'rejected');
   if (first) throw first.reason;
+}
+
+const readAt = (file: number, bytes: Uint8Array, at: number, end: number): Promise<number> =>
+  new Promise((done, fail) =>
+    read(file, bytes, at, end - at, at, (error, count) => (error ? fail(error) : done(count))),
+  );
+
+function arrived(count: number, path: string): number {
+  if (count === 0) throw new UserError('model-unreadable', `${path} became shorter while it was read.`);
+  return count;
 }
 
 function unreadable(path: string, error: unknown): UserError {

@@ -1,6 +1,6 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { UserError } from '../errors.ts';
+import { bug, UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { formatBytes } from '../messages.ts';
@@ -49,27 +49,48 @@ export interface Saved {
  * @throws UserError when a file exists (without `force`), cannot be written, or the model is too large for one file
  */
 export async function saveModel(model: Model, path: string, options: SaveOptions = {}): Promise<Saved> {
+  const written = await write(model, path, options, true);
+  const files = written.map((file) => ({ ...file, sha256: file.sha256 ?? bug(`"${file.name}" was not hashed`) }));
+  return { bytes: bytesOf(files), sha256: files[0]?.sha256 ?? bug('no model was written'), files };
+}
+
+/** The same where nobody asks for hashes: taking them, and loading what takes them, is left out. */
+export async function saveUnhashed(model: Model, path: string, options: SaveOptions = {}): Promise<{ bytes: number }> {
+  return { bytes: bytesOf(await write(model, path, options, false)) };
+}
+
+const bytesOf = (files: readonly { readonly bytes: number }[]): number =>
+  files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** @returns the model file, then its data files */
+async function write(model: Model, path: string, options: SaveOptions, hashed: boolean): Promise<WrittenFile[]> {
   const target = resolve(path);
   const dir = dirname(target);
-  await requireFolder(dir);
+  requireFolder(dir);
   const output = new OutputFiles(options.force ?? false, options.signal);
-  await output.claim(target);
+  output.claim(target);
   try {
-    const plan = await planOutput(model, target, options);
-    for (const file of plan.data) await output.claim(join(dir, file.name));
+    const plan = planOutput(model, target, options);
+    for (const file of plan.data) output.claim(join(dir, file.name));
     // The model comes last: when it has its name, its data files have theirs.
-    const files: SavedFile[] = [];
+    const files: WrittenFile[] = [];
     for (const file of plan.data) {
-      files.push({ name: file.name, ...(await output.write(join(dir, file.name), file.pieces())) });
+      files.push({ name: file.name, ...(await output.write(join(dir, file.name), file.pieces(), hashed)) });
     }
-    const written = await output.write(target, pieces(plan.model));
-    await output.commit();
-    files.unshift({ name: basename(target), ...written });
-    return { bytes: files.reduce((sum, file) => sum + file.bytes, 0), sha256: written.sha256, files };
+    files.unshift({ name: basename(target), ...(await output.write(target, pieces(plan.model), hashed)) });
+    output.commit();
+    return files;
   } catch (error) {
-    await output.discard();
+    output.discard();
     throw error;
   }
+}
+
+interface WrittenFile {
+  /** Relative to the folder of the model. */
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string | undefined;
 }
 
 interface OutputPlan {
@@ -77,10 +98,10 @@ interface OutputPlan {
   readonly data: readonly { readonly name: string; pieces(): Iterable<Uint8Array> }[];
 }
 
-async function planOutput(model: Model, target: string, options: SaveOptions): Promise<OutputPlan> {
+function planOutput(model: Model, target: string, options: SaveOptions): OutputPlan {
   const mode = options.externalData ?? 'auto';
   if (mode === 'auto' && options.dataName === undefined) {
-    const copy = await planCopy(model, target, options.force ?? false);
+    const copy = planCopy(model, target, options.force ?? false);
     if (copy) return copy;
   }
   const inline = mode === 'always' ? undefined : encode(model);
@@ -104,7 +125,7 @@ async function planOutput(model: Model, target: string, options: SaveOptions): P
 }
 
 /** An untouched model with external data keeps its data files, byte for byte, where their names are free. */
-async function planCopy(model: Model, target: string, force: boolean): Promise<OutputPlan | undefined> {
+function planCopy(model: Model, target: string, force: boolean): OutputPlan | undefined {
   const sources = new Map<string, ExternalFile>();
   for (const tensor of tensorsOf(model)) {
     const range = tensorOrigin(tensor)?.range;
@@ -113,7 +134,7 @@ async function planCopy(model: Model, target: string, force: boolean): Promise<O
   if (sources.size === 0 || encodeMessage(model, { keepExternal: true }) !== model.origin) return undefined;
   for (const file of sources.values()) {
     const place = join(dirname(target), file.location);
-    if (place === target || (await isTaken(place, file, force))) return undefined;
+    if (place === target || isTaken(place, file, force)) return undefined;
   }
   return {
     model: encode(model, { keepExternal: true }),
@@ -134,14 +155,11 @@ function* tensorsOf(model: Model): Generator<Tensor> {
 }
 
 /** Whether a file stands there that may not be replaced: any without `force`, and the source itself in any case. */
-async function isTaken(place: string, source: ExternalFile, force: boolean): Promise<boolean> {
-  const [there, from] = await Promise.all([stat(place).catch(absent), stat(source.path)]);
+function isTaken(place: string, source: ExternalFile, force: boolean): boolean {
+  const there = statSync(place, { throwIfNoEntry: false });
   if (!there) return false;
+  const from = statSync(source.path);
   return !force || (there.ino === from.ino && there.dev === from.dev);
-}
-
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
 }
 
 /** The file's tensors in order, zeros between them up to where the next one begins. */
@@ -154,8 +172,7 @@ function* dataPieces(file: DataFile): Generator<Uint8Array> {
   }
 }
 
-async function requireFolder(dir: string): Promise<void> {
-  const there = await stat(dir).catch(absent);
-  if (there?.isDirectory()) return;
+function requireFolder(dir: string): void {
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory()) return;
   throw new UserError('output-unwritable', `The folder ${dir} does not exist; make it first, or choose another place.`);
 }
