@@ -30,8 +30,10 @@ export const sharedParts = [
   'errors',
   'half',
   'model',
+  'place',
   'pool',
   'rows',
+  'session',
   'warm-up',
   'worker',
 ] as const;

@@ -5,7 +5,7 @@ import { type Artifact, type BundleFile, defineTarget } from '../../src/target/t
 import { type DeployOptions, deployFiles } from './deploy.ts';
 import { dockerfileOf } from './dockerfile.ts';
 import { exampleRequest } from './example.ts';
-import { mixingNotes } from './mixing.ts';
+import { loopNotes, mixingNotes } from './mixing.ts';
 import { openApi } from './openapi.ts';
 import { readme } from './readme.ts';
 
@@ -42,7 +42,10 @@ const literals: Readonly<Record<string, string>> = {
   'lib/model.mjs': 'lib/model.mjs',
   'lib/models.mjs': 'lib/models.mjs',
   'lib/monitor.mjs': 'lib/monitor.mjs',
+  'lib/opening.mjs': 'lib/opening.mjs',
   'lib/parted.mjs': 'lib/parted.mjs',
+  'lib/place.mjs': 'lib/place.mjs',
+  'lib/placing.mjs': 'lib/placing.mjs',
   'lib/pool.mjs': 'lib/pool.mjs',
   'lib/request.mjs': 'lib/request.mjs',
   'lib/response.mjs': 'lib/response.mjs',
@@ -52,6 +55,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/routes/platform.mjs': 'lib/routes/platform.mjs',
   'lib/rows.mjs': 'lib/rows.mjs',
   'lib/served.mjs': 'lib/served.mjs',
+  'lib/session.mjs': 'lib/session.mjs',
   'lib/slabs.mjs': 'lib/slabs.mjs',
   'lib/tracing.mjs': 'lib/tracing.mjs',
   'lib/warm-up.mjs': 'lib/warm-up.mjs',
@@ -113,7 +117,7 @@ export const server = defineTarget({
       objections.push(`"${user}" is not a user and group by number, such as 65532:65532.`);
     return objections.length > 0
       ? { ok: false, because: objections }
-      : { ok: true, because: [...batchNotes(artifact), ...mixingNotes(artifact)] };
+      : { ok: true, because: [...batchNotes(artifact), ...mixingNotes(artifact), ...loopNotes(artifact)] };
   },
   emit,
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node server.mjs', kind: 'http-v2' }),

@@ -17,3 +17,11 @@ export function mixingNotes(artifact: Artifact): string[] {
     `Requests are not batched: ${reason}, so an answer would depend on its neighbours. BATCH_MAX switches it on.`,
   ];
 }
+
+/** The server looks for the beginning of this sentence too. */
+export function loopNotes(artifact: Artifact): string[] {
+  if (artifact.ops.Loop === undefined) return [];
+  return [
+    'A run may take any time: the model has Loop, so the session keeps a thread of its own. INLINE=on changes that.',
+  ];
+}

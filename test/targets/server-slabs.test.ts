@@ -131,14 +131,14 @@ main (float[batch,${width}] x) => (float[batch,${width}] y)
 
 const modules = installedModules() ?? '';
 
-describe.skipIf(modules === '')('a server with clients of all kinds', async () => {
+describe.skipIf(modules === '').each(['off', 'on'])('a server with clients of all kinds, INLINE=%s', async (inline) => {
   const dir = await tempDir();
   let running: TestServer;
 
   beforeAll(async () => {
     const x = new ort.Tensor('float32', new Float32Array(width).fill(1), [1, width]);
     const artifact = { ...(await makeArtifact(dir, model, [{ x }])), name: 'twice', labels: undefined };
-    const env = { BATCH_MAX: '4', WORKERS: '1', THREADS: '1', BATCH_DELAY_MS: '5' };
+    const env = { BATCH_MAX: '4', WORKERS: '1', INTRA_OP_THREADS: '1', BATCH_DELAY_MS: '5', INLINE: inline };
     running = await startServer(artifact, join(dir, 'bundle'), modules, { env });
   }, 60_000);
   afterAll(async () => {
@@ -227,5 +227,6 @@ describe.skipIf(modules === '')('a server with clients of all kinds', async () =
     const of = (name: string): number => Number(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'm').exec(metrics)?.[1]);
     // They did run together.
     expect(of('nv_inference_exec_count')).toBeLessThan(of('nv_inference_request_success'));
+    expect(of('mlpack_session_inline')).toBe(inline === 'on' ? 1 : 0);
   }, 60_000);
 });

@@ -103,6 +103,8 @@ function sessions(env) {
     keepVersions: integer(env, 'KEEP_VERSIONS', 2, 1, 100),
     /** 0: as many as CPUs, by the container's quota (cpu.mjs). */
     workers: integer(env, 'WORKERS', 0, 0, 1024),
+    /** Whether runs are in the thread that speaks HTTP; auto: where nothing else could be done meanwhile (placing.mjs). */
+    inline: oneOf(env, 'INLINE', 'auto', ['auto', 'on', 'off']),
     threads: integer(env, 'INTRA_OP_THREADS', 0, 0, 1024),
     modelTimeoutMs: integer(env, 'MODEL_TIMEOUT_MS', 30_000, 10, 3_600_000),
     breakerFailures: integer(env, 'BREAKER_FAILURES', 5, 0, 1_000_000),

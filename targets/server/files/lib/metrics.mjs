@@ -102,6 +102,11 @@ export class Metrics {
     gauge('mlpack_breaker_open', '1 while the circuit breaker of a version is open', ({ breaker }) =>
       Number(breaker.open),
     );
+    gauge(
+      'mlpack_session_inline',
+      '1 where runs are in the thread that speaks HTTP, 0 in threads of their own',
+      ({ inline }) => Number(inline),
+    );
     this.default = new Gauge({
       name: 'mlpack_default_version',
       help: '1 for the version that answers requests without a version',

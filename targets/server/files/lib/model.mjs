@@ -14,6 +14,8 @@ export function describeModel(manifest, version) {
     labels: manifest.labels,
     /** Why requests must not share a run, by what the bundle says about the model. */
     mixesRows: manifest.notes.find((note) => note.startsWith('Requests are not batched')),
+    /** Why a run may take longer than others of its size, by the same. */
+    loops: manifest.notes.find((note) => note.startsWith('A run may take any time')),
   };
 }
 

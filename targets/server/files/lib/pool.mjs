@@ -1,9 +1,8 @@
-/** The sessions of one model version, each in its worker thread, each with one run at a time. */
+/** The sessions of one model version, each with one run at a time. */
 
-import { Worker } from 'node:worker_threads';
 import { RequestError } from './errors.mjs';
-
-const source = new URL('./worker.mjs', import.meta.url);
+import { herePlace, threadPlace } from './place.mjs';
+import { textOf } from './session.mjs';
 
 /** What ONNX Runtime says, in one line and without places on this machine. */
 export function firstLine(text) {
@@ -33,8 +32,9 @@ export class Pool {
   onIdle = () => {};
 
   /**
-   * @param {{ workers: number, threads: number, timeoutMs: number, log: { error: Function }, buffers?: Buffers }} options
-   *   buffers: where the memory of inputs goes after their run
+   * @param {{ workers: number, threads: number, timeoutMs: number, log: { error: Function }, buffers?: Buffers,
+   *   here?: { rows?: number } }} options buffers: where the memory of inputs goes after their run. here: one session, in this
+   *   thread (herePlace); else each has its own
    */
   constructor(path, options) {
     this.#path = path;
@@ -44,7 +44,7 @@ export class Pool {
   /** Opens all sessions. Throws what ONNX Runtime says where the model cannot be loaded. */
   async open() {
     try {
-      const places = Array.from({ length: this.#options.workers }, () => this.#start());
+      const places = Array.from({ length: this.size }, () => this.#start());
       this.#idle.push(...(await Promise.all(places)));
     } catch (error) {
       await this.close();
@@ -57,51 +57,49 @@ export class Pool {
   }
 
   get size() {
-    return this.#options.workers;
+    return this.#options.here === undefined ? this.#options.workers : 1;
   }
 
-  #start() {
-    const worker = new Worker(source, { workerData: { path: this.#path, threads: this.#options.threads } });
-    const place = { worker, job: undefined };
-    this.#all.add(place);
-    return new Promise((resolve, reject) => {
-      worker.on('message', (message) => {
-        if (message.ready) resolve(place);
-        else if (message.failed) reject(new Error(firstLine(message.failed)));
-        else this.#settle(place, message);
-      });
-      worker.on('error', (error) => reject(error));
-      worker.on('exit', () => {
-        reject(new Error('the session ended while it was being opened'));
-        this.#lose(place, 'the session of this model ended unexpectedly');
-      });
-    });
+  async #start() {
+    const { threads, here } = this.#options;
+    const slot = { place: undefined, job: undefined };
+    const settled = (message) => this.#settle(slot, message);
+    const ended = () => this.#lose(slot, 'the session of this model ended unexpectedly');
+    const model = { path: this.#path, threads };
+    slot.place = here === undefined ? threadPlace(model, settled, ended) : herePlace({ ...model, ...here }, settled);
+    this.#all.add(slot);
+    try {
+      await slot.place.opened;
+    } catch (error) {
+      throw new Error(firstLine(textOf(error)), { cause: error });
+    }
+    return slot;
   }
 
-  #settle(place, { results, error, used }) {
-    const { job } = place;
+  #settle(slot, { results, error, used }) {
+    const { job } = slot;
     if (job?.back !== undefined) job.back(used);
     else for (const buffer of used) this.#options.buffers?.give(buffer);
     if (job === undefined) return;
-    place.job = undefined;
+    slot.job = undefined;
     clearTimeout(job.timer);
     if (results === undefined) job.reject(new RunError(firstLine(error)));
     else job.resolve(results);
-    this.#free(place);
+    this.#free(slot);
   }
 
-  #free(place) {
-    if (!this.#all.has(place)) return;
-    this.#idle.push(place);
+  #free(slot) {
+    if (!this.#all.has(slot)) return;
+    this.#idle.push(slot);
     this.onIdle();
   }
 
   /** Takes a session out of the pool, fails what it was at, and opens another in its place. */
-  #lose(place, why) {
-    if (!this.#all.delete(place)) return;
-    this.#idle = this.#idle.filter((one) => one !== place);
-    const { job } = place;
-    place.job = undefined;
+  #lose(slot, why) {
+    if (!this.#all.delete(slot)) return;
+    this.#idle = this.#idle.filter((one) => one !== slot);
+    const { job } = slot;
+    slot.job = undefined;
     clearTimeout(job?.timer);
     job?.reject(new RunError(why, true));
     if (this.#closed) return;
@@ -112,30 +110,36 @@ export class Pool {
   }
 
   /**
-   * One run on a free session; call it only while `idle` is not 0. The buffers of the feeds go over to the session.
+   * One run on a free session; call it only while `idle` is not 0. The buffers of the feeds are the session's meanwhile.
    * @param {(buffers: ArrayBuffer[]) => void} [back] takes them when it has been; else they are for anybody to use
    * @returns name → { dims, data }. @throws RunError
    */
   run(feeds, outputs, back) {
-    const place = this.#idle.pop();
-    if (place === undefined) throw new RequestError('no session is free', 503, { retryAfter: 1 });
+    const slot = this.#idle.pop();
+    if (slot === undefined) throw new RequestError('no session is free', 503, { retryAfter: 1 });
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#lose(place, 'the model did not answer in time');
-        void place.worker.terminate();
-      }, this.#options.timeoutMs);
-      place.job = { resolve, reject, timer, back };
+      // In this thread it could not go off before the end of the run.
+      const timer =
+        this.#options.here === undefined ? setTimeout(() => this.#giveUp(slot), this.#options.timeoutMs) : undefined;
+      slot.job = { resolve, reject, timer, back };
       const buffers = feeds.flatMap(({ data }) => (ArrayBuffer.isView(data) ? [data.buffer] : []));
-      place.worker.postMessage({ feeds, outputs }, [...new Set(buffers)]);
+      slot.place.begin(feeds, outputs, [...new Set(buffers)]);
     });
+  }
+
+  #giveUp(slot) {
+    this.#lose(slot, 'the model did not answer in time');
+    slot.place.abandon();
   }
 
   /** Ends all sessions; runs that are on their way fail. */
   async close() {
     this.#closed = true;
-    const ended = [...this.#all].map(
-      ({ worker }) => new Promise((resolve) => worker.once('exit', resolve).postMessage('close')),
+    await Promise.all(
+      [...this.#all].map(async (slot) => {
+        await slot.place.end();
+        this.#lose(slot, 'the session of this model was closed');
+      }),
     );
-    await Promise.all(ended);
   }
 }

@@ -67,3 +67,36 @@ export function splitResults(results, counts) {
     );
   });
 }
+
+/** Rows `from` to `to` of feeds, as views. */
+function rowsOf(feeds, from, to) {
+  return feeds.map((feed) => {
+    const row = feed.data.length / feed.shape[0];
+    const cut = Array.isArray(feed.data)
+      ? feed.data.slice(from * row, to * row)
+      : feed.data.subarray(from * row, to * row);
+    return { ...feed, shape: [to - from, ...feed.shape.slice(1)], data: cut };
+  });
+}
+
+/**
+ * Runs feeds of many rows in parts of at most `most`; whoever else has something to do in this thread is asked in between. For models whose
+ * rows do not depend on each other.
+ * @param {(feeds: object[]) => Promise<object>} run @returns results as `run` gives them for all of the rows
+ */
+export async function inParts(run, feeds, most) {
+  const total = feeds[0].shape[0];
+  if (total <= most) return run(feeds);
+  const parts = [];
+  for (let at = 0; at < total; at += most) parts.push(await run(rowsOf(feeds, at, Math.min(total, at + most))));
+  const entries = Object.entries(parts[0]).map(([name, { dims }]) => {
+    const pieces = parts.map((part) => part[name]);
+    const rows = pieces.reduce((sum, piece) => sum + piece.dims[0], 0);
+    const data = join(
+      pieces.map((piece) => piece.data),
+      (bytes) => new ArrayBuffer(bytes),
+    );
+    return [name, { dims: [rows, ...dims.slice(1)], data }];
+  });
+  return Object.fromEntries(entries);
+}

@@ -5,22 +5,12 @@ import { basename, dirname, join } from 'node:path';
 import { Batcher } from './batcher.mjs';
 import { Breaker } from './breaker.mjs';
 import { goldenCases, readManifest, readReference, verifiedModel } from './bundle.mjs';
-import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
 import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
-import { Pool, RunError } from './pool.mjs';
-import { cpuClock, feedsOf, proveItself, refusalBySignature, requestsPerSecond, usefulRows } from './warm-up.mjs';
-
-/**
- * As many requests as are answered in a second: who comes behind them would wait longer than most clients care to, and is
- * told so at once. A model of a second a run still has a few places, a fast one no more than sockets are cheap for.
- */
-function usualQueue(perSecond, { rows, rates }, workers) {
-  if (perSecond === undefined) return 256;
-  const gain = rates === undefined ? 1 : Math.max(...rates.map((rate) => rate.perSecond)) / rates[0].perSecond;
-  return Math.min(4096, Math.max(16, 2 * workers * rows, Math.round(perSecond * gain * workers)));
-}
+import { openSessions } from './opening.mjs';
+import { RunError } from './pool.mjs';
+import { feedsOf, proveItself, refusalBySignature } from './warm-up.mjs';
 
 export class Served {
   #pool;
@@ -65,43 +55,19 @@ export class Served {
     const sizes = await Promise.all(
       this.manifest.model.files.map(async (file) => (await stat(join(dirname(path), basename(file.path)))).size),
     );
-    const limits = {
-      cpus: cpuLimit(),
-      memory: memoryLimit(),
+    this.#golden = await goldenCases(this.dir, this.manifest);
+    const opened = await openSessions(path, {
+      ...this.services,
+      info: this.info,
+      golden: this.#golden,
       modelBytes: sizes.reduce((sum, size) => sum + size, 0),
-    };
-    const plan = sessionPlan(config, limits);
-    this.#pool = new Pool(path, { ...plan, timeoutMs: config.modelTimeoutMs, log: this.log, buffers });
-    const opened = this.#pool.open();
-    this.services.sessionsStart?.();
-    await opened;
-    try {
-      this.#golden = await goldenCases(this.dir, this.manifest);
-      const run = (feeds) => this.#pool.run(feeds, undefined);
-      await this.#prove(run);
-      const limit = this.info.mixesRows !== undefined && config.batchMax === 0 ? 1 : config.batchMax;
-      await this.services.undisturbed;
-      const batch = await usefulRows(run, {
-        info: this.info,
-        golden: this.#golden,
-        limit,
-        budgetMs: config.batchTuneMs,
-        // Several threads share a run, and wait for each other on the CPU: there the wall counts.
-        ...(plan.threads === 1 ? { clock: cpuClock } : {}),
-      });
-      const why = this.info.mixesRows !== undefined && limit === 1 ? this.info.mixesRows : batch.why;
-      this.batch = { rows: batch.rows, why };
-      const alone = await requestsPerSecond(run, this.#golden);
-      this.queueLimit = config.queueLimit > 0 ? config.queueLimit : usualQueue(alone, batch, plan.workers);
-      const { queueLimit } = this;
-      this.log.info(
-        { ...plan, ...limits, batchRows: batch.rows, why, rates: batch.rates, queueLimit },
-        'model is ready',
-      );
-    } catch (error) {
-      await this.#pool.close();
-      throw error;
-    }
+      log: this.log,
+      prove: (run) => this.#prove(run),
+    });
+    this.#pool = opened.pool;
+    this.batch = opened.batch;
+    this.queueLimit = opened.queueLimit;
+    this.inline = opened.inline;
     await this.#watch();
     this.#batcher = new Batcher(this.#pool, {
       maxRows: this.batch.rows,

@@ -62,7 +62,7 @@ export function refusalBySignature({ inputs, outputs }) {
 }
 
 /** A model whose rows do not depend on each other answers two cases together as it does each alone. Undefined: it does. */
-async function refusalByTrial(run, golden) {
+export async function refusalByTrial(run, golden) {
   const [first, second = first] = golden;
   if (first === undefined) return 'the bundle has no golden cases to try it with';
   const pair = [first, second].map(({ inputs }) => feedsOf(inputs));
@@ -108,6 +108,14 @@ export async function usefulRows(run, { info, golden, limit, budgetMs, besidesMs
   return rows > 1
     ? { rows, rates }
     : { rows, rates, why: 'more rows in one run answer no more of them per second here' };
+}
+
+/** Milliseconds of a run of `rows`, by the timing of `usefulRows`; undefined where nothing was timed. */
+export function runMs({ rows, rates }) {
+  if (rates === undefined) return undefined;
+  // Of the sizes that were timed, the one that comes next: a limit that somebody set may be none of them.
+  const rate = rates.find((one) => one.rows >= rows) ?? rates.at(-1);
+  return (rows * 1000) / rate.perSecond;
 }
 
 const wallClock = () => performance.now();

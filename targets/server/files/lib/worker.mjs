@@ -1,32 +1,12 @@
-/** One ONNX Runtime session in a thread of its own: `session.run` blocks its thread, which may not be the one that speaks HTTP. */
+/** A session in a thread of its own, where its runs do not block the one that speaks HTTP. */
 
 import { parentPort, workerData } from 'node:worker_threads';
-
-function textOf(error) {
-  return String(error instanceof Error ? error.message : error);
-}
+import { openSession, textOf } from './session.mjs';
 
 /** Buffers that go over without a copy, each once. */
 function buffersOf(results) {
   const buffers = Object.values(results).flatMap(({ data }) => (ArrayBuffer.isView(data) ? [data.buffer] : []));
   return [...new Set(buffers)];
-}
-
-async function open() {
-  const { InferenceSession, Tensor } = await import('onnxruntime-node');
-  const session = await InferenceSession.create(workerData.path, {
-    intraOpNumThreads: workerData.threads,
-    interOpNumThreads: 1,
-  });
-  return { session, Tensor };
-}
-
-async function run({ session, Tensor }, { feeds, outputs }) {
-  const tensors = Object.fromEntries(
-    feeds.map(({ name, dtype, shape, data }) => [name, new Tensor(dtype, data, shape)]),
-  );
-  const results = outputs === undefined ? await session.run(tensors) : await session.run(tensors, outputs);
-  return Object.fromEntries(Object.entries(results).map(([name, { dims, data }]) => [name, { dims, data }]));
 }
 
 /** The memory of the inputs goes back with the answer, for whoever asked to use it again. */
@@ -35,9 +15,9 @@ function reply(message, { feeds }, buffers) {
   parentPort.postMessage({ ...message, used }, [...buffers, ...used]);
 }
 
-async function answer(runtime, job) {
+async function answer(session, job) {
   try {
-    const results = await run(runtime, job);
+    const results = await session.run(job.feeds, job.outputs);
     reply({ results }, job, buffersOf(results));
   } catch (error) {
     reply({ error: textOf(error) }, job, []);
@@ -45,10 +25,10 @@ async function answer(runtime, job) {
 }
 
 try {
-  const runtime = await open();
+  const session = await openSession(workerData.path, workerData.threads);
   parentPort.on('message', (job) => {
-    if (job === 'close') void runtime.session.release().finally(() => parentPort.close());
-    else void answer(runtime, job);
+    if (job === 'close') void session.close().finally(() => parentPort.close());
+    else void answer(session, job);
   });
   parentPort.postMessage({ ready: true });
 } catch (error) {

@@ -1,0 +1,109 @@
+/** The sessions of a model version: opened, proved, timed, and where they are to run. */
+
+import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
+import { rowsAtOnce, threadBySignature, threadByTiming } from './placing.mjs';
+import { Pool } from './pool.mjs';
+import {
+  cpuClock,
+  feedsOf,
+  refusalBySignature,
+  refusalByTrial,
+  requestsPerSecond,
+  runMs,
+  usefulRows,
+} from './warm-up.mjs';
+
+/**
+ * As many requests as are answered in a second: who comes behind them would wait longer than most clients care to, and is
+ * told so at once. A model of a second a run still has a few places, a fast one no more than sockets are cheap for.
+ */
+function usualQueue(perSecond, { rows, rates }, workers) {
+  if (perSecond === undefined) return 256;
+  const gain = rates === undefined ? 1 : Math.max(...rates.map((rate) => rate.perSecond)) / rates[0].perSecond;
+  return Math.min(4096, Math.max(16, 2 * workers * rows, Math.round(perSecond * gain * workers)));
+}
+
+/**
+ * @param {string} path of the model
+ * @param { info, golden, modelBytes, config, log, buffers, prove, onlyOne?, sessionsStart?, undisturbed? } about prove(run): throws where the
+ *   model may not serve. sessionsStart(): called once the threads are on their way. undisturbed: a promise that timing waits for
+ * @returns {{ pool: Pool, batch: { rows: number, why?: string }, queueLimit: number, inline: boolean }} inline: runs are in this thread
+ */
+export async function openSessions(path, about) {
+  const { info, config, log, buffers } = about;
+  const limits = { cpus: cpuLimit(), memory: memoryLimit(), modelBytes: about.modelBytes };
+  const plan = sessionPlan(config.inline === 'on' ? { ...config, workers: 1 } : config, limits);
+  const options = { ...plan, timeoutMs: config.modelTimeoutMs, log, buffers };
+  const first = await opened(new Pool(path, options), about.sessionsStart);
+  let { pool } = first;
+  try {
+    const timed = await proveAndTime(pool, about, plan);
+    let apart = threadBySignature(config, { ...limits, ...plan }, info);
+    if (apart === undefined) {
+      const { rows, mixed } = await partedRows(pool, about, timed);
+      // Nobody is served yet where it is the first, and nobody is held up.
+      apart = threadByTiming(config, { runMs: timed.longestMs, openMs: about.onlyOne ? 0 : first.openMs }, mixed);
+      if (apart === undefined) pool = await moved(pool, path, { ...options, here: { rows } }, about.golden);
+    }
+    const { batch, queueLimit } = timed;
+    const { rows: batchRows, why, rates } = batch;
+    const place = { inline: apart === undefined, threadBecause: apart };
+    log.info({ ...plan, ...limits, batchRows, why, rates, queueLimit, ...place }, 'model is ready');
+    return { pool, batch, queueLimit, inline: place.inline };
+  } catch (error) {
+    await pool.close();
+    throw error;
+  }
+}
+
+async function opened(pool, started = () => {}) {
+  const begun = performance.now();
+  const opening = pool.open();
+  started();
+  await opening;
+  return { pool, openMs: performance.now() - begun };
+}
+
+async function proveAndTime(pool, about, plan) {
+  const { info, golden, config } = about;
+  const run = (feeds) => pool.run(feeds, undefined);
+  await about.prove(run);
+  const limit = info.mixesRows !== undefined && config.batchMax === 0 ? 1 : config.batchMax;
+  await about.undisturbed;
+  const batch = await usefulRows(run, {
+    info,
+    golden,
+    limit,
+    budgetMs: config.batchTuneMs,
+    // Several threads share a run, and wait for each other on the CPU: there the wall counts.
+    ...(plan.threads === 1 ? { clock: cpuClock } : {}),
+  });
+  const alone = await requestsPerSecond(run, golden);
+  const why = info.mixesRows !== undefined && limit === 1 ? info.mixesRows : batch.why;
+  return {
+    batch: { ...batch, why },
+    queueLimit: config.queueLimit > 0 ? config.queueLimit : usualQueue(alone, batch, plan.workers),
+    longestMs: runMs(batch) ?? (alone === undefined ? undefined : 1000 / alone),
+  };
+}
+
+/** Where any number of rows may come in one request, they must not depend on each other: a request of many is run in parts. */
+async function partedRows(pool, { info, golden }, { batch, longestMs }) {
+  if (refusalBySignature(info) !== undefined || longestMs === undefined) return {};
+  if (batch.rates !== undefined) return { rows: rowsAtOnce(longestMs / batch.rows) };
+  const mixed = info.mixesRows ?? (await refusalByTrial((feeds) => pool.run(feeds, undefined), golden));
+  return mixed === undefined ? { rows: rowsAtOnce(longestMs / golden[0].inputs[0].shape[0]) } : { mixed };
+}
+
+/** Opens the session again in this thread, where its first run shall not be a client's, and lets go of the other. */
+async function moved(pool, path, options, [first]) {
+  const here = await opened(new Pool(path, options));
+  try {
+    await here.pool.run(feedsOf(first.inputs), undefined);
+  } catch (error) {
+    await here.pool.close();
+    throw error;
+  }
+  await pool.close();
+  return here.pool;
+}

@@ -1,0 +1,64 @@
+/** Where a session runs: in a thread of its own, or in the one that speaks HTTP. */
+
+import { Worker } from 'node:worker_threads';
+import { inParts } from './rows.mjs';
+import { openSession, textOf } from './session.mjs';
+
+const source = new URL('./worker.mjs', import.meta.url);
+
+/**
+ * A session in a thread of its own. The buffers of the feeds go over to it, and come back with the answer.
+ * @param {{ path: string, threads: number }} model
+ * @param {(message: { results?, error?, used: ArrayBuffer[] }) => void} settled after each run
+ * @param {(error?: Error) => void} ended the thread is gone, or was never there
+ * @returns {{ opened: Promise<void>, begin, abandon, end }} opened rejects with the text of what failed
+ */
+export function threadPlace(model, settled, ended) {
+  const worker = new Worker(source, { workerData: model });
+  const gone = new Promise((resolve) => worker.once('exit', resolve));
+  const opened = new Promise((resolve, reject) => {
+    worker.on('message', (message) => {
+      if (message.ready) resolve();
+      else if (message.failed) reject(new Error(message.failed));
+      else settled(message);
+    });
+    worker.on('error', reject);
+    worker.on('exit', () => {
+      reject(new Error('the session ended while it was being opened'));
+      ended();
+    });
+  });
+  return {
+    opened,
+    begin: (feeds, outputs, buffers) => worker.postMessage({ feeds, outputs }, buffers),
+    abandon: () => void worker.terminate(),
+    end: () => {
+      worker.postMessage('close');
+      return gone;
+    },
+  };
+}
+
+/**
+ * A session in this thread: nothing goes over and no thread is woken, and nothing else is done here during a run. A run that does
+ * not end cannot be called off: there it is the liveness probe that helps.
+ * @param {{ path: string, threads: number, rows?: number }} model rows: requests of more are run in parts of so many
+ */
+export function herePlace({ path, threads, rows }, settled) {
+  let session;
+  const open = async () => {
+    session = await openSession(path, threads);
+  };
+  return {
+    opened: open(),
+    begin(feeds, outputs, used) {
+      const run = (part) => session.run(part, outputs);
+      (rows === undefined ? run(feeds) : inParts(run, feeds, rows)).then(
+        (results) => settled({ results, used }),
+        (error) => settled({ error: textOf(error), used }),
+      );
+    },
+    abandon() {},
+    end: () => session?.close() ?? Promise.resolve(),
+  };
+}

@@ -1,0 +1,26 @@
+/** One ONNX Runtime session, in whatever thread it is opened; `run` blocks that thread. */
+
+export function textOf(error) {
+  return String(error instanceof Error ? error.message : error);
+}
+
+/**
+ * @param {string} path of the model @param {number} threads of one run
+ * @returns {{ run: (feeds: object[], outputs?: string[]) => Promise<Record<string, { dims, data }>>, close: () => Promise<void> }}
+ *   feeds: [{name, dtype, shape, data}]. outputs: names, undefined: all
+ */
+export async function openSession(path, threads) {
+  const { InferenceSession, Tensor } = await import('onnxruntime-node');
+  const session = await InferenceSession.create(path, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+  return {
+    async run(feeds, outputs) {
+      const tensors = {};
+      for (const { name, dtype, shape, data } of feeds) tensors[name] = new Tensor(dtype, data, shape);
+      const given = outputs === undefined ? await session.run(tensors) : await session.run(tensors, outputs);
+      const results = {};
+      for (const [name, { dims, data }] of Object.entries(given)) results[name] = { dims, data };
+      return results;
+    },
+    close: () => session.release(),
+  };
+}

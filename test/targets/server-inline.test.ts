@@ -1,0 +1,148 @@
+/** Runs in the thread that speaks HTTP: which models may, and what else has to go on as before. */
+import { cp, mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { buildBundle } from '../../src/target/bundle.ts';
+import { literalPath } from '../../src/target/literal.ts';
+import { server } from '../../targets/server/index.ts';
+import { loopNotes } from '../../targets/server/mixing.ts';
+import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
+import { startServer } from './support/server.ts';
+import { tempDir } from './support/temp.ts';
+
+const dir = await tempDir();
+
+interface Tensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string | null)[] | null;
+}
+interface Info {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly loops?: string;
+}
+const tensor = (shape: Tensor['shape'], dtype = 'float32'): Tensor => ({ name: 'x', dtype, shape });
+const infoOf = (input: Tensor, output = tensor(['n', 4])): Info => ({ inputs: [input], outputs: [output] });
+
+describe('where a session runs', async () => {
+  const { threadBySignature, threadByTiming, rowsAtOnce } = (await import(
+    literalPath('server', 'lib/placing.mjs')
+  )) as {
+    threadBySignature(config: object, plan: object, info: Info): string | undefined;
+    threadByTiming(config: object, timed: object, mixed?: string): string | undefined;
+    rowsAtOnce(msPerRow: number): number;
+  };
+  const auto = { inline: 'auto' };
+  const one = { cpus: 1, workers: 1, threads: 1 };
+
+  it('hangs on the CPUs, and on whether every run takes about as long as the one that was timed', () => {
+    const rows = infoOf(tensor(['n', 3, 8, 8]));
+    expect(threadBySignature(auto, one, rows)).toBeUndefined();
+    expect(threadBySignature(auto, one, infoOf(tensor([1, 3, 8, 8]), tensor([1, 4])))).toBeUndefined();
+    expect(threadBySignature(auto, { ...one, cpus: 1.5 }, rows)).toContain('1.5 CPUs');
+    expect(threadBySignature(auto, { ...one, threads: 2 }, rows)).toContain('INTRA_OP_THREADS');
+    expect(threadBySignature(auto, one, infoOf(tensor(['n', 'length'])))).toContain('any size');
+    // Rows that do not count for all tensors cannot be run in parts.
+    expect(threadBySignature(auto, one, infoOf(tensor(['n', 3]), tensor([4])))).toContain('any size');
+    expect(threadBySignature(auto, one, infoOf(tensor(null)))).toContain('any size');
+    expect(threadBySignature(auto, one, infoOf(tensor(['n', 1], 'string')))).toContain('any size');
+    expect(threadBySignature(auto, one, { ...rows, loops: 'it loops' })).toBe('it loops');
+    expect(threadBySignature({ inline: 'off' }, one, rows)).toContain('INLINE');
+    expect(threadBySignature({ inline: 'on' }, { ...one, cpus: 8 }, infoOf(tensor(null)))).toBeUndefined();
+  });
+
+  it('hangs on how long that was', () => {
+    expect(threadByTiming(auto, { runMs: 19, openMs: 100 })).toBeUndefined();
+    expect(threadByTiming(auto, { runMs: 21, openMs: 100 })).toContain('21.0 ms');
+    expect(threadByTiming(auto, { runMs: 1, openMs: 900 })).toContain('900 ms');
+    expect(threadByTiming(auto, { runMs: undefined, openMs: 1 })).toContain('golden');
+    expect(threadByTiming(auto, { runMs: 1, openMs: 1 }, 'rows depend')).toContain('rows depend');
+    expect(threadByTiming({ inline: 'on' }, { runMs: 100, openMs: 900 }, 'rows depend')).toBeUndefined();
+    expect([rowsAtOnce(0.5), rowsAtOnce(30)]).toEqual([40, 1]);
+  });
+
+  it('is a thread of its own for a model with Loop, by its bundle', async () => {
+    const artifact = await makeArtifact(dir, classifier, classifierFeeds);
+    expect(loopNotes(artifact)).toEqual([]);
+    const notes = loopNotes({ ...artifact, ops: { ...artifact.ops, Loop: 1 } });
+    const { describeModel } = (await import(literalPath('server', 'lib/model.mjs'))) as {
+      describeModel(manifest: object): Info;
+    };
+    const manifest = { model: { name: 'm', sha256: '' }, options: {}, inputs: [], outputs: [] };
+    expect(describeModel({ ...manifest, notes }).loops).toContain('Loop');
+    expect(describeModel({ ...manifest, notes: [] }).loops).toBeUndefined();
+  });
+});
+
+describe('many rows in parts', async () => {
+  type Results = Record<string, { dims: number[]; data: Float32Array | string[] }>;
+  type Feeds = { name: string; dtype: string; shape: number[]; data: Float32Array | string[] }[];
+  const { inParts } = (await import(literalPath('server', 'lib/rows.mjs'))) as {
+    inParts(run: (feeds: Feeds) => Promise<Results>, feeds: Feeds, most: number): Promise<Results>;
+  };
+
+  it('are those of one run, in order, with the memory of none', async () => {
+    const sizes: number[] = [];
+    const run = async (feeds: Feeds): Promise<Results> => {
+      const [numbers, words] = feeds as [Feeds[0], Feeds[0]];
+      sizes.push(numbers.shape[0] ?? -1);
+      const twice = Float32Array.from(numbers.data as Float32Array, (value) => value * 2);
+      return { y: { dims: [...numbers.shape], data: twice }, z: { dims: [...words.shape], data: words.data } };
+    };
+    const given = (rows: number): Feeds => [
+      { name: 'x', dtype: 'float32', shape: [rows, 2], data: Float32Array.from({ length: rows * 2 }, (_, i) => i) },
+      { name: 's', dtype: 'string', shape: [rows], data: Array.from({ length: rows }, (_, i) => `${i}`) },
+    ];
+    for (const rows of [0, 1, 3, 4, 7]) {
+      sizes.length = 0;
+      const { y, z } = await inParts(run, given(rows), 3);
+      expect(sizes).toEqual({ 0: [0], 1: [1], 3: [3], 4: [3, 1], 7: [3, 3, 1] }[rows]);
+      expect([y?.dims, [...(y?.data ?? [])]]).toEqual([[rows, 2], Array.from({ length: rows * 2 }, (_, i) => 2 * i)]);
+      expect([z?.dims, z?.data]).toEqual([[rows], Array.from({ length: rows }, (_, i) => `${i}`)]);
+    }
+  });
+});
+
+const modules = installedModules() ?? '';
+
+describe.skipIf(modules === '')('a server that runs its model between requests', () => {
+  it('answers many rows as single ones, takes a new version over, and ends when it is told to', async () => {
+    const models = join(dir, 'models');
+    await mkdir(join(models, 'tiny'), { recursive: true });
+    const artifact = { ...(await makeArtifact(dir, classifier, classifierFeeds)), name: 'tiny' };
+    const env = { INLINE: 'on', MODELS_DIR: models, RELOAD_SECONDS: '1' };
+    const running = await startServer(artifact, join(dir, 'inline'), modules, { env });
+    const ask = async (data: number[]): Promise<{ model_version: string; outputs: [{ data: number[] }] }> => {
+      const inputs = [{ name: 'image', datatype: 'FP32', shape: [data.length / 144, 1, 12, 12], data }];
+      const body = JSON.stringify({ inputs });
+      const response = await fetch(`${running.url}/v2/models/tiny/infer`, { method: 'POST', body });
+      expect(response.status).toBe(200);
+      return response.json() as never;
+    };
+    const pictures = Array.from({ length: 5000 }, (_, row) =>
+      Array.from({ length: 144 }, (_, i) => ((i * 7 + row * 13) % 97) / 97),
+    );
+    const many = (await ask(pictures.flat())).outputs[0].data;
+    expect(many).toHaveLength(20_000);
+    for (const row of [0, 1, 2499, 4999]) {
+      const [first] = (await ask(pictures[row] as number[])).outputs;
+      const want = many.slice(row * 4, row * 4 + 4);
+      for (const [i, value] of first.data.entries()) expect(value).toBeCloseTo(want[i] as number, 5);
+    }
+    await buildBundle(server, artifact, {}, join(dir, 'next'));
+    await cp(join(dir, 'next'), join(models, 'tiny/.2'), { recursive: true });
+    await rename(join(models, 'tiny/.2'), join(models, 'tiny/2'));
+    for (let tries = 0; (await ask(pictures[0] as number[])).model_version !== '2'; tries++) {
+      if (tries > 400) throw new Error(running.log());
+      await sleep(25);
+    }
+    const metrics = await (await fetch(`${running.url}/metrics`)).text();
+    expect(metrics.match(/^mlpack_session_inline\{.*\} 1$/gm)).toHaveLength(2);
+    running.child.kill('SIGTERM');
+    expect(await running.exit).toBe(0);
+    expect(running.log().match(/"inline":true/g)).toHaveLength(2);
+  }, 30_000);
+});
