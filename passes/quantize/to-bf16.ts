@@ -5,6 +5,7 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { angleNodes, angleReason } from './fp16/angles.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
 import { bfloat16 } from './fp16/format.ts';
@@ -54,6 +55,7 @@ export const toBf16 = definePass({
     type: 'Values whose type is not known',
     quantized: 'Parts of 8-bit arithmetic stay float32',
     input: 'Shifts and scales of the model’s inputs stay float32',
+    range: 'Angles made of positions or times',
     reduction: 'Sums of too many values',
   },
   // 8 bits of mantissa: a rounding error of 2⁻⁹ at most, 54 dB for one rounding, about 30 for a deep network.
@@ -81,7 +83,10 @@ export const toBf16 = definePass({
       ctx.skipped('opset', 'model', `${tooOld}; Cast knows bfloat16 from opset ${castOpset} on`);
       return { changed: false };
     }
-    const keep = (value: Value): boolean => value.consumers.some((node) => isKept(node, given.keep));
+    const angles = angleNodes(model, new ElementTypes(model)).constants;
+    for (const { name } of angles) ctx.skipped('range', `"${name}"`, angleReason);
+    const keep = (value: Value): boolean =>
+      angles.has(value) || value.consumers.some((node) => isKept(node, given.keep));
     const changed = storeWithCasts(model, bfloat16, keep, ctx);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     return { changed: changed || model.opset > from };
@@ -101,7 +106,7 @@ function compute(model: Model, given: Given, ctx: PassContext): { changed: boole
     keep: given.keep,
     maxReduction: given.maxReduction,
     keepIo: given.keepIoTypes,
-    ranged: new Map(),
+    ranged: new Map([...angleNodes(model, types).nodes].map((node) => [node, angleReason])),
     scaling: given.keepIoTypes ? inputScaling(model, types) : new Set(),
   });
   let computing = 0;

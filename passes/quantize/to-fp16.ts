@@ -4,6 +4,7 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { angleNodes, angleReason } from './fp16/angles.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
 import { allNodes, keepForFidelity } from './fp16/fidelity.ts';
@@ -73,7 +74,10 @@ export const toFp16 = definePass({
         );
       }
     }
-    const ranged = ctx.activations ? await rangedNodes(model, types, ctx.activations) : new Map<Node, string>();
+    const ranged = new Map<Node, string>();
+    for (const node of angleNodes(model, types).nodes) ranged.set(node, angleReason);
+    if (ctx.activations)
+      for (const [node, why] of await rangedNodes(model, types, ctx.activations)) ranged.set(node, why);
     const planFor = (of: Model, ofTypes: ElementTypes, why: ReadonlyMap<Node, string>): Plan =>
       new Plan(of, ofTypes, {
         keep: given.keep,

@@ -1,6 +1,7 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import { graphsBelow, type Model, type Node, type Value } from '../../../src/ir/graph.ts';
 import type { ActivationRange, Activations } from '../../../src/pass/pass.ts';
+import { chainTo, isPeriodic } from './angles.ts';
 import { operatorKey, sensitiveInputs } from './blocked.ts';
 import type { ElementTypes } from './element-types.ts';
 import { reducedTerms } from './reductions.ts';
@@ -8,6 +9,8 @@ import { reducedTerms } from './reductions.ts';
 /** Values beyond an eighth of the largest half leave too little room for what the samples did not show. */
 const largest = 65504 / 8;
 const largestSensitive = 512;
+/** An angle of 32 is off by a 64th of a radian. */
+const largestAngle = 32;
 
 /** Nodes of the main graph and of branches and bodies that measured activations keep in float32, with the reason. */
 export async function rangedNodes(
@@ -28,6 +31,9 @@ export async function rangedNodes(
   for (const node of nodes) {
     const why = nodeProblem(node, known) ?? sumProblem(node, types, known);
     if (why) kept.set(node, why);
+    const [angle] = isPeriodic(node) ? node.inputs : [];
+    const tooLarge = angle && rangeProblem(angle, known.get(angle), largestAngle);
+    if (tooLarge) for (const one of chainTo(node, types).nodes) kept.set(one, tooLarge);
   }
   return kept;
 }

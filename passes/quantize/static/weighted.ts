@@ -32,6 +32,8 @@ export function readWeighted(node: Node, minElements: number): Weighted | string
   const activation = node.input(0);
   if (activation && activation.dtype !== 'float32')
     return `its input "${activation.name}" is ${activation.dtype ?? 'of unknown type'}, not float32`;
+  if (activation && constantOf(activation))
+    return `its input "${activation.name}" is constant: run simplify first, which computes it`;
   const weighted = node.op === 'Conv' ? readConv(node) : readProduct(node, minElements);
   if (typeof weighted === 'string') return weighted;
   const { weight, tensor, bias, biasName } = weighted;

@@ -145,3 +145,16 @@ describe('an Add that is a layer of its own', () => {
     expect(db).toBeGreaterThan(25);
   });
 });
+
+describe('a product of two constants', () => {
+  it('stays, with the reason: exports that nobody simplified have them (DeBERTa)', async () => {
+    const text = head(
+      17,
+      `g (float[1,4,8] x) => (float[1,4,8] y) <float[1,4,8] table = random(1), float[8,8] w = random(2), float[8,8] v = random(3)> {
+        k = MatMul (table, w)  q = MatMul (x, v)  y = Add (q, k) }`,
+    );
+    const { db, skips } = await decibels(text, {});
+    expect(db).toBeGreaterThan(30);
+    expect(skips.join('\n')).toContain('its input "table" is constant: run simplify first');
+  });
+});
