@@ -173,6 +173,7 @@ async function mix(
   };
   let chosen: Assignment | undefined;
   let weights: WeightChoice = 'minmax';
+  let why: ReadonlyMap<string, string> = new Map();
   for (const [round, share] of floors.entries()) {
     const floor: Floor = { maxDrop: partOfLimit(settings.maxDrop, share), minSqnrDb: settings.minSqnr };
     const reasons = new Map<string, string>();
@@ -193,7 +194,9 @@ async function mix(
       },
     );
     const fitted =
-      fitting !== 'minmax' && [...found.assignment.values()].includes('int8')
+      fitting !== 'minmax' &&
+      [...found.assignment.values()].includes('int8') &&
+      (await scoreOf(found.assignment)).sqnrDb < Infinity
         ? await build(found.assignment, fitting)
         : undefined;
     const isFitted = fitted && (await isBetter(fitted, await scoreOf(found.assignment), judge, say));
@@ -206,7 +209,7 @@ async function mix(
     if (ok || [...found.assignment.values()].every((format) => format === float)) {
       chosen = found.assignment;
       weights = isFitted ? fitting : 'minmax';
-      trace(found.assignment, layers, reasons, ctx);
+      why = reasons;
       break;
     }
     if (round + 1 < floors.length)
@@ -222,6 +225,14 @@ async function mix(
   }
   if ([...chosen.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
   const changed = await applyAssignment(model, chosen, settings.keep, { ...settings, weights }, silent);
+  // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
+  if (changed || [...chosen.values()].every((format) => format === float)) trace(chosen, layers, why, ctx);
+  else
+    ctx.skipped(
+      'mixed-precision',
+      'model',
+      `the formats chosen (${countFormats(chosen)}) change nothing: in the whole model integers would cost more than they save there (--place all puts them in all the same)`,
+    );
   return { changed };
 }
 
@@ -261,9 +272,11 @@ function trace(
   }
 }
 
+const decibels = (sqnrDb: number): string => (sqnrDb === Infinity ? 'the same outputs' : `${sqnrDb.toFixed(1)} dB`);
+
 function describeScore({ metric, value, base, drop, samples, sqnrDb }: Score, floor: Floor): string {
-  if (metric === 'sqnr') return `${sqnrDb.toFixed(1)} dB of ${floor.minSqnrDb} asked for`;
-  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(allowedDrop(floor.maxDrop, base).toPrecision(3))} allowed, ${samples} samples; ${sqnrDb.toFixed(1)} dB)`;
+  if (metric === 'sqnr') return `${decibels(sqnrDb)} of ${floor.minSqnrDb} asked for`;
+  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(allowedDrop(floor.maxDrop, base).toPrecision(3))} allowed, ${samples} samples; ${decibels(sqnrDb)})`;
 }
 
 function describeWorst(layers: readonly LayerSensitivity[]): string {
@@ -271,7 +284,7 @@ function describeWorst(layers: readonly LayerSensitivity[]): string {
   const [worst] = [...layers].sort((a, b) => noise(b) - noise(a));
   const first = worst?.formats[0];
   const others = layers.length - 1;
-  return `${layers.length} layers measured one by one; the most sensitive is ${worst?.op} "${worst?.label}" (${first?.format}: ${first?.sqnrDb.toFixed(1)} dB${others > 0 ? `, the median of all ${median(layers.map((layer) => layer.formats[0]?.sqnrDb ?? 0)).toFixed(1)} dB` : ''})`;
+  return `${layers.length} ${layers.length === 1 ? 'layer' : 'layers'} measured one by one; the most sensitive is ${worst?.op} "${worst?.label}" (${first?.format}: ${first?.sqnrDb.toFixed(1)} dB${others > 0 ? `, the median of all ${median(layers.map((layer) => layer.formats[0]?.sqnrDb ?? 0)).toFixed(1)} dB` : ''})`;
 }
 
 function median(values: readonly number[]): number {

@@ -137,17 +137,19 @@ function reportOthers(model: Model, ctx: PassContext): void {
   const counts = new Map<string, number>();
   for (const graph of model.graphs())
     for (const node of graph.nodes)
-      if (withoutBlocks.has(node.op) && node.domain === '' && constantOf(node.input(1)))
+      if (withoutBlocks.has(node.op) && node.domain === '' && node.inputs.some((input) => constantOf(input)))
         counts.set(node.op, (counts.get(node.op) ?? 0) + 1);
-  for (const [op, count] of counts)
-    ctx.skipped(
-      'matmul-nbits',
-      'model',
-      `${count} ${op}: only MatMul and Gemm (and tables of Gather) have a form with weights in blocks; quantize-static or quantize-dynamic store the others in 8 bits`,
-    );
+  for (const [op, count] of counts) {
+    const advice =
+      op === 'Einsum'
+        ? 'mlpack fuse turns those into products that are some'
+        : 'quantize-static or quantize-dynamic store the others in 8 bits';
+    const why = `${count} ${op}: only MatMul and Gemm (and tables of Gather) have a form with weights in blocks; ${advice}`;
+    ctx.skipped('matmul-nbits', 'model', why);
+  }
 }
 
-const withoutBlocks: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'LSTM', 'GRU', 'RNN']);
+const withoutBlocks: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Einsum', 'LSTM', 'GRU', 'RNN']);
 
 /** The first opset that has DequantizeLinear by blocks. */
 const blockedOpset = 21;

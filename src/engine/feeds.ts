@@ -11,6 +11,7 @@ import { firstGuess, fixShapes, requiredInputs, type ShapeOverrides, type SizeGu
 import { unstandardize } from './input-statistics.ts';
 import { canExchange } from './ort-tensor.ts';
 import type { Session } from './session.ts';
+import { solvedExtents } from './solved-extents.ts';
 
 export interface FeedOptions extends ShapeOverrides {
   readonly seed: number;
@@ -61,6 +62,8 @@ export interface Attempt {
 /** Sizes that models commonly want, after the first guess; then other values for scalars. */
 function* attempts(model: Model): Generator<Attempt> {
   yield { sizes: firstGuess, scalar: 0 };
+  const solved = solvedExtents(model);
+  if (solved) yield { sizes: firstGuess, scalar: 0, dims: solved };
   const scalars = requiredInputs(model).some((input) => isWhole(input) && comparedConstants(input).length > 1)
     ? [0, 1]
     : [0];
@@ -136,6 +139,10 @@ function makeTensor(
     fillFloats(values, input, shape, random);
     unstandardize(values, input, shape);
   } else if (dtype !== 'bool') fillWhole(values, input, shape, random, scalar);
+  // A switch for the whole model stays off; flags of samples and of places are of both kinds.
+  else if ((input.shape ?? []).some((dim) => dim !== 1) || count > 1) {
+    for (let at = 0; at < values.length; at++) values[at] = Number(random() < 0.5);
+  }
   return tensorOfNumbers(dtype, shape, values);
 }
 

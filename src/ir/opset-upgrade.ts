@@ -2,6 +2,7 @@ import type { DType } from './dtype.ts';
 import type { Graph, Model, Node, Value } from './graph.ts';
 import { inferShapes } from './infer/infer.ts';
 import { int64Vector, type Tensor, tensorFrom } from './tensor.ts';
+import type { ValueType } from './types.ts';
 
 /**
  * Raises the default domain's opset. What may be raised is written down op by op (the operator changelog of ONNX 1.18): ops
@@ -18,10 +19,14 @@ export const oldestOpset = 7;
 /** Puts a node into its newer form, or says why it cannot. `check` only asks. */
 type Conversion = (node: Node, site: Site) => string | undefined;
 
+type TensorType = Extract<ValueType, { readonly dtype: DType }>;
+
 interface Site {
   readonly from: number;
   readonly to: number;
   readonly check: boolean;
+  /** Element type and shape of a value, inferred where the file does not say. */
+  readonly typeOf: (value: Value | undefined) => TensorType | undefined;
   /** A new constant input before the node. */
   readonly constant: (name: string, tensor: Tensor) => Value;
 }
@@ -83,9 +88,9 @@ const conversions: Readonly<Record<string, Conversion>> = {
   Softmax: lastAxis,
   LogSoftmax: lastAxis,
   Hardmax: lastAxis,
-  Clip(node, { from, check, constant }) {
+  Clip(node, { from, check, constant, typeOf }) {
     if (from >= 11) return undefined;
-    if (node.input(0)?.dtype !== 'float32') return notFloat32(node);
+    if (typeOf(node.input(0))?.dtype !== 'float32') return notFloat32(node, typeOf);
     if (check) return undefined;
     for (const [index, name] of ['min', 'max'].entries()) {
       const bound = node.float(name);
@@ -102,11 +107,11 @@ const conversions: Readonly<Record<string, Conversion>> = {
     node.removeAttr('ratio');
     return undefined;
   },
-  Pad(node, { from, check, constant }) {
+  Pad(node, { from, check, constant, typeOf }) {
     if (from >= 11) return undefined;
     const pads = node.ints('pads');
     if (!pads) return 'it has no pads';
-    if (node.attr('value') && node.input(0)?.dtype !== 'float32') return notFloat32(node);
+    if (node.attr('value') && typeOf(node.input(0))?.dtype !== 'float32') return notFloat32(node, typeOf);
     if (check) return undefined;
     node.setInput(1, constant('pads', int64Vector(pads)));
     const value = node.float('value');
@@ -154,13 +159,15 @@ export function upgradeOpset(model: Model, to = quantizableOpset): string | unde
   const nodes: Node[] = [];
   for (const graph of model.graphs()) for (const node of graph.nodes) if (node.domain === '') nodes.push(node);
   const { types } = inferShapes(model, { write: false });
+  const typeOf = (value: Value | undefined): TensorType | undefined => {
+    const type = value && (types.get(value) ?? value.type);
+    return type?.kind === 'tensor' ? type : undefined;
+  };
   for (const node of nodes) {
-    const type = types.get(node.input(0) as Value);
-    const why =
-      convert(node, from, to, true) ?? lostKernel(node, from, to, type?.kind === 'tensor' ? type.dtype : undefined);
+    const why = convert(node, from, to, true, typeOf) ?? lostKernel(node, from, to, typeOf(node.input(0))?.dtype);
     if (why) return `${node} cannot be raised from opset ${from} to ${to}: ${why}`;
   }
-  for (const node of nodes) convert(node, from, to, false);
+  for (const node of nodes) convert(node, from, to, false, typeOf);
   model.opsets.set('', to);
   // Below IR version 4 initializers are constants even where they are inputs too; above they are defaults.
   if (model.irVersion >= 4) model.irVersion = Math.max(model.irVersion, irVersionOf(to));
@@ -207,12 +214,12 @@ function lostKernel(node: Node, from: number, to: number, dtype: DType | undefin
   return `ONNX Runtime computes it in ${dtype} up to opset 18 only`;
 }
 
-function convert(node: Node, from: number, to: number, check: boolean): string | undefined {
+function convert(node: Node, from: number, to: number, check: boolean, typeOf: Site['typeOf']): string | undefined {
   if (unchanged.has(node.op)) return undefined;
   const conversion = Object.hasOwn(conversions, node.op) ? conversions[node.op] : undefined;
   if (!conversion) return `it is not known how ${node.op} changed`;
   const constant = (name: string, tensor: Tensor): Value => addConstant(node.graph, `${node.op}_${name}`, tensor);
-  return conversion(node, { from, to, check, constant });
+  return conversion(node, { from, to, check, constant, typeOf });
 }
 
 /** Below IR version 4 an initializer of the main graph must be a graph input as well. */
@@ -251,9 +258,9 @@ function unlessCrossing(version: number, why: string): Conversion {
  * Until opset 12 these flattened their input to a matrix at `axis` (default 1) and worked along its rows; from 13 on they work
  * along `axis` alone (default −1). Both mean the same where `axis` is the last dimension, or only ones follow it.
  */
-function lastAxis(node: Node, { from, check }: Site): string | undefined {
+function lastAxis(node: Node, { from, check, typeOf }: Site): string | undefined {
   if (from >= 13) return undefined;
-  const shape = node.input(0)?.shape;
+  const shape = typeOf(node.input(0))?.shape;
   const given = node.int('axis', 1);
   if (!shape)
     return `the rank of its input "${node.input(0)?.name}" is unknown, and its axis means something else since opset 13`;
@@ -265,9 +272,9 @@ function lastAxis(node: Node, { from, check }: Site): string | undefined {
 }
 
 /** What was an attribute must now have the type of the data. */
-function notFloat32(node: Node): string {
+function notFloat32(node: Node, typeOf: Site['typeOf']): string {
   const input = node.input(0);
-  return `its input "${input?.name}" is ${input?.dtype ?? 'of unknown type'}; only float32 is handled`;
+  return `its input "${input?.name}" is ${typeOf(input)?.dtype ?? 'of unknown type'}; only float32 is handled`;
 }
 
 function scalar(value: number): Tensor {

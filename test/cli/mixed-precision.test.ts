@@ -1,8 +1,11 @@
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
+import { npyFile } from '../data/npy-file.ts';
 import { plantedLayers, writePlanted } from '../support/planted.ts';
 import { runCli } from './support.ts';
 
@@ -121,6 +124,29 @@ describe('mlpack mixed-precision', () => {
     expect((await readFile(join(dir, 'again.onnx'))).equals(first)).toBe(true);
     const other = await json<Run>([...mixed(), '--seed', '3', '-o', 'other.onnx']);
     expect(other.steps[0]?.notes).not.toEqual(again.steps[0]?.notes);
+  });
+
+  it('says where the formats that it chose change nothing in the whole model', async () => {
+    const small = await mkdtemp(join(tmpdir(), 'mlpack-nothing-'));
+    try {
+      const text = `<ir_version: 8, opset_import: ["" : 17]>
+g (float[n,40] x) => (float[n,32] y) <float[40,32] w = random(1)> { y = MatMul (x, w) }`;
+      await writeFile(join(small, 'model.onnx'), encodeModel(parseModel(text)));
+      const rows = Float32Array.from({ length: 64 * 40 }, (_, at) => Math.sin(at * at));
+      await writeFile(join(small, 'x.npy'), npyFile('<f4', [64, 40], rows));
+      const inputs = { x: { file: 'x.npy' } };
+      const dataset = { schema: 'mlpack.dataset/1', name: 'd', inputs, split: { calibration: 16 } };
+      await writeFile(join(small, 'dataset.json'), JSON.stringify(dataset));
+      const argv = ['mixed-precision', join(small, 'model.onnx'), '-d', small, '--formats', 'int8', '-o', 'same.onnx'];
+      const { code, stdout } = await runCli([...argv, '-q'], { cwd: small });
+      expect(code, stdout).toBe(0);
+      expect(stdout).toContain('(nothing to change)');
+      expect(stdout).toContain('24 samples; the same outputs), kept');
+      expect(stdout).toMatch(/left model: the formats chosen \(1 int8\) change nothing: .*--place all/);
+      expect(stdout).not.toMatch(/layer ×1|Infinity/);
+    } finally {
+      await rm(small, { recursive: true, force: true });
+    }
   });
 
   it('says what it needs', async () => {

@@ -179,16 +179,21 @@ describe('numbers of made-up inputs', () => {
 
   test('a model that nothing fits asks for shapes', async () => {
     const model = modelOf({ x: ['float32', ['n', 'm']] }, ({ x }, graph) => {
-      const shape = graph.addInitializer('shape', int64Vector([7, 11]));
-      graph.addOutput(
-        graph
-          .append('Reshape', { name: 'r', inputs: [x, shape], outputs: ['y'], types: [tensorType('float32', [7, 11])] })
-          .output(),
-      );
+      for (const [name, target] of Object.entries({ r: [7, 11], s: [13] }))
+        graph.addOutput(
+          graph
+            .append('Reshape', {
+              name,
+              inputs: [x, graph.addInitializer(`${name}_shape`, int64Vector(target))],
+              outputs: [`${name}_y`],
+              types: [tensorType('float32', target)],
+            })
+            .output(),
+        );
     });
     const session = await openModel(model);
     await expect(syntheticFeeds(model, session, { seed: 1 })).rejects.toThrow(
-      /--input-shape x=1x….*node "r" \(Reshape\)/,
+      /--input-shape x=1x….*node "[rs]" \(Reshape\)/,
     );
     await session.dispose();
   });
@@ -208,5 +213,55 @@ describe.skipIf(!haveSharedModels)('made-up inputs run on every shared model', (
     } finally {
       await session.dispose();
     }
+  });
+});
+
+describe('models that declare axes open but were traced with one extent of them', () => {
+  /** Text of 7 tokens, pictures of 20 × 20 in patches of 4, and 11 regions, with numbers of heads and widths all around. */
+  const traced = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+clip (int64[texts,tokens] ids, float[n,3,rows,columns] picture, float[n,regions,6] boxes, bool[n,regions] flags) => (float[u,v] y) <
+    float[50,8] table = random(1), float[8,3,4,4] patch = random(2), float[6,8] widen = random(3), float[1,11,8] places = random(4),
+    int64[3] heads = {7, 2, 4}, int64[3] grid = {1, 8, 25}, int64[2] back = {-1, 8}, int64[1] last = {2}> {
+  words = Gather (table, ids)
+  split = Reshape (words, heads)
+  text = Reshape (split, back)
+  conv = Conv <strides = [4, 4]> (picture, patch)
+  flat = Reshape (conv, grid)
+  turned = Transpose <perm = [0, 2, 1]> (flat)
+  image = Reshape (turned, back)
+  wide = MatMul (boxes, widen)
+  placed = Add (wide, places)
+  open = Unsqueeze (flags, last)
+  none = Sub (placed, placed)
+  kept = Where (open, placed, none)
+  region = Reshape (kept, back)
+  y = Concat <axis = 0> (text, image, region)
+}`);
+
+  test('get the extents that the graph asks for, whatever their number', async () => {
+    const session = await openModel(traced, {});
+    try {
+      const [batch] = await syntheticFeeds(traced, session, { seed: 0 });
+      const shapes = [...(batch?.feeds ?? [])].map(([name, { shape }]) => [name, shape]);
+      expect(Object.fromEntries(shapes)).toEqual({
+        ids: [1, 7],
+        picture: [1, 3, 20, 20],
+        boxes: [1, 11, 6],
+        flags: [1, 11],
+      });
+    } finally {
+      await session.dispose();
+    }
+  });
+
+  test('flags are of both kinds, a switch for the whole model stays off', () => {
+    const model = modelOf({ flags: ['bool', ['n', 64]], use_cache: ['bool', [1]], padding_mask: ['bool', ['n', 64]] });
+    const feeds = randomFeeds(model, { seed: 0 });
+    const trues = (name: string): number =>
+      toNumbers(feeds.get(name)!)?.reduce((sum, one) => sum + one, 0) ?? Number.NaN;
+    expect(trues('flags')).toBeGreaterThan(16);
+    expect(trues('flags')).toBeLessThan(48);
+    expect(trues('use_cache')).toBe(0);
+    expect(trues('padding_mask')).toBe(64);
   });
 });

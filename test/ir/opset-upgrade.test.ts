@@ -89,7 +89,7 @@ describe('upgradeOpset', () => {
     ],
     [
       'an unknown rank',
-      model(11, 'float[2,3] x => float[2,3] y', '', 'h = Neg (x)  y = Softmax <axis = 1> (h)'),
+      model(11, 'float[2,3] x => float[2,3] y', '', 'h = acme.Odd (x)  y = Softmax <axis = 1> (h)'),
       'the rank of its input "h" is unknown',
     ],
     [
@@ -110,6 +110,19 @@ describe('upgradeOpset', () => {
     const after = cloneModel(before);
     expect(upgradeOpset(after)).toContain(why);
     expect(printModel(after)).toBe(printModel(before));
+  });
+
+  it('finds out ranks and types that the file does not say', () => {
+    const text = model(
+      8,
+      'float[2,3,4] x => float[2,4,3] y',
+      '',
+      't = Transpose <perm = [0,2,1]> (x)  c = Clip <min = 0.0> (t)  y = Softmax <axis = 2> (c)',
+    );
+    const after = parseModel(text);
+    expect(upgradeOpset(after)).toBeUndefined();
+    expect(verify(after)).toEqual([]);
+    expect([...after.graph.nodes].find((node) => node.op === 'Softmax')?.int('axis', 7)).toBe(2);
   });
 
   it('leaves newer models alone', () => {

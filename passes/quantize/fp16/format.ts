@@ -11,6 +11,8 @@ export interface HalfFormat {
   readonly suffix: 'fp16' | 'bf16';
   /** Numbers in its bits: finite ones stay finite, clamped to the largest of the type. */
   readonly encode: (numbers: Float32Array) => Uint16Array;
+  /** Half of the smallest number above zero: what is smaller becomes zero. */
+  readonly vanishes: number;
   /** Values of the size of float32 fit: nothing needs to be looked at for overflow. */
   readonly wide: boolean;
   /** Why an operator that takes float16 does not take this type, if so. */
@@ -21,6 +23,7 @@ export const float16: HalfFormat = {
   dtype: 'float16',
   suffix: 'fp16',
   encode: (numbers) => f32ToF16(numbers, true),
+  vanishes: 2 ** -25,
   wide: false,
   problem: () => undefined,
 };
@@ -29,6 +32,7 @@ export const bfloat16: HalfFormat = {
   dtype: 'bfloat16',
   suffix: 'bf16',
   encode: finiteBf16,
+  vanishes: 2 ** -134,
   wide: true,
   problem(node, opset) {
     const since = takesBfloat16(operatorKey(node));

@@ -28,7 +28,7 @@ export function rangeProblem(value: Value, histogram: Histogram | undefined): st
   if (histogram.nan > 0) return `"${value.name}" was NaN ${times(histogram.nan)} on the calibration samples`;
   if (histogram.inf > 0) return `"${value.name}" was infinite ${times(histogram.inf)} on the calibration samples`;
   if (histogram.absMax < smallestRange)
-    return `"${value.name}" was 0 on all calibration samples, so that no scale can be chosen`;
+    return `"${value.name}" was ${histogram.absMax === 0 ? '0' : `${histogram.absMax.toPrecision(2)} at most`} on all calibration samples, so that no scale can be chosen`;
   if (hasMaskGap(histogram)) {
     const mask = histogram.max > -histogram.min ? histogram.max : histogram.min;
     return `"${value.name}" mixes values as large as those of a mask (${mask.toPrecision(3)}) with live ones; one scale for both would round the live ones away`;

@@ -121,7 +121,8 @@ function moverProblem(node: Node): string | undefined {
   return undefined;
 }
 
-const notFloat32 = (value: Value): string => `"${value.name}" is ${value.dtype ?? 'of unknown type'}, not float32`;
+const notFloat32 = (value: Value): string =>
+  `"${value.name}" is ${value.dtype ?? 'of unknown type'}, not float32${/^(float16|bfloat16|float64)$/.test(String(value.dtype)) ? ': to-fp32 makes such a model float32 first' : ''}`;
 
 function finish(node: Node, kind: Unit['kind'], inputs: readonly number[], weighted: Weighted | undefined): Unit {
   const behind = kind === 'mover' ? undefined : clampBehind(node);

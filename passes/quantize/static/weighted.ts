@@ -1,7 +1,8 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, typedArray } from '../../../src/ir/tensor.ts';
-import { allFinite } from '../../../src/kernels/quantize.ts';
+import { allFinite, intRanges } from '../../../src/kernels/quantize.ts';
+import { tooSmallToScale } from '../dynamic/underflow.ts';
 import { readLinear } from '../linear.ts';
 
 /** Constant weights and bias of a Conv, MatMul or Gemm. */
@@ -38,9 +39,18 @@ export function readWeighted(node: Node, minElements: number): Weighted | string
   if (typeof weighted === 'string') return weighted;
   const { weight, tensor, bias, biasName } = weighted;
   if (tensor.dtype !== 'float32') return `its weights "${weight.name}" are ${tensor.dtype}, not float32`;
-  if (!allFinite(typedArray(tensor, 'float32'))) return `its weights "${weight.name}" hold NaN or infinite numbers`;
+  const numbers = typedArray(tensor, 'float32');
+  if (!allFinite(numbers)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
+  const small = tooSmallToScale(weight, largestOf(numbers), intRanges.int8.symmetric.max);
+  if (small !== undefined) return small;
   if (bias && !allFinite(bias)) return `its bias "${biasName}" holds NaN or infinite numbers`;
   return weighted;
+}
+
+function largestOf(numbers: Float32Array): number {
+  let largest = 0;
+  for (let at = 0; at < numbers.length; at++) largest = Math.max(largest, Math.abs(numbers[at] as number));
+  return largest;
 }
 
 function readConv(node: Node): Weighted | string {

@@ -106,6 +106,19 @@ describe('to-bf16', () => {
     expect(countOps(io).Cast).toBeUndefined();
   });
 
+  it('leaves weights that bfloat16 has as zero, single ones aside', async () => {
+    const numbers = (tiny: number): string =>
+      Array.from({ length: 64 }, (_, at) => (at < tiny ? '1e-41' : '0.5')).join();
+    const text = (tiny: number): string =>
+      head(13, `g (float[1,8] x) => (float[1,8] y) <float[8,8] w = {${numbers(tiny)}}> { y = MatMul (x, w) }`);
+    const { changed, why } = await convert(parseModel(text(40)));
+    expect(changed).toBe(false);
+    expect(why).toEqual([
+      'stored "w": 40 of its 64 numbers that are not 0 are below 4.6e-41, which bfloat16 has as 0, so it stays float32',
+    ]);
+    expect((await convert(parseModel(text(20)))).counts).toEqual({ stored: 1 });
+  });
+
   it('--arithmetic bfloat16 says which operators take it from which opset on', async () => {
     const old = parseModel(
       '<ir_version: 8, opset_import: ["" : 13, "acme" : 1]>\ng (float[1,3,8,8] x) => (float[1,4,6,6] y) <float[4,3,3,3] w = random(1)> { a = Conv (x, w)  b = Relu (a)  y = acme.Odd (b) }',

@@ -137,6 +137,21 @@ describe('quantize-static', () => {
     expect(skips.join()).toContain(why);
   });
 
+  it('names weights that no scale can be found for, and what half precision takes first', async () => {
+    const tiny = head(
+      13,
+      'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1e-40, 2e-41, -3e-41, 1e-41}> { y = MatMul (x, w) }',
+    );
+    const { changed, skips } = await quantize(parseModel(tiny));
+    expect(changed).toBe(false);
+    expect(skips.join()).toMatch(/"w" are too small to be scaled: the largest is 1\.0e-40/);
+    const half = head(
+      13,
+      'g (float16[1,3,8,8] x) => (float16[1,4,6,6] y) <float16[4,3,3,3] w = random(1)> { y = Conv (x, w) }',
+    );
+    expect((await quantize(parseModel(half))).skips.join()).toContain('float16, not float32: to-fp32 makes');
+  });
+
   it('names weights with NaN, and those a caller may replace', async () => {
     const nan = head(13, 'g (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, nan, 2, 3}> { y = MatMul (x, w) }');
     expect((await quantize(parseModel(nan))).skips.join()).toContain('"w" hold NaN or infinite numbers');
