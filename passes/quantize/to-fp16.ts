@@ -14,6 +14,7 @@ import { normsBehindCasts } from './fp16/norm-behind-cast.ts';
 import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
 import { simulateHalf } from './fp16/simulate.ts';
+import { squareNorms, squareReason } from './fp16/square-norms.ts';
 import { inlineRule, openLayers } from './static/open-functions.ts';
 
 const options = {
@@ -75,6 +76,7 @@ export const toFp16 = definePass({
       }
     }
     const ranged = new Map<Node, string>();
+    for (const node of squareNorms(model)) ranged.set(node, squareReason);
     for (const node of angleNodes(model, types).nodes) ranged.set(node, angleReason);
     if (ctx.activations)
       for (const [node, why] of await rangedNodes(model, types, ctx.activations)) ranged.set(node, why);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toBf16 } from '../../../passes/quantize/to-bf16.ts';
 import { toFp16 } from '../../../passes/quantize/to-fp16.ts';
+import { auditModel } from '../../../src/engine/audit.ts';
 import type { Model } from '../../../src/ir/graph.ts';
 import { tensorFrom } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
@@ -92,5 +93,37 @@ g (float[3,128] x) => (float[3,128] y) <${weights}, float thirty = {30}> {
     const sine = [...model.graph.nodes].find(({ op }) => op === 'Sin');
     expect(sine?.input(0)?.producer?.op).toBe('Mul');
     expect([...model.graph.nodes].filter(({ op }) => op === 'Cast')).toHaveLength(2);
+  });
+});
+
+describe('norms that add up squares', () => {
+  it.each([
+    [
+      'RMS norm',
+      'p = Pow (x, two)  v = ReduceMean <axes = [-1]> (p)  e = Add (v, eps)  s = Sqrt (e)  r = Reciprocal (s)  n = Mul (x, r)',
+    ],
+    [
+      'RMS norm with Div',
+      'p = Mul (x, x)  v = ReduceMean <axes = [-1]> (p)  e = Add (v, eps)  s = Sqrt (e)  n = Div (x, s)',
+    ],
+    ['length', 'l = ReduceL2 <axes = [-1]> (x)  n = Div (x, l)'],
+  ])('are finite where the residual stream reaches thousands: %s', async (_, body) => {
+    const text = `<ir_version: 8, opset_import: ["" : 13]>
+g (float[1,3,128] x0) => (float[1,3,128] y) <${weights}, float two = {2}, float eps = {0.000001}, float[1] large = {6000}, float[128] g = random(2)> {
+  t = Tanh (x0)  x = Mul (t, large)  ${body}  h = Mul (g, n)  y = MatMul (h, w)
+}`;
+    const { db, skips } = await decibels(text, toFp16());
+    expect(db).toBeGreaterThan(50);
+    expect(skips.join('\n')).toContain('it belongs to a norm that adds up squares');
+  });
+
+  it('leave LayerNormalization spelled out to ONNX Runtime, which joins it', async () => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[1,3,128] x0) => (float[1,3,128] y) <${weights}, float two = {2}, float eps = {0.00001}, float[128] g = random(2), float[128] b = random(3)> {
+  x = Tanh (x0)  m = ReduceMean <axes = [-1]> (x)  d = Sub (x, m)  p = Pow (d, two)  v = ReduceMean <axes = [-1]> (p)
+  e = Add (v, eps)  s = Sqrt (e)  q = Div (d, s)  h = Mul (q, g)  n = Add (h, b)  y = MatMul (n, w)
+}`);
+    await runSteps(model, [toFp16()], { context: new TestContext() });
+    expect((await auditModel(model)).fusedOps.LayerNormalization).toBe(1);
   });
 });
