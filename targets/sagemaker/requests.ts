@@ -58,11 +58,15 @@ aws ecr describe-repositories --region "$REGION" --repository-names "${image}" >
 docker build -t "$registry/$image" .
 docker push "$registry/$image"
 aws s3 cp model.tar.gz "$(read_json create-model .PrimaryContainer.ModelDataUrl)"
-aws sagemaker create-model --region "$REGION" --cli-input-json file://deploy/create-model.json \\
+# Models and configurations are named by the model's digest and never change: after a run that ended half-way they are there already.
+has() { aws sagemaker "$@" > /dev/null 2>&1; }
+has describe-model --region "$REGION" --model-name "$(read_json create-model .ModelName)" ||
+  aws sagemaker create-model --region "$REGION" --cli-input-json file://deploy/create-model.json \\
   --execution-role-arn "\${ROLE:?set ROLE}" \\
   --primary-container "$(node -p "const c = JSON.parse(require('node:fs').readFileSync('deploy/create-model.json', 'utf8')).PrimaryContainer; JSON.stringify({ ...c, Image: '$registry/' + c.Image })")"
-aws sagemaker create-endpoint-config --region "$REGION" --cli-input-json file://deploy/create-endpoint-config.json
-if aws sagemaker describe-endpoint --region "$REGION" --endpoint-name "${name}" > /dev/null 2>&1; then
+has describe-endpoint-config --region "$REGION" --endpoint-config-name "$(read_json create-endpoint-config .EndpointConfigName)" ||
+  aws sagemaker create-endpoint-config --region "$REGION" --cli-input-json file://deploy/create-endpoint-config.json
+if has describe-endpoint --region "$REGION" --endpoint-name "${name}"; then
   aws sagemaker update-endpoint --region "$REGION" --cli-input-json file://deploy/create-endpoint.json
 else
   aws sagemaker create-endpoint --region "$REGION" --cli-input-json file://deploy/create-endpoint.json

@@ -104,7 +104,7 @@ them as binary data.
 | \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the ports speak TLS |
 | \`BODY_LIMIT_BYTES\` | 67108864 | largest request body |
 | \`INFLIGHT_BYTES\` | an eighth of the memory | request bodies on their way at once, in all; beyond it 503 |
-| \`COMPRESS_MIN_BYTES\` | 2048 | JSON answers from this size on are compressed (br, gzip; zstd where Node has it) for clients that send \`Accept-Encoding\`; 0: never |
+| \`COMPRESS_MIN_BYTES\` | 2048 | JSON answers from this size on are compressed (br, gzip, deflate; zstd where Node has it) for clients that send \`Accept-Encoding\`; 0: never |
 | \`REQUEST_TIMEOUT_MS\` | 30000 | longest time a request may take to arrive |
 | \`DRAIN_MS\` | 25000 | after SIGTERM, longest wait for requests that are running |
 | \`WORKERS\` | 0 | sessions; 0: one for each CPU of the container's quota, fewer where the model is large |

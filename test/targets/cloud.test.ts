@@ -1,7 +1,7 @@
 /** What SageMaker, Vertex AI and registries get, used as they would use it. */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -109,6 +109,34 @@ describe('SageMaker', () => {
       EndpointConfigName: `tiny-${version}`,
     });
     execFileSync('sh', ['-n', join(place, 'deploy.sh')]);
+    // Run twice, with stand-ins that remember what was created: the second time nothing is created again.
+    const tools = join(dir, 'tools');
+    await mkdir(tools);
+    const remember = `#!/bin/sh
+echo "$1 $2" >> '${tools}/calls'
+case "$2" in
+  describe-repositories | describe-model | describe-endpoint-config | describe-endpoint) test -e '${tools}'/"$(echo "$2" | sed 's/describe/create/; s/ies$/y/')" ;;
+  create-*) test ! -e '${tools}'/"$2" && touch '${tools}'/"$2" ;;
+  get-login-password) echo secret ;;
+esac
+`;
+    await writeFile(join(tools, 'aws'), remember, { mode: 0o755 });
+    await writeFile(join(tools, 'docker'), '#!/bin/sh\n[ "$1" != login ] || cat > /dev/null\n', { mode: 0o755 });
+    const env = {
+      ...process.env,
+      PATH: `${tools}:${process.env.PATH}`,
+      ACCOUNT: '1',
+      REGION: 'r',
+      ROLE: 'arn:aws:iam::1:role/r',
+    };
+    const calls = async (): Promise<string[]> => {
+      await rm(join(tools, 'calls'), { force: true });
+      execFileSync('sh', [join(place, 'deploy.sh')], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+      return (await readFile(join(tools, 'calls'), 'utf8')).split('\n').filter((line) => /create|update/.test(line));
+    };
+    const made = ['model', 'endpoint-config', 'endpoint'].map((what) => `sagemaker create-${what}`);
+    expect(await calls()).toEqual(['ecr create-repository', ...made]);
+    expect(await calls()).toEqual(['sagemaker update-endpoint']);
     const options = {
       image: '',
       baseImage: 'node:22',

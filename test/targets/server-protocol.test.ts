@@ -1,13 +1,16 @@
 /** The server against what the protocol publishes (its OpenAPI, in our own words), against its own openapi.json, and compressed. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { brotliCompressSync, brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv, type ValidateFunction } from 'ajv';
+import protobuf from 'protobufjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { literalPath } from '../../src/target/literal.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { installedModules } from './support/modules.ts';
 import { published } from './support/open-inference.ts';
+import { calls, messages } from './support/open-inference-wire.ts';
 import { startServer, type TestServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
@@ -30,6 +33,28 @@ function checker(document: object): (schema: object) => ValidateFunction {
   ajv.addSchema({ ...document, $id: 'doc' });
   return (schema) => ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"doc#/')) as object);
 }
+
+/** A message of a .proto as the table of the published one has it. */
+function wireOf({ fieldsArray }: protobuf.Type): string[] {
+  return fieldsArray.map((field) => {
+    const type = field instanceof protobuf.MapField ? `map<${field.keyType},${field.type}>` : field.type;
+    return `${field.id} ${field.name} ${field.repeated ? '*' : ''}${type}`;
+  });
+}
+
+it('speaks gRPC in the messages, numbers and types that are published', async () => {
+  const text = await readFile(literalPath('server', 'lib/grpc/open_inference.proto'), 'utf8');
+  const { root } = protobuf.parse(text, { keepCase: true });
+  const service = root.lookupService('inference.GRPCInferenceService');
+  expect(
+    Object.fromEntries(
+      service.methodsArray.map(({ name, requestType, responseType }) => [name, [requestType, responseType]]),
+    ),
+  ).toEqual(calls);
+  expect(service.methodsArray.some(({ requestStream, responseStream }) => requestStream || responseStream)).toBe(false);
+  for (const [name, fields] of Object.entries(messages))
+    expect([name, wireOf(root.lookupType(`inference.${name}`))]).toEqual([name, fields]);
+});
 
 describe.skipIf(modules === '')('protocol', () => {
   let running: TestServer;
@@ -126,6 +151,68 @@ describe.skipIf(modules === '')('protocol', () => {
     expect(small.headers.get('content-encoding')).toBeNull();
   });
 
+  it('answers as Triton’s clients ask: no content type, all outputs binary, other routes told with {error}', async () => {
+    const { request: ask } = await import('node:http');
+    const call = (method: string, path: string, body?: Buffer, headers: Record<string, string> = {}) =>
+      new Promise<{ status: number; head: Record<string, unknown>; body: Buffer }>((resolve, reject) => {
+        const made = ask(url(path), { method, headers }, (response) => {
+          const chunks: Buffer[] = [];
+          response.on('data', (chunk: Buffer) => chunks.push(chunk));
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, head: response.headers, body: Buffer.concat(chunks) }),
+          );
+        });
+        made.on('error', reject).end(body);
+      });
+    for (const path of ['/v2/health/live', '/v2/health/ready', '/v2', '/v2/models/tiny', '/v2/models/tiny/ready'])
+      expect([path, (await call('GET', path)).status]).toEqual([path, 200]);
+    const { data, ...rest } = image;
+    // What tritonclient.http writes: its spaces, its order, True for all outputs where none is named.
+    const head = Buffer.from(
+      `{"id":"7","inputs":[${JSON.stringify({ ...rest, parameters: { binary_data_size: 576 } })}],"parameters":{"sequence_id":3,"sequence_start":true,"sequence_end":false,"priority":1,"timeout":2000000,"binary_data_output":true}}`,
+    );
+    const body = Buffer.concat([head, Buffer.from(Float32Array.from(data).buffer)]);
+    const length = { 'inference-header-content-length': String(head.length) };
+    for (const [encoding, encode, decode] of [
+      ['identity', (bytes: Buffer) => bytes, (bytes: Buffer) => bytes],
+      ['gzip', gzipSync, gunzipSync],
+      ['deflate', deflateSync, inflateSync],
+    ] as const) {
+      const headers: Record<string, string> =
+        encoding === 'identity' ? {} : { 'content-encoding': encoding, 'accept-encoding': encoding };
+      const answer = await call('POST', '/v2/models/tiny/infer', encode(body), { ...length, ...headers });
+      expect([encoding, answer.status]).toEqual([encoding, 200]);
+      const isCompressed = answer.head['content-encoding'] !== undefined;
+      const bytes = isCompressed ? decode(answer.body) : answer.body;
+      const size = Number(answer.head['inference-header-content-length']);
+      const json = JSON.parse(bytes.subarray(0, size).toString('utf8')) as Record<string, unknown>;
+      expect(json).toMatchObject({
+        id: '7',
+        model_name: 'tiny',
+        outputs: [{ name: 'scores', datatype: 'FP32', shape: [1, 4], parameters: { binary_data_size: 16 } }],
+      });
+      expect(bytes.length - size).toBe(16);
+      const scores = Array.from({ length: 4 }, (_, at) => bytes.readFloatLE(size + 4 * at));
+      expect(scores.every(Number.isFinite)).toBe(true);
+      expect(new Set(scores).size).toBeGreaterThan(1);
+    }
+    const index = await call('POST', '/v2/repository/index', Buffer.alloc(0));
+    expect([index.status, JSON.parse(index.body.toString('utf8'))]).toMatchObject([
+      200,
+      [{ name: 'tiny', version: '1' }],
+    ]);
+    for (const [method, path] of [
+      ['GET', '/v2/models/tiny/config'],
+      ['GET', '/v2/models/tiny/stats'],
+      ['GET', '/v2/models/no%20such/ready'],
+    ] as const) {
+      const answer = await call(method, path);
+      expect(answer.status, path).toBeGreaterThanOrEqual(400);
+      expect(answer.status, path).toBeLessThan(500);
+      expect(JSON.parse(answer.body.toString('utf8')), path).toMatchObject({ error: expect.any(String) });
+    }
+  });
+
   it('reads compressed requests, with binary tensors too, and no more of them than its limit', async () => {
     const post = async (body: Buffer, headers: Record<string, string>): Promise<[number, Record<string, unknown>]> => {
       const response = await fetch(url('/v2/models/tiny/infer'), {
@@ -152,6 +239,7 @@ describe.skipIf(modules === '')('protocol', () => {
       [text, 'gzip', 400],
       [gzipSync(text).subarray(0, 50), 'gzip', 400],
       [gzipSync(text), 'br', 400],
+      [gzipSync(text), 'deflate', 400],
       [gzipSync(gzipSync(text)), 'gzip, gzip', 415],
       [text, 'compress', 415],
       [text, '__proto__', 415],

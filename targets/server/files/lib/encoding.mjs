@@ -17,9 +17,12 @@ const encodings = {
     ? {}
     : { zstd: { compress: promisify(zlib.zstdCompress), decompress: promisify(zlib.zstdDecompress) } }),
   gzip: { compress: (bytes) => gzip(bytes, { level: 1 }), decompress: promisify(zlib.gunzip) },
+  // Triton's Python client offers this and gzip. As RFC 9110 has it, in the zlib format.
+  deflate: { compress: (bytes) => deflate(bytes, { level: 1 }), decompress: promisify(zlib.inflate) },
 };
 const brotli = promisify(zlib.brotliCompress);
 const gzip = promisify(zlib.gzip);
+const deflate = promisify(zlib.deflate);
 
 export const encodingNames = Object.keys(encodings);
 
