@@ -1,6 +1,6 @@
 import type { Dataset } from '../data/dataset.ts';
 import type { MakeJudge } from '../pass/judge.ts';
-import type { Activations, PassContext } from '../pass/pass.ts';
+import type { Activations, Compute, PassContext } from '../pass/pass.ts';
 import type { Session } from './command.ts';
 import { deferredActivations } from './deferred-activations.ts';
 import type { ModelSource } from './model-source.ts';
@@ -24,9 +24,13 @@ export async function createContext(
   const named = flags.data ?? source.data;
   const data =
     named === undefined ? undefined : await (await import('./data.ts')).openData(source, flags.data, session);
+  let compute: Compute | undefined;
   return {
     compute: {
-      run: async (model, feeds) => (await import('../engine/compute.ts')).createCompute().run(model, feeds),
+      run: async (model, feeds, options) => {
+        compute ??= (await import('../engine/compute.ts')).createCompute();
+        return await compute.run(model, feeds, options);
+      },
       freeBytes: () => process.availableMemory(),
     },
     activations: data && (await activationsOf(data, flags, session)),

@@ -24,6 +24,8 @@ export interface SessionOptions {
   readonly graphOptimizationLevel?: OptimizationLevel;
   /** Session config entries by their full key: `{ 'session.disable_quant_qdq': '1' }`. */
   readonly extra?: Readonly<Record<string, string>>;
+  /** Whether memory that was needed once is kept for the next run; default yes, as the runtime itself. Of a native session. */
+  readonly arena?: boolean;
   /** Threads inside one operator; default: the runtime decides (physical cores), on `web-wasm` one. */
   readonly threads?: number;
   /** Where the runtime writes the graph it made. */
@@ -146,6 +148,7 @@ function sessionConfig(
     graphOptimizationLevel: options.graphOptimizationLevel ?? 'all',
     logSeverityLevel: 4,
     extra,
+    ...(options.arena !== undefined && { enableCpuMemArena: options.arena }),
     ...(options.threads !== undefined && { intraOpNumThreads: options.threads }),
     ...(options.profileFilePrefix !== undefined && {
       enableProfiling: true,

@@ -23,9 +23,14 @@ export const lossy = (sqnrDb: number): Numerics => ({ kind: 'lossy', sqnrDb });
 /** ONNX Runtime as a calculator. Runs a self-contained model with its own optimizer off. */
 export interface Compute {
   /**
+   * @param options.again this very model is run often, and is not changed in between: what was made ready for it is kept as long as it lives
    * @returns the outputs by name. @throws when the runtime has no kernel for a node, or the inputs do not fit.
    */
-  run(model: Model, feeds?: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>>;
+  run(
+    model: Model,
+    feeds?: ReadonlyMap<string, Tensor>,
+    options?: { readonly again?: boolean },
+  ): Promise<Map<string, Tensor>>;
   /** Bytes of memory that can still be had; absent where nobody can tell. */
   freeBytes?(): number;
 }
