@@ -79,7 +79,16 @@ await bundle.write({
         'transform',
         /[\\/]src[\\/]cli[\\/](transform|pass-context|model-source|model-size|deferred-activations|load-step|split-step|output|hub)\.ts$/,
       ),
-      room('quantize', /[\\/]passes[\\/](quantize|repair)[\\/]/),
+      // One for each kind of quantization: most commands need one of them.
+      room(
+        'quantize',
+        /[\\/]passes[\\/]quantize[\\/](?!quantize-|to-|mixed)([^\\/]+\.ts|static[\\/](open-functions|unit|weighted)\.ts|dynamic[\\/](embedding|underflow)\.ts|weight-only[\\/]product\.ts)$/,
+      ),
+      room('floats', /[\\/]passes[\\/]quantize[\\/](fp16|to-)/),
+      room('blocks', /[\\/]passes[\\/]quantize[\\/](weight-only|quantize-weights)/),
+      room('dynamic', /[\\/]passes[\\/]quantize[\\/](dynamic|quantize-dynamic)/),
+      room('static', /[\\/]passes[\\/]quantize[\\/](static|quantize-static)/),
+      room('repair', /[\\/]passes[\\/](repair|quantize[\\/]mixed)/),
       room('rewrites', /[\\/]passes[\\/](simplify|fuse)[\\/]/),
       room('prune', /[\\/]passes[\\/](prune|low-rank|opset)[\\/]/),
       room('targets', /[\\/](targets|src[\\/]target)[\\/](?!package-root|runtime)/),
