@@ -1,6 +1,7 @@
 /**
  * IEEE 754 binary16 (half precision), as bit patterns in Uint16Array.
  */
+import { halfVectors, worthVectors } from './f16-vector.ts';
 
 export const F16_MIN = 2 ** -24;
 /** Numbers whose magnitude rounds to infinity: half-way between 65504 and 65536, tie to even included. */
@@ -57,7 +58,8 @@ export function f32ToF16(
 ): Uint16Array {
   if (to.length < from.length) throw new RangeError(`${to.length} halves cannot hold ${from.length} numbers`);
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
-  for (let i = 0; i < bits.length; i++) {
+  const done = bits.length < worthVectors ? 0 : (halfVectors()?.halve(bits, clamp, to) ?? 0);
+  for (let i = done; i < bits.length; i++) {
     const b = bits[i] as number;
     const abs = b & 0x7fffffff;
     // The common case inline: a normal half that does not overflow.
@@ -101,6 +103,7 @@ const nothing: F16Fit = { overBelow: 0, overAbove: 0, vanish: 0, nan: 0, infinit
 /** How the numbers fit into half precision, added to what was counted before. */
 export function f16Fit(from: Float32Array, before: F16Fit = nothing): F16Fit {
   const bits = new Uint32Array(from.buffer, from.byteOffset, from.length);
+  if (bits.length >= worthVectors && halfVectors()?.fits(bits)) return before;
   let { overBelow, overAbove, vanish, nan, infinite } = before;
   for (let i = 0; i < bits.length; i++) {
     const b = bits[i] as number;

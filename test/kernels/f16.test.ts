@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { bf16ToF32, f32ToBf16 } from '../../src/kernels/bf16.ts';
-import { f16Fit, f16ToF32, f32ToF16, fromHalf, toHalf } from '../../src/kernels/f16.ts';
+import { type F16Fit, f16Fit, f16ToF32, f32ToF16, fromHalf, toHalf } from '../../src/kernels/f16.ts';
 
 /** The definition, slowly: the nearest of all halves, ties to the one with an even pattern. */
 function nearestHalf(x: number, halves: readonly number[]): number {
@@ -120,6 +120,34 @@ describe('half precision', () => {
       const half = fromHalf(toHalf(x));
       expect(fit.overAbove).toBe(half === Infinity ? 1 : 0);
       expect(fit.vanish).toBe(half === 0 ? 1 : 0);
+    }
+  });
+
+  it('gives the same four at a time as one by one, near every border and anywhere', () => {
+    const borders = [0, 0x1ff, 0x33000000, 0x33000001, 0x387fe000, 0x387ff000, 0x387fffff, 0x38800000, 0x477fefff];
+    const near = borders.flatMap((border) => Array.from({ length: 64 }, (_, i) => Math.max(0, border - 32 + i)));
+    let state = 1;
+    const random = (): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0);
+    const some = Array.from({ length: 20_001 }, () => random() % 0x477ff000);
+    const small = Array.from({ length: 20_003 }, () => 0x32000000 + (random() % 0x07000000));
+    for (const magnitudes of [near.concat(some), small]) {
+      const bits = Uint32Array.from(magnitudes, (abs, i) => (i % 3 === 0 ? abs | 0x80000000 : abs) >>> 0);
+      const numbers = new Float32Array(bits.buffer).filter((x) => Math.abs(x) < 65520);
+      for (const clamp of [false, true]) {
+        const alone = Uint16Array.from(numbers, (_, i) => f32ToF16(numbers.subarray(i, i + 1), clamp)[0] as number);
+        expect(f32ToF16(numbers, clamp)).toEqual(alone);
+        // One that overflows sends what is left of its share, and all behind it, through the plain loop.
+        const spoilt = numbers.slice();
+        spoilt[17_000] = clamp ? 1e6 : Number.NaN;
+        alone[17_000] = clamp ? 0x7bff : 0x7e00;
+        expect(f32ToF16(spoilt, clamp)).toEqual(alone);
+      }
+      const one = (x: number): F16Fit => f16Fit(Float32Array.of(x));
+      const vanish = numbers.reduce((sum, x) => sum + one(x).vanish, 0);
+      expect(f16Fit(numbers)).toEqual({ overBelow: 0, overAbove: 0, vanish, nan: 0, infinite: 0 });
+      const fitting = numbers.filter((x) => one(x).vanish === 0);
+      expect(f16Fit(fitting)).toEqual({ overBelow: 0, overAbove: 0, vanish: 0, nan: 0, infinite: 0 });
+      expect(f16Fit(Float32Array.of(...fitting.subarray(0, 5000), -65520))).toMatchObject({ overBelow: 1 });
     }
   });
 
