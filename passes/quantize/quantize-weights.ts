@@ -56,9 +56,9 @@ const options = {
   ),
   embeddings: opt.choice(['float', 2, 4, 8], 8, 'bits of embedding tables; tied ones take those of their layer'),
   accuracyLevel: opt.choice(
-    [0, 1, 2, 3, 4],
-    4,
-    'arithmetic of MatMulNBits: 1 float32, 2 float16, 3 bfloat16, 4 int8 (fast)',
+    ['auto', 0, 1, 2, 3, 4],
+    'auto',
+    'arithmetic of MatMulNBits: 1 float32, 2 float16, 3 bfloat16, 4 int8; auto: 4, and 1 for small layers in 4 bits, over whose rows float is faster',
   ),
   conv: opt.boolean(
     false,
@@ -186,7 +186,7 @@ function rulesOf(given: Given, book: LayerBook, plan: LayerPlan): Rule[] {
     keep,
     () => true,
   );
-  return [keepRule(gatherRule(book, new BlockStore(tables), store, minElements), keep), product];
+  return [keepRule(gatherRule(book, tables, store, minElements), keep), product];
 }
 
 function tablesOf(model: Model, gathers: (node: Node) => boolean): Set<Value> {

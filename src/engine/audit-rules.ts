@@ -209,9 +209,13 @@ function explainConvInteger(node: Node): string {
   return `ConvInteger is never fused with its scaling; ${cost}: quantize convolutions statically`;
 }
 
+/** Over 4-bit weights of so many elements floats are the quicker arithmetic: passes/quantize/weight-only/matmul-nbits.ts has the figures. */
+export const smallProduct = 32_768;
+
 function explainMatMulNBits(node: Node): string | undefined {
   const bits = node.int('bits', 4);
   if (node.int('accuracy_level', 0) === 4 || node.input(0)?.dtype === 'float16') return undefined;
+  if (bits === 4 && node.int('K', 0) * node.int('N', 0) <= smallProduct) return undefined;
   if (bits === 4) return 'accuracy_level is not 4: without int8 arithmetic 4-bit weights run slower than float ones';
   return `accuracy_level is not 4: ${bits}-bit weights then run some 45 × slower than float ones`;
 }

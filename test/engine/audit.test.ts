@@ -276,9 +276,9 @@ const cases: readonly Case[] = [
     build() {
       const g = new Qdq();
       const x = g.input([1, 32]);
-      const b = g.graph.addInitializer('B', tensorFrom('uint8', [8, 1, 16], new Uint8Array(128).fill(0x98)));
-      const scales = g.float([8, 1]);
-      const attrs = { K: 32, N: 8, bits: 4, block_size: 32 };
+      const b = g.graph.addInitializer('B', tensorFrom('uint8', [2048, 1, 16], new Uint8Array(32_768).fill(0x98)));
+      const scales = g.float([2048, 1]);
+      const attrs = { K: 32, N: 2048, bits: 4, block_size: 32 };
       const model = g.model(g.node('MatMulNBits', [x, b, scales], attrs, 'float32', 'com.microsoft'));
       model.opsets.set('com.microsoft', 1);
       return model;

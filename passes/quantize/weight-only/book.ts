@@ -37,7 +37,7 @@ export class LayerBook {
     return typeof bits === 'number' ? undefined : bits.why;
   }
 
-  optionsFor({ node }: Linear): WeightOnlyOptions {
+  optionsFor({ node }: Pick<Linear, 'node'>): WeightOnlyOptions {
     const bits = this.#plan.bitsOf(node);
     return typeof bits === 'number' ? { ...this.options, bits } : this.options;
   }

@@ -19,6 +19,9 @@ export function defaultMethod(hasData: boolean): MethodName {
 export const formatNames = ['matmul-nbits', 'qdq', 'bnb4'] as const;
 export type FormatName = (typeof formatNames)[number];
 
+/** As MatMulNBits has it; auto: by the size of the layer. */
+export type AccuracyLevel = 'auto' | 0 | 1 | 2 | 3 | 4;
+
 /** What the user asked for; `bits` and `block` may differ from layer to layer, see plan.ts. */
 export interface WeightOnlyOptions {
   readonly bits: QuantBits;
@@ -28,7 +31,7 @@ export interface WeightOnlyOptions {
   readonly method: MethodName;
   /** Real zero points, which HQQ finds: exact, and slow in ONNX Runtime. */
   readonly realZeros: boolean;
-  readonly accuracyLevel: number;
+  readonly accuracyLevel: AccuracyLevel;
   readonly minElements: number;
 }
 

@@ -92,6 +92,22 @@ describe('quantize-weights', () => {
   });
 
   it.each([
+    ['n', '64,48', {}, 1],
+    ['n', '512,65', {}, 4],
+    ['15', '64,48', {}, 4],
+    ['16', '64,48', {}, 1],
+    ['n', '64,48', { accuracyLevel: 4 }, 4],
+    ['n', '64,48', { bits: 8 }, 4],
+  ] as const)('over %s rows, weights %s with %o are multiplied at level %i', async (rows, size, options, level) => {
+    const [k] = size.split(',');
+    const model = parseModel(
+      head(`g (float[${rows},${k}] x) => (float[] y) <float[${size}] w = random(1)> { y = MatMul (x, w) }`),
+    );
+    await quantize(model, options);
+    expect([...model.graph.nodes].find(({ op }) => op === 'MatMulNBits')?.int('accuracy_level')).toBe(level);
+  });
+
+  it.each([
     ['MatMul', 'y = MatMul (x, w)', 'float[64,48] w = random(1)'],
     [
       'Gemm with everything',
