@@ -2,6 +2,7 @@ import { constantOf, constantScalar } from '../ir/constant.ts';
 import type { Node, Value } from '../ir/graph.ts';
 import { movers } from '../ir/movers.ts';
 import { toNumbers } from '../ir/tensor.ts';
+import { smallProduct } from '../kernels/blockwise.ts';
 
 /**
  * Why ONNX Runtime left a node in float although it stands between DequantizeLinear and QuantizeLinear, or why a
@@ -208,9 +209,6 @@ function explainConvInteger(node: Node): string {
       : 'it gains little over the float convolution';
   return `ConvInteger is never fused with its scaling; ${cost}: quantize convolutions statically`;
 }
-
-/** Over 4-bit weights of so many elements floats are the quicker arithmetic: passes/quantize/weight-only/matmul-nbits.ts has the figures. */
-export const smallProduct = 32_768;
 
 function explainMatMulNBits(node: Node): string | undefined {
   const bits = node.int('bits', 4);

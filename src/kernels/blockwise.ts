@@ -3,6 +3,9 @@ import { BlockWriter } from './block-writer.ts';
 import type { Grid } from './grid-search.ts';
 import { unpackCodes } from './pack.ts';
 
+/** Over 4-bit weights of so many elements floats are the quicker arithmetic: passes/quantize/weight-only/matmul-nbits.ts has the figures. */
+export const smallProduct = 32_768;
+
 /** Weights of a linear layer, K inputs to N outputs: `rows: 'k'` is [K, N] (MatMul), `'n'` is [N, K] (Gemm with transB). */
 export interface LinearWeights {
   readonly data: Float32Array;

@@ -1,6 +1,6 @@
-import { smallProduct } from '../../../src/engine/audit-rules.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
 import { staticShape, tensorType } from '../../../src/ir/types.ts';
+import { smallProduct } from '../../../src/kernels/blockwise.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
