@@ -29,10 +29,15 @@ export function whyNoSkill({
   for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
   const frequent = [...counts].sort((a, b) => b[1] - a[1]).slice(0, named);
   const share = frequent.reduce((sum, [, count]) => sum + count, 0) / labels.length;
-  // One class only, all right: nothing speaks against the model.
-  if (!(value <= share) || value === 1) return undefined;
+  if (!(value <= share)) return undefined;
   const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
   const names = frequent.map(([label]) => `"${labelNames?.[label] ?? label}"`).join(', ');
+  // All right, and of so few classes that any one answer is: nothing speaks against the model, and nothing for a changed one.
+  if (value === 1)
+    return (
+      `the samples are of ${counts.size === 1 ? 'one class alone' : `${counts.size} classes alone`} (${names}), so an answer that names ${counts.size === 1 ? 'it' : 'them'} whatever the input is right in 100 %, too: ` +
+      'take samples of more classes (--samples takes the first of the data set)'
+    );
   return (
     `the model itself is right in ${percent(value)} of the samples, no more than always answering ${names} would be (${percent(share)}): labels, ` +
     'preparation of the inputs and model do not fit each other, or it was not trained (mlpack data check shows the samples as the model sees them)'

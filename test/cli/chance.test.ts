@@ -30,11 +30,17 @@ describe('whyNoSkill', () => {
     expect(whyNoSkill({ ...error, metric: 'psnr', higherIsBetter: true, value: 3.9 })).toMatch(/psnr 3\.9, no better/);
   });
 
+  it('says where the samples are of too few classes to tell a faultless model from a ruined one', () => {
+    expect(whyNoSkill({ ...judged(1), labels: [1, 1, 1] })).toMatch(
+      /^the samples are of one class alone \("dog"\), so an answer that names it whatever the input is right in 100 %, too/,
+    );
+    expect(whyNoSkill(judged(1, 'top5'))).toMatch(/^the samples are of 5 classes alone \("cat", /);
+    expect(whyNoSkill(judged(1))).toBeUndefined();
+  });
+
   it('says nothing of metrics that are no shares of right answers, of missing labels, and of a faultless model', () => {
     expect(whyNoSkill(judged(0.1, 'f1'))).toBeUndefined();
     expect(whyNoSkill({ ...judged(0.1), labels: undefined })).toBeUndefined();
-    expect(whyNoSkill({ ...judged(1), labels: [1, 1, 1] })).toBeUndefined();
-    expect(whyNoSkill({ ...judged(1, 'top5') })).toBeUndefined();
     expect(whyNoSkill({ ...judged(0.9, 'top5'), labels: [...labels, 5, 6, 7] })).toBeUndefined();
     expect(whyNoSkill({ ...judged(0.6, 'top5'), labels: [...labels, 5, 6, 7] })).toMatch(/right in 60\.0 % /);
   });

@@ -85,7 +85,7 @@ describe('choose', () => {
     const found = choose([base, pruned, halved], { ...floors, noSkill: 'untrained' }, [server]);
     expect(found.recommendations[0]?.variant).toBe('fp16');
     expect(found.variants[1]?.reasons[0]).toMatch(
-      /^base is no better than chance on this data.*30 dB; this one reaches 9\.0 dB$/,
+      /^on this data base scores no better than an answer that knows nothing of the inputs.*30 dB; this one reaches 9\.0 dB$/,
     );
     expect(choose([base, pruned, halved], floors, [server]).recommendations[0]?.variant).toBe('pruned');
   });

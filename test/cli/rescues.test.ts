@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Measured } from '../../src/cli/optimize/choose.ts';
+import { choose, type Measured } from '../../src/cli/optimize/choose.ts';
 import { rescuesOf } from '../../src/cli/optimize/mixed.ts';
 import { measured } from './measured.ts';
 
@@ -21,6 +21,27 @@ describe('which mixes are searched for', () => {
     expect(mixes(variant('int8-static', 0), variant('int8-wasm', 0.02))).toEqual(['mixed-wasm']);
     expect(mixes(variant('int8-static', 0.02), variant('int8-wasm', 0.02))).toEqual(['mixed', 'mixed-wasm']);
     expect(mixes(variant('int8', 0.02), variant('int4', 0))).toEqual(['mixed']);
+  });
+
+  it('of every default variant that can miss the floor, or says why none is', () => {
+    const base = measured('base', { bytes: 1000, compressedBytes: 1000 });
+    for (const name of [
+      'int8',
+      'int8-static',
+      'int8-wasm',
+      'int4',
+      'q4f16',
+      'uint8',
+      'int4-dq',
+      'pruned',
+      'pruned-int8',
+    ]) {
+      const one = variant(name, 0.1);
+      const [, judged] = choose([base, one], floors, []).variants;
+      const said = judged?.reasons.filter((reason) => /^no mix is searched for it/.test(reason)) ?? [];
+      expect([name, mixes(one).length + said.length]).toEqual([name, 1]);
+      expect(judged?.reasons[0]).toMatch(/^top1 falls from/);
+    }
   });
 
   it('with the reason', () => {

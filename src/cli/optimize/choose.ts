@@ -2,6 +2,7 @@ import { capabilityOf } from '../../capability/providers.ts';
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
 import { leastLossOfBest, smallestGain } from './trade.ts';
+import { unmixed } from './unmixed.ts';
 
 /** A variant with everything measured, before its verdict. */
 export type Measured = Omit<VariantResult, 'verdict' | 'reasons'> & {
@@ -149,7 +150,10 @@ function rejections(
   if (variant === base) return [];
   const reasons: string[] = [];
   const floor = floorReason(variant, floors, base);
-  if (floor) reasons.push(floor);
+  if (floor) {
+    const noMix = floors.noSkill === undefined ? unmixed[variant.name] : undefined;
+    reasons.push(floor, ...(noMix === undefined ? [] : [noMix]));
+  }
   if (standings.length > 0 && standings.every(({ out }) => out.length > 0)) {
     reasons.push(...new Set(standings.flatMap(({ out }) => out)));
   }
@@ -193,7 +197,7 @@ function unlikeBase(fidelity: Measured['fidelity'], { minSqnrDb }: Floors): stri
   const reached = fidelity === null ? Number.NEGATIVE_INFINITY : (fidelity.sqnrDb ?? Number.POSITIVE_INFINITY);
   if (reached >= minSqnrDb) return undefined;
   return (
-    `base is no better than chance on this data, so the metric says nothing and variants have to reproduce its outputs at ${minSqnrDb} dB; ` +
+    `on this data base scores no better than an answer that knows nothing of the inputs, so the metric says nothing and variants have to reproduce its outputs at ${minSqnrDb} dB; ` +
     `this one reaches ${reached.toFixed(1)} dB`
   );
 }
