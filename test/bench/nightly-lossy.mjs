@@ -3,7 +3,7 @@
 //
 //   npm run nightly:lossy [-- --graphs 500 --from 0 --seed 77 --only 'static all,fp16' --fused --show]
 //
-// --fused: behind simplify and fuse, as optimize has it (two in five with ONNX Runtime's own operators).
+// --provider web-wasm: how it is on onnxruntime-web, in place of all optimizations here. --fused: behind simplify and fuse, as optimize has it (two in five with ONNX Runtime's own operators).
 // Every third graph is of transformer blocks, every second one has layers twelve times as wide (else weight-only forms find none). A result that cannot be
 // built, is no valid model, or does not load is printed with its number (`--from N --graphs 1 --show` prints its graphs) and makes the exit code 1. Where the
 // process itself ends, `--loud` says on which. Decibels are for reading: attention with large scores is hard for 8 bits, and a graph that gives almost
@@ -11,9 +11,11 @@
 import { parseArgs } from 'node:util';
 import * as fc from 'fast-check';
 import { passes } from '../../passes/index.ts';
+import { openSession } from '../../src/engine/session.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { printModel } from '../../src/ir/text/print.ts';
 import { verify } from '../../src/ir/verify.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { runSteps } from '../../src/pass/pipeline.ts';
 import { activationsOf, sqnr } from '../passes/quantize/static/support.ts';
 import { TestContext } from '../support/context.ts';
@@ -29,6 +31,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '77' },
     only: { type: 'string', default: '' },
     fused: { type: 'boolean', default: false },
+    provider: { type: 'string', default: 'cpu' },
     show: { type: 'boolean', default: false },
     loud: { type: 'boolean', default: false },
   },
@@ -118,7 +121,8 @@ async function judge(name, before, feeds, expected, seed) {
   if (problems.length > 0) throw new Error(problems.join('; '));
   const same = all[name].options.keepIoTypes !== false;
   const own = same ? feeds : edgeFeeds(model, seed, {}, {}, [calmFillings[0]]);
-  const [none, best] = [await runOrt(model, own), await runOrt(model, own, 'all')];
+  const none = await runOrt(model, own);
+  const best = values.provider === 'cpu' ? await runOrt(model, own, 'all') : await runThere(model, own);
   if (!same) return undefined;
   const decibels = (i, result) => {
     const db = sqnr(expected[i], result);
@@ -126,6 +130,17 @@ async function judge(name, before, feeds, expected, seed) {
   };
   const lowest = (results) => Math.min(...results.map((result, i) => decibels(i, result)));
   return { off: lowest(none), on: lowest(best) };
+}
+
+async function runThere(model, feeds) {
+  const session = await openSession(encodeModel(model), { provider: values.provider });
+  try {
+    const results = [];
+    for (const one of feeds) results.push(await session.run(one));
+    return results;
+  } finally {
+    await session.dispose();
+  }
 }
 
 function print(name, rows) {
