@@ -3,13 +3,14 @@ import { int } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Graph, Model, Node, NodeInit, Value } from '../../../src/ir/graph.ts';
 import { tensorFrom, tensorOf, typedArray } from '../../../src/ir/tensor.ts';
-import { type Shape, tensorType } from '../../../src/ir/types.ts';
+import { tensorType } from '../../../src/ir/types.ts';
 import { type Affine, affineParams, channelRanges, intRanges } from '../../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../../src/kernels/round.ts';
 import { addConstant, provenanceKey } from '../../../src/rewrite/edit.ts';
 import { useMicrosoft } from '../contrib.ts';
 import type { ActivationType } from './given.ts';
 import type { Plan } from './plan.ts';
+import { getsPairs, guardAxis } from './runtime-pairs.ts';
 import type { Unit } from './unit.ts';
 import type { WeightOptions, WeightStore } from './weight-store.ts';
 
@@ -45,18 +46,16 @@ export function insertQdq(
 /**
  * QuantizeLinear takes 16 bits from opset 21 on, and in ONNX Runtime's own domain. Signed bytes are the other way round: on x64, ONNX Runtime 1.30
  * makes unsigned ones of them, and of the pairs that it has put behind a Reshape or Transpose with `output_dtype` (QDQPropagation, opset 21) it then
- * cannot load its own result. In its own domain there is no such attribute.
+ * cannot load its own result. In its own domain there is no such attribute, but other
+ * engines do not know it.
  */
-function domainOf(model: Model, graph: Graph, { type, ownDomain }: InsertOptions): string {
-  const foreign = type.endsWith('16') ? model.opset < 21 : type === 'int8' && ownDomain && model.opset >= 21;
+function domainOf(model: Model, plan: Plan, { type, ownDomain }: InsertOptions): string {
+  const foreign = type.endsWith('16')
+    ? model.opset < 21
+    : type === 'int8' && ownDomain && model.opset >= 21 && getsPairs(plan);
   if (!foreign) return '';
-  if (graph.firstNode) useMicrosoft(graph.firstNode);
+  if (plan.graph.firstNode) useMicrosoft(plan.graph.firstNode);
   return 'com.microsoft';
-}
-
-/** An axis along which one scale for each index is another form than one for all: channels where they are several. */
-export function guardAxis(shape: Shape | undefined): number | undefined {
-  return [1, 0, ...(shape ?? []).keys()].find((axis) => typeof shape?.[axis] === 'number' && shape[axis] > 1);
 }
 
 class Inserter {
@@ -83,7 +82,7 @@ class Inserter {
     this.#type = options.type;
     this.#options = options;
     this.#weights = store;
-    this.#domain = domainOf(model, plan.graph, options);
+    this.#domain = domainOf(model, plan, options);
     this.#irVersion = model.irVersion;
   }
 

@@ -1,5 +1,5 @@
 import type { Node } from '../../../src/ir/graph.ts';
-import { guardAxis } from './insert.ts';
+import type { Shape } from '../../../src/ir/types.ts';
 import type { Plan } from './plan.ts';
 
 /** What ONNX Runtime moves QuantizeLinear and DequantizeLinear over (QDQPropagation). */
@@ -36,4 +36,25 @@ export function guardCaptured(plan: Plan, perAxis: boolean): void {
 function isCarried(plan: Plan, node: Node): boolean {
   if (node.list !== plan.graph || plan.units.has(node) || !carriers.has(node.op)) return false;
   return node.output().consumers.some((reader) => reader.list !== plan.graph || isCarried(plan, reader));
+}
+
+/**
+ * Whether ONNX Runtime puts pairs of its own into the graph: behind or before what moves values and stays in float, and around the Gemm that it makes of
+ * a MatMul of more than two axes and the Add behind it.
+ */
+export function getsPairs(plan: Plan): boolean {
+  for (const node of plan.graph.nodes) {
+    const isUnit = plan.units.has(node);
+    if (
+      node.domain === '' &&
+      (isUnit ? node.op === 'MatMul' && node.input(0)?.shape?.length !== 2 : carriers.has(node.op))
+    )
+      return true;
+  }
+  return false;
+}
+
+/** An axis along which one scale for each index is another form than one for all: channels where they are several. */
+export function guardAxis(shape: Shape | undefined): number | undefined {
+  return [1, 0, ...(shape ?? []).keys()].find((axis) => typeof shape?.[axis] === 'number' && shape[axis] > 1);
 }
