@@ -38,6 +38,8 @@ export function runProgram(folder: string, entry: string): void {
   };
   /** What `import()` became: parts of the program are found as by require, all else as from this folder. */
   const load = async (id: string): Promise<unknown> => {
+    // CommonJS: Node's loader of modules, which hardly anything else needs, takes as long to begin as all of this takes to load.
+    if (id === 'onnxruntime-node') return outside(id);
     const file = id.startsWith('file:') ? fileURLToPath(id) : undefined;
     return file && dirname(file) === folder ? part(file) : ((await import(id)) as unknown);
   };

@@ -1,5 +1,4 @@
-import { readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
@@ -34,12 +33,11 @@ const readAheadBytes = 1 << 20;
 
 /** @throws UserError when it is no .npy file, of a type that is no tensor (objects, records), or cut short. */
 export async function openNpy(path: string): Promise<Npy> {
-  const file = await openFile(path);
+  const file = openFile(path);
   try {
-    const { size } = await file.stat();
-    return await openHandle(path, atOnce(file), size);
+    return await openHandle(path, atOnce(file), fstatSync(file).size);
   } catch (error) {
-    await file.close();
+    closeSync(file);
     throw error;
   }
 }
@@ -48,12 +46,16 @@ export async function openNpy(path: string): Promise<Npy> {
  * Reads at once, not in Node's pool: a turn through it beside the runtime's threads, which spin between inferences, took this thread 20 ms for a
  * megabyte that the system had in memory, and nothing else is to be done meanwhile.
  */
-function atOnce(file: FileHandle): Handle {
+function atOnce(file: number): Handle {
+  let open = true;
   return {
     async read(target, at, length, position) {
-      return { bytesRead: readSync(file.fd, target, at, length, position) };
+      return { bytesRead: readSync(file, target, at, length, position) };
     },
-    close: () => file.close(),
+    async close() {
+      if (open) closeSync(file);
+      open = false;
+    },
   };
 }
 
@@ -82,9 +84,9 @@ async function openHandle(path: string, file: Handle, size: number): Promise<Npy
   return new NpyFile(path, file, header);
 }
 
-async function openFile(path: string): ReturnType<typeof open> {
+function openFile(path: string): number {
   try {
-    return await open(path, 'r');
+    return openSync(path, 'r');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be opened (${code})`;

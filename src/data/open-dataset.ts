@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { openArraySource } from './array-source.ts';
@@ -47,7 +47,7 @@ export async function openDataset(
   { modelDir, allowModules, holdOut, maxBad }: OpenOptions = {},
 ): Promise<Dataset> {
   const notes: string[] = [];
-  const text = await readDescription(dir);
+  const text = readDescription(dir);
   const processor = await findImageDefaults([dir, modelDir]);
   const spec =
     text === undefined
@@ -157,9 +157,9 @@ function openSource(
   }
 }
 
-async function readDescription(dir: string): Promise<string | undefined> {
+function readDescription(dir: string): string | undefined {
   try {
-    return await readFile(join(dir, 'dataset.json'), 'utf8');
+    return readFileSync(join(dir, 'dataset.json'), 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;

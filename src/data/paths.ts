@@ -1,4 +1,4 @@
-import { realpath } from 'node:fs/promises';
+import { realpathSync } from 'node:fs';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -12,7 +12,7 @@ export async function placeInside(dir: string, file: string): Promise<string> {
   }
   const path = join(dir, file);
   try {
-    const [root, real] = await Promise.all([realpath(dir), realpath(path)]);
+    const [root, real] = [realpathSync(dir), realpathSync(path)];
     const inside = relative(root, real);
     if (inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside)) {
       throw new UserError(

@@ -11,8 +11,13 @@ import type { Session } from './session.ts';
  */
 export function createCompute(): Compute {
   const kept = new WeakMap<Model, Promise<Session>>();
-  const open = (model: Model): Promise<Session> =>
-    openModel(model, { graphOptimizationLevel: 'disabled', label: 'a part of the model', arena: false });
+  const open = (model: Model, threads?: number): Promise<Session> =>
+    openModel(model, {
+      graphOptimizationLevel: 'disabled',
+      label: 'a part of the model',
+      arena: false,
+      ...(threads !== undefined && { threads }),
+    });
   return {
     async run(model: Model, feeds: ReadonlyMap<string, Tensor> = new Map(), { again = false } = {}) {
       if (again) {
@@ -20,7 +25,8 @@ export function createCompute(): Compute {
         kept.set(model, session);
         return await (await session).run(feeds);
       }
-      const session = await open(model);
+      // Making other threads and waiting for their end takes longer than most constants do.
+      const session = await open(model, 1);
       try {
         return await session.run(feeds);
       } finally {
