@@ -59,8 +59,8 @@ function rangeOf(x: Float64Array): { low: number; high: number } {
   let high = 0;
   for (let i = 0; i < x.length; i++) {
     const value = x[i] as number;
-    if (value < low) low = value;
-    else if (value > high) high = value;
+    low = value < low ? value : low;
+    high = value > high ? value : high;
   }
   return { low, high };
 }

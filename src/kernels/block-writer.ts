@@ -30,13 +30,14 @@ export class BlockWriter {
     const at = row * this.#blocks + block;
     this.#scales[at] = scale;
     this.#zeros[at] = zero;
-    codes.fill(Math.min(2 ** this.#format.bits - 1, Math.max(0, zero)), length);
+    if (length < codes.length) codes.fill(Math.min(2 ** this.#format.bits - 1, Math.max(0, zero)), length);
     if (this.#offset > 0) for (let i = 0; i < codes.length; i++) codes[i] = (codes[i] as number) + this.#offset;
     const from = (at * codes.length * this.#bits) / 8;
     if (this.#bits === 4) {
       // Without a small array for each block.
-      for (let i = 0; i < codes.length; i += 2)
-        this.#codes[from + (i >> 1)] = (codes[i] as number) | ((codes[i + 1] as number) << 4);
+      const packed = this.#codes;
+      for (let i = 0, to = from; i < codes.length; i += 2, to++)
+        packed[to] = (codes[i] as number) | ((codes[i + 1] as number) << 4);
     } else {
       this.#codes.set(packCodes(codes, this.#bits), from);
     }
@@ -54,8 +55,9 @@ export class BlockWriter {
     const rowBytes = Math.ceil((this.#blocks * this.#bits) / 8);
     const rows = this.#zeros.length / this.#blocks;
     const packed = new Uint8Array(rows * rowBytes);
+    const zeros = new Uint8Array(this.#blocks);
     for (let row = 0; row < rows; row++) {
-      const zeros = Uint8Array.from(this.#zeros.subarray(row * this.#blocks, (row + 1) * this.#blocks));
+      zeros.set(this.#zeros.subarray(row * this.#blocks, (row + 1) * this.#blocks));
       packed.set(packCodes(zeros, this.#bits), row * rowBytes);
     }
     return packed;

@@ -1,7 +1,8 @@
-import { type BlockFit, type BlockFormat, codeOf, rangeFit, storedBits, storedOffset } from './block-fit.ts';
+import { type BlockFit, type BlockFormat, rangeFit, storedBits, storedOffset } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Grid } from './grid-search.ts';
 import { unpackCodes } from './pack.ts';
+import { roundHalfEven } from './round.ts';
 
 /** Over 4-bit weights of so many elements floats are the quicker arithmetic: passes/quantize/weight-only/matmul-nbits.ts has the figures. */
 export const smallProduct = 32_768;
@@ -36,10 +37,9 @@ function readRows(weights: LinearWeights, n0: number, n1: number, panel: Float32
     for (let row = n0; row < n1; row++) panel.set(data.subarray(row * k, (row + 1) * k), (row - n0) * pitch);
     return;
   }
-  for (let i = 0; i < k; i++) {
-    const from = i * n;
-    for (let row = n0; row < n1; row++) panel[(row - n0) * pitch + i] = data[from + row] as number;
-  }
+  const count = n1 - n0;
+  for (let i = 0, from = n0; i < k; i++, from += n)
+    for (let row = 0, to = i; row < count; row++, to += pitch) panel[to] = data[from + row] as number;
 }
 
 /** Rows handled at a time: columns of a [K, N] matrix are read by the cache line. */
@@ -83,13 +83,19 @@ export function quantizeBlocks(
   return result.finish();
 }
 
-/** The nearest codes of a block, and what they lose. */
-function round(x: Float64Array, grid: Grid, levels: number, codes: Uint8Array, sums: BlockWriter): void {
-  const { scale, zero } = grid;
-  let [signal, noise] = [0, 0];
-  for (let i = 0; i < x.length; i++) {
+/** The nearest codes of a block, as `codeOf` has them, and what they lose. */
+function round(x: Float64Array, { scale, zero }: Grid, levels: number, codes: Uint8Array, sums: BlockWriter): void {
+  const whole = Math.floor(zero);
+  const part = scale === 0 ? roundHalfEven(zero) - whole : zero - whole;
+  // Nothing but the zero point stands for a weight that is divided by infinity.
+  const by = scale === 0 ? Number.POSITIVE_INFINITY : scale;
+  const [last, { length }] = [levels - 1, x];
+  let signal = 0;
+  let noise = 0;
+  for (let i = 0; i < length; i++) {
     const value = x[i] as number;
-    const code = codeOf(value, grid, levels);
+    let code = roundHalfEven(value / by + part) + whole;
+    code = code < 0 ? 0 : code > last ? last : code;
     codes[i] = code;
     const error = value - (code - zero) * scale;
     signal += value * value;
