@@ -60,7 +60,10 @@ export function rememberCalibration(
         const found = await read(join(hit.folder, fileName), hit.meta as string[]);
         if (found) {
           // A run calibrates once for each variant, and again inside of searches.
-          if (!isSaid) talk.note(`calibration: ${samples} samples, as counted before (--no-cache counts them again)`);
+          if (!isSaid)
+            talk.note(
+              `calibration: ${samples} ${samples === 1 ? 'sample' : 'samples'}, as counted before (--no-cache counts them again)`,
+            );
           isSaid = true;
           return found;
         }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
@@ -5,7 +6,7 @@ import { affine, castTensor, isCastable, numbersOf } from './cast.ts';
 import type { ModelInput } from './model-input.ts';
 import { openRows } from './open-rows.ts';
 import type { Rows } from './rows.ts';
-import { digestOf, type Source, type Split } from './source.ts';
+import type { Source, Split } from './source.ts';
 import type { ArraySpec } from './specs.ts';
 
 /**
@@ -117,7 +118,11 @@ class ArraySource implements Source {
   async digest(split: Split, index: number): Promise<string> {
     const file = this.#files[split];
     const row = await file?.rows(index, 1);
-    return digestOf(row?.dtype === 'string' ? Buffer.concat([...(row.strings?.() ?? [])]) : (row?.bytes() ?? ''));
+    const hash = createHash('sha256').update(`${row?.dtype} ${row?.shape.slice(1).join('x')} `);
+    // The same numbers in another shape are another sample; so are the same letters in other words.
+    if (row?.dtype === 'string') for (const text of row.strings?.() ?? []) hash.update(`${text.length} `).update(text);
+    else hash.update(row?.bytes() ?? '');
+    return hash.digest('base64');
   }
 
   async close(): Promise<void> {

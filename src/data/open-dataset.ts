@@ -36,6 +36,16 @@ export interface OpenOptions {
 /** Seed of what `holdOut` chooses: the same samples in every command. */
 const holdOutSeed = 0;
 
+/** Says in which folder a description is wrong. */
+function inFolder<T>(dir: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof UserError) || !error.message.startsWith('dataset.json')) throw error;
+    throw new UserError(error.code, join(dir, error.message), { cause: error });
+  }
+}
+
 /**
  * Opens a folder of data: by its dataset.json, or inferred from file names when there is none.
  * @param inputs the model's inputs, which inference needs.
@@ -52,7 +62,7 @@ export async function openDataset(
   const spec =
     text === undefined
       ? await inferSpec(dir, inputs, { notes, modelDir, image: processor?.defaults })
-      : parseDatasetSpec(text, basename(resolve(dir)), processor?.defaults);
+      : inFolder(dir, () => parseDatasetSpec(text, basename(resolve(dir)), processor?.defaults));
   if (processor && [...spec.inputs.values()].some(({ kind }) => kind === 'images'))
     notes.push(`Pictures are prepared as ${processor.path} says, where dataset.json does not.`);
   const opened: Source[] = [];

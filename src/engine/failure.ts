@@ -22,6 +22,10 @@ export function runtimeSentence(error: unknown): string {
   if (foreign)
     return `an input or output is ${foreignTypes[Number(foreign[1])] ?? `of ONNX type ${foreign[1]}`}, which no runtime in Node exchanges; mlpack to-fp32 makes a model of it that takes and gives float32.`;
 
+  const newer = /guarantees\*? support .*?\bOpset (\d+) is under development/.exec(text);
+  if (newer)
+    return `the model is of opset ${newer[1]}, which this version does not know yet; export it with an older one.`;
+
   text = text
     .replace(/^OrtSessionOptionsAppendExecutionProvider\w*: /, '')
     .replace(/^Error: /, '')

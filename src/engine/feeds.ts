@@ -26,6 +26,11 @@ export interface FeedOptions extends ShapeOverrides {
  * @throws UserError when nothing tried makes the model run: shapes must then be given.
  */
 export async function syntheticFeeds(model: Model, session: Session, options: FeedOptions): Promise<FeedBatch[]> {
+  if (model.graph.outputs.length === 0)
+    throw new UserError(
+      'no-outputs',
+      'The model has no outputs, so there is nothing to run it for: name outputs of the graph when exporting it.',
+    );
   let failure: unknown;
   for (const attempt of attempts(model)) {
     const first = randomFeeds(model, options, attempt);

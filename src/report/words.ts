@@ -155,7 +155,7 @@ export function judgementSentence(report: Report): string {
     const floor = limits.minSqnrDb === undefined ? '' : ` at ${limits.minSqnrDb} dB or better`;
     return `Accuracy was not measured: there was no data, so variants only had to reproduce the original model${floor} on made-up inputs. Give --data to judge them by the task.`;
   }
-  const samples = `${data.samples.toLocaleString('en-US')} samples of ${data.name}`;
+  const samples = `${data.samples.toLocaleString('en-US')} ${data.samples === 1 ? 'sample' : 'samples'} of ${data.name}`;
   if (!report.variants.some(hasAccuracy))
     return `Judged on ${samples}, without a metric: the outputs are no classes that could agree or not, so variants had to reproduce the original model${limits.minSqnrDb === undefined ? '' : ` at ${limits.minSqnrDb} dB or better`}.`;
   if (data.metric === null)

@@ -23,7 +23,7 @@ export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
   readonly closeSamples?: number;
   /** Whether layers are timed. */
   readonly timed: boolean;
-  /** After so many milliseconds no further layer is begun: those with most weights come first, then. Default: all are measured. */
+  /** After so many milliseconds no further layer is begun, and none is looked at again: those with most weights come first, then. Default: all are measured. */
   readonly budgetMs?: number;
 }
 
@@ -142,11 +142,13 @@ export async function measureSensitivity(
     ctx.progress?.(`${close.size} layers too close to rank on ${observed.samples} samples: on ${most}`);
     const again = layers.filter(({ id }) => close.has(id)).map((layer) => ({ layer, suffix: suffixes.get(layer) }));
     const batches = (await judge.some(most, observed.perBatch)).slice(observed.batches.length);
+    const isLate = (): boolean => performance.now() - started > budgetMs;
     for (const group of groupsOf(batches, observed.fitting)) {
+      if (isLate()) break;
       const seen = await observe(base, needed, judge, group);
       for (const { layer, suffix } of again) {
         ctx.signal.throwIfAborted();
-        if (suffix)
+        if (suffix && !isLate())
           await measureMore(base, layer, suffix, { ...observed, batches: seen }, judge, options, measures, ctx);
       }
     }

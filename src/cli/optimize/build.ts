@@ -169,6 +169,8 @@ function twinReason(last: StepTrace | undefined, twin: string): string {
   if (!last) return `the same as ${twin}`;
   const counts = new Map<string, number>();
   for (const { why } of last.skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
-  const [most] = [...counts].sort(([, a], [, b]) => b - a);
+  // Of equally many the one that says more than that something is small.
+  const isSmall = (why: string): number => Number(why.includes('--min-elements'));
+  const [most] = [...counts].sort(([x, a], [y, b]) => b - a || isSmall(x) - isSmall(y));
   return `${last.pass} changed nothing, the file would equal ${twin}${most ? `: ${most[0]}` : ''}`;
 }

@@ -175,7 +175,11 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     });
     const noSkill = ofBase && whyNoSkill(ofBase);
     const floors = { ...limits, noSkill, unread };
-    const warnings = [...(noSkill === undefined ? [] : [`The accuracy says nothing: ${noSkill}`]), ...ofTiming];
+    const warnings = [
+      ...(ofBase ? notFinite(ofBase, dataset) : []),
+      ...(noSkill === undefined ? [] : [`The accuracy says nothing: ${noSkill}`]),
+      ...ofTiming,
+    ];
     const choice = choose(measured, floors, answers.map(needOf));
     const { recommendations } = choice;
     const variants = await withLayerErrors(choice.variants, { ...context, folder: staging });
@@ -257,6 +261,15 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await rm(staging, { recursive: true, force: true });
     io.scratch.delete(staging);
   }
+}
+
+/** Outputs of the model itself that are no numbers: what is held against them says little. */
+function notFinite({ nonFinite, nonFiniteSamples, samples }: Evaluation, dataset: Dataset | undefined): string[] {
+  if (nonFinite === 0 || !dataset) return [];
+  const names = nonFiniteSamples.map((index) => dataset.sampleName('eval', index)).join(', ');
+  return [
+    `The model itself gives NaN or infinite outputs on ${nonFinite} of ${samples} samples (${names}${nonFinite > nonFiniteSamples.length ? ', …' : ''}): look at what goes in with mlpack data check`,
+  ];
 }
 
 /** The variants that can pay on the providers asked for, else on those of the targets. */

@@ -13,8 +13,13 @@ import { resolveOptions } from '../../pass/resolve-options.ts';
 import type { Report, StepResult, VariantResult } from '../../report/report.ts';
 import type { Talk } from '../talk.ts';
 
-/** Samples that a layer's loss is taken on: ranks of layers differ by decibels, and sixteen show that. */
+/**
+ * Samples that a layer's loss is taken on, and those of layers whose ranks these leave to chance. Beside the ranking on 512 (MobileNet: 150) samples, 16 alone have
+ * Kendall's tau 0.81 on ResNet-20 and 0.79 on MobileNet v1 0.5, where the layer on top is another one; looking again at the close ones on 64: 0.83 and
+ * 0.92, the same layer on top. (64 and 256, as `mlpack sensitivity` and mixes have it, 0.89 and 0.99, in twice the time.)
+ */
 const samples = 16;
+const closeSamples = 64;
 /**
  * What the ranking may take: it explains, and nothing is chosen by it. Enough for all layers of the embedded models and of each shared CNN
  * (docs/report.md); of a larger model the layers with most weights come first, and the report says how many were left.
@@ -64,7 +69,7 @@ export async function findSensitivity(
       const found = await measureSensitivity(
         model,
         judge,
-        { formats: [format], calibrate, cpu, block, method, samples, timed: false, budgetMs },
+        { formats: [format], calibrate, cpu, block, method, samples, closeSamples, timed: false, budgetMs },
         { ...silent, applied: () => undefined, skipped: () => undefined },
       );
       return { ...found, source: judge.source };
