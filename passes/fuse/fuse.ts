@@ -26,10 +26,13 @@ import { convMul } from './conv-mul.ts';
 import { gemmAdd } from './gemm-add.ts';
 import { gemmBatchNorm } from './gemm-batch-norm.ts';
 import { gemmMul } from './gemm-mul.ts';
+import { channelGather } from './layout/channel-gather.ts';
 import { depthSpace } from './layout/depth-space.ts';
 import { focus } from './layout/focus.ts';
 import { gathersSplit } from './layout/gathers-split.ts';
+import { gainsInFloat, padChannels, padSummary } from './layout/pad-channels.ts';
 import { slicesSplit } from './layout/slices-split.ts';
+import { softmaxRows } from './layout/softmax-rows.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
 import { scaleConv } from './linear/before-conv.ts';
 import { convBranches } from './linear/conv-branches.ts';
@@ -101,6 +104,9 @@ function rulesFor(target: FusionTarget): Rule[] {
   ];
 }
 
+/** Shapes that the kernels of the CPU provider are fast on. */
+const cpuForms: readonly Rule[] = [softmaxRows, channelGather];
+
 /** What only the runtime has: tried when all of the above is done. */
 function runtimeRules(target: FusionTarget): Rule[] {
   return [
@@ -111,6 +117,7 @@ function runtimeRules(target: FusionTarget): Rule[] {
     biasSoftmax(target),
     fusedActivation(target),
     fusedMatmul(target),
+    ...(target.provider === 'cpu' ? cpuForms : []),
   ];
 }
 
@@ -130,6 +137,7 @@ const allRules: readonly Rule[] = [
 
 /** What is no rule about a node and its neighbours. */
 const stepRules = {
+  'pad-channels': padSummary,
   [layoutRule]: 'Transposes move over operators that do not care for the order of axes, where fewer are left then',
 } as const;
 
@@ -196,6 +204,11 @@ export const fuse = definePass({
       rewrite();
     }
     if (target.isRuntime && use(lastRules(target))) changed = true;
+    if (target.isRuntime && target.provider === 'cpu' && !options.skip.includes('pad-channels')) {
+      const grown = padChannels(model.graph, inferShapes(model, { write: false }).types, gainsInFloat);
+      for (const node of grown) ctx.applied('pad-channels', node);
+      if (grown.length > 0) changed = true;
+    }
     // A node with several outputs stands where its last input is known; readers of its other outputs may stand before.
     if (changed) for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) sortTopologically(graph);
     return { changed: raised || changed };

@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
+import { blockSize } from '../../fuse/layout/pad-channels.ts';
 import type { CpuProfile } from '../cpu.ts';
 import { filledChannels, quad } from './fill-inputs.ts';
 import { activationsOf } from './plan.ts';
@@ -186,8 +187,6 @@ export function channelsThatPay(
 /** To put the channel of zeros there, and to turn it with the others into the last axis. */
 const fillNs = 0.12;
 
-/** Kernels take channels by sixteen. */
-export const blockSize = 16;
 const blocked = (count: number): number => Math.ceil(count / blockSize) * blockSize;
 
 /**

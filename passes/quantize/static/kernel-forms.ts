@@ -2,11 +2,11 @@ import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
 import { type Trace, toFixedPoint } from '../../../src/rewrite/driver.ts';
 import { channelGather } from '../../fuse/layout/channel-gather.ts';
+import { gainsOnIntegers, padChannels, padSummary } from '../../fuse/layout/pad-channels.ts';
 import { softmaxRows } from '../../fuse/layout/softmax-rows.ts';
 import type { CpuProfile } from '../cpu.ts';
 import { channelsThatPay } from './cost.ts';
 import type { ActivationType } from './given.ts';
-import { padChannels } from './pad-channels.ts';
 import type { Plan } from './plan.ts';
 import type { Placement } from './profile.ts';
 
@@ -16,8 +16,7 @@ export const formRules = {
   [channelGather.id]: channelGather.summary,
   'fill-inputs':
     'The input of a convolution on integers was filled up with channels of zeros to a multiple of 4, which its quick kernel takes at a time',
-  'pad-channels':
-    'Channels between convolutions were filled up with zeros to a multiple of 16, over which kernels are faster',
+  'pad-channels': padSummary,
 } as const;
 
 /** Processors on which that was measured, or whose kernels are the same: of ARM's and WebAssembly's none is. */
@@ -35,7 +34,7 @@ export function fitKernels(model: Model, target: Target, isChosen: (node: Node) 
   if (!isMeasured(target)) return false;
   const { types } = inferShapes(model, { write: false });
   const { changed } = toFixedPoint(model, [softmaxRows, channelGather], trace, { types });
-  const grown = padChannels(model.graph, isChosen);
+  const grown = padChannels(model.graph, inferShapes(model, { write: false }).types, gainsOnIntegers, isChosen);
   for (const node of grown) trace.applied('pad-channels', node);
   return changed || grown.length > 0;
 }
