@@ -1,6 +1,6 @@
 import { UserError } from '../../src/errors.ts';
 import { minorOf } from '../../src/ir/ceilings.ts';
-import type { Model } from '../../src/ir/graph.ts';
+import { graphsBelow, type Model } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
@@ -205,7 +205,8 @@ export const fuse = definePass({
     }
     if (target.isRuntime && use(lastRules(target))) changed = true;
     if (target.isRuntime && target.provider === 'cpu' && !options.skip.includes('pad-channels')) {
-      const grown = padChannels(model.graph, inferShapes(model, { write: false }).types, gainsInFloat);
+      const { types } = inferShapes(model, { write: false });
+      const grown = [...graphsBelow(model.graph)].flatMap((graph) => padChannels(graph, types, gainsInFloat));
       for (const node of grown) ctx.applied('pad-channels', node);
       if (grown.length > 0) changed = true;
     }
