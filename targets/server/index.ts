@@ -57,6 +57,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/served.mjs': 'lib/served.mjs',
   'lib/session.mjs': 'lib/session.mjs',
   'lib/slabs.mjs': 'lib/slabs.mjs',
+  'lib/tally.mjs': 'lib/tally.mjs',
   'lib/tracing.mjs': 'lib/tracing.mjs',
   'lib/warm-up.mjs': 'lib/warm-up.mjs',
   'lib/worker.mjs': 'lib/worker.mjs',

@@ -177,7 +177,7 @@ export class Batcher {
   }
 
   async #run(batch, started) {
-    const outputs = [...new Set(batch.flatMap((entry) => entry.outputs))];
+    const outputs = batch.length === 1 ? batch[0].outputs : [...new Set(batch.flatMap((entry) => entry.outputs))];
     const rows = rowsOf(batch);
     const { feeds, back, restore } = this.#feedsOf(batch);
     try {

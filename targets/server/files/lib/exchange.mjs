@@ -4,7 +4,7 @@ import { Ticket } from './admission.mjs';
 import { answerTo, encodingOf, requestId } from './answers.mjs';
 import { bodyPadding, Fixed } from './body.mjs';
 import { compress } from './encoding.mjs';
-import { jsonPart, Parted } from './parted.mjs';
+import { jsonPart, Memory, Parted } from './parted.mjs';
 import { readParts, readRequest } from './request.mjs';
 import { writeResponse } from './response.mjs';
 
@@ -41,7 +41,8 @@ export class Exchange {
 
   /**
    * @param services as buildApp has them, and `log`
-   * @param wire { url, headers, socket, send(status, headers: string[], bytes) }: headers as name, value, name, value …
+   * @param wire { url, headers, socket, memory?, send(status, headers: string[], bytes) }: headers as name, value, name, value …
+   *   memory: what the connection said before
    * @param asked of plainInference
    */
   constructor(services, wire, asked) {
@@ -54,14 +55,14 @@ export class Exchange {
   /** Before the body comes. What is refused is answered at once, and its body is thrown away. */
   begin() {
     const { admission, buffers } = this.#services;
-    const { headers, socket } = this.#wire;
+    const { headers, socket, memory = new Memory() } = this.#wire;
     const { length } = this.#asked;
     try {
       admission.admit(this.#ticket, headers, socket, length);
       const json = jsonPart(headers, length);
       const place = (request, bytes) => this.#placeFor(request, bytes);
       this.#body =
-        json === undefined ? new Fixed(buffers, length, bodyPadding(headers)) : new Parted(json, length, place);
+        json === undefined ? new Fixed(buffers, length, bodyPadding(headers)) : new Parted(json, length, place, memory);
     } catch (error) {
       this.#refuse(error);
     }

@@ -10,6 +10,7 @@ import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { Exchange, plainInference } from './exchange.mjs';
 import { maxHead, plainHead } from './head.mjs';
+import { Memory } from './parted.mjs';
 
 /**
  * Heads, and bodies that fit in with them; what is missing then is read to where it is wanted. Measured with 307 kB a request
@@ -70,6 +71,7 @@ class Connection {
   #answered = false;
   #lastText;
   #lastHead;
+  #memory = new Memory();
   // What comes after an error is 'close'.
   #events = { end: () => this.#end(), error: () => {}, close: () => this.#close() };
 
@@ -154,7 +156,8 @@ class Connection {
     this.#answered = false;
     this.#missing = asked.length;
     const send = (status, fields, bytes) => this.#send(status, fields, bytes);
-    this.#exchange = new Exchange(this.#shared.services, { url, headers, socket: this.#socket, send }, asked);
+    const wire = { url, headers, socket: this.#socket, memory: this.#memory, send };
+    this.#exchange = new Exchange(this.#shared.services, wire, asked);
     this.#exchange.begin();
     if (this.#missing === 0) this.#whole();
   }

@@ -1,40 +1,46 @@
 /** Prometheus metrics: Triton's names, so that dashboards made for it work, and histograms of what it only sums up. */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Tally } from './tally.mjs';
 
 const labels = ['model', 'version'];
 const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** What is counted for each request and each run; the numbers below are places in these lists. */
+const ofRequests = {
+  nv_inference_request_success: 'Requests that were answered',
+  nv_inference_request_duration_us: 'Microseconds of requests, from first byte to answer',
+  nv_inference_queue_duration_us: 'Microseconds that requests waited for a session',
+  nv_inference_compute_input_duration_us: 'Microseconds of reading and checking inputs',
+  nv_inference_compute_infer_duration_us: 'Microseconds of runs of the model',
+  nv_inference_compute_output_duration_us: 'Microseconds of writing outputs',
+  nv_inference_count: 'Rows that were answered',
+  nv_inference_exec_count: 'Runs of the model',
+};
+const [success, requestUs, queueUs, inputUs, inferUs, outputUs, count, execCount] = Object.keys(ofRequests).keys();
+const distributions = {
+  mlpack_request_seconds: { help: 'Seconds of a request, from first byte to answer', edges: seconds },
+  mlpack_queue_seconds: { help: 'Seconds that a request waited for a session', edges: seconds },
+  mlpack_infer_seconds: { help: 'Seconds of a run of the model', edges: seconds },
+  mlpack_batch_rows: { help: 'Rows in one run', edges: [1, 2, 4, 8, 16, 32, 64, 128] },
+};
+const [requestSeconds, queueSeconds, inferSeconds, batchRows] = Object.keys(distributions).keys();
+
 export class Metrics {
+  #tally;
+
   /** @param state { waiting: () => [{ info, waiting, breaker }] } asked when somebody reads the metrics */
   constructor(state) {
     this.registry = new Registry();
     collectDefaultMetrics({ register: this.registry });
     const counter = (name, help, more = []) =>
       new Counter({ name, help, labelNames: [...labels, ...more], registers: [this.registry] });
-    const histogram = (name, help, buckets) =>
-      new Histogram({ name, help, labelNames: labels, buckets, registers: [this.registry] });
-    this.success = counter('nv_inference_request_success', 'Requests that were answered');
+    this.#tally = new Tally(this.registry, ofRequests, distributions);
     this.failure = counter('nv_inference_request_failure', 'Requests that were not answered, by reason', ['reason']);
-    this.count = counter('nv_inference_count', 'Rows that were answered');
-    this.execCount = counter('nv_inference_exec_count', 'Runs of the model');
-    this.requestUs = counter('nv_inference_request_duration_us', 'Microseconds of requests, from first byte to answer');
-    this.queueUs = counter('nv_inference_queue_duration_us', 'Microseconds that requests waited for a session');
-    this.inputUs = counter('nv_inference_compute_input_duration_us', 'Microseconds of reading and checking inputs');
-    this.inferUs = counter('nv_inference_compute_infer_duration_us', 'Microseconds of runs of the model');
-    this.outputUs = counter('nv_inference_compute_output_duration_us', 'Microseconds of writing outputs');
     this.cacheHits = counter('nv_cache_num_hits_per_model', 'Answers from the cache');
     this.cacheMisses = counter('nv_cache_num_misses_per_model', 'Requests that the cache could not answer');
     this.loadFailures = counter('mlpack_model_load_failures_total', 'Versions that could not be loaded');
     this.fallbacks = counter('mlpack_fallback_total', 'Requests answered by another version since this one fails');
-    this.requestSeconds = histogram(
-      'mlpack_request_seconds',
-      'Seconds of a request, from first byte to answer',
-      seconds,
-    );
-    this.queueSeconds = histogram('mlpack_queue_seconds', 'Seconds that a request waited for a session', seconds);
-    this.inferSeconds = histogram('mlpack_infer_seconds', 'Seconds of a run of the model', seconds);
-    this.batchRows = histogram('mlpack_batch_rows', 'Rows in one run', [1, 2, 4, 8, 16, 32, 64, 128]);
     this.#watching();
     this.#gauges(state);
   }
@@ -118,24 +124,25 @@ export class Metrics {
   /** One run: { rows, inferMs, failed }. */
   ran(info, { rows, inferMs, failed }) {
     if (failed) return;
-    const id = idOf(info);
-    this.execCount.inc(id);
-    this.count.inc(id, rows);
-    this.inferSeconds.observe(id, inferMs / 1000);
-    this.batchRows.observe(id, rows);
+    const counts = this.#tally.of(info);
+    counts.totals[execCount]++;
+    counts.totals[count] += rows;
+    this.#tally.observe(counts, inferSeconds, inferMs / 1000);
+    this.#tally.observe(counts, batchRows, rows);
   }
 
   /** One request that was answered; all times in milliseconds. */
   answered(info, { totalMs, inputMs, queueMs, inferMs, outputMs }) {
-    const id = idOf(info);
-    this.success.inc(id);
-    this.requestUs.inc(id, totalMs * 1000);
-    this.inputUs.inc(id, inputMs * 1000);
-    this.queueUs.inc(id, queueMs * 1000);
-    this.inferUs.inc(id, inferMs * 1000);
-    this.outputUs.inc(id, outputMs * 1000);
-    this.requestSeconds.observe(id, totalMs / 1000);
-    this.queueSeconds.observe(id, queueMs / 1000);
+    const counts = this.#tally.of(info);
+    const { totals } = counts;
+    totals[success]++;
+    totals[requestUs] += totalMs * 1000;
+    totals[inputUs] += inputMs * 1000;
+    totals[queueUs] += queueMs * 1000;
+    totals[inferUs] += inferMs * 1000;
+    totals[outputUs] += outputMs * 1000;
+    this.#tally.observe(counts, requestSeconds, totalMs / 1000);
+    this.#tally.observe(counts, queueSeconds, queueMs / 1000);
   }
 
   failed(info, reason) {

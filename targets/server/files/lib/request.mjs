@@ -1,6 +1,6 @@
 /** From the body of an infer request to what the model is fed, everything checked against the model's signature. */
 
-import { datatype, fromBytes } from './datatypes.mjs';
+import { datatype, datatypeOf, fromBytes } from './datatypes.mjs';
 import { RequestError } from './errors.mjs';
 
 /**
@@ -21,10 +21,41 @@ export function readRequest(model, body, jsonLength) {
 
 /**
  * The same where the parts came into memory of their own (parted.mjs).
- * @param request what the JSON part says; undefined: it is to be read again, for what is wrong with it
+ * @param parted its `request` is what the JSON part says, undefined: it is to be read again, for what is wrong with it. What was checked is kept
+ *   in its `plan`, and done without where the same comes again
  */
-export function readParts(model, { json, request, binary }) {
-  return fromJson(model, request ?? parse(json), binary);
+export function readParts(model, parted) {
+  const { json, request, binary, plan } = parted;
+  if (plan !== undefined && plan.model === model && plan.bytes === binary.length) return readPlanned(plan, binary);
+  const read = fromJson(model, request ?? parse(json), binary);
+  parted.plan = planOf(model, read, binary);
+  return read;
+}
+
+/** How the bytes of such a request are to be read; undefined where numbers or texts are in the JSON part, or among the bytes. */
+function planOf(model, { id, feeds, outputs }, binary) {
+  let at = 0;
+  const parts = feeds.map(({ name, dtype, shape }) => {
+    const type = datatypeOf(dtype);
+    const count = shape.reduce((product, dim) => product * dim, 1);
+    const from = at;
+    at += count * datatype(type).bytes;
+    return { name, dtype, type, shape, count, from, to: at };
+  });
+  // All of the bytes, in the order of the inputs: then none was given as JSON, and none of variable length.
+  return at === binary.length && parts.every(({ type }) => type !== 'BYTES')
+    ? { model, bytes: binary.length, id, parts, outputs }
+    : undefined;
+}
+
+function readPlanned({ id, parts, outputs }, binary) {
+  const feeds = parts.map(({ name, dtype, type, shape, count, from, to }) => ({
+    name,
+    dtype,
+    shape,
+    data: guarded(`input "${name}"`, () => fromBytes(type, binary.subarray(from, to), count, true)),
+  }));
+  return { id, feeds, outputs };
 }
 
 /** @returns the JSON part. @throws RequestError */
