@@ -6,6 +6,7 @@ import { Pool } from './pool.mjs';
 import {
   cpuClock,
   feedsOf,
+  hereCostMs,
   refusalBySignature,
   refusalByTrial,
   requestsPerSecond,
@@ -34,16 +35,20 @@ export async function openSessions(path, about) {
   const limits = { cpus: cpuLimit(), memory: memoryLimit(), modelBytes: about.modelBytes };
   const plan = sessionPlan(config.inline === 'on' ? { ...config, workers: 1 } : config, limits);
   const options = { ...plan, timeoutMs: config.modelTimeoutMs, log, buffers };
-  const first = await opened(new Pool(path, options), about.sessionsStart);
-  let { pool } = first;
+  let apart = threadBySignature(config, { ...limits, ...plan }, info);
+  // Where nobody is served yet nobody is held up by a run that turns out to be long; a later version is tried in a thread.
+  const tried = apart === undefined && about.onlyOne === true;
+  const here = { rows: undefined };
+  let pool = await opened(new Pool(path, tried ? { ...options, here } : options), about.sessionsStart);
   try {
-    const timed = await proveAndTime(pool, about, plan);
-    let apart = threadBySignature(config, { ...limits, ...plan }, info);
+    const timed = await proveAndTime(pool, about, { ...plan, tried });
     if (apart === undefined) {
       const { rows, mixed } = await partedRows(pool, about, timed);
-      // Nobody is served yet where it is the first, and nobody is held up.
-      apart = threadByTiming(config, { runMs: timed.longestMs, openMs: about.onlyOne ? 0 : first.openMs }, mixed);
-      if (apart === undefined) pool = await moved(pool, path, { ...options, here: { rows } }, about.golden);
+      here.rows = rows;
+      apart = threadByTiming(config, timed.longestMs, mixed);
+      const stays = (apart === undefined) === tried;
+      if (!stays)
+        pool = await moved(pool, new Pool(path, apart === undefined ? { ...options, here } : options), about.golden);
     }
     const { batch, queueLimit } = timed;
     const { rows: batchRows, why, rates } = batch;
@@ -57,11 +62,10 @@ export async function openSessions(path, about) {
 }
 
 async function opened(pool, started = () => {}) {
-  const begun = performance.now();
   const opening = pool.open();
   started();
   await opening;
-  return { pool, openMs: performance.now() - begun };
+  return pool;
 }
 
 async function proveAndTime(pool, about, plan) {
@@ -77,6 +81,7 @@ async function proveAndTime(pool, about, plan) {
     budgetMs: config.batchTuneMs,
     // Several threads share a run, and wait for each other on the CPU: there the wall counts.
     ...(plan.threads === 1 ? { clock: cpuClock } : {}),
+    ...(plan.tried ? { besidesMs: hereCostMs } : {}),
   });
   const alone = await requestsPerSecond(run, golden);
   const why = info.mixesRows !== undefined && limit === 1 ? info.mixesRows : batch.why;
@@ -95,15 +100,15 @@ async function partedRows(pool, { info, golden }, { batch, longestMs }) {
   return mixed === undefined ? { rows: rowsAtOnce(longestMs / golden[0].inputs[0].shape[0]) } : { mixed };
 }
 
-/** Opens the session again in this thread, where its first run shall not be a client's, and lets go of the other. */
-async function moved(pool, path, options, [first]) {
-  const here = await opened(new Pool(path, options));
+/** Opens the session in another place, where its first run shall not be a client's, and lets go of the one before. */
+async function moved(from, to, [first]) {
+  await to.open();
   try {
-    await here.pool.run(feedsOf(first.inputs), undefined);
+    if (first !== undefined) await to.run(feedsOf(first.inputs), undefined);
   } catch (error) {
-    await here.pool.close();
+    await to.close();
     throw error;
   }
-  await pool.close();
-  return here.pool;
+  await from.close();
+  return to;
 }

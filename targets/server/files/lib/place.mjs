@@ -42,9 +42,9 @@ export function threadPlace(model, settled, ended) {
 /**
  * A session in this thread: nothing goes over and no thread is woken, and nothing else is done here during a run. A run that does
  * not end cannot be called off: there it is the liveness probe that helps.
- * @param {{ path: string, threads: number, rows?: number }} model rows: requests of more are run in parts of so many
+ * @param {{ path: string, threads: number }} model @param {{ rows?: number }} limits rows: requests of more are run in parts of so many
  */
-export function herePlace({ path, threads, rows }, settled) {
+export function herePlace({ path, threads }, limits, settled) {
   let session;
   const open = async () => {
     session = await openSession(path, threads);
@@ -53,7 +53,7 @@ export function herePlace({ path, threads, rows }, settled) {
     opened: open(),
     begin(feeds, outputs, used) {
       const run = (part) => session.run(part, outputs);
-      (rows === undefined ? run(feeds) : inParts(run, feeds, rows)).then(
+      (limits.rows === undefined ? run(feeds) : inParts(run, feeds, limits.rows)).then(
         (results) => settled({ results, used }),
         (error) => settled({ error: textOf(error), used }),
       );

@@ -66,7 +66,7 @@ export class Pool {
     const settled = (message) => this.#settle(slot, message);
     const ended = () => this.#lose(slot, 'the session of this model ended unexpectedly');
     const model = { path: this.#path, threads };
-    slot.place = here === undefined ? threadPlace(model, settled, ended) : herePlace({ ...model, ...here }, settled);
+    slot.place = here === undefined ? threadPlace(model, settled, ended) : herePlace(model, here, settled);
     this.#all.add(slot);
     try {
       await slot.place.opened;
