@@ -1,6 +1,7 @@
-import { type BlockFormat, clipGrids, clipRatios, codeOf } from './block-fit.ts';
+import { type BlockFormat, clipGrids, clipRatios } from './block-fit.ts';
 import type { BlockWriter } from './block-writer.ts';
 import { type Grid, gridError } from './grid-search.ts';
+import { roundHalfEven } from './round.ts';
 
 /** Columns read together: neighbours share cache lines. */
 const PANEL = 16;
@@ -19,8 +20,11 @@ export class BlockSolver {
   readonly #own = new Float64Array(2 * clipRatios.length);
   readonly #x: Float64Array;
   readonly #scratch: Float64Array;
-  readonly #error: Float64Array;
-  readonly #codes: Uint8Array;
+  /** What the last grid that was tried makes of the block, and what the best one so far does: they change places. */
+  #error: Float64Array;
+  #codes: Uint8Array;
+  #bestError: Float64Array;
+  #bestCodes: Uint8Array;
   readonly #placed: Uint8Array;
   /** 1 for weights of the block that are to become zero. */
   readonly #gone: Uint8Array;
@@ -34,6 +38,8 @@ export class BlockSolver {
     this.#scratch = new Float64Array(block);
     this.#error = new Float64Array(block);
     this.#codes = new Uint8Array(block);
+    this.#bestError = new Float64Array(block);
+    this.#bestCodes = new Uint8Array(block);
     this.#placed = new Uint8Array(block);
     this.#gone = new Uint8Array(block * PANEL);
   }
@@ -74,22 +80,21 @@ export class BlockSolver {
         const x = this.#x.subarray(p * length, (p + 1) * length);
         const zeros = this.#gone.subarray(p * length, (p + 1) * length);
         const grid = this.#choose(x, importance, corner, zeros);
-        this.#pass(x, corner, grid, zeros, Number.POSITIVE_INFINITY);
         for (let i = 0; i < length; i++) {
-          errors[i * n + n0 + p] = this.#error[i] as number;
-          this.#placed[places[i] as number] = this.#codes[i] as number;
+          errors[i * n + n0 + p] = this.#bestError[i] as number;
+          this.#placed[places[i] as number] = this.#bestCodes[i] as number;
         }
         result.write(n0 + p, index, grid, this.#placed, length);
       }
     }
   }
 
-  /** Among the clipped grids the one whose errors, passed on within the block, sum up to least. */
+  /** Among the clipped grids the one whose errors, passed on within the block, sum up to least. Leaves its errors and codes in the best ones. */
   #choose(x: Float64Array, importance: Float64Array, corner: Float64Array, zeros: Uint8Array): Grid {
     const grids = this.#gridsFor(x);
     const own = this.#own;
     for (let g = 0; g < grids.length; g++) own[g] = gridError(x, importance, grids[g] as Grid, this.#levels);
-    let best = 0;
+    let best = -1;
     let lowest = Number.POSITIVE_INFINITY;
     for (let round = 0; round < tried; round++) {
       let next = 0;
@@ -99,21 +104,38 @@ export class BlockSolver {
       if (cost >= lowest) continue;
       lowest = cost;
       best = next;
+      this.#keep();
     }
-    return grids[best] as Grid;
+    if (best >= 0) return grids[best] as Grid;
+    // Nothing finite: the whole range.
+    this.#pass(x, corner, grids[0] as Grid, zeros, Number.POSITIVE_INFINITY);
+    this.#keep();
+    return grids[0] as Grid;
+  }
+
+  #keep(): void {
+    [this.#error, this.#bestError] = [this.#bestError, this.#error];
+    [this.#codes, this.#bestCodes] = [this.#bestCodes, this.#codes];
   }
 
   /** Quantizes the weights of a block on a grid, each error passed on within it. @returns Σe², or more than `limit`. */
   #pass(x: Float64Array, corner: Float64Array, grid: Grid, zeros: Uint8Array, limit: number): number {
     const { length } = x;
     const [scratch, errors, codes] = [this.#scratch, this.#error, this.#codes];
+    const { scale, zero } = grid;
+    const whole = Math.floor(zero);
+    // As `codeOf` has it.
+    const part = scale === 0 ? roundHalfEven(zero) - whole : zero - whole;
+    const by = scale === 0 ? Number.POSITIVE_INFINITY : scale;
+    const last = this.#levels - 1;
     scratch.set(x);
     let sum = 0;
     for (let i = 0; i < length; i++) {
       const value = scratch[i] as number;
-      const code = codeOf(zeros[i] === 1 ? 0 : value, grid, this.#levels);
+      let code = roundHalfEven((zeros[i] === 1 ? 0 : value) / by + part) + whole;
+      code = code < 0 ? 0 : code > last ? last : code;
       const at = i * length;
-      const error = (value - (code - grid.zero) * grid.scale) / (corner[at + i] as number);
+      const error = (value - (code - zero) * scale) / (corner[at + i] as number);
       codes[i] = code;
       errors[i] = error;
       sum += error * error;

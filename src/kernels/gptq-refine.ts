@@ -1,9 +1,10 @@
-import { type BlockFormat, codeOf, storing } from './block-fit.ts';
+import { type BlockFormat, storing } from './block-fit.ts';
 import { BlockWriter } from './block-writer.ts';
 import { type BlockQuantized, dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
 import type { Product32 } from './gptq.ts';
 import { isPruned } from './mask.ts';
 import { transpose } from './quantize.ts';
+import { roundHalfEven } from './round.ts';
 
 /** Inputs, at least, whose changes reach the gradient of all others at once. */
 const GROUP = 64;
@@ -84,6 +85,33 @@ function columnsOf(hessian: Float32Array, k: number, from: number, to: number): 
   return columns;
 }
 
+/** vᵀ·H·v; four rows at a time, whose sums do not wait for each other. */
+function quadratic(h: Float64Array, v: Float64Array, length: number): number {
+  let total = 0;
+  let i = 0;
+  for (; i + 3 < length; i += 4) {
+    const [h0, h1, h2, h3] = [i * length, (i + 1) * length, (i + 2) * length, (i + 3) * length];
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    for (let j = 0; j < length; j++) {
+      const x = v[j] as number;
+      s0 += (h[h0 + j] as number) * x;
+      s1 += (h[h1 + j] as number) * x;
+      s2 += (h[h2 + j] as number) * x;
+      s3 += (h[h3 + j] as number) * x;
+    }
+    total += (v[i] as number) * s0;
+    total += (v[i + 1] as number) * s1;
+    total += (v[i + 2] as number) * s2;
+    total += (v[i + 3] as number) * s3;
+  }
+  for (; i < length; i++) {
+    let sum = 0;
+    for (let j = 0; j < length; j++) sum += (h[i * length + j] as number) * (v[j] as number);
+    total += (v[i] as number) * sum;
+  }
+  return total;
+}
+
 /** One step of descent for each code of a block, then one for its scale, for all outputs. */
 class BlockDescent {
   readonly #format: BlockFormat;
@@ -139,6 +167,7 @@ class BlockDescent {
     const own = new Float64Array(length * PANEL);
     const change = new Float64Array(length * PANEL);
     const direction = new Float64Array(length);
+    const gone = this.#gone;
     let changes = 0;
     for (let n0 = 0; n0 < n; n0 += PANEL) {
       const count = Math.min(PANEL, n - n0);
@@ -152,13 +181,18 @@ class BlockDescent {
         const g = own.subarray(p * length, (p + 1) * length);
         const grown = change.subarray(p * length, (p + 1) * length);
         const codes = this.#codes.subarray(at * block, at * block + length);
+        const { scale: by, zero } = grid;
+        const whole = Math.floor(zero);
+        const part = zero - whole;
         for (let i = 0; i < length; i++) {
-          if (this.#gone?.[at * block + i] === 1) continue;
+          if (gone !== undefined && gone[at * block + i] === 1) continue;
           const code = codes[i] as number;
-          const target = (code - grid.zero) * grid.scale + (g[i] as number) / (corner[i * length + i] as number);
-          const better = codeOf(target, grid, levels);
+          const target = (code - zero) * by + (g[i] as number) / (corner[i * length + i] as number);
+          // As `codeOf` has it.
+          let better = roundHalfEven(target / by + part) + whole;
+          better = better < 0 ? 0 : better >= levels ? levels - 1 : better;
           if (better === code) continue;
-          const step = (better - code) * grid.scale;
+          const step = (better - code) * by;
           codes[i] = better;
           grown[i] = (grown[i] as number) + step;
           for (let j = 0; j < length; j++) g[j] = (g[j] as number) - step * (corner[i * length + j] as number);
@@ -171,12 +205,7 @@ class BlockDescent {
           direction[i] = v;
           slope += v * (g[i] as number);
         }
-        let curvature = 0;
-        for (let i = 0; i < length; i++) {
-          let sum = 0;
-          for (let j = 0; j < length; j++) sum += (corner[i * length + j] as number) * (direction[j] as number);
-          curvature += (direction[i] as number) * sum;
-        }
+        const curvature = quadratic(corner, direction, length);
         if (!(curvature > 0)) continue;
         const scale = this.#store(grid.scale + slope / curvature);
         const step = scale - grid.scale;
