@@ -3,6 +3,7 @@ import { cloneModel } from '../ir/clone.ts';
 import { valuesByName } from '../ir/cut.ts';
 import { byteSize, type DType, dtypeKind } from '../ir/dtype.ts';
 import { graphsBelow, type Model, type Value } from '../ir/graph.ts';
+import { upgradeOpset } from '../ir/opset-upgrade.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { adaptFeeds, type FeedBatches } from './compare.ts';
 import { expose, exposureProblem } from './expose.ts';
@@ -59,6 +60,7 @@ export async function openObserved(
   graphOptimizationLevel: OptimizationLevel = 'disabled',
 ): Promise<Session> {
   const copy = cloneModel(model);
+  const asIs = branchesOfOneShape(copy);
   const byName = new Map<string, Value>();
   for (const graph of graphsBelow(copy.graph)) {
     if (graph !== copy.graph) for (const input of graph.inputs) byName.set(input.name, input);
@@ -66,9 +68,24 @@ export async function openObserved(
   }
   for (const name of names) {
     const value = byName.get(name);
-    if (value) expose(value, name);
+    if (value && !(asIs && isInBranch(value))) expose(value, name);
   }
   return await openModel(copy, { graphOptimizationLevel, label: 'the model with inner values as outputs' });
+}
+
+/** The first opset whose If may have outputs of one shape in one branch and of another in the other. */
+const unionOpset = 11;
+
+/** Whether branches have to give outputs of the same shape, though the copy was raised to a newer opset where that can be. */
+function branchesOfOneShape(copy: Model): boolean {
+  if (copy.opset >= unionOpset || ![...graphsBelow(copy.graph)].some((graph) => graph.ownerNode?.is('If')))
+    return false;
+  return upgradeOpset(copy, unionOpset) !== undefined;
+}
+
+function isInBranch(value: Value): boolean {
+  for (let owner = value.graph.ownerNode; owner; owner = owner.graph.ownerNode) if (owner.is('If')) return true;
+  return false;
 }
 
 /** Those of the names that this session can hand out: types that were unknown to us are known to the runtime. */

@@ -69,6 +69,11 @@ const all = {
   bf16: step('to-bf16'),
   equalize: step('equalize'),
   smooth: step('smooth-quant'),
+  q4f16: [weights({ bits: 4, method: 'rtn' }), step('to-fp16')],
+  'dynamic fp16': [step('quantize-dynamic', { minElements: 0 }), step('to-fp16')],
+  'static fp16': [statically({}), step('to-fp16')],
+  'pruned static': [step('prune-weights', { minElements: 0, sparsity: 0.3 }), statically({})],
+  'equal static': [step('equalize'), step('smooth-quant'), statically({})],
 };
 const names = Object.keys(all).filter((name) => !values.only || values.only.split(',').includes(name));
 const found = new Map(names.map((name) => [name, []]));
@@ -113,13 +118,14 @@ function graphOf(number, seed) {
 async function judge(name, before, feeds, expected, seed) {
   const model = cloneModel(before);
   const ctx = new TestContext();
-  if (!/16$|io/.test(name) || name.startsWith('static')) Object.assign(ctx, { activations: activationsOf(feeds) });
-  const [trace] = await runSteps(model, [all[name]], { context: ctx });
-  if (!trace.changed) return undefined;
+  if (name !== "fp16 io") Object.assign(ctx, { activations: activationsOf(feeds) });
+  const steps = [all[name]].flat();
+  const traces = await runSteps(model, steps, { context: ctx });
+  if (!traces.some(({ changed }) => changed)) return undefined;
   if (values.show) console.log(`${name}\n${printModel(model, { elements: 6 })}`);
   const problems = verify(model);
   if (problems.length > 0) throw new Error(problems.join('; '));
-  const same = all[name].options.keepIoTypes !== false;
+  const same = steps.every(({ options }) => options.keepIoTypes !== false);
   const own = same ? feeds : edgeFeeds(model, seed, {}, {}, [calmFillings[0]]);
   const none = await runOrt(model, own);
   const best = values.provider === 'cpu' ? await runOrt(model, own, 'all') : await runThere(model, own);

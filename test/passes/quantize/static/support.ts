@@ -21,10 +21,15 @@ export type Options = NonNullable<Parameters<typeof quantizeStatic>[0]>;
 
 /** Activation statistics over these very inputs. */
 export function activationsOf(feeds: readonly Feeds[]): Activations {
-  return {
+  const observed: Activations = {
     source: 'data',
     samples: feeds.length,
-    ranges: () => Promise.reject(new Error('quantize-static asks for histograms')),
+    async ranges(model, values) {
+      const histograms = await observed.histograms(model, values);
+      return new Map(
+        [...histograms].map(([name, { min, max, absMax, nan, inf }]) => [name, { min, max, absMax, nan, inf }]),
+      );
+    },
     grams: (...asked) => observedOn(feeds).grams(...asked),
     layers: layersOf(feeds),
     async histograms(model, values, { channelAxes } = {}) {
@@ -44,6 +49,7 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
       return histograms;
     },
   };
+  return observed;
 }
 
 /** Seeded numbers in [−2, 2) for every input. */
