@@ -1,10 +1,11 @@
 import { constantOf } from '../../src/ir/constant.ts';
 import { graphsBelow, type Model, type Value } from '../../src/ir/graph.ts';
-import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { irVersionOf, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { modernizeInputs } from '../../src/rewrite/modernize-inputs.ts';
 import { angleNodes, angleReason } from './fp16/angles.ts';
 import { convert } from './fp16/convert.ts';
 import { ElementTypes } from './fp16/element-types.ts';
@@ -40,6 +41,8 @@ export const toBf16 = definePass({
     'BFloat16 weights: half the size and no overflow, but three digits only; arithmetic in float32, or in bfloat16 on GPUs',
   options,
   rules: {
+    'ir-version': 'IR versions before 4: raised, since initializers need not be inputs from then on',
+    'constant-input': 'Initializers that old versions list as inputs, too',
     opset: 'The opset is raised, for operators that take bfloat16',
     stored: 'A constant is stored in bfloat16, with a Cast back to float32',
     half: 'The node computes in bfloat16',
@@ -85,11 +88,13 @@ export const toBf16 = definePass({
     }
     const angles = angleNodes(model, new ElementTypes(model)).constants;
     for (const { name } of angles) ctx.skipped('range', `"${name}"`, angleReason);
+    const modernized = modernizeInputs(model, ctx);
+    if (modernized) model.irVersion = Math.max(model.irVersion, irVersionOf(model.opset));
     const keep = (value: Value): boolean =>
       angles.has(value) || value.consumers.some((node) => isKept(node, given.keep));
     const changed = storeWithCasts(model, bfloat16, keep, ctx);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
-    return { changed: changed || model.opset > from };
+    return { changed: changed || modernized || model.opset > from };
   },
 });
 

@@ -1,5 +1,5 @@
 import { tensorOfNumbers } from '../data/cast.ts';
-import { UserError } from '../errors.ts';
+import { bug, UserError } from '../errors.ts';
 import { type DType, dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { elementCount, stringTensor, type Tensor } from '../ir/tensor.ts';
@@ -41,8 +41,11 @@ export async function syntheticFeeds(model: Model, session: Session, options: Fe
       continue;
     }
     const batches: FeedBatch[] = [{ feeds: first, size: 1 }];
+    const settings = settingsAmong(model, first);
     for (let index = 1; index < (options.count ?? 1); index++) {
-      batches.push({ feeds: randomFeeds(model, { ...options, seed: options.seed + index }, attempt), size: 1 });
+      const feeds = randomFeeds(model, { ...options, seed: options.seed + index }, attempt);
+      for (const name of settings) feeds.set(name, first.get(name) ?? bug(name));
+      batches.push({ feeds, size: 1 });
     }
     return batches;
   }
@@ -55,11 +58,21 @@ export async function syntheticFeeds(model: Model, session: Session, options: Fe
   );
 }
 
+/** Single whole numbers that look nothing up (lengths, steps, switches): those that the model ran on go with every other input, too. */
+function settingsAmong(model: Model, feeds: ReadonlyMap<string, Tensor>): string[] {
+  return requiredInputs(model).flatMap((input) => {
+    const count = elementCount(feeds.get(input.name)?.shape ?? []);
+    return isWhole(input) && count === 1 && indexedExtents(input).length === 0 ? [input.name] : [];
+  });
+}
+
 /** Choices where the signature alone does not decide. */
 export interface Attempt {
   readonly sizes: SizeGuess;
   /** Which of the constants that a scalar is compared with is fed. */
   readonly scalar: number;
+  /** What single whole numbers are that look nothing up; undefined: drawn. */
+  readonly single?: number;
   /** Extents of symbols that the caller leaves open. */
   readonly dims?: Readonly<Record<string, number>>;
 }
@@ -69,6 +82,10 @@ function* attempts(model: Model): Generator<Attempt> {
   yield { sizes: firstGuess, scalar: 0 };
   const solved = solvedExtents(model);
   if (solved) yield { sizes: firstGuess, scalar: 0, dims: solved };
+  // Lengths and steps that must not be 0, or are those of the sequence.
+  if (requiredInputs(model).some((input) => isWhole(input) && indexedExtents(input).length === 0 && isSingle(input)))
+    for (const single of [1, firstGuess.sequence])
+      yield { sizes: firstGuess, scalar: 0, single, ...(solved && { dims: solved }) };
   const scalars = requiredInputs(model).some((input) => isWhole(input) && comparedConstants(input).length > 1)
     ? [0, 1]
     : [0];
@@ -100,10 +117,12 @@ export function randomFeeds(
       );
     }
     const random = randomNumbers((options.seed * 1009 + index * 7919 + 1) >>> 0);
-    feeds.set(input.name, makeTensor(input, dtype, shapes.get(input.name) ?? [], random, attempt.scalar));
+    feeds.set(input.name, makeTensor(input, dtype, shapes.get(input.name) ?? [], random, attempt));
   }
   return feeds;
 }
+
+const isSingle = ({ shape }: Value): boolean => (shape ?? [undefined]).every((dim) => dim === 1);
 
 function isWhole(input: Value): boolean {
   const kind = input.dtype === undefined ? undefined : dtypeKind(input.dtype);
@@ -124,7 +143,7 @@ function makeTensor(
   dtype: DType,
   shape: readonly number[],
   random: () => number,
-  scalar: number,
+  attempt: Pick<Attempt, 'scalar' | 'single'>,
 ): Tensor {
   const count = elementCount(shape);
   if (count > mostElements) {
@@ -143,7 +162,7 @@ function makeTensor(
   else if (dtypeKind(dtype) === 'float') {
     fillFloats(values, input, shape, random);
     unstandardize(values, input, shape);
-  } else if (dtype !== 'bool') fillWhole(values, input, shape, random, scalar);
+  } else if (dtype !== 'bool') fillWhole(values, input, shape, random, attempt);
   // A switch for the whole model stays off; flags of samples and of places are of both kinds.
   else if ((input.shape ?? []).some((dim) => dim !== 1) || count > 1) {
     for (let at = 0; at < values.length; at++) values[at] = Number(random() < 0.5);
@@ -156,7 +175,7 @@ function fillWhole(
   input: Value,
   shape: readonly number[],
   random: () => number,
-  scalar: number,
+  { scalar, single }: Pick<Attempt, 'scalar' | 'single'>,
 ): void {
   const [bound] = indexedExtents(input);
   const wanted = comparedConstants(input);
@@ -169,6 +188,8 @@ function fillWhole(
     for (let at = 0; at < values.length; at++) values[at] = Math.floor(random() * bound);
   } else if (values.length === 1 && wanted.length > 0) {
     values.fill(wanted[Math.min(scalar, wanted.length - 1)] ?? 0);
+  } else if (values.length === 1 && single !== undefined) {
+    values.fill(single);
   } else if (isLength.test(input.name)) {
     values.fill(1);
   } else if (input.dtype === 'uint8' && shape.length >= 3) {

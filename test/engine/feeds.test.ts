@@ -254,6 +254,25 @@ clip (int64[texts,tokens] ids, float[n,3,rows,columns] picture, float[n,regions,
     }
   });
 
+  test('a length that the model ran on goes with all inputs that are made up', async () => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[n,8] x, int64[1] steps, int64[1] row) => (float[k,8] y, float[1,8] z) <float[50,8] table = random(1), int64[1] zero = {0}, int64[1] three = {3}> {
+  small = Sub (three, steps)
+  left = Div (three, steps)
+  y = Slice (x, zero, left, zero)
+  z = Gather (table, row)
+}`);
+    const session = await openModel(model, {});
+    try {
+      const batches = await syntheticFeeds(model, session, { seed: 0, count: 12 });
+      const numbers = (name: string): string[] => batches.map(({ feeds }) => String(toNumbers(feeds.get(name)!)));
+      expect(new Set(numbers('steps')).size).toBe(1);
+      expect(new Set(numbers('row')).size).toBeGreaterThan(3);
+    } finally {
+      await session.dispose();
+    }
+  });
+
   test('flags are of both kinds, a switch for the whole model stays off', () => {
     const model = modelOf({ flags: ['bool', ['n', 64]], use_cache: ['bool', [1]], padding_mask: ['bool', ['n', 64]] });
     const feeds = randomFeeds(model, { seed: 0 });

@@ -106,6 +106,15 @@ describe('to-bf16', () => {
     expect(countOps(io).Cast).toBeUndefined();
   });
 
+  it('stores what old files list as inputs, too', async () => {
+    const old = parseModel(
+      '<ir_version: 3, opset_import: ["" : 9]>\ng (float[1,16] x, float[16,16] w) => (float[1,16] y) <float[16,16] w = random(1)> { y = MatMul (x, w) }',
+    );
+    const { counts } = await convert(old);
+    expect(counts).toEqual({ 'ir-version': 1, 'constant-input': 1, opset: 1, stored: 1 });
+    expect(old.graph.inputs.map(({ name }) => name)).toEqual(['x']);
+  });
+
   it('leaves weights that bfloat16 has as zero, single ones aside', async () => {
     const numbers = (tiny: number): string =>
       Array.from({ length: 64 }, (_, at) => (at < tiny ? '1e-41' : '0.5')).join();

@@ -1,5 +1,5 @@
-import type { Model } from '../../src/ir/graph.ts';
-import type { Trace } from '../../src/pass/pass.ts';
+import type { Model } from '../ir/graph.ts';
+import type { Trace } from './driver.ts';
 
 /** From this IR version on an initializer need not be listed as a graph input. */
 const freeInitializers = 4;
