@@ -40,21 +40,28 @@ export async function saturation({ dir, manifest }, ask, { cpus, connections, se
   const without = await measured(plain, `${plain.url}/${path}`, ask, options);
   await plain.stop();
   const server = await start(dir, { cpus: cpus.server });
-  const { workers, threads, batchRows, why } = server.plan;
+  const { workers, threads, batchRows, why, inline } = server.plan;
   const withBatches = await measured(server, `${server.url}/${path}`, ask, options);
   const several = batchRows > 1 ? await saturate(`${server.url}/${path}`, request({ dir, manifest }, samples), options) : undefined;
   await server.stop();
-  const one = alone({ dir, manifest, workers, threads, rows: 1, seconds }, cpus.server);
-  const many = batchRows > 1 ? alone({ dir, manifest, workers, threads, rows: batchRows, seconds }, cpus.server) : one;
+  const bare = (rows, inputs) => alone({ dir, manifest, workers, threads, rows, seconds, inputs }, cpus.server);
+  const both = (inputs) => {
+    const one = bare(1, inputs);
+    return { one, many: batchRows > 1 ? bare(batchRows, inputs) : one };
+  };
+  const { one, many } = both('new');
+  const cached = both('same');
   const best = Math.max(one.perSecond, many.perSecond);
   const bestCpu = Math.max(one.perCpuSecond, many.perCpuSecond);
+  const bestCached = Math.max(cached.one.perSecond, cached.many.perSecond);
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
-  out(`  ${workers} × ${threads} thread, batch ${batchRows}${why ? ` (${why})` : ''}`);
+  out(`  ${workers} × ${threads} thread${inline ? ' (the one that speaks HTTP)' : ''}, batch ${batchRows}${why ? ` (${why})` : ''}`);
   out(`  session.run alone        ${one.perSecond.toFixed(0)}/s single, ${many.perSecond.toFixed(0)}/s in batches of ${batchRows} (× ${(many.perSecond / one.perSecond).toFixed(2)}); one run ${one.p50.toFixed(2)} ms`);
+  out(`  … on one input only      ${cached.one.perSecond.toFixed(0)}/s single, ${cached.many.perSecond.toFixed(0)}/s in batches: the input stays in the caches`);
   out(`  without batches          ${show(without)}`);
   out(`  with batches             ${show(withBatches)}  (× ${(withBatches.perSecond / without.perSecond).toFixed(2)})`);
   out(
-    `  of sessions alone        ${percent(withBatches.perSecond / best)} of the requests/s, ${percent(withBatches.perCpuSecond / bestCpu)} for each second of CPU ` +
+    `  of sessions alone        ${percent(withBatches.perSecond / best)} of the requests/s (on one input only: ${percent(withBatches.perSecond / bestCached)}), ${percent(withBatches.perCpuSecond / bestCpu)} for each second of CPU ` +
       `(without batches ${percent(without.perSecond / one.perSecond)} and ${percent(without.perCpuSecond / one.perCpuSecond)} of single runs)`,
   );
   if (several === undefined) return;
