@@ -2,6 +2,7 @@
 // samples as arrays, the same method, interleaved, medians. Jobs marked "more" do more on our side: what `optimize` builds.
 //
 //   npm run build && node test/bench/pass-time.mjs --python /path/to/python [--models DIR …] [--only static,float16] [--rounds 5]
+//     [--floor] (beside: the time of a process that only loads the runtime and runs the float model on the samples)
 //     [--keep rows.json] (a long run in parts: what the file holds is not measured again) [--json] [--page] (the table into docs/quantization.md)
 //
 // The interpreter (or MLPACK_BENCH_PYTHON) needs onnx, onnxruntime and onnxscript. Take it on a quiet machine. Compiled code is kept from run
@@ -13,7 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import '../support/ts-loader.mjs';
 import { arrayDataset } from './quantization/array-dataset.mjs';
-import { makeTheirs, runMlpack } from './quantization/processes.mjs';
+import { makeTheirs, runFloor, runMlpack } from './quantization/processes.mjs';
 import { openSubjects } from './quantization/subjects.mjs';
 import { writePage } from './quantization/table.mjs';
 import { timedJobs } from './quantization/time-jobs.mjs';
@@ -25,6 +26,7 @@ const { values: flags } = parseArgs({
     only: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     keep: { type: 'string' },
+    floor: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     page: { type: 'boolean', default: false },
   },
@@ -48,6 +50,11 @@ try {
       const { ours, theirs } = rows.at(-1);
       process.stderr.write(`${subject.name} · ${job.name}: ${said(ours)} / ${said(theirs)}\n`);
       if (flags.keep) writeFileSync(flags.keep, `${JSON.stringify(rows, undefined, 1)}\n`);
+    }
+    if (flags.floor && subject.calibrated) {
+      const times = [];
+      for (let round = 0; round < Number(flags.rounds); round++) times.push((await runFloor(subject.file, subject.feeds)).wallMs);
+      process.stderr.write(`${subject.name} · runtime and float model alone: ${(median(times) / 1000).toFixed(2)} s\n`);
     }
     await subject.close();
   }

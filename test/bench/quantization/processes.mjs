@@ -53,6 +53,9 @@ function peakRss(pid) {
 /** The command line of the build. */
 export const runMlpack = (args) => runProgram(process.execPath, [mlpack, ...args]);
 
+/** The runtime and the float model on the samples, no more. */
+export const runFloor = (model, feeds) => runProgram(process.execPath, [join(here, 'floor.mjs'), model, feeds]);
+
 export const makeOurs = (model, out, { steps, data }, dataDir) =>
   runMlpack([
     'run',
