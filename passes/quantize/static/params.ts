@@ -69,6 +69,9 @@ export function chooseParams(
     if (source) return of(source);
     if (unit?.fixed === 'softmax' && !symmetric)
       return { scale: 1 / (range.max - range.min + 1), zeroPoint: range.min };
+    const joined = joinedInto(value, plan);
+    const whole = joined && of(joined);
+    if (whole && keepsBounds(unit?.bounds, whole, range)) return whole;
     const histogram = histogramOf(value, histograms) ?? bug(`no histogram of "${value.name}"`);
     const grid = { range, symmetric };
     const method = fitted.has(options.method) && isHandedOut(value) ? 'minmax' : options.method;
@@ -78,6 +81,24 @@ export function chooseParams(
   };
   for (const value of plan.quantized) of(value);
   return params;
+}
+
+/**
+ * What a value becomes a part of, where a Concat on integers alone reads it. With the scale of the whole it is rounded once instead of twice, and its codes are copied: QLinearConcat takes
+ * 6.8 µs for twice 48 × 22 × 22, 11.8 where one of both has another scale (24 × 44 × 44: 7.7 and 17.7).
+ */
+function joinedInto(value: Value, plan: Plan): Value | undefined {
+  if (value.isGraphOutput || value.useCount !== 1) return undefined;
+  const [use] = value.uses;
+  const reader = use && plan.units.get(use.node);
+  return reader?.node.is('Concat') && reader.inputs.includes(use?.index ?? -1) ? reader.outputs[0] : undefined;
+}
+
+/** Whether codes of this scale stop where the Relu or Clip of a unit does, so that the runtime may drop it. */
+function keepsBounds(bounds: RealRange | undefined, { zeroPoint }: Affine, range: { min: number }): boolean {
+  return (
+    bounds === undefined || (bounds.low === 0 && bounds.high === Number.POSITIVE_INFINITY && zeroPoint === range.min)
+  );
 }
 
 /**

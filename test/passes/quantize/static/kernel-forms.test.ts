@@ -244,3 +244,45 @@ describe('inputs of convolutions on integers', () => {
     expect([...pairPeaks(weights, { ...layout, mayBeFilled: true }, [1])]).toEqual([12]);
   });
 });
+
+describe('what a Concat alone reads', () => {
+  const scaleOf = (model: Model, name: string): number | undefined => {
+    const quantize = [...model.graph.nodes].find(
+      (node) => node.op === 'QuantizeLinear' && node.input(0)?.name === name,
+    );
+    const scale = quantize?.input(1)?.tensor;
+    return scale && typedArray(scale, 'float32')[0];
+  };
+  const joined = (ends: string, outputs = 'float[] z') =>
+    fused(
+      head(
+        13,
+        `g (float[1,4,9,9] x) => (${outputs}) <float[8,4,3,3] a = random(1), float[8,4,3,3] b = random(2), float[8] c = {9, 9, 9, 9, 9, 9, 9, 9}, float[4,16,1,1] d = random(3), float[4,8,1,1] e = random(4), float six = {6}, float zero = {0}> {
+          p = Conv (x, a)  q = Conv (x, b, c)  ${ends}  z = Conv (k, d) }`,
+      ),
+    );
+
+  it('has the scale of the whole, and is copied', async () => {
+    const { after, audit, db, unfusedDb } = await joined('r = Relu (p)  s = Relu (q)  k = Concat <axis = 1> (r, s)');
+    expect(scaleOf(after, 'r')).toBe(scaleOf(after, 'k'));
+    expect(scaleOf(after, 's')).toBe(scaleOf(after, 'k'));
+    expect(audit.fusedOps).toMatchObject({ QLinearConv: 3, QLinearConcat: 1 });
+    expect(Math.min(db, unfusedDb)).toBeGreaterThan(25);
+  });
+
+  it.each([
+    ['others read it', 'k = Concat <axis = 1> (p, q)  u = Conv (p, e)', 'float[] z, float[] u'],
+    [
+      'it ends at a bound that the whole does not have',
+      'r = Clip (p, zero, six)  k = Concat <axis = 1> (r, q)',
+      'float[] z',
+    ],
+    ['zero is not the least of the whole', 'r = Relu (p)  s = Conv (x, b)  k = Concat <axis = 1> (r, s)', 'float[] z'],
+  ])('has one of its own where %s', async (_, ends, outputs) => {
+    const { after, db } = await joined(ends, outputs);
+    const first = ends.includes('r =') ? 'r' : 'p';
+    expect(scaleOf(after, first)).toBeDefined();
+    expect(scaleOf(after, first)).not.toBe(scaleOf(after, 'k'));
+    expect(db).toBeGreaterThan(20);
+  });
+});
