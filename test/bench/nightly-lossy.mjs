@@ -3,7 +3,7 @@
 //
 //   npm run nightly:lossy [-- --graphs 500 --from 0 --seed 77 --only 'static all,fp16' --fused --show]
 //
-// --provider web-wasm: how it is on onnxruntime-web, in place of all optimizations here. --fused: behind simplify and fuse, as optimize has it (two in five with ONNX Runtime's own operators).
+// --mobile: networks of convolutions instead, large enough for integers to pay. --provider web-wasm: how it is on onnxruntime-web, in place of all optimizations here. --fused: behind simplify and fuse, as optimize has it (two in five with ONNX Runtime's own operators).
 // Every third graph is of transformer blocks, every second one has layers twelve times as wide (else weight-only forms find none). A result that cannot be
 // built, is no valid model, or does not load is printed with its number (`--from N --graphs 1 --show` prints its graphs) and makes the exit code 1. Where the
 // process itself ends, `--loud` says on which. Decibels are for reading: attention with large scores is hard for 8 bits, and a graph that gives almost
@@ -22,6 +22,7 @@ import { TestContext } from '../support/context.ts';
 import { calmFillings, edgeFeeds } from '../support/differential.ts';
 import { runOrt } from '../support/ort.ts';
 import { blockPrograms, buildBlocks } from '../support/random-blocks.ts';
+import { buildMobile, mobilePrograms } from '../support/random-mobile.ts';
 import { buildProgram, programs } from '../support/random-graph.ts';
 
 const { values } = parseArgs({
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '77' },
     only: { type: 'string', default: '' },
     fused: { type: 'boolean', default: false },
+    mobile: { type: 'boolean', default: false },
     provider: { type: 'string', default: 'cpu' },
     show: { type: 'boolean', default: false },
     loud: { type: 'boolean', default: false },
@@ -43,6 +45,9 @@ const statically = (options) => step('quantize-static', { minElements: 0, place:
 const weights = (options) => step('quantize-weights', { minElements: 0, block: 16, ...options });
 const all = {
   'static all': statically({}),
+  'static pays': statically({ place: 'pays' }),
+  'static may-pay': statically({ place: 'may-pay', cpu: 'vnni' }),
+  'static wasm': statically({ place: 'may-pay', cpu: 'wasm' }),
   'static vnni': statically({ cpu: 'vnni' }),
   'static mse': statically({ calibrate: 'mse' }),
   'static qop': statically({ format: 'qoperator' }),
@@ -84,7 +89,7 @@ for (let number = first; number < first + Number(values.graphs); number++) {
   const seed = Number(values.seed) * 1_000_003 + number;
   const before = graphOf(number, seed);
   if (values.fused) await runSteps(before, [step('simplify'), step('fuse', { level: fuseLevel(number) })], { context: new TestContext() });
-  const feeds = edgeFeeds(before, seed, {}, {}, [calmFillings[0], (next) => next() * 3 - 1, calmFillings[0]]);
+  const feeds = edgeFeeds(before, seed, { H: 24 }, {}, [calmFillings[0], (next) => next() * 3 - 1, calmFillings[0]]);
   const expected = await runOrt(before, feeds).catch(() => undefined);
   if (!expected) continue; // A constant that does not go with the wider layers.
   if (values.show) console.log(printModel(before, { elements: 6 }));
@@ -108,6 +113,7 @@ function fuseLevel(number) {
 }
 
 function graphOf(number, seed) {
+  if (values.mobile) return buildMobile(fc.sample(mobilePrograms, { numRuns: 1, seed })[0]);
   const [wide, scale] = number % 2 ? [8, 1] : [32, 12];
   return number % 3 === 2
     ? buildBlocks({ ...fc.sample(blockPrograms, { numRuns: 1, seed })[0], width: wide })
@@ -126,7 +132,7 @@ async function judge(name, before, feeds, expected, seed) {
   const problems = verify(model);
   if (problems.length > 0) throw new Error(problems.join('; '));
   const same = steps.every(({ options }) => options.keepIoTypes !== false);
-  const own = same ? feeds : edgeFeeds(model, seed, {}, {}, [calmFillings[0]]);
+  const own = same ? feeds : edgeFeeds(model, seed, { H: 24 }, {}, [calmFillings[0]]);
   const none = await runOrt(model, own);
   const best = values.provider === 'cpu' ? await runOrt(model, own, 'all') : await runThere(model, own);
   if (!same) return undefined;

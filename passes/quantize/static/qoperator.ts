@@ -97,10 +97,15 @@ export function toQOperators(model: Model, graph: Graph): number {
   let count = 0;
   for (const node of graph.nodes) {
     if (node.domain !== '') continue;
-    if (movers.has(node.op) ? move(node) : convert(node, model)) count++;
+    if (movers.has(node.op) ? takesBytes(node, model) && move(node) : convert(node, model)) count++;
   }
   return count;
 }
+
+/** The first opset in which these take bytes; all others always did. */
+const bytesFrom: Readonly<Record<string, number>> = { MaxPool: 12, ReduceMax: 12, ReduceMin: 12 };
+
+const takesBytes = (node: Node, model: Model): boolean => model.opset >= (bytesFrom[node.op] ?? 0);
 
 function convert(node: Node, model: Model): boolean {
   const make = Object.hasOwn(conversions, node.op) ? conversions[node.op] : undefined;
