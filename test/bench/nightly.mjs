@@ -2,8 +2,10 @@
 // layers to one of transformer blocks), in slices, so that a night's run can be stopped and taken up again.
 //
 //   npm run nightly [-- --graphs 20000 --from 0 --seed 4242 --keep]
+//   npm run nightly -- --mobile --graphs 500
 //   npm run nightly -- --orders 20 ../shared/models
 //
+// With --mobile networks of convolutions as phones run them (random-mobile.ts) instead, ten times as large.
 // With --orders the models of the folders instead, each through so many random orders of passes.
 // A graph that breaks is printed with its seed and its number (`--seed S --from N --graphs 1` gives it again); the run ends there
 // with exit code 1, or goes on with --keep and ends with 1 all the same.
@@ -18,6 +20,7 @@ import { fuseSteps, holds, networkSteps } from '../support/holds.ts';
 import { holdsInOrder, orderOf } from '../support/orders.ts';
 import { runOrt } from '../support/ort.ts';
 import { blockPrograms, buildBlocks } from '../support/random-blocks.ts';
+import { buildMobile, mobilePrograms } from '../support/random-mobile.ts';
 import { buildProgram, programs } from '../support/random-graph.ts';
 
 const { values, positionals } = parseArgs({
@@ -27,6 +30,7 @@ const { values, positionals } = parseArgs({
     graphs: { type: 'string', default: '20000' },
     from: { type: 'string', default: '0' },
     seed: { type: 'string', default: '4242' },
+    mobile: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -40,7 +44,10 @@ const end = orders > 0 ? from : from + graphs;
 for (let number = from; number < end; number++) {
   const own = seed * 1_000_003 + number;
   try {
-    if (number % 4 === 3) {
+    if (values.mobile) {
+      const [program] = fc.sample(mobilePrograms, { numRuns: 1, seed: own });
+      await holds(buildMobile(program), program.seed, networkSteps, fired);
+    } else if (number % 4 === 3) {
       const [program] = fc.sample(blockPrograms, { numRuns: 1, seed: own });
       await holds(buildBlocks(program), program.seed, fuseSteps, fired);
     } else {
