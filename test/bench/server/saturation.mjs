@@ -42,7 +42,9 @@ export async function saturation({ dir, manifest }, ask, { cpus, connections, se
   const server = await start(dir, { cpus: cpus.server });
   const { workers, threads, batchRows, why, inline } = server.plan;
   const withBatches = await measured(server, `${server.url}/${path}`, ask, options);
-  const several = batchRows > 1 ? await saturate(`${server.url}/${path}`, request({ dir, manifest }, samples), options) : undefined;
+  // A server that takes one row at a time runs them one by one.
+  const takesRows = manifest.inputs.every(({ shape }) => shape !== null && typeof shape[0] !== 'number');
+  const several = takesRows ? await saturate(`${server.url}/${path}`, request({ dir, manifest }, samples), options) : undefined;
   await server.stop();
   const bare = (rows, inputs) => alone({ dir, manifest, workers, threads, rows, seconds, inputs }, cpus.server);
   const both = (inputs) => {
