@@ -24,7 +24,7 @@ export function runtimeSentence(error: unknown): string {
 
   const newer = /guarantees\*? support .*?\bOpset (\d+) is under development/.exec(text);
   if (newer)
-    return `the model is of opset ${newer[1]}, which this version does not know yet; export it with an older one.`;
+    return `the model is of opset ${newer[1]}, which this version does not know yet${upTo(text)}; export it with an older one.`;
 
   text = text
     .replace(/^OrtSessionOptionsAppendExecutionProvider\w*: /, '')
@@ -76,3 +76,8 @@ function sentence(text: string): string {
   const trimmed = text.trim().replace(/^\[ONNXRuntimeError\] : \d+ : \w+ : /, '');
   return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }
+
+const upTo = (text: string): string => {
+  const known = /till opset (\d+)/.exec(text);
+  return known ? ` (it knows those up to ${known[1]})` : '';
+};
