@@ -48,10 +48,13 @@ class MobileBuilder {
   readonly #next: () => number;
   #x: Value;
   #channels = 3;
+  /** Rows and columns, where the picture's are known. */
+  #extent: number;
 
   constructor(program: MobileProgram) {
     this.#program = program;
     this.#next = random(program.seed);
+    this.#extent = program.extent;
     const extent: Dim = program.open ? 'H' : program.extent;
     this.#x = this.#graph.addInput('image', tensorType('float32', [program.batch, 3, extent, extent]));
   }
@@ -104,6 +107,7 @@ class MobileBuilder {
       strides: [stride, stride],
     });
     this.#channels = out;
+    this.#extent = Math.ceil(this.#extent / stride);
   }
   #activation(x: Value, form: number): Value {
     switch (form % 7) {
@@ -149,6 +153,7 @@ class MobileBuilder {
   #pool({ form }: Block): void {
     const attrs = { kernel_shape: [3, 3], strides: [1 + (form % 2), 1 + (form % 2)], pads: [1, 1, 1, 1] };
     this.#x = this.#op(form % 3 ? 'MaxPool' : 'AveragePool', [this.#x], attrs);
+    this.#extent = Math.ceil(this.#extent / (1 + (form % 2)));
   }
   #residual({ form }: Block): void {
     const x = this.#x;
@@ -173,6 +178,13 @@ class MobileBuilder {
     const channels = this.#channels;
     if (channels % 2 || this.#program.open) return;
     const half = channels / 2;
+    if (form % 4 === 3) {
+      const pairs = this.#op('Reshape', [this.#x, this.#numbers(0, half, 2, this.#extent, this.#extent)]);
+      const which = this.#constant('which', tensorFrom('int64', [], BigInt64Array.of(BigInt((form >> 2) & 1))));
+      this.#x = this.#op('Gather', [pairs, which], { axis: 2 });
+      this.#channels = half;
+      return;
+    }
     const extents = [0, 2, half, -1];
     const apart = this.#op('Reshape', [this.#x, this.#numbers(...extents)]);
     const turned = this.#op('Transpose', [apart], { perm: [0, 2, 1, 3] });

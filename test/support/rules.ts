@@ -32,3 +32,6 @@ export const linearRules: ReadonlySet<string> = new Set([
   'group-norm',
   'embed-norm',
 ]);
+
+/** Rules of fuse about the shapes of convolutions: fired by the graphs of random-mobile.ts. */
+export const mobileRules: ReadonlySet<string> = new Set(['softmax-rows', 'channel-gather', 'pad-channels']);
