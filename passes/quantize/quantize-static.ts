@@ -33,6 +33,7 @@ import { guardCaptured } from './static/runtime-pairs.ts';
 import { uniqueInnerNames } from './static/unique-names.ts';
 import { isHeavy, quantizableOps } from './static/unit.ts';
 import { type WeightOptions, WeightStore } from './static/weight-store.ts';
+import { readTable } from './table.ts';
 
 const options = {
   calibrate: opt.choice(
@@ -251,6 +252,7 @@ export const quantizeStatic = definePass({
         if (count > 0) ctx.applied('qoperator', graph.name || 'graph', `${count} operators on integers`);
       }
     if (given.embeddings && given.engine === 'cpu') storeTables(model, given, ctx);
+    else if (given.embeddings) leaveTables(model, given, ctx);
     return { changed: true };
   },
 });
@@ -276,6 +278,18 @@ function quantizableGraphs(model: Model): Graph[] {
 function storeTables(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
   const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
   walk(model, [keepRule(embeddingRule(given.minElements), given.keep)], trace, { allMisses: ctx.explain ?? false });
+}
+
+/** For other engines, with the reason. */
+function leaveTables(model: Model, given: { minElements: number; engine: string }, ctx: PassContext): void {
+  for (const graph of model.graphs())
+    for (const node of graph.nodes)
+      if (node.is('Gather') && !('why' in readTable(node, given.minElements)))
+        ctx.skipped(
+          'embedding',
+          node,
+          `its table stays in float for ${given.engine}: codes with a scale for each row were tried on the CPU provider alone`,
+        );
 }
 
 /** Where the ranges come from. @throws UserError when there is nothing, and nobody asked for made-up inputs. */

@@ -50,7 +50,7 @@ export const toFp16 = definePass({
     quantized: 'Parts of 8-bit arithmetic stay float32',
     input: 'Shifts and scales of the model’s inputs stay float32',
     range:
-      'Constants or activations that float16 cannot hold, and normalizations that ONNX Runtime would join with a Cast',
+      'Constants, activations, angles and squares that float16 cannot hold, and normalizations that ONNX Runtime would join with a Cast',
     reduction: 'Sums of too many values',
     fidelity: 'Nodes without which --min-sqnr would not be reached, and what is reached',
   },

@@ -11,11 +11,9 @@
 import { parseArgs } from 'node:util';
 import * as fc from 'fast-check';
 import { passes } from '../../passes/index.ts';
-import { openSession } from '../../src/engine/session.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { printModel } from '../../src/ir/text/print.ts';
 import { verify } from '../../src/ir/verify.ts';
-import { encodeModel } from '../../src/onnx/encode.ts';
 import { runSteps } from '../../src/pass/pipeline.ts';
 import { activationsOf, sqnr } from '../passes/quantize/static/support.ts';
 import { TestContext } from '../support/context.ts';
@@ -134,7 +132,7 @@ async function judge(name, before, feeds, expected, seed) {
   const same = steps.every(({ options }) => options.keepIoTypes !== false);
   const own = same ? feeds : edgeFeeds(model, seed, { H: 24 }, {}, [calmFillings[0]]);
   const none = await runOrt(model, own);
-  const best = values.provider === 'cpu' ? await runOrt(model, own, 'all') : await runThere(model, own);
+  const best = await runOrt(model, own, 'all', values.provider);
   if (!same) return undefined;
   const decibels = (i, result) => {
     const db = sqnr(expected[i], result);
@@ -142,17 +140,6 @@ async function judge(name, before, feeds, expected, seed) {
   };
   const lowest = (results) => Math.min(...results.map((result, i) => decibels(i, result)));
   return { off: lowest(none), on: lowest(best) };
-}
-
-async function runThere(model, feeds) {
-  const session = await openSession(encodeModel(model), { provider: values.provider });
-  try {
-    const results = [];
-    for (const one of feeds) results.push(await session.run(one));
-    return results;
-  } finally {
-    await session.dispose();
-  }
 }
 
 function print(name, rows) {

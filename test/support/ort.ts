@@ -15,9 +15,11 @@ export async function runOrt(
   model: Model | Uint8Array,
   feeds: readonly Feeds[],
   level: OptimizationLevel = 'disabled',
+  provider = 'cpu',
 ): Promise<ReadonlyMap<string, Tensor>[]> {
   const bytes = model instanceof Uint8Array ? model : encodeModel(withDefinitions(model));
   const session = await openSession(bytes, {
+    provider,
     graphOptimizationLevel: level,
     threads: 1,
     ...(level === 'disabled' && { extra: { 'session.disable_prepacking': '1' } }),

@@ -33,9 +33,15 @@ export function guardCaptured(plan: Plan, perAxis: boolean): void {
 }
 
 /** Whether the node stays in float and hands its input on, as it is, to a graph inside. */
-function isCarried(plan: Plan, node: Node): boolean {
-  if (node.list !== plan.graph || plan.units.has(node) || !carriers.has(node.op)) return false;
-  return node.output().consumers.some((reader) => reader.list !== plan.graph || isCarried(plan, reader));
+function isCarried(plan: Plan, first: Node): boolean {
+  const carries = (node: Node): boolean => node.list === plan.graph && !plan.units.has(node) && carriers.has(node.op);
+  const seen = new Set(carries(first) ? [first] : []);
+  for (const node of seen)
+    for (const reader of node.output().consumers) {
+      if (reader.list !== plan.graph) return true;
+      if (carries(reader)) seen.add(reader);
+    }
+  return false;
 }
 
 /**

@@ -92,6 +92,20 @@ describe('TensorRT', () => {
     }
   });
 
+  it('keeps embedding tables in float, and says so', async () => {
+    const text = head(
+      13,
+      `g (int64[1,4] ids) => (float[1,4,8] y) <float[64,16] table = random(1), float[16,8] w = random(2)> {
+        e = Gather (table, ids)  y = MatMul (e, w) }`,
+    );
+    const { skips } = await quantize(
+      parseModel(text),
+      { engine: 'tensorrt' },
+      activationsOf(calmFeeds(parseModel(text))),
+    );
+    expect(skips.join('\n')).toContain('its table stays in float for tensorrt');
+  });
+
   it('reads no operators on integers', async () => {
     const text = head(13, 'g (float[1,4] x) => (float[1,4] y) <float[4,4] w = random(1)> { y = MatMul (x, w) }');
     await expect(quantize(parseModel(text), { engine: 'tensorrt', format: 'qoperator' })).rejects.toThrow(
