@@ -1,9 +1,9 @@
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
 import { Fields, invalid } from './json-fields.ts';
-import type { MetricSpec } from './metrics/registry.ts';
 import { parseArray, parseImages, parseInput } from './parse-input.ts';
 import type { ImageDefaults } from './processor.ts';
+import type { MetricSpec } from './specs.ts';
 import {
   type DatasetSpec,
   type InputSpec,

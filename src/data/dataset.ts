@@ -1,8 +1,8 @@
 import type { Tensor } from '../ir/tensor.ts';
 import type { Geometry, MetricContext } from './metrics/metric.ts';
-import type { MetricSpec } from './metrics/registry.ts';
 import type { ModelInput } from './model-input.ts';
 import type { Split } from './source.ts';
+import type { MetricSpec } from './specs.ts';
 
 export type { Split } from './source.ts';
 

@@ -8,10 +8,10 @@ import { numbersOf, tensorOfNumbers } from './cast.ts';
 import type { BadSamples, Batch, BatchOptions, Dataset } from './dataset.ts';
 import { fitToModel, type ModelFit } from './fit.ts';
 import type { MetricContext } from './metrics/metric.ts';
-import type { MetricSpec } from './metrics/registry.ts';
 import { placeInside } from './paths.ts';
 import { shuffled } from './shuffle.ts';
 import { BadSample, type Source, type Split } from './source.ts';
+import type { MetricSpec } from './specs.ts';
 import { type DatasetSpec, type InputSpec, inputFor, referenceOf } from './specs.ts';
 
 /** What `openDataset` has found out about a folder. */

@@ -1,5 +1,4 @@
 import type { DType } from '../ir/dtype.ts';
-import type { MetricSpec } from './metrics/registry.ts';
 
 /** Prepared numbers from a file, one sample a row. Order: rows → shape → layout → trim → cast → x·scale + bias. */
 export interface ArraySpec {
@@ -138,6 +137,12 @@ export interface SplitSpec {
   /** Samples that go to calibration: a number, or a share below 1. */
   readonly calibration: number;
   readonly seed: number;
+}
+
+/** A metric by its name, with settings as dataset.json has them: `{ "name": "f1", "average": "micro" }`. */
+export interface MetricSpec {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
 }
 
 export interface DatasetSpec {

@@ -1,17 +1,9 @@
 import { existsSync } from 'node:fs';
+import type { BrowserLike } from './browser/browser-like.ts';
+import type { Diagnosis } from './diagnosis.ts';
 import { listBackends, runtimeVersion } from './runtime.ts';
-import { type BrowserLike, tryInBrowser } from './try-browser.ts';
+import { tryInBrowser } from './try-browser.ts';
 import { softwareWebgpu, tryProvider, webgpuIsSoftware } from './webgpu.ts';
-
-/** Whether a provider works here, found out by running a small model on it. */
-export interface Diagnosis {
-  readonly id: string;
-  readonly works: boolean;
-  /** A sentence: what it runs on, or why it does not run. */
-  readonly detail: string;
-  /** The command that would enable it, or a sentence where it takes more than one. */
-  readonly enable?: string;
-}
 
 export interface DoctorOptions {
   readonly signal?: AbortSignal;

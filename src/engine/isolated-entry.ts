@@ -1,20 +1,9 @@
 import { adaptFeeds } from './compare.ts';
-import type { Probe } from './isolated.ts';
-import { unpackTask, type WireTensor } from './isolated-wire.ts';
+import { type Probe, unpackTask, type WorkerAnswer, type WorkerTask } from './isolated-wire.ts';
 import { loadRuntime } from './runtime.ts';
-import { openSession, type SessionOptions } from './session.ts';
+import { openSession } from './session.ts';
 
 /** Entry of the child process that `isolated.ts` starts: one task in, stages and one answer out. */
-
-export interface WorkerTask {
-  readonly model: string | Uint8Array;
-  readonly feeds: readonly WireTensor[] | undefined;
-  readonly options: SessionOptions;
-}
-export type WorkerStage = 'starting' | 'loading' | 'running';
-export type WorkerAnswer =
-  | { readonly kind: 'stage'; readonly stage: WorkerStage }
-  | { readonly kind: 'answer'; readonly probe: Probe };
 
 process.once('message', (task: WorkerTask) => {
   void work(task).then(finish, (error: unknown) => {

@@ -1,5 +1,6 @@
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
+import type { SessionOptions } from './session.ts';
 
 /** A tensor as it goes to a child process. */
 export interface WireTensor {
@@ -26,3 +27,35 @@ export function unpackTask(wired: readonly WireTensor[]): Map<string, Tensor> {
     ]),
   );
 }
+
+/** What came of loading and running a model in a process of its own. */
+export type Probe =
+  | {
+      readonly ok: true;
+      /** Creating the session, in a fresh process with the runtime loaded. */
+      readonly sessionMs: number;
+      /** The first inference. */
+      readonly firstRunMs: number;
+      /** Most memory the process ever held, and what it held before the model was loaded. */
+      readonly peakRssBytes: number;
+      readonly baselineRssBytes: number;
+    }
+  | {
+      readonly ok: false;
+      /** A sentence. */
+      readonly why: string;
+      /** True when the process died instead of reporting an error. */
+      readonly crashed: boolean;
+    };
+
+/** What the child is to do. */
+export interface WorkerTask {
+  readonly model: string | Uint8Array;
+  readonly feeds: readonly WireTensor[] | undefined;
+  readonly options: SessionOptions;
+}
+
+export type WorkerStage = 'starting' | 'loading' | 'running';
+export type WorkerAnswer =
+  | { readonly kind: 'stage'; readonly stage: WorkerStage }
+  | { readonly kind: 'answer'; readonly probe: Probe };

@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Tensor } from '../ir/tensor.ts';
-import type { WorkerAnswer, WorkerStage, WorkerTask } from './isolated-entry.ts';
-import { packTask } from './isolated-wire.ts';
+import { type Probe, packTask, type WorkerAnswer, type WorkerStage, type WorkerTask } from './isolated-wire.ts';
 import { programBeside } from './program-beside.ts';
 import type { SessionOptions } from './session.ts';
 
@@ -12,25 +11,6 @@ export interface ProbeOptions extends Pick<SessionOptions, 'provider' | 'extra' 
   /** Added to the child's environment. */
   readonly env?: Readonly<Record<string, string>>;
 }
-
-export type Probe =
-  | {
-      readonly ok: true;
-      /** Creating the session, in a fresh process with the runtime loaded. */
-      readonly sessionMs: number;
-      /** The first inference. */
-      readonly firstRunMs: number;
-      /** Most memory the process ever held, and what it held before the model was loaded. */
-      readonly peakRssBytes: number;
-      readonly baselineRssBytes: number;
-    }
-  | {
-      readonly ok: false;
-      /** A sentence. */
-      readonly why: string;
-      /** True when the process died instead of reporting an error. */
-      readonly crashed: boolean;
-    };
 
 const worker = programBeside(import.meta.url, 'isolated-entry');
 

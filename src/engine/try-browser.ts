@@ -1,20 +1,8 @@
+import type { BrowserLike } from './browser/browser-like.ts';
 import { isSoftware } from './browser/host.ts';
 import { PageServer, webRuntimeFolder } from './browser/server.ts';
-import type { Diagnosis } from './doctor.ts';
+import type { Diagnosis } from './diagnosis.ts';
 import { tinyModel } from './tiny-model.ts';
-
-/** As much of a Playwright browser as is needed here. */
-export interface BrowserLike {
-  version(): string;
-  newPage(): Promise<{
-    goto(url: string): Promise<unknown>;
-    evaluate(script: string): Promise<unknown>;
-    on(event: 'console', listener: (message: { text(): string }) => void): unknown;
-    on(event: 'crash', listener: () => void): unknown;
-    close(): Promise<unknown>;
-  }>;
-  close(): Promise<unknown>;
-}
 
 /** Runs the tiny model in the browser on WASM and on WebGPU. */
 export async function tryInBrowser(launch: (() => Promise<BrowserLike>) | undefined): Promise<Diagnosis[]> {

@@ -1,5 +1,5 @@
 import { type BlockFormat, storedBits, storedOffset } from './block-fit.ts';
-import type { BlockQuantized } from './blockwise.ts';
+import type { BlockQuantized } from './block-quantized.ts';
 import type { Grid } from './grid-search.ts';
 import { type CodeBits, packCodes } from './pack.ts';
 

@@ -1,4 +1,5 @@
 import { type BlockFit, type BlockFormat, rangeFit, storedBits, storedOffset } from './block-fit.ts';
+import type { BlockQuantized } from './block-quantized.ts';
 import { BlockWriter } from './block-writer.ts';
 import type { Grid } from './grid-search.ts';
 import { unpackCodes } from './pack.ts';
@@ -13,21 +14,6 @@ export interface LinearWeights {
   readonly k: number;
   readonly n: number;
   readonly rows: 'k' | 'n';
-}
-
-/**
- * The layout of com.microsoft.MatMulNBits. x̂ = (code − zeroPoint) · scale.
- * codes [N, blocks, block·bits/8] bytes along K, tail padded with the zero point; scales [N, blocks];
- * zeroPoints [N, ceil(blocks·bits/8)] bytes, each row padded, or real numbers [N, blocks]; undefined when symmetric.
- * Codes of 3 bits are stored in 4.
- */
-export interface BlockQuantized {
-  readonly codes: Uint8Array;
-  readonly scales: Float32Array;
-  readonly zeroPoints: Uint8Array | Float32Array | undefined;
-  /** Σx² and Σ(x − x̂)² over all weights. */
-  readonly signal: number;
-  readonly noise: number;
 }
 
 /** Writes rows n0 … n1 − 1 of the [N, K] form into `panel`, each row `pitch` long. */

@@ -1,6 +1,7 @@
 import { type BlockFormat, storing } from './block-fit.ts';
+import type { BlockQuantized } from './block-quantized.ts';
 import { BlockWriter } from './block-writer.ts';
-import { type BlockQuantized, dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
+import { dequantizeBlocks, type LinearWeights, unpackBlocks } from './blockwise.ts';
 import type { Product32 } from './gptq.ts';
 import { isPruned } from './mask.ts';
 import { transpose } from './quantize.ts';

@@ -1,7 +1,8 @@
 import type { BlockFormat } from './block-fit.ts';
+import type { BlockQuantized } from './block-quantized.ts';
 import { BlockWriter } from './block-writer.ts';
 import { inverseFactorBlocked, type Product64 } from './blocked-factor.ts';
-import type { BlockQuantized, LinearWeights } from './blockwise.ts';
+import type { LinearWeights } from './blockwise.ts';
 import { BlockSolver } from './gptq-block.ts';
 import { subtractTransposed } from './linear-algebra.ts';
 import { isPruned } from './mask.ts';

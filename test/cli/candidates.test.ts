@@ -6,7 +6,7 @@ import {
   noBundleReason,
   sessionConfigOf,
 } from '../../src/cli/optimize/candidates.ts';
-import type { Measured } from '../../src/cli/optimize/choose.ts';
+import type { Measured } from '../../src/cli/optimize/measured.ts';
 import { defaultProviders } from '../../src/cli/optimize/providers.ts';
 import type { Artifact } from '../../src/target/target.ts';
 

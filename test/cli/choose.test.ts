@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { choose, type Measured, type TargetNeed } from '../../src/cli/optimize/choose.ts';
+import { choose, type TargetNeed } from '../../src/cli/optimize/choose.ts';
+import type { Measured } from '../../src/cli/optimize/measured.ts';
 import { measured } from './measured.ts';
 
 const variant = (name: string, over: Partial<Measured> = {}): Measured =>

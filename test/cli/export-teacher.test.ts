@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -169,5 +169,10 @@ describe('export-teacher', () => {
     expect(await failing('-o', 'c/train.py')).toContain('is not a folder');
     expect((await run('-o', 'c', '--split', 'eval', '--samples', '9', '--force', '-q')).code).toBe(0);
     expect(manifestOf('c').shards.map(({ samples }) => samples)).toEqual([9]);
+    // Anew in another format: nothing of the first one is left.
+    const anew = ['-o', 'c', '--split', 'eval', '--samples', '8', '--force', '-q'];
+    expect((await run(...anew, '--format', 'parquet')).code).toBe(0);
+    expect((await run(...anew)).code).toBe(0);
+    expect(readdirSync(join(dir, 'c')).filter((name) => name.endsWith('.parquet'))).toEqual([]);
   }, 60_000);
 });

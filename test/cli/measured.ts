@@ -1,4 +1,4 @@
-import type { Measured } from '../../src/cli/optimize/choose.ts';
+import type { Measured } from '../../src/cli/optimize/measured.ts';
 
 /** A variant that was built, works, loses nothing, and was not timed; `over` says what is otherwise. */
 export function measured(name: string, over: Partial<Measured> = {}): Measured {

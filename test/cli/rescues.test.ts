@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { choose, type Measured } from '../../src/cli/optimize/choose.ts';
+import { choose } from '../../src/cli/optimize/choose.ts';
+import type { Measured } from '../../src/cli/optimize/measured.ts';
 import { rescuesOf } from '../../src/cli/optimize/mixed.ts';
 import { measured } from './measured.ts';
 

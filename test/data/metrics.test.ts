@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { MetricBatch } from '../../src/data/metrics/metric.ts';
-import { type MetricSpec, makeMetric, metricKinds } from '../../src/data/metrics/registry.ts';
+import { makeMetric, metricKinds } from '../../src/data/metrics/registry.ts';
 import { argmaxRows, competingScores } from '../../src/data/metrics/rows.ts';
+import type { MetricSpec } from '../../src/data/specs.ts';
 import { stringTensor, type Tensor, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
 
 function floats(shape: number[], values: number[]): Tensor {

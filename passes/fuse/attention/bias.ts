@@ -1,5 +1,5 @@
 /** The one bias [batch or 1, heads or 1, length, total] that fused attention adds to the scores. */
-import { constantNumbers, constantOf, constantScalar } from '../../../src/ir/constant.ts';
+import { constantNumbers } from '../../../src/ir/constant.ts';
 import { differentDims, equalDims } from '../../../src/ir/dim.ts';
 import { type DType, dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Value } from '../../../src/ir/graph.ts';
@@ -205,60 +205,4 @@ export function scalar(dtype: DType, value: number): Tensor {
 /** A constant with no element below `least`. */
 function isAbove(value: Value, least: number): boolean {
   return constantNumbers(value, 1 << 20)?.every((number) => number >= least) ?? false;
-}
-
-/** No element can be infinite: what masks made of numbers are. */
-export function isFinite(value: Value | undefined, depth = 0): boolean {
-  const number = constantScalar(value);
-  if (number !== undefined) return Number.isFinite(number);
-  if (!value || depth > 8) return false;
-  const tensor = constantOf(value);
-  if (tensor)
-    return tensor.dtype !== 'float32' || new Float32Array(tensor.bytes().slice().buffer).every(Number.isFinite);
-  const node = value.producer;
-  if (!node || node.domain !== '') return false;
-  const inputs = (from: number, to = node.inputs.length): boolean =>
-    node.inputs.slice(from, to).every((input) => isFinite(input, depth + 1));
-  switch (node.op) {
-    case 'Where':
-      return inputs(1);
-    case 'Add':
-    case 'Sub':
-    case 'Mul':
-      return inputs(0);
-    case 'Unsqueeze':
-    case 'Squeeze':
-    case 'Expand':
-    case 'Reshape':
-    case 'Slice':
-    case 'Transpose':
-    case 'Gather':
-    case 'Identity':
-      return inputs(0, 1);
-    case 'Cast':
-      return isDiscrete(node.input(0)) || inputs(0, 1);
-    default:
-      return false;
-  }
-}
-
-const comparisons = new Set([
-  'And',
-  'Or',
-  'Not',
-  'Xor',
-  'Equal',
-  'Greater',
-  'GreaterOrEqual',
-  'Less',
-  'LessOrEqual',
-  'IsNaN',
-  'IsInf',
-]);
-
-/** Integers and booleans are finite, whatever they are made from. */
-function isDiscrete(value: Value | undefined): boolean {
-  const dtype = value?.dtype;
-  if (dtype) return !dtype.startsWith('float') && dtype !== 'bfloat16';
-  return value?.producer?.domain === '' && comparisons.has(value.producer.op);
 }

@@ -8,7 +8,7 @@ import type { Shape } from '../../../src/ir/types.ts';
 import { onlyReader } from '../../../src/rewrite/cluster.ts';
 import { usedOnce } from '../../../src/rewrite/conditions.ts';
 import type { Site } from '../../../src/rewrite/rule.ts';
-import { isFinite } from './bias.ts';
+import { isFinite } from './finite.ts';
 import { findKey, type Heads } from './heads.ts';
 
 /** What is added to the scores before the softmax. */

@@ -1,9 +1,9 @@
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Clip, Gram } from '../../../src/pass/pass.ts';
 import type { Products } from '../../quantize/weight-only/product.ts';
+import type { Fitted } from './fitted.ts';
 import { type HeldOut, PairRows } from './held-out.ts';
 import { solveBy } from './moments.ts';
-import type { Fitted } from './solve.ts';
 
 /** What holds weights near those that are there. */
 export interface Ridge {

@@ -2,22 +2,9 @@ import { inverseFactorBlocked } from '../../../src/kernels/blocked-factor.ts';
 import type { Clip, Gram } from '../../../src/pass/pass.ts';
 import type { Products } from '../../quantize/weight-only/product.ts';
 import { fitClipped } from './clipped.ts';
+import type { Fitted, Weights } from './fitted.ts';
 import { HeldOut } from './held-out.ts';
 import { Moments, solveBy } from './moments.ts';
-
-/** Weights of one group of a layer, [n, k], and its bias. */
-export interface Weights {
-  readonly rows: Float32Array;
-  readonly bias: Float64Array;
-}
-
-export interface Fitted extends Weights {
-  /** Damping as a share of the mean diagonal; undefined where only the bias moved, or nothing. */
-  readonly damping: number | undefined;
-  /** Σ(t − y)² / Σt² over rows that nothing was fitted to: before and after. */
-  readonly before: number;
-  readonly after: number;
-}
 
 /** Shares of the mean diagonal to damp with; the rows held out tell which is best. */
 const dampings = [1e-4, 1e-3, 1e-2, 1e-1, 1];

@@ -1,5 +1,5 @@
 import type { BlockFormat, QuantBits } from '../../../src/kernels/block-fit.ts';
-import type { BlockQuantized } from '../../../src/kernels/blockwise.ts';
+import type { BlockQuantized } from '../../../src/kernels/block-quantized.ts';
 import type { Linear } from '../linear.ts';
 import { looksUp } from '../table.ts';
 

@@ -1,5 +1,6 @@
 import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
-import { type BlockQuantized, dequantizeBlocks, type LinearWeights } from '../../../src/kernels/blockwise.ts';
+import type { BlockQuantized } from '../../../src/kernels/block-quantized.ts';
+import { dequantizeBlocks, type LinearWeights } from '../../../src/kernels/blockwise.ts';
 import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
 import type { Linear } from '../linear.ts';

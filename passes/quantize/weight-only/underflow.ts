@@ -1,6 +1,7 @@
 import type { Value } from '../../../src/ir/graph.ts';
 import type { BlockFormat } from '../../../src/kernels/block-fit.ts';
-import type { BlockQuantized, LinearWeights } from '../../../src/kernels/blockwise.ts';
+import type { BlockQuantized } from '../../../src/kernels/block-quantized.ts';
+import type { LinearWeights } from '../../../src/kernels/blockwise.ts';
 
 /** Below these a scale has fewer than four bits left: the codes stand for something else than the weights. */
 const coarse = { float32: 2 ** -145, float16: 2 ** -20 } as const;

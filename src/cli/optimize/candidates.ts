@@ -6,8 +6,9 @@ import type { Artifact, Support, Target } from '../../target/target.ts';
 import { makeArtifact } from '../artifact.ts';
 import { findTarget } from '../bundle.ts';
 import type { ModelSource } from '../model-source.ts';
-import type { Built } from './build.ts';
-import type { Measured, TargetNeed } from './choose.ts';
+import type { Built } from './built.ts';
+import type { TargetNeed } from './choose.ts';
+import type { Measured } from './measured.ts';
 import type { Settings } from './settings.ts';
 
 /** A target of this run with its options, complete and checked. */

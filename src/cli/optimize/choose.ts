@@ -1,16 +1,9 @@
 import { capabilityOf } from '../../capability/providers.ts';
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
+import type { Measured } from './measured.ts';
 import { leastLossOfBest, smallestGain } from './trade.ts';
 import { unmixed } from './unmixed.ts';
-
-/** A variant with everything measured, before its verdict. */
-export type Measured = Omit<VariantResult, 'verdict' | 'reasons'> & {
-  /** Why it is out already: could not be built, does not load, changed nothing. */
-  readonly blockers: readonly string[];
-  /** By provider: why it does not work there, in a sentence. */
-  readonly failures: Readonly<Record<string, string>>;
-};
 
 export interface Floors {
   /** Largest allowed drop of the task metric, or of the agreement with the base model where there are no labels. */

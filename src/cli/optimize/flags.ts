@@ -1,5 +1,7 @@
 import type { DropLimit } from '../../drop-limit.ts';
-import type { Naming } from './naming.ts';
+
+/** How variants are laid out beside `variants/`: not at all, or as transformers.js looks for them (onnx/model_q4.onnx …). */
+export type Naming = 'plain' | 'transformers-js';
 
 /** Flags of `optimize` as the command line gives them: undefined where the user said nothing. */
 export interface OptimizeFlags {

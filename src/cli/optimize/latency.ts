@@ -11,9 +11,9 @@ import type { Artifact } from '../../target/target.ts';
 import { firstFeeds } from '../feeds.ts';
 import { goldenProblem } from '../golden.ts';
 import type { ReadyProviders } from '../providers.ts';
-import type { Measured } from './choose.ts';
 import { type Elsewhere, observe } from './elsewhere.ts';
 import type { MeasureContext } from './measure.ts';
+import type { Measured } from './measured.ts';
 
 export interface TimingContext extends MeasureContext {
   /** Variants that load, by name; base first. */

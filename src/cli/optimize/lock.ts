@@ -5,7 +5,7 @@ import { cacheKey } from '../../cache/key.ts';
 import { GateError, UserError } from '../../errors.ts';
 import type { StepResult } from '../../report/report.ts';
 import type { Session } from '../command.ts';
-import type { Built } from './build.ts';
+import type { Built } from './built.ts';
 import type { Identity } from './identity.ts';
 import { stepsOf } from './pass-cache.ts';
 import type { VariantPlan } from './variants.ts';

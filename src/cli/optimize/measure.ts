@@ -15,8 +15,8 @@ import { packScores } from '../../report/scores.ts';
 import type { Session } from '../command.ts';
 import { downloadBytes } from '../compressed-size.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
-import type { Built } from './build.ts';
-import type { Measured } from './choose.ts';
+import type { Built } from './built.ts';
+import type { Measured } from './measured.ts';
 import { pairAccuracy } from './paired.ts';
 import type { Settings } from './settings.ts';
 

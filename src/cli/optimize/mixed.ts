@@ -1,5 +1,6 @@
 import type { Step } from '../../pass/pass.ts';
-import { type Floors, floorReason, type Measured } from './choose.ts';
+import { type Floors, floorReason } from './choose.ts';
+import type { Measured } from './measured.ts';
 import type { Settings } from './settings.ts';
 import type { VariantPlan } from './variants.ts';
 

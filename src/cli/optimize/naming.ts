@@ -2,10 +2,7 @@ import { join } from 'node:path';
 import { makeFolder } from '../../make-folder.ts';
 import { loadModel } from '../../onnx/load.ts';
 import { saveModel } from '../../onnx/save.ts';
-import type { Built } from './build.ts';
-
-/** How variants are laid out beside `variants/`: not at all, or as transformers.js looks for them (onnx/model_q4.onnx …). */
-export type Naming = 'plain' | 'transformers-js';
+import type { Built } from './built.ts';
 
 /** Variants of transformers.js by the end of the file name that it asks for (`dtype`), the first that was built. */
 const suffixes: readonly (readonly [suffix: string, variants: readonly string[]])[] = [

@@ -7,7 +7,7 @@ import { CacheStore } from '../../cache/store.ts';
 import { makeFolder } from '../../make-folder.ts';
 import type { Step } from '../../pass/pass.ts';
 import type { Session } from '../command.ts';
-import type { Built } from './build.ts';
+import type { Built } from './built.ts';
 import type { Identity } from './identity.ts';
 
 /** A variant as the cache keeps it: the facts, and the files beside them. */

@@ -6,8 +6,7 @@ import { UserError } from '../../errors.ts';
 import type { Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
 import { findPass, parseStep } from '../steps.ts';
-import type { OptimizeFlags } from './flags.ts';
-import type { Naming } from './naming.ts';
+import type { Naming, OptimizeFlags } from './flags.ts';
 
 /** Every default of `optimize`, written once. */
 const defaults = {

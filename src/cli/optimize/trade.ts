@@ -1,5 +1,5 @@
 import { smallestEffect } from '../../report/facts.ts';
-import type { Measured } from './choose.ts';
+import type { Measured } from './measured.ts';
 
 /** A variant is only worth shipping instead of base when size × latency is at least this much smaller. */
 export const smallestGain = 0.01;

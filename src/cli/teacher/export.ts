@@ -20,7 +20,8 @@ import { requireWritable } from '../output.ts';
 import { writeAtomically } from '../write.ts';
 import { clearExport, intactShards, type Manifest, newManifest, readManifest, writeManifest } from './manifest.ts';
 import { canStore } from './safetensors.ts';
-import { type ShardFormat, ShardWriter } from './shard-writer.ts';
+import type { ShardFormat } from './shard.ts';
+import { ShardWriter } from './shard-writer.ts';
 import { readmeText, trainScript } from './template.ts';
 
 export interface TeacherFlags {

@@ -5,18 +5,10 @@ import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import type { IoInfo } from '../../report/report.ts';
 import { writeAtomically } from '../write.ts';
-import type { ShardFormat } from './shard-writer.ts';
+import type { Shard, ShardFormat } from './shard.ts';
 
 export const manifestName = 'teacher.json';
 const schema = 'mlpack.teacher/1';
-
-export interface Shard {
-  readonly file: string;
-  readonly sha256: string;
-  readonly bytes: number;
-  readonly batches: number;
-  readonly samples: number;
-}
 
 /** teacher.json: what the folder holds, and how far it has come. */
 export interface Manifest {
@@ -73,10 +65,12 @@ export async function readManifest(dir: string, shown: string): Promise<Manifest
   return manifest as Manifest;
 }
 
+const shardName = /^shard-\d{5}\.(safetensors|parquet)$/;
+
 /** Names of files are taken from a file that anyone may have written: only our own are touched. */
 const isShard = (shard: Partial<Shard> | null): boolean =>
   typeof shard?.file === 'string' &&
-  /^shard-\d{5}\.(safetensors|parquet)$/.test(shard.file) &&
+  shardName.test(shard.file) &&
   typeof shard.sha256 === 'string' &&
   Number.isInteger(shard.batches) &&
   Number.isInteger(shard.samples);
@@ -99,8 +93,7 @@ export async function intactShards(dir: string, shards: readonly Shard[]): Promi
 /** Takes away what an earlier export wrote. */
 export async function clearExport(dir: string): Promise<void> {
   if (!existsSync(dir)) return;
-  for (const name of await readdir(dir))
-    if (/^shard-\d{5}\.safetensors$/.test(name) || name === manifestName) await rm(join(dir, name));
+  for (const name of await readdir(dir)) if (shardName.test(name) || name === manifestName) await rm(join(dir, name));
 }
 
 async function hashOf(path: string): Promise<string> {

@@ -1,6 +1,6 @@
 import { UserError } from '../../errors.ts';
 import type { Tensor } from '../../ir/tensor.ts';
-import type { StoredBatch } from './shard-writer.ts';
+import type { StoredBatch } from './shard.ts';
 
 /**
  * A Parquet file with a row for each sample, rows that only fill a batch left out: `batch` (int32), `shapes` (JSON: the shape of each tensor of the

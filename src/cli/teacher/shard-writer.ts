@@ -4,17 +4,10 @@ import { castTensor } from '../../data/cast.ts';
 import type { Batch } from '../../data/dataset.ts';
 import { type Tensor, tensorFrom } from '../../ir/tensor.ts';
 import { writeAtomically } from '../write.ts';
-import type { Manifest, Shard } from './manifest.ts';
+import type { Manifest } from './manifest.ts';
 import { encodeParquet } from './parquet.ts';
 import { encodeSafetensors } from './safetensors.ts';
-
-export type ShardFormat = 'safetensors' | 'parquet';
-
-/** One batch: its tensors by `kind.name`, and how many of its rows count. */
-export interface StoredBatch {
-  readonly size: number;
-  readonly tensors: ReadonlyMap<string, Tensor>;
-}
+import type { Shard, ShardFormat, StoredBatch } from './shard.ts';
 
 /** Collects batches and writes them as one file, under its final name only when it is whole. */
 export class ShardWriter {

@@ -1,6 +1,7 @@
 import { UserError } from '../../errors.ts';
 import { nearest } from '../../messages.ts';
 import { Fields } from '../json-fields.ts';
+import type { MetricSpec } from '../specs.ts';
 import { rocAuc } from './auc.ts';
 import { accuracy, agreement, f1, mcc, precision, recall, top1, top5 } from './classify.ts';
 import { meanAveragePrecision } from './detect.ts';
@@ -41,12 +42,6 @@ export const metricKinds: readonly MetricKind[] = [
   recallAtK,
   siSnr,
 ];
-
-/** A metric by its name, with settings as dataset.json has them: `{ "name": "f1", "average": "micro" }`. */
-export interface MetricSpec {
-  readonly name: string;
-  readonly settings: Readonly<Record<string, unknown>>;
-}
 
 const nowhere: MetricContext = {
   resolve: (file) =>

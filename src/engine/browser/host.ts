@@ -1,6 +1,6 @@
 import { UserError } from '../../errors.ts';
 import type { ProviderInfo } from '../../report/timing.ts';
-import type { BrowserLike } from '../try-browser.ts';
+import type { BrowserLike } from './browser-like.ts';
 import { Page } from './page.ts';
 import { PageServer, webRuntimeFolder } from './server.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import type { IoInfo } from '../../report/report.ts';
-import type { BrowserLike } from '../try-browser.ts';
+import type { BrowserLike } from './browser-like.ts';
 import { pageScript } from './page-script.ts';
 import type { PageServer } from './server.ts';
 

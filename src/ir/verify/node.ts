@@ -1,6 +1,6 @@
 import type { Attr } from '../attr.ts';
 import type { Node } from '../graph.ts';
-import type { VerifyContext } from '../verify.ts';
+import type { VerifyContext } from './context.ts';
 
 /** Attributes that have one type wherever ONNX's own ops (opset 7 and later) use their name. */
 const attrTypes: Readonly<Record<string, Attr['type']>> = {

@@ -1,5 +1,5 @@
 import { type Graph, graphsBelow, type Value } from '../graph.ts';
-import type { VerifyContext } from '../verify.ts';
+import type { VerifyContext } from './context.ts';
 
 /** Use lists and output counts say exactly what inputs and graph outputs say, below `root`. */
 export function checkUses(root: Graph, { report }: VerifyContext): void {

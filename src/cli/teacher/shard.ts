@@ -1,0 +1,18 @@
+import type { Tensor } from '../../ir/tensor.ts';
+
+export type ShardFormat = 'safetensors' | 'parquet';
+
+/** One batch: its tensors by `kind.name`, and how many of its rows count. */
+export interface StoredBatch {
+  readonly size: number;
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
+/** A file of an export, as teacher.json names it. */
+export interface Shard {
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+  readonly batches: number;
+  readonly samples: number;
+}
