@@ -1,5 +1,6 @@
 import { constantOf } from '../../src/ir/constant.ts';
 import type { Graph, Node, Value } from '../../src/ir/graph.ts';
+import { oldestOpset } from '../../src/ir/opset-upgrade.ts';
 import { elementCount, type Tensor, typedArray } from '../../src/ir/tensor.ts';
 import { f16ToF32 } from '../../src/kernels/f16.ts';
 
@@ -91,6 +92,24 @@ export function floatWeights(tensor: Tensor): Float32Array | undefined {
   if (tensor.dtype === 'float32') return typedArray(tensor, 'float32');
   if (tensor.dtype === 'float16') return f16ToF32(typedArray(tensor, 'float16'));
   return undefined;
+}
+
+/** Below opset 7, Mul stretches its second operand only as an attribute says. @returns a sentence then */
+export const noBroadcast = (opset: number): string | undefined =>
+  opset < oldestOpset
+    ? `the Mul of opset ${opset} multiplies by no scales of another shape: export the model with opset 11 or later`
+    : undefined;
+
+/**
+ * The node of the value's own graph before which what takes the value's place must stand: the first that reads it, itself or further inside.
+ * @param node one that reads it, or stands inside of one that does
+ */
+export function placeFor(value: Value, node: Node): Node {
+  const { graph } = value;
+  const own = standingIn(node, graph);
+  const readers = new Set(value.consumers.map((reader) => standingIn(reader, graph)));
+  if (readers.size > 1) for (const first of graph.nodes) if (readers.has(first)) return first;
+  return own;
 }
 
 /** The node of `graph` at which `node` stands, inside or below: the place for what `node` needs from `graph`. */

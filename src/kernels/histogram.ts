@@ -226,7 +226,7 @@ export class Histogram {
     const end = at + headLength + bins + 2 * Math.max(0, channels);
     if (!(end <= row.length) || (bins !== 0 && bins !== 2 * binsPerSide))
       throw new RangeError('a histogram is cut off');
-    histogram.#counts = row.slice(at + 13, at + headLength + bins);
+    histogram.#counts = row.slice(at + headLength, at + headLength + bins);
     if (channels >= 0) {
       const from = at + headLength + bins;
       histogram.channels = {

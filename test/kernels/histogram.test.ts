@@ -240,6 +240,19 @@ describe('calibrators', () => {
     }
   });
 
+  it('comes back from its packed form as it went', () => {
+    const histogram = new Histogram();
+    histogram.channels = { axis: 1, low: new Float32Array(0), high: new Float32Array(0) };
+    histogram.averaged = true;
+    histogram.addSamples(normal(600, 12, 3), [2, 3, 100], 2);
+    const packed = histogram.pack();
+    const { histogram: back, next } = Histogram.unpack(Float64Array.of(7, ...packed), 1);
+    expect(next).toBe(1 + packed.length);
+    expect(back.pack()).toEqual(packed);
+    expect(back.bins()).toEqual(histogram.bins());
+    expect(percentileRange(back, 99)).toEqual(percentileRange(histogram, 99));
+  });
+
   it('tells masks from outliers', () => {
     const live = normal(1000, 10, 3);
     expect(hasMaskGap(of(live, new Float32Array(500).fill(-10000)))).toBe(true);

@@ -6,7 +6,7 @@ import { allFinite, axisView, channelRanges, quantizeChannels } from '../../../s
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, standingIn } from '../linear.ts';
+import { floatWeights, placeFor } from '../linear.ts';
 import type { ActivationStore } from './linear.ts';
 import { rowScales } from './underflow.ts';
 import { codeRange } from './weights.ts';
@@ -45,7 +45,7 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
       const scales = rowScales(w, low, high, { min: -127, max: 127 });
       if (typeof scales === 'string') return miss(root, scales);
       const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(channels).fill(128) }, range);
-      const anchor = standingIn(root, w.graph);
+      const anchor = placeFor(w, root);
       const spread = [1, channels, ...tensor.shape.slice(2).map(() => 1)];
       const constant = (suffix: string, made: Parameters<typeof addConstant>[2]) =>
         addConstant(anchor, `${w.name}_${suffix}`, made);

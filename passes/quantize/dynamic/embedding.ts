@@ -6,7 +6,7 @@ import { allFinite, axisView, channelRanges, intRanges, quantizeChannels } from 
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, standingIn } from '../linear.ts';
+import { floatWeights, noBroadcast, placeFor } from '../linear.ts';
 import { looksUp, readTable } from '../table.ts';
 import { rowScales } from './underflow.ts';
 
@@ -27,6 +27,8 @@ export function embeddingRule(
       const { root } = match;
       const found = readTable(root, minElements);
       if ('why' in found) return found;
+      const old = noBroadcast(edit.opset);
+      if (old !== undefined) return miss(root, old);
       const { value: table, indices, tensor } = found;
       if (tensor.dtype !== 'float32') return miss(root, `its table "${table.name}" is ${tensor.dtype}, not float32`);
       const other = table.consumers.find((node) => !looksUp(node, table));
@@ -76,7 +78,7 @@ function quantizeRows(
   const scales = rowScales(table, low, high, range);
   if (typeof scales === 'string') return scales;
   const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
-  const anchor = standingIn(node, table.graph);
+  const anchor = placeFor(table, node);
   return {
     codes: addConstant(anchor, `${table.name}_quantized`, tensorFromBytes('int8', tensor.shape, codes)),
     scales: addConstant(anchor, `${table.name}_scale`, tensorFrom('float32', [scales.length, 1], scales)),

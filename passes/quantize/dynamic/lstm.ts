@@ -13,7 +13,7 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
-import { floatWeights, standingIn } from '../linear.ts';
+import { floatWeights, placeFor } from '../linear.ts';
 import { rowScales } from './underflow.ts';
 import { codeRange, type WeightFormat } from './weights.ts';
 
@@ -106,7 +106,7 @@ function quantizeGates(
   for (let d = 0; d < directions; d++) {
     codes.set(transpose(codes.slice(d * size, (d + 1) * size), gates, inputs), d * size);
   }
-  const anchor = standingIn(node, value.graph);
+  const anchor = placeFor(value, node);
   const weights = {
     codes: addConstant(
       anchor,

@@ -7,7 +7,7 @@ import { allFinite, axisView, intRanges, quantizeChannels } from '../../../src/k
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, standingIn } from '../linear.ts';
+import { floatWeights, noBroadcast, placeFor } from '../linear.ts';
 import { channelScales } from './scales.ts';
 
 /** Inputs that hold weights, and how many leading dimensions have a scale of their own. */
@@ -36,6 +36,8 @@ export function storedRule(minElements: number): Rule {
     summary: 'Weights of convolutions, GRU and RNN are stored in 8 bits and expanded once, at load',
     ops: Object.keys(weightInputs),
     apply({ root }, edit) {
+      const old = noBroadcast(edit.opset);
+      if (old !== undefined) return miss(root, old);
       let done = 0;
       for (const { index, channels } of weightInputs[root.op] ?? []) {
         const value = root.input(index);
@@ -91,8 +93,7 @@ function store(root: Node, value: Value, channels: number, edit: Edit): Value {
   const range = intRanges.int8.symmetric;
   const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
   // Where the weights stood, so that all branches that read them can read these.
-  const anchor = value.producer ? root : standingIn(root, value.graph);
-  const own = value.producer ? standingIn(root, value.graph) : anchor;
+  const own = placeFor(value, root);
   const stored = addConstant(own, `${value.name}_quantized`, tensorFromBytes('int8', shape, codes));
   const factors = addConstant(
     own,

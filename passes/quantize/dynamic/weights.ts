@@ -11,7 +11,7 @@ import {
 } from '../../../src/kernels/quantize.ts';
 import { searchScales } from '../../../src/kernels/weight-rows.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
-import { floatWeights, type Linear, standingIn } from '../linear.ts';
+import { floatWeights, type Linear, placeFor } from '../linear.ts';
 import { looksUp } from '../table.ts';
 import { rowScales } from './underflow.ts';
 
@@ -118,7 +118,7 @@ export class WeightStore {
     const rows = this.#constant(linear, 'quantized', tensorFromBytes('int8', [n, k], codes));
     const factors = this.#constant(linear, 'row_scale', tensorFrom('float32', [n, 1], scales));
     this.#tables.set(weight, { codes: rows, scales: factors });
-    const anchor = standingIn(node, weight.graph);
+    const anchor = placeFor(weight, node);
     const turned = anchor.graph.insertBefore(anchor, 'Transpose', {
       inputs: [rows],
       attrs: { perm: [1, 0] },
@@ -129,7 +129,7 @@ export class WeightStore {
 
   #constant(linear: Linear, suffix: string, tensor: Parameters<typeof addConstant>[2]): Value {
     const { weight, node } = linear;
-    return addConstant(standingIn(node, weight.graph), `${weight.name}_${suffix}`, tensor);
+    return addConstant(placeFor(weight, node), `${weight.name}_${suffix}`, tensor);
   }
   #id(value: Value): number {
     const id = this.#ids.get(value) ?? this.#ids.size;

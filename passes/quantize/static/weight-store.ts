@@ -12,7 +12,7 @@ import {
 } from '../../../src/kernels/quantize.ts';
 import { pairPeaks, saturationFreeScale } from '../../../src/kernels/saturation.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
-import { standingIn } from '../linear.ts';
+import { placeFor } from '../linear.ts';
 import { productLayout } from './product-layout.ts';
 import type { Weighted } from './weighted.ts';
 
@@ -80,7 +80,7 @@ export class WeightStore {
     const parameterShape = channelAxis === undefined ? [] : [own.length];
     const name = (suffix: string): string => `${weight.name}_${suffix}`;
     // Beside the weights: layers in other branches may read them too.
-    const place = standingIn(node, weight.graph);
+    const place = placeFor(weight, node);
     const made: QuantizedWeight = {
       codes: addConstant(place, name('quantized'), codes),
       scale: addConstant(place, name('scale'), tensorFrom('float32', parameterShape, scales)),

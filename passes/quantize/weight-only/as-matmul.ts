@@ -12,6 +12,9 @@ import { smallestBlock } from './format.ts';
 /** More matrices than these in a batch would make a graph of many small products. */
 const mostMatrices = 64;
 
+/** Products of other types would stay as they are, in many pieces. */
+const isStorable = ({ dtype }: Tensor): boolean => dtype === 'float32' || dtype === 'float16';
+
 export interface AsMatMulOptions {
   readonly minElements: number;
   /** Why a node is left alone, if so. */
@@ -29,7 +32,12 @@ export function batchedRule({ minElements, keptWhy }: AsMatMulOptions): Rule {
     ops: ['MatMul'],
     apply({ root }, edit) {
       const linear = readLinear(root);
-      if (typeof linear === 'string' || linear.batch.length !== 1 || linear.tensor.shape[0] === 1)
+      if (
+        typeof linear === 'string' ||
+        linear.batch.length !== 1 ||
+        linear.tensor.shape[0] === 1 ||
+        !isStorable(linear.tensor)
+      )
         return miss(root, 'it is another kind of product', false);
       const { a, tensor, weight, k, n } = linear;
       const count = tensor.shape[0] as number;
@@ -87,7 +95,7 @@ export function pointwiseRule({ minElements, keptWhy }: AsMatMulOptions): Rule {
     apply({ root }, edit) {
       const [x, w, bias] = [root.input(0), root.input(1), root.input(2)];
       const tensor = constantOf(w);
-      if (!x || !w || !tensor) return miss(root, 'it is another kind of product', false);
+      if (!x || !w || !tensor || !isStorable(tensor)) return miss(root, 'it is another kind of product', false);
       const [n = 0, k = 0, ...kernel] = tensor.shape;
       const { strides, pads } = convWindow(root, kernel);
       if (kernel.some((extent) => extent !== 1) || root.int('group', 1) !== 1)

@@ -8,7 +8,7 @@ import { transpose } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { type Linear, standingIn } from '../linear.ts';
+import { type Linear, placeFor } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 
 /**
@@ -57,7 +57,7 @@ function dequantized(edit: Edit, linear: Linear, book: LayerBook): { value: Valu
   const { block, symmetric } = layer.format;
   const bits = storedBits(layer.format.bits);
   const blocks = Math.ceil(k / block);
-  const anchor = standingIn(node, weight.graph);
+  const anchor = placeFor(weight, node);
   const dtype = symmetric ? (bits === 4 ? 'int4' : 'int8') : bits === 4 ? 'uint4' : 'uint8';
   const pack = (codes: Uint8Array): Uint8Array =>
     packCodes(symmetric ? codes.map((code) => code - 2 ** (bits - 1)) : codes, bits);

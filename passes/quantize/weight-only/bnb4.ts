@@ -7,7 +7,7 @@ import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
-import { type Linear, standingIn } from '../linear.ts';
+import { type Linear, placeFor } from '../linear.ts';
 import { finishLinear, plainActivation } from '../rewire.ts';
 import type { LayerBook } from './book.ts';
 import { layerWeights } from './candidate.ts';
@@ -56,7 +56,7 @@ function store(linear: Linear, block: number): Nf4Weights | string {
   if (typeof weights === 'string') return weights;
   const { codes, absmax, signal, noise } = quantizeNf4(weights, block);
   const { weight, tensor, node } = linear;
-  const anchor = standingIn(node, weight.graph);
+  const anchor = placeFor(weight, node);
   const { length } = absmax;
   return {
     codes: addConstant(anchor, `${weight.name}_nf4`, tensorFromBytes('uint8', [codes.length], codes)),

@@ -7,7 +7,7 @@ import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
 import { embeddingRule } from '../dynamic/embedding.ts';
-import { type Linear, standingIn } from '../linear.ts';
+import { type Linear, placeFor } from '../linear.ts';
 import { looksUp, readTable, type Table } from '../table.ts';
 import type { LayerBook } from './book.ts';
 import { smallestBlock } from './format.ts';
@@ -106,9 +106,9 @@ function weightsOf(
 }
 
 /** uint8 [rows, blocks, bytes] → [rows, width·bits/8] */
-function rowsOf(edit: Edit, { codes, bits }: StoredWeights, { rows, width }: Table, root: Node): Value {
+function rowsOf(edit: Edit, { codes, bits }: StoredWeights, { value, rows, width }: Table, root: Node): Value {
   const bytes = (width * bits) / 8;
-  const anchor = standingIn(root, codes.graph);
+  const anchor = placeFor(value, root);
   const shape = addConstant(anchor, `${codes.name}_shape`, int64Vector([rows, bytes]));
   const node = edit.insert('Reshape', { inputs: [codes, shape], types: [tensorType('uint8', [rows, bytes])] }, anchor);
   return node.output();

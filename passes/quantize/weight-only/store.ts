@@ -3,7 +3,7 @@ import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor
 import { storedBits } from '../../../src/kernels/block-fit.ts';
 import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
-import { type Linear, standingIn } from '../linear.ts';
+import { type Linear, placeFor } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 
 /** Weights as MatMulNBits takes them. */
@@ -52,7 +52,7 @@ export class BlockStore {
     const { block } = layer.format;
     const bits = storedBits(layer.format.bits);
     const blocks = Math.ceil(k / block);
-    const anchor = standingIn(node, weight.graph);
+    const anchor = placeFor(weight, node);
     const constant = (suffix: string, data: Tensor): Value => addConstant(anchor, `${weight.name}_${suffix}`, data);
     const numbers = (data: Float32Array): Tensor =>
       tensor.dtype === 'float16'

@@ -52,6 +52,15 @@ describe('a batch of constant matrices', () => {
   });
 });
 
+it('leaves a batch of a type that no format stores as it is', async () => {
+  const model = parseModel(
+    head('g (double[3,m,32] x) => (double[3,m,24] y) <double[3,32,24] w = random(1)> { y = MatMul (x, w) }'),
+  );
+  const { changed } = await quantizeWeights.run(model, quantizeWeights({}).options as never, new TestContext());
+  expect(changed).toBe(false);
+  expect(countOps(model)).toEqual({ MatMul: 1 });
+});
+
 describe('--conv', () => {
   it('makes products of convolutions with a window of one position', async () => {
     const conv =
