@@ -17,6 +17,22 @@ export function allowedDrop(limit: DropLimit, base: number): number {
   return typeof limit === 'number' ? limit : (Math.abs(base) * Number(limit.slice(0, -1))) / 100;
 }
 
+/** MLPerf's accuracy targets: the share of the reference's figure that may be lost. */
+export const presetShares = { 'mlperf-99': 0.01, 'mlperf-99.9': 0.001 } as const;
+
+/**
+ * Of what a preset allows a share to be lost. For metrics where less is better MLPerf has no rule but for word error rate, which it judges by
+ * 1 − WER; else it is base's own figure.
+ */
+export function presetBasis(metric: string, base: number): number {
+  return metric === 'wer' || metric === 'cer' ? 1 - base : Math.abs(base);
+}
+
+/** The drop that a preset allows. */
+export function presetDrop(preset: keyof typeof presetShares, metric: string, base: number): number {
+  return presetShares[preset] * presetBasis(metric, base);
+}
+
 /** The same part of a limit of either kind. */
 export function partOfLimit(limit: DropLimit, part: number): DropLimit {
   return typeof limit === 'number' ? limit * part : `${Number(limit.slice(0, -1)) * part}%`;

@@ -33,15 +33,3 @@ export function decide({ drop, dropCi, samples }: Accuracy, limit: number): Deci
       : 'the drop lies so near the limit that no number of samples would tell: set another limit';
   return { verdict: 'undecided', limit, why: `${range}, and the interval spans it; ${todo}` };
 }
-
-/** MLPerf's accuracy targets: the share of the reference's figure that has to be kept. */
-export const presets = { 'mlperf-99': 0.99, 'mlperf-99.9': 0.999 } as const;
-
-/**
- * The drop that a preset allows: 1 % (0.1 %) of base's figure. For metrics where less is better MLPerf has no rule but for word error rate, which
- * it judges by 1 − WER; here it is the same share of base's own figure.
- */
-export function limitOfPreset(preset: keyof typeof presets, metric: string, base: number): number {
-  const kept = metric === 'wer' || metric === 'cer' ? 1 - base : Math.abs(base);
-  return (1 - presets[preset]) * kept;
-}

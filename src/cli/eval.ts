@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
-import { allowedDrop, type DropLimit } from '../drop-limit.ts';
+import { allowedDrop, type DropLimit, presetDrop, presetShares } from '../drop-limit.ts';
 import { type Evaluation, evaluate } from '../engine/evaluate.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -10,7 +10,7 @@ import { whyNoSkill } from './chance.ts';
 import { type ClassValue, classValues } from './class-values.ts';
 import type { Session } from './command.ts';
 import { openData, warnOfOverlap } from './data.ts';
-import { type Decision, decide, limitOfPreset, presets } from './decide.ts';
+import { type Decision, decide } from './decide.ts';
 import { exitCodes } from './io.ts';
 import { resolveModel } from './model-source.ts';
 import { metricInterval, pairAccuracy } from './optimize/paired.ts';
@@ -96,8 +96,8 @@ interface Shown {
 function checkFlags({ base, baseScores, maxDrop, preset }: EvalFlags): void {
   if (base !== undefined && baseScores !== undefined)
     throw new UserError('option.value', 'give either --base or --base-scores, not both.');
-  if (preset !== undefined && !Object.hasOwn(presets, preset))
-    throw new UserError('option.value', `there is no preset "${preset}"${nearest(preset, Object.keys(presets))}.`);
+  if (preset !== undefined && !Object.hasOwn(presetShares, preset))
+    throw new UserError('option.value', `there is no preset "${preset}"${nearest(preset, Object.keys(presetShares))}.`);
   if (preset !== undefined && maxDrop !== undefined)
     throw new UserError('option.value', 'give either --preset or --max-drop, not both.');
   if ((preset ?? maxDrop) !== undefined && (base ?? baseScores) === undefined)
@@ -108,7 +108,7 @@ function checkFlags({ base, baseScores, maxDrop, preset }: EvalFlags): void {
 }
 
 function limitOf({ maxDrop, preset }: EvalFlags, metric: string, base: number | undefined): number | undefined {
-  if (preset !== undefined && base !== undefined) return limitOfPreset(preset as keyof typeof presets, metric, base);
+  if (preset !== undefined && base !== undefined) return presetDrop(preset as keyof typeof presetShares, metric, base);
   return maxDrop === undefined || base === undefined ? undefined : allowedDrop(maxDrop, base);
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
-import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
+import { elementCount, stringTensor, type Tensor, tensorFromBytes, withShape } from '../ir/tensor.ts';
 import { affine, castTensor, isCastable, numbersOf } from './cast.ts';
 import type { ModelInput } from './model-input.ts';
 import { openRows } from './open-rows.ts';
@@ -106,13 +106,13 @@ class ArraySource implements Source {
     if (!file) throw new UserError('dataset-split', `Input "${this.#name}" has no ${split} file.`);
     const { layout, trim, scale, bias, axis, dropBatch } = this.#spec;
     const stored = this.#spec.shape ?? file.shape.slice(1);
-    let tensor = reshape(await readRows(file, indices), [indices.length, ...stored]);
+    let tensor = withShape(await readRows(file, indices), [indices.length, ...stored]);
     if (layout === 'NHWC') tensor = channelsFirst(tensor);
     if (length !== undefined) tensor = cut(tensor, length);
     else if (trim && 'pad' in trim) tensor = cut(tensor, longest(tensor, trim.pad));
     if (scale || bias) tensor = affine(tensor, dtype, scale ?? [1], bias ?? [0], axis);
     else if (tensor.dtype !== dtype) tensor = castTensor(tensor, dtype);
-    return dropBatch ? reshape(tensor, tensor.shape.slice(1)) : tensor;
+    return dropBatch ? withShape(tensor, tensor.shape.slice(1)) : tensor;
   }
 
   async digest(split: Split, index: number): Promise<string> {
@@ -213,13 +213,6 @@ async function readRows(file: Rows, indices: readonly number[]): Promise<Tensor>
     offset += part.byteLength;
   }
   return tensorFromBytes(file.dtype, shape, bytes);
-}
-
-function reshape(tensor: Tensor, shape: readonly number[]): Tensor {
-  if (tensor.shape.join() === shape.join()) return tensor;
-  return tensor.dtype === 'string'
-    ? stringTensor(shape, tensor.strings?.() ?? [])
-    : tensorFromBytes(tensor.dtype, shape, tensor.bytes());
 }
 
 /** [N, H, W, C] → [N, C, H, W]. */

@@ -33,6 +33,7 @@ function* records(text: string, separator: string, path: string): Generator<{ li
   while (at < text.length) {
     const first = line;
     const cells: string[] = [];
+    const start = at;
     for (;;) {
       let cell: string;
       if (text[at] === '"') {
@@ -58,9 +59,10 @@ function* records(text: string, separator: string, path: string): Generator<{ li
       if (text[at] !== separator) break;
       at++;
     }
+    const isEmpty = at === start;
     if (text[at] === '\r') at++;
     if (text[at] === '\n') at++;
     line++;
-    if (cells.length > 1 || cells[0] !== '') yield { line: first, cells };
+    if (!isEmpty) yield { line: first, cells };
   }
 }

@@ -26,6 +26,8 @@ export interface Batch {
   readonly first: number;
   /** Samples that count. The feeds hold more where the model's batch is fixed and samples ran out: ignore those rows. */
   readonly size: number;
+  /** The one sample is fed without a batch axis, so outputs need not have one either. */
+  readonly unbatched?: boolean;
   /** Place of each sample in the data set's own order. */
   readonly indices: readonly number[];
 }

@@ -11,6 +11,8 @@ export interface ModelFit {
   readonly batch: number;
   /** True when the model has the batch size written into its input shapes. */
   readonly fixed: boolean;
+  /** Samples are fed without a batch axis. */
+  readonly unbatched: boolean;
   /** Inputs to feed, with the element type to feed. */
   readonly dtypes: ReadonlyMap<string, DType>;
   /** Inputs that get an output of the run before, and which. */
@@ -66,10 +68,11 @@ export function fitToModel(
       fixed = { name: model.name, batch: rows };
     }
   }
-  if ([...spec.inputs.values()].some(unbatched)) return { batch: 1, fixed: true, dtypes, states };
+  const isUnbatched = [...spec.inputs.values()].some(unbatched);
+  if (isUnbatched) return { batch: 1, fixed: true, unbatched: true, dtypes, states };
   // What comes next depends on what came before: one by one.
-  if (states.size > 0) return { batch: fixed?.batch ?? 1, fixed: true, dtypes, states };
-  return { states, batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, dtypes };
+  if (states.size > 0) return { batch: fixed?.batch ?? 1, fixed: true, unbatched: false, dtypes, states };
+  return { states, batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, unbatched: false, dtypes };
 }
 
 /** Shape of what is not read from files, the batch open. */

@@ -34,6 +34,12 @@ interface Members {
   readonly places: readonly number[];
 }
 
+/** One walk over samples: those of it that cannot be decoded, and how many may be. */
+interface Pass {
+  readonly bad: Set<number>;
+  readonly most: number;
+}
+
 /**
  * Samples, and batches, being prepared ahead of the one in use. ONNX Runtime's binding holds the main thread while it runs, so a sample whose
  * preparation takes two turns through Node's thread pool gets on by one turn an inference: three batches keep the decoder busy.
@@ -137,14 +143,16 @@ export class FolderDataset implements Dataset {
     const isShuffled = options.seed !== undefined && fit.states.size === 0;
     const skip = options.skip ?? 0;
     const chosen = (isShuffled ? shuffled(order, options.seed ?? 0) : order).slice(skip, skip + limit);
-    const most = Math.floor(spec.maxBad * limit);
+    // A part of the samples may hold as many bad ones as all of them: a share of few would be an accident.
+    const usual = split === 'eval' ? this.samples : available;
+    const pass: Pass = { bad: new Set(), most: Math.floor(spec.maxBad * Math.max(limit, usual)) };
     const queue: Promise<Batch | undefined>[] = [];
     let started = 0;
     let first = 0;
     const ahead = Math.max(batchesAhead, Math.ceil(samplesAhead / fit.batch));
     const start = (): void => {
       while (started < chosen.length && queue.length <= ahead) {
-        const part = this.#read(split, chosen.slice(started, started + fit.batch), started, fit, most);
+        const part = this.#read(split, chosen.slice(started, started + fit.batch), started, fit, pass);
         // A failure while the consumer is busy is reported when its turn comes, not as an unhandled rejection.
         part.catch(() => undefined);
         queue.push(part);
@@ -173,7 +181,7 @@ export class FolderDataset implements Dataset {
     indices: readonly number[],
     place: number,
     fit: ModelFit,
-    most: number,
+    pass: Pass,
   ): Promise<Batch | undefined> {
     try {
       return await this.#readAll(split, indices, place, fit);
@@ -181,9 +189,10 @@ export class FolderDataset implements Dataset {
       if (!(error instanceof BadSample)) throw error;
       const { files, places } = this.#members[split];
       this.#bad.set(`${files}:${error.index}`, error.message);
+      pass.bad.add(error.index);
       const bad = indices.filter((index) => this.#bad.has(`${files}:${places[index]}`));
-      if (this.#bad.size > most) {
-        const more = this.#bad.size > 1 ? `, as ${this.#bad.size - 1} before it` : '';
+      if (pass.bad.size > pass.most) {
+        const more = pass.bad.size > 1 ? `, as ${pass.bad.size - 1} before it` : '';
         throw new UserError(
           'dataset-sample',
           `${error.message.replace(/\.$/, '')}${more}; that is more than ${(100 * this.#parts.spec.maxBad).toFixed(0)} % of the samples ("maxBad" in dataset.json). Mend or remove the file.`,
@@ -191,7 +200,7 @@ export class FolderDataset implements Dataset {
         );
       }
       const rest = indices.filter((index) => !bad.includes(index));
-      return rest.length === 0 ? undefined : this.#read(split, rest, place, fit, most);
+      return rest.length === 0 ? undefined : this.#read(split, rest, place, fit, pass);
     }
   }
 
@@ -218,6 +227,7 @@ export class FolderDataset implements Dataset {
       first: place,
       size,
       indices,
+      unbatched: fit.unbatched,
     };
   }
 

@@ -136,7 +136,7 @@ async function readJson(path: string, fileNames: readonly string[] | undefined):
   let text: string;
   let json: unknown;
   try {
-    text = await readFile(path, 'utf8');
+    text = (await readFile(path, 'utf8')).replace(/^\uFEFF/, '');
     json = JSON.parse(text);
   } catch (error) {
     throw new UserError('dataset-labels', `${path} cannot be read as JSON: ${(error as Error).message}.`, {

@@ -169,7 +169,8 @@ function openSource(
 
 function readDescription(dir: string): string | undefined {
   try {
-    return readFileSync(join(dir, 'dataset.json'), 'utf8');
+    // Editors of Windows put a byte order mark in front.
+    return readFileSync(join(dir, 'dataset.json'), 'utf8').replace(/^\uFEFF/, '');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return undefined;

@@ -150,11 +150,41 @@ async function openColumns(path: string, columns: readonly string[] | undefined)
     );
   const table = await openTable(path, columns);
   const cells = columns.map((column) => table.column(column));
+  for (const [at, column] of cells.entries()) {
+    const row = column.findIndex((cell) => typeof cell === 'object' && cell !== null);
+    if (row < 0) continue;
+    const what = Array.isArray(column[row]) ? 'a list' : column[row] instanceof Date ? 'a date' : 'an object';
+    throw new UserError(
+      'data-value',
+      `${path}: column "${columns[at]}" has ${what} in row ${row + 1}; numbers and texts can be read. Save lists of numbers as a .npy file.`,
+    );
+  }
   const isText = cells.every((column) =>
     column.some((cell) => typeof cell === 'string' && Number.isNaN(toNumber(cell))),
   );
   const shape = [table.rows, columns.length];
-  return memoryRows(path, isText ? texts(cells, shape) : numbers(path, columns, cells, shape));
+  if (isText) return memoryRows(path, texts(cells, shape));
+  return memoryRows(path, largeIntegers(cells, shape) ?? numbers(path, columns, cells, shape));
+}
+
+/** Whole numbers of which one is beyond 2^53 (identifiers, hashes): as doubles they would be other numbers. */
+function largeIntegers(cells: readonly (readonly unknown[])[], shape: readonly number[]): Tensor | undefined {
+  const isWhole = (cell: unknown): cell is bigint | number | string =>
+    typeof cell === 'bigint' ||
+    (typeof cell === 'number' && Number.isSafeInteger(cell)) ||
+    (typeof cell === 'string' && /^\s*-?\d{1,19}\s*$/.test(cell));
+  const isLarge = (cell: unknown): boolean =>
+    (typeof cell === 'bigint' || typeof cell === 'string') && !Number.isSafeInteger(Number(cell));
+  if (!cells.some((column) => column.some(isLarge)) || !cells.every((column) => column.every(isWhole)))
+    return undefined;
+  const values = new BigInt64Array(elementCount(shape));
+  for (const [at, column] of cells.entries())
+    for (const [row, cell] of column.entries()) {
+      const value = BigInt(cell as bigint | number | string);
+      if (BigInt.asIntN(64, value) !== value) return undefined;
+      values[row * cells.length + at] = value;
+    }
+  return tensorFrom('int64', shape, values);
 }
 
 function texts(cells: readonly (readonly unknown[])[], shape: readonly number[]): Tensor {

@@ -67,10 +67,10 @@ function sizes(
   const doesResize = on('do_resize', true);
   if (doesResize && target?.shortest !== undefined) {
     const share = numberOf(config.crop_pct, Number.NaN);
-    // ConvNeXT and its kin: the shorter side is brought to size / crop_pct, then the middle is taken.
-    const resize =
-      Number.isNaN(share) || target.shortest >= 384 ? target.shortest : Math.round(target.shortest / share);
     const size = crop?.exact ?? [target.shortest, target.shortest];
+    // ConvNeXT and its kin: the shorter side is brought to size / crop_pct, then the middle is taken; from 384 on the whole is drawn to the size.
+    if (!Number.isNaN(share) && !crop && target.shortest >= 384) return { size, crop: 'none' };
+    const resize = Number.isNaN(share) ? target.shortest : Math.trunc(target.shortest / share);
     return { size, resize, crop: 'center' };
   }
   if (doesResize && target?.exact) {

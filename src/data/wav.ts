@@ -24,7 +24,7 @@ export function readWav(bytes: Uint8Array): Sound {
       format = readFormat(view, start, declared);
     } else if (id === 'data') {
       if (!format) throw new Error('its data come before their format');
-      const isOpen = declared === 0xffffffff || (declared === 0 && start + 8 >= bytes.length - declared);
+      const isOpen = declared === 0xffffffff || (declared === 0 && !endsInChunks(bytes, view, start));
       const size = isOpen ? bytes.length - start : declared;
       if (start + size > bytes.length)
         throw new Error(`it is cut short: ${declared} bytes of sound are promised, ${bytes.length - start} are there`);
@@ -33,6 +33,13 @@ export function readWav(bytes: Uint8Array): Sound {
     at = start + declared + (declared % 2);
   }
   throw new Error('it holds no sound (no data chunk)');
+}
+
+/** Whether what follows are chunks up to the end, so that a sound of 0 bytes is one, and not of unknown length. */
+function endsInChunks(bytes: Uint8Array, view: DataView, start: number): boolean {
+  let at = start;
+  while (at + 8 <= bytes.length) at += 8 + view.getUint32(at + 4, true) + (view.getUint32(at + 4, true) % 2);
+  return at === bytes.length || at === bytes.length + 1;
 }
 
 interface Format {

@@ -1,10 +1,10 @@
 import { numbersOf } from '../data/cast.ts';
-import type { Dataset } from '../data/dataset.ts';
+import type { Batch, Dataset } from '../data/dataset.ts';
 import type { ClassFigures, Metric, Need } from '../data/metrics/metric.ts';
 import { makeMetric } from '../data/metrics/registry.ts';
 import { UserError } from '../errors.ts';
 import { dtypeKind } from '../ir/dtype.ts';
-import type { Tensor } from '../ir/tensor.ts';
+import { type Tensor, withShape } from '../ir/tensor.ts';
 import { type Blind, BlindAnswers } from './blind.ts';
 import type { Session } from './session.ts';
 import { StateRunner } from './states.ts';
@@ -73,10 +73,10 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
   for await (const batch of dataset.batches({ inputs: session.inputs, ...pick(options) })) {
     options.signal?.throwIfAborted();
     const before = performance.now();
-    const outputs = await runner.run(batch);
+    const outputs = withBatchAxis(await runner.run(batch), batch);
     runMs += performance.now() - before;
     const output = outputOf(outputs, name);
-    const reference = base && outputOf(await base.run(batch), name);
+    const reference = base && outputOf(withBatchAxis(await base.run(batch), batch), name);
     const judged = { ...batch, output, outputs, reference };
     for (const record of metric.score(judged)) records.push(record);
     blind.add(judged);
@@ -131,6 +131,17 @@ async function chooseMetric(dataset: Dataset, options: EvaluateOptions): Promise
   throw new UserError(
     'metric-data',
     `The metric ${metric.id} needs ${needed[metric.needs]}, which ${dataset.dir} does not have.`,
+  );
+}
+
+/** Outputs of a model without a batch axis get one of 1, unless they begin with that anyway. */
+function withBatchAxis(outputs: Map<string, Tensor>, { unbatched }: Batch): Map<string, Tensor> {
+  if (!unbatched) return outputs;
+  return new Map(
+    [...outputs].map(([name, output]) => [
+      name,
+      output.shape[0] === 1 ? output : withShape(output, [1, ...output.shape]),
+    ]),
   );
 }
 

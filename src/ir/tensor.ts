@@ -119,6 +119,14 @@ export function stringTensor(shape: readonly number[], strings: readonly Uint8Ar
   return { dtype: 'string', shape, byteLength: 0, bytes: () => new Uint8Array(0), strings: () => strings };
 }
 
+/** The same data, not copied, under a shape of as many elements. */
+export function withShape(tensor: Tensor, shape: readonly number[]): Tensor {
+  if (tensor.shape.join() === shape.join()) return tensor;
+  return tensor.dtype === 'string'
+    ? stringTensor(shape, tensor.strings?.() ?? [])
+    : tensorFromBytes(tensor.dtype, shape, tensor.bytes());
+}
+
 /**
  * A tensor whose data is computed when asked for and not kept: quantized or cast weights of big models stay out of
  * memory until they are written.

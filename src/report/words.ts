@@ -9,10 +9,12 @@ export const none = '–';
 const isNumber = (value: number | null | undefined): value is number =>
   typeof value === 'number' && Number.isFinite(value);
 
-/** 0.2561 → `26 %`, 0.0042 → `0.4 %`, 0.9974 → `99.7 %`: never rounded to a hundred that it is not. */
+/** 0.2561 → `26 %`, 0.0042 → `0.4 %`, 0.9974 → `99.7 %`: never rounded to nothing or to a hundred that it is not. */
 export function formatPart(part: number | null): string {
   if (!isNumber(part)) return none;
   const percent = part * 100;
+  if (percent > 0 && percent < 0.05) return '<0.1 %';
+  if (percent !== 100 && Math.abs(percent - 100) < 0.05) return percent < 100 ? '>99.9 %' : '>100 %';
   const nearHundred = percent !== 100 && Math.abs(percent - 100) < 1;
   return `${percent.toFixed(percent < 10 || nearHundred ? 1 : 0).replace('.0', '')} %`;
 }

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decide, limitOfPreset } from '../../src/cli/decide.ts';
+import { decide } from '../../src/cli/decide.ts';
+import { presetDrop } from '../../src/drop-limit.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
 import { runCli } from './support.ts';
@@ -250,8 +251,8 @@ describe('decide', () => {
     expect(decide({ ...accuracy(0, 0, 0), drop: null }, 0.01).verdict).toBe('fail');
   });
   it('knows MLPerf’s targets', () => {
-    expect(limitOfPreset('mlperf-99', 'top1', 0.9)).toBeCloseTo(0.009, 12);
-    expect(limitOfPreset('mlperf-99.9', 'map', 0.4)).toBeCloseTo(0.0004, 12);
-    expect(limitOfPreset('mlperf-99', 'wer', 0.1)).toBeCloseTo(0.009, 12);
+    expect(presetDrop('mlperf-99', 'top1', 0.9)).toBeCloseTo(0.009, 12);
+    expect(presetDrop('mlperf-99.9', 'map', 0.4)).toBeCloseTo(0.0004, 12);
+    expect(presetDrop('mlperf-99', 'wer', 0.1)).toBeCloseTo(0.009, 12);
   });
 });

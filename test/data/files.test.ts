@@ -10,7 +10,7 @@ import { repeatedKey } from '../../src/data/repeated-key.ts';
 import { openTable } from '../../src/data/table.ts';
 import { readWav } from '../../src/data/wav.ts';
 import { readZip } from '../../src/data/zip.ts';
-import { toNumbers } from '../../src/ir/tensor.ts';
+import { type Tensor, toNumbers, typedArray } from '../../src/ir/tensor.ts';
 import { resample } from '../../src/kernels/resample.ts';
 
 /** Made by make-fixtures.py. */
@@ -70,6 +70,18 @@ describe('the same numbers in', () => {
     expect((await rowsOf(csv, { columns: ['b', 'a'] }, 0, 2)).values).toEqual([2, 1, -40, Number.NaN]);
     const lines = put('t.jsonl', '{"a": 1, "b": true}\n{"b": false, "a": 2.5}\n');
     expect((await rowsOf(lines, { columns: ['a', 'b'] }, 0, 2)).values).toEqual([1, 1, 2.5, 0]);
+    expect(parseCsv('v\n""\n\na\n', ',', 'v.csv').get('v')).toEqual(['', 'a']);
+  });
+
+  test('whole numbers beyond 2^53 stay what they are, lists are no numbers', async () => {
+    const ids = await openRows(put('i.csv', 'id,n\n9007199254740993,-1\n'), { columns: ['id', 'n'] });
+    expect(ids.dtype).toBe('int64');
+    expect([...typedArray((await ids.rows(0, 1)) as Tensor & { dtype: 'int64' }, 'int64')]).toEqual([
+      9007199254740993n,
+      -1n,
+    ]);
+    const lists = put('l.jsonl', '{"f": 1}\n{"f": [4, 5]}\n');
+    await expect(openRows(lists, { columns: ['f'] })).rejects.toThrow('column "f" has a list in row 2');
   });
 });
 
@@ -162,6 +174,15 @@ describe('sound', () => {
     expect(samples).toHaveLength(800);
     const worst = Math.max(...wanted.map((value, at) => Math.abs(value - samples[at]!)));
     expect(worst).toBeLessThan(tolerance);
+  });
+
+  test('a data chunk of 0 bytes is of unknown length, unless chunks follow it', () => {
+    const open = readFileSync(fixture('pcm16.wav')).subarray(0, 44 + 400);
+    open.writeUInt32LE(0, 40);
+    expect(readWav(open).samples).toHaveLength(100);
+    open.write('LIST', 44);
+    open.writeUInt32LE(392, 48);
+    expect(readWav(open).samples).toHaveLength(0);
   });
 
   test('damaged sound says what is wrong', () => {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Batch, BatchOptions, Dataset } from '../../src/data/dataset.ts';
 import { makeMetric } from '../../src/data/metrics/registry.ts';
 import { openDataset } from '../../src/data/open-dataset.ts';
+import { findImageDefaults } from '../../src/data/processor.ts';
 import { type Tensor, tensorFrom, toNumbers } from '../../src/ir/tensor.ts';
 import type { IoInfo } from '../../src/report/report.ts';
 
@@ -167,8 +168,27 @@ describe('pictures', () => {
     ]);
     expect(dataset.bad.count).toBe(1);
     expect(dataset.bad.examples[0]).toContain('2.png cannot be decoded');
+    // Samples taken before do not count against a part, nor does its size.
+    for await (const batch of dataset.batches({ samples: 3, skip: 2, seed: 1 })) expect(batch.size).toBeLessThan(4);
+    expect((await read({ samples: 3 })).batches.map(({ size }) => size)).toEqual([2]);
+    put('dataset.json', `\uFEFF${readFileSync(join(dir, 'dataset.json'), 'utf8')}`);
+    expect((await read()).batches).toHaveLength(3);
     describeAs({ inputs: { x: spec }, batch: 3, maxBad: 0.1 });
     await expect(read()).rejects.toThrow('more than 10 % of the samples');
+  });
+
+  test.each([
+    [
+      { size: { shortest_edge: 384 }, crop_pct: 1 },
+      { size: [384, 384], crop: 'none' },
+    ],
+    [
+      { size: { shortest_edge: 224 }, crop_pct: 0.95 },
+      { size: [224, 224], resize: 235, crop: 'center' },
+    ],
+  ])('ConvNeXT prepares by %o', async (config, wanted) => {
+    put('preprocessor_config.json', JSON.stringify({ image_processor_type: 'ConvNextImageProcessor', ...config }));
+    expect((await findImageDefaults([dir]))?.defaults).toEqual({ ...wanted, scale: 1 / 255 });
   });
 
   test('a picture that is cut short is no sample', async () => {

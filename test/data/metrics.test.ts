@@ -50,6 +50,53 @@ describe('metrics, by hand', () => {
     expect(await value('top1', { output: scores, size: 1, labels: [1] })).toBe(1);
   });
 
+  test('NaN has no rank and is near to nothing', async () => {
+    const nan = floats([4, 2], Array(8).fill(Number.NaN));
+    expect(
+      await value('spearman', { output: floats([3], [1, Number.NaN, 2]), size: 3, targets: floats([3], [1, 2, 3]) }),
+    ).toBeNaN();
+    expect(await value({ name: 'recall-at-k', settings: { pairs: true } }, { output: nan, size: 2 })).toBe(0);
+    expect(await value('recall-at-k', { output: nan, size: 4, labels: [0, 0, 1, 1] })).toBe(0);
+  });
+
+  test('map counts recalls as NumPy does, and 100 boxes of each class of a picture', async () => {
+    const geometry = [
+      { width: 9999, height: 99, scaleX: 1, scaleY: 1, left: 0, top: 0, fedWidth: 9999, fedHeight: 99 },
+    ];
+    const box = (at: number): [number, number, number, number] => [40 * at, 0, 40 * at + 20, 20];
+    const mapOf = (truths: number, found: readonly [at: number, of: number][]) =>
+      value(
+        { name: 'map', settings: { decode: 'end-to-end' } },
+        {
+          output: floats(
+            [1, found.length, 6],
+            found.flatMap(([at, of], place) => [...box(at), 0.9 - place / 999, of]),
+          ),
+          size: 1,
+          geometry,
+          truths: [Array.from({ length: truths }, (_, at) => ({ class: 0, box: box(at), isCrowd: false }))],
+        },
+      );
+    // pycocotools says 0.34653: 7 of 20 is 0.35, linspace(0, 1, 101)[35] a little more.
+    expect(
+      await mapOf(
+        20,
+        Array.from({ length: 7 }, (_, at) => [at, 0]),
+      ),
+    ).toBeCloseTo(35 / 101, 12);
+    const others = Array.from({ length: 150 }, (_, at): [number, number] => [at, 1]);
+    expect(await mapOf(1, [...others, [0, 0]])).toBeCloseTo(1, 12);
+    expect(await mapOf(1, [...others.map(([at]): [number, number] => [at + 1, 0]), [0, 0]])).toBe(0);
+  });
+
+  test('miou of one probability a pixel', async () => {
+    const targets = tensorOf('int64', [1, 2, 2], [1, 1, 0, 0]);
+    const batch = { output: floats([1, 1, 2, 2], [0.9, 0.6, 0.1, 0.2]), size: 1, targets };
+    expect(await value('miou', batch)).toBe(1);
+    expect(await value({ name: 'miou', settings: { threshold: 0.7 } }, batch)).toBeCloseTo((1 / 2 + 2 / 3) / 2, 12);
+    expect(await value('miou', { ...batch, output: floats([1, 2, 2], [1, 1, 0, 2]) })).toBeCloseTo(0.5, 12);
+  });
+
   test('mae, rmse and psnr', async () => {
     const output = floats([2, 2], [0.5, 1.5, 0, 1]);
     const targets = floats([2, 2], [0.25, 1, 0, 0.5]);

@@ -46,6 +46,24 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
+test('outputs without a batch axis are those of the one sample', async () => {
+  const plain = await openModel(
+    parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+main (float[3] x) => (float[3] y) { y = Neg (x) }`),
+  );
+  const folder = await mkdtemp(join(tmpdir(), 'mlpack-plain-'));
+  writeFileSync(join(folder, 'x.csv'), 'a,b,c,y\n1,2,0,2\n2,0,2,1\n1,1,3,2\n');
+  const inputs = { x: { file: 'x.csv', columns: ['a', 'b', 'c'], dtype: 'float32', dropBatch: true } };
+  const labels = { file: 'x.csv', column: 'y' };
+  writeFileSync(join(folder, 'dataset.json'), JSON.stringify({ schema: 'mlpack.dataset/1', inputs, labels }));
+  const data = await openDataset(folder, plain.inputs);
+  const { metric, scores } = await evaluate(plain, data);
+  expect([metric, scores]).toEqual(['top1', [1, 1, 0]]);
+  await data.close();
+  await plain.dispose();
+  await rm(folder, { recursive: true });
+});
+
 describe('states', () => {
   test('are fed back from sample to sample, and start anew where the data says so', async () => {
     const { value, scores } = await evaluate(session, dataset, { output: 'y' });

@@ -156,6 +156,9 @@ describe('gate', () => {
     expect(judge({ accuracy: { preset: 'mlperf-99.9' } })[0]?.sentence).toMatch(
       /where a drop of 0\.0974 points \(0\.1 % of base, mlperf-99\.9\) is allowed/,
     );
+    // As `mlpack eval --preset` has it: error rates by what they are not.
+    const wer = withAccuracy({ metric: 'wer', value: 0.055, base: 0.05, drop: 0.005 });
+    expect(judge({ accuracy: { preset: 'mlperf-99' } }, wer)[0]).toMatchObject({ status: 'ok', limit: 0.0095 });
   });
 
   it('with the interval: kept, broken or undecided', () => {
@@ -261,6 +264,9 @@ describe('baseline', () => {
     expect(said({}, shipped)).toMatchObject({ status: 'failed', value: expect.closeTo(0.02, 9) as number });
     expect(said({}, shipped)?.sentence).toMatch(/the baseline 99\.2 %: −2 points/);
     expect(said({ of: 'base' }, shipped)).toMatchObject({ status: 'ok', value: 0.002 });
+    // Other weights in the same graph make another model, too.
+    const tuned = { ...good.input, externalData: [{ ...good.input.externalData![0]!, sha256: '7'.repeat(64) }] };
+    expect(said({}, { ...good, input: tuned })).toMatchObject({ status: 'failed', value: expect.closeTo(0.02, 9) });
     const elsewhere = { ...shipped, data: { ...shipped.data!, sha256: '7'.repeat(64) } };
     expect(said({}, elsewhere)).toMatchObject({ status: 'ok', value: 0.002 });
     expect(said({}, elsewhere)?.sentence).toMatch(/base .*; beside the baseline, of another model: .*other data/);

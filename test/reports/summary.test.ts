@@ -97,7 +97,7 @@ describe('summarize', () => {
 
 describe('words', () => {
   it('never rounds to a hundred percent or to zero what is neither', () => {
-    expect([1, 0.9974, 1.004, 1.0096, 0.256, 0.0042, 0.05, 4].map(formatPart)).toEqual([
+    expect([1, 0.9974, 1.004, 1.0096, 0.256, 0.0042, 0.05, 4, 0.9997, 1.0003, 0.0001, 0].map(formatPart)).toEqual([
       '100 %',
       '99.7 %',
       '100.4 %',
@@ -106,6 +106,10 @@ describe('words', () => {
       '0.4 %',
       '5 %',
       '400 %',
+      '>99.9 %',
+      '>100 %',
+      '<0.1 %',
+      '0 %',
     ]);
     expect(formatDrop(accuracy('top1', 0.00001))).toBe('−<0.01 points');
   });

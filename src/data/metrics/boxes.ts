@@ -48,7 +48,7 @@ const presets = {
   detr: { normalized: true, activation: 'softmax', background: 'last', nms: 1 },
 } as const satisfies Record<string, Partial<BoxSettings>>;
 
-/** Thresholds as COCO's evaluations of YOLO have them: every box with a score worth the name, weaker twins dropped, 100 a picture. */
+/** Thresholds as COCO's evaluations of YOLO have them: every box with a score worth the name, weaker twins dropped, 100 of a class in a picture. */
 const usual: BoxSettings = {
   boxes: undefined,
   scores: undefined,
@@ -98,7 +98,7 @@ export function foundBoxes(batch: MetricBatch, settings: BoxSettings): FoundBox[
       .filter(({ score }) => score >= settings.minScore)
       .sort((a, b) => b.score - a.score)
       .map((one) => ({ ...one, box: toPicture(corners(one.box, settings.box), settings, geometry) }));
-    return (settings.nms < 1 ? suppress(found, settings.nms, settings.most) : found).slice(0, settings.most);
+    return suppress(found, settings.nms, settings.most);
   });
 }
 
@@ -200,14 +200,17 @@ function toPicture([left, top, right, bottom]: Box, { normalized }: BoxSettings,
   return [x(left), y(top), x(right), y(bottom)];
 }
 
-/** Drops boxes that overlap a better one of their class by more than `limit`. */
+/** Drops boxes that overlap a better one of their class by more than `limit`, and of each class those behind the first `most`. */
 function suppress(sorted: readonly FoundBox[], limit: number, most: number): FoundBox[] {
-  const kept: FoundBox[] = [];
-  for (const one of sorted) {
-    if (kept.length >= most) break;
-    if (kept.every((other) => other.class !== one.class || overlap(other.box, one.box) <= limit)) kept.push(one);
-  }
-  return kept;
+  const kept = new Map<number, FoundBox[]>();
+  return sorted.filter((one) => {
+    const better = kept.get(one.class) ?? [];
+    kept.set(one.class, better);
+    if (better.length >= most || (limit < 1 && better.some((other) => overlap(other.box, one.box) > limit)))
+      return false;
+    better.push(one);
+    return true;
+  });
 }
 
 /** Intersection over union; of a crowd, intersection over the first box. */

@@ -12,12 +12,13 @@ interface ClassHits {
   readonly wanted: number;
 }
 
-const cocoOverlaps = Array.from({ length: 10 }, (_, at) => 0.5 + at / 20);
+/** NumPy's `linspace(0.5, 0.95, 10)` to the last bit, as the recalls below are `linspace(0, 1, 101)`: 7 of 20 boxes do not reach its 0.35. */
+const cocoOverlaps = Array.from({ length: 10 }, (_, at) => (at === 9 ? 0.95 : 0.5 + at * ((0.95 - 0.5) / 9)));
 
 /**
  * Mean average precision as COCO has it: over classes that occur and overlaps 0.5, 0.55, … 0.95 (`iou` names others), the mean of the precision at
  * recalls 0, 0.01, … 1, where precision at a recall is the best at any recall from there on. Detections claim the free box that they overlap
- * most, best score first; at most 100 a picture; crowds count neither way. Truths come from "boxes" of dataset.json.
+ * most, best score first; at most 100 of a class in a picture; crowds count neither way. Truths come from "boxes" of dataset.json.
  */
 export const meanAveragePrecision: MetricKind = {
   id: 'map',
@@ -150,7 +151,7 @@ function averagePrecision(fate: Uint8Array, pictures: Uint32Array, wanted: numbe
     precision[at] = Math.max(precision[at] as number, precision[at + 1] as number);
   let sum = 0;
   for (let step = 0, at = 0; step <= 100; step++) {
-    while (at < recall.length && (recall[at] as number) < step / 100) at++;
+    while (at < recall.length && (recall[at] as number) < step * 0.01) at++;
     sum += precision[at] ?? 0;
   }
   return sum / 101;

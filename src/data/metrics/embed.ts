@@ -86,8 +86,8 @@ interface Query {
 
 /**
  * Share of queries with a match among the `k` (default 1) nearest by cosine. By default every sample looks for another one of its label
- * among all the others; with `pairs` the first of each pair looks for its second among the seconds of all pairs. Intervals draw
- * queries; what is searched stays.
+ * among all the others; with `pairs` the first of each pair looks for its second among the seconds of all pairs. What is
+ * NaN is near to nothing. Intervals draw queries; what is searched stays.
  */
 export const recallAtK: MetricKind = {
   id: 'recall-at-k',
@@ -138,6 +138,7 @@ function finds({ label, vector, document }: Query, self: number, all: readonly Q
   };
   if (document) {
     const own = near(all[self] as Query);
+    if (Number.isNaN(own)) return false;
     let above = 0;
     for (const [at, other] of all.entries()) {
       const value = near(other);
@@ -147,7 +148,7 @@ function finds({ label, vector, document }: Query, self: number, all: readonly Q
   }
   const ranked = all
     .map((other, at) => ({ at, isMatch: other.label === label, value: near(other) }))
-    .filter(({ at }) => at !== self)
+    .filter(({ at, value }) => at !== self && !Number.isNaN(value))
     .sort((a, b) => b.value - a.value || a.at - b.at);
   return ranked.slice(0, k).some(({ isMatch }) => isMatch);
 }

@@ -116,14 +116,16 @@ type Overlaps = readonly (readonly [id: number, both: number, either: number, la
 
 /**
  * Mean intersection over union: over the classes that occur as label or prediction, the pixels in both / the pixels in either, summed over all
- * pictures. The output is class numbers, or scores [N, classes, height, width] of which the highest counts; targets are class numbers of
- * the same height and width; 255 (`ignore`) does not count.
+ * pictures. The output is class numbers, scores [N, classes, height, width] of which the highest counts, or one float a pixel, which is
+ * class 1 from `threshold` on (floats that are all whole numbers are class numbers, unless a threshold is given); targets are class numbers
+ * of the same height and width; 255 (`ignore`) does not count.
  */
 export const meanIou: MetricKind = {
   id: 'miou',
   summary: 'mean intersection over union of segmented classes',
   make(settings): Metric<Overlaps> {
     const ignore = settings.number('ignore') ?? 255;
+    const threshold = settings.number('threshold');
     const pool = (records: readonly Overlaps[]) => {
       const ids = [...new Set(records.flatMap((overlaps) => overlaps.map(([id]) => id)))].sort((a, b) => a - b);
       const places = new Map(ids.map((id, at) => [id, at]));
@@ -164,8 +166,10 @@ export const meanIou: MetricKind = {
             'metric-output',
             `miou: the output [${output.shape.join(', ')}] does not have the ${pixels} pixels of a target.`,
           );
+        const isClass = classes > 1 || (threshold === undefined && values.every(Number.isInteger));
+        const map = isClass ? values : aboveThreshold(values, threshold ?? 0.5);
         return Array.from({ length: size }, (_, sample) =>
-          overlapsOf(classMap(values, sample * width, classes, pixels), wanted, sample * pixels, ignore),
+          overlapsOf(classMap(map, sample * width, classes, pixels), wanted, sample * pixels, ignore),
         );
       },
       sample: (overlaps) => meanOf(Float64Array.from(overlaps, ([, both, either]) => both / either)),
@@ -183,6 +187,11 @@ export const meanIou: MetricKind = {
     };
   },
 };
+
+/** −1 for NaN, which is no class. */
+function aboveThreshold(values: ArrayLike<number>, threshold: number): Int32Array {
+  return Int32Array.from(values, (value) => (Number.isNaN(value) ? -1 : Number(value >= threshold)));
+}
 
 function classMap(values: ArrayLike<number>, start: number, classes: number, pixels: number): Int32Array {
   if (classes === 1) return Int32Array.from({ length: pixels }, (_, at) => values[start + at] as number);

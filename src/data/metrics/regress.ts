@@ -95,7 +95,7 @@ export const pearson = pointsKind('pearson', 'linear correlation of predictions 
   return (weights) => correlate(x, t, weights);
 });
 
-/** Spearman's correlation: Pearson's, of ranks; equal numbers share the mean of their ranks. */
+/** Spearman's correlation: Pearson's, of ranks; equal numbers share the mean of their ranks, and what is NaN has none: then so is the figure. */
 export const spearman = pointsKind('spearman', 'rank correlation of predictions and targets', (points) => {
   const x = ranker(Float64Array.from(points, ([predicted]) => predicted));
   const t = ranker(Float64Array.from(points, ([, wanted]) => wanted));
@@ -124,9 +124,10 @@ function correlate(x: ArrayLike<number>, t: ArrayLike<number>, weights: Weights)
 
 /** Mid-ranks of numbers, each counted as often as it was drawn; the order is found once. */
 function ranker(values: Float64Array): (weights: Weights) => Float64Array {
-  const order = Uint32Array.from(values.keys()).sort((a, b) => (values[a] as number) - (values[b] as number));
+  const numbers = Uint32Array.from(values.keys()).filter((at) => !Number.isNaN(values[at]));
+  const order = numbers.sort((a, b) => (values[a] as number) - (values[b] as number));
   return (weights) => {
-    const ranks = new Float64Array(values.length);
+    const ranks = new Float64Array(values.length).fill(Number.NaN);
     let before = 0;
     for (let at = 0; at < order.length; ) {
       const value = values[order[at] as number];

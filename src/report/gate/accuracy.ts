@@ -1,7 +1,9 @@
 /** The rule about the task metric: what a variant lost, against base or against what was shipped before. */
+import { presetBasis, presetDrop, presetShares } from '../../drop-limit.ts';
 import { compareAccuracy } from '../before.ts';
 import type { Accuracy, Limits } from '../report.ts';
 import { formatDrop, formatLimit, formatMetric } from '../words.ts';
+import { isSameModel } from './baseline.ts';
 import {
   baselineGap,
   formatWhole,
@@ -13,8 +15,6 @@ import {
   within,
 } from './finding.ts';
 import type { AccuracyRule } from './rules.ts';
-
-const presets = { 'mlperf-99': 0.01, 'mlperf-99.9': 0.001 } as const;
 
 export function judgeAccuracy(rule: AccuracyRule, subject: Subject): Judgement {
   const { variant, report } = subject;
@@ -37,7 +37,7 @@ export function judgeAccuracy(rule: AccuracyRule, subject: Subject): Judgement {
 }
 
 const isOfAnotherModel = ({ baseline, report }: Subject): boolean =>
-  baseline !== undefined && baseline.input.sha256 !== report.input.sha256;
+  baseline !== undefined && !isSameModel(baseline, report);
 
 function judgeBesideBaseline(rule: AccuracyRule, subject: Subject): Judgement {
   const { variant, report } = subject;
@@ -113,14 +113,18 @@ function limitOf(
   { metric, base }: Accuracy,
   name: string,
 ): { limit: number; words: string } {
-  const part = preset !== undefined ? presets[preset] : typeof maxDrop === 'string' ? shareOf(maxDrop) : undefined;
+  const part = preset !== undefined ? presetShares[preset] : typeof maxDrop === 'string' ? shareOf(maxDrop) : undefined;
   if (part === undefined) {
     const limit = typeof maxDrop === 'number' ? maxDrop : limits.maxDrop;
     return { limit, words: formatLimit(metric, limit) };
   }
-  const limit = part * Math.abs(base ?? 0);
-  const source = preset === undefined ? '' : `, ${preset}`;
-  return { limit, words: `${formatLimit(metric, limit)} (${percent(part)} of ${name}${source})` };
+  const whole = Math.abs(base ?? 0);
+  if (preset === undefined)
+    return { limit: part * whole, words: `${formatLimit(metric, part * whole)} (${percent(part)} of ${name})` };
+  const basis = presetBasis(metric, base ?? 0);
+  const of = basis === whole ? name : `1 − ${metric} of ${name}`;
+  const limit = presetDrop(preset, metric, base ?? 0);
+  return { limit, words: `${formatLimit(metric, limit)} (${percent(part)} of ${of}, ${preset})` };
 }
 
 function range(accuracy: Accuracy): string {

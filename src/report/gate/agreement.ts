@@ -1,5 +1,5 @@
 /** Rules about outputs: against base on the CPU, and of the same file on two providers. */
-import { formatPart, sqnrWords } from '../words.ts';
+import { sqnrWords } from '../words.ts';
 import { formatWhole, type Judgement, percent, type Subject, undecided } from './finding.ts';
 import type { AgreementRule } from './rules.ts';
 
@@ -40,7 +40,7 @@ function judge({ min, minSqnrDb }: AgreementRule, { agreement, sqnrDb, samples }
     ok = agreement >= min - 1e-12;
     const shown = agreement === 1 ? 'all' : percent(agreement);
     parts.push(
-      `the same class as ${name} ${shown === 'all' ? 'on all' : `on ${shown} of`} ${on}, where at least ${formatPart(min)} is asked`,
+      `the same class as ${name} ${shown === 'all' ? 'on all' : `on ${shown} of`} ${on}, where at least ${percent(min)} is asked`,
     );
   }
   if (minSqnrDb !== undefined) {
