@@ -180,7 +180,7 @@ function largeIntegers(cells: readonly (readonly unknown[])[], shape: readonly n
   const values = new BigInt64Array(elementCount(shape));
   for (const [at, column] of cells.entries())
     for (const [row, cell] of column.entries()) {
-      const value = BigInt(cell as bigint | number | string);
+      const value = BigInt(cell);
       if (BigInt.asIntN(64, value) !== value) return undefined;
       values[row * cells.length + at] = value;
     }
