@@ -126,7 +126,12 @@ export function makeBias(
   cache: BiasCache,
 ): Value {
   const terms = plan.terms.map((term) => keyOf(term, cache)).join('+');
-  const floor = place.floor && plan.terms.some((term) => term.kind === 'add' && !isAbove(term.value, lowest));
+  const isFilled = (term: Bias): boolean =>
+    term.kind === 'mask' && (Number.isFinite(term.fill) || plan.zeroing.length > 0);
+  // What several masks fill adds up to -inf: a row that all of them mask wholly would be NaN, or zero.
+  const floor =
+    plan.terms.filter(isFilled).length > 1 ||
+    (place.floor && plan.terms.some((term) => term.kind === 'add' && !isAbove(term.value, lowest)));
   const key = `${terms}${floor}${plan.expand ? `/${cache.dim(dims.length)},${cache.dim(dims.total)}` : ''}`;
   const known = cache.get(key, edit);
   if (known) return known;

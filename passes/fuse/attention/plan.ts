@@ -59,8 +59,7 @@ type Why = { readonly why: string; readonly far?: boolean };
 export function planAttention(root: Node, site: Site): Plan | Why {
   const core = findCore(root, site);
   if ('why' in core) return core;
-  const k = sideOf(core.k, site);
-  const v = sideOf(core.v, site);
+  const [k, v] = sidesOf(core, site);
   const dims = dimsOf(core, k, v, site);
   if ('why' in dims) return dims;
   const bias = planBias(core.biases, core.zeroRows, dims, site);
@@ -70,8 +69,18 @@ export function planAttention(root: Node, site: Site): Plan | Why {
   return { core, dims, q: findFlat(core.q, site), k, v, bias, output: findOutput(core, dims, site) };
 }
 
-export function sideOf(whole: Heads, site: Site): Side {
-  const repeat = whole.layout === 'bnsh' ? findRepeat(whole.value, site) : undefined;
+/** Operators repeat keys and values alike: where only one of them comes with fewer heads, or with others, both are taken as repeated. */
+function sidesOf({ k, v, kShape, vShape }: Core, site: Site): readonly [Side, Side] {
+  const sides = [sideOf(k, site), sideOf(v, site)] as const;
+  const [keyHeads, valueHeads] = sides.map(({ grouped, repeat }, at) =>
+    repeat.length > 0 ? site.types.shapeOf(grouped.value)?.[1] : (at === 0 ? kShape : vShape)[1],
+  );
+  return keyHeads === valueHeads ? sides : [sideOf(k, site, false), sideOf(v, site, false)];
+}
+
+/** @param repeats a repetition of heads is looked for. */
+export function sideOf(whole: Heads, site: Site, repeats = true): Side {
+  const repeat = repeats && whole.layout === 'bnsh' ? findRepeat(whole.value, site) : undefined;
   const grouped: Heads = repeat ? { value: repeat.source, layout: 'bnsh' } : whole;
   const concat = grouped.layout === 'bnsh' ? grouped.value.producer : undefined;
   const [past, added] = concat?.inputs ?? [];

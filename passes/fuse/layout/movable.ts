@@ -2,7 +2,7 @@
 import type { AttrInput } from '../../../src/ir/attr.ts';
 import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
 import type { Node } from '../../../src/ir/graph.ts';
-import { int64Vector, type Tensor } from '../../../src/ir/tensor.ts';
+import { int64Vector, type Tensor, tensorOf } from '../../../src/ir/tensor.ts';
 import type { ValueTypes } from '../../../src/rewrite/rule.ts';
 
 /** A node whose outputs have the rank in question. */
@@ -136,11 +136,11 @@ function pad(node: Node, rank: number): Movable | undefined {
 function slice(node: Node, rank: number): Movable | undefined {
   const starts = constantNumbers(node.input(1));
   const axes = node.input(3) ? constantNumbers(node.input(3)) : starts?.map((_, axis) => axis);
-  if (!axes) return undefined;
-  return {
-    ...plain([0]),
-    inputs: (to) => new Map([[3, int64Vector(axes.map((axis) => to[inRange(axis, rank)] as number))]]),
-  };
+  // Starts, ends and axes are all of one type, int32 or int64.
+  const dtype = constantOf(node.input(3) ?? node.input(1))?.dtype;
+  if (!axes || !dtype) return undefined;
+  const turned = (to: readonly number[]): number[] => axes.map((axis) => to[inRange(axis, rank)] as number);
+  return { ...plain([0]), inputs: (to) => new Map([[3, tensorOf(dtype, [axes.length], turned(to))]]) };
 }
 
 function quantization(node: Node, rank: number): Movable | undefined {

@@ -1,4 +1,6 @@
-import { miss } from '../../../src/rewrite/match.ts';
+import { elementCount } from '../../../src/ir/tensor.ts';
+import type { Edit } from '../../../src/rewrite/edit.ts';
+import { type Match, miss } from '../../../src/rewrite/match.ts';
 import { any, constant, maybe, op } from '../../../src/rewrite/pattern.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { binaryOperand } from '../binary.ts';
@@ -32,6 +34,8 @@ export const scaleConv: Rule = {
     if (!channels) return miss(root, `the weight of ${root} has no channels`);
     const c = perChannel(match.tensor('c'), match.value('c').name, { rank, axis: 1, channels });
     if (typeof c === 'string') return miss(root, c);
+    const wider = widens(match, edit, rank, channels);
+    if (wider) return miss(root, wider);
     const uneven = ['Mul', 'Div'].includes(scale.op) ? spreads(c, match.value('c').name) : undefined;
     if (uneven) return miss(root, uneven);
     const [ones, zeros] = [new Float64Array(channels).fill(1), new Float64Array(channels)];
@@ -44,3 +48,13 @@ export const scaleConv: Rule = {
     return foldIntoConv(match, edit, affine, String(scale));
   },
 };
+
+/** A sentence where the constant `c` may give `x` axes or channels that it does not have by itself: gray pixels, and a mean for each of three colours. */
+function widens(match: Match, { types }: Edit, rank: number, channels: number): string | undefined {
+  const [x, c] = [match.value('x'), match.tensor('c')];
+  const shape = types.shapeOf(x);
+  if (c.shape.length >= rank && shape?.length !== rank) return `the rank of "${x.name}" is not known to be ${rank}`;
+  return elementCount(c.shape) > 1 && shape?.[1] !== channels
+    ? `"${x.name}" is not known to have ${channels} channels before "${match.value('c').name}" meets them`
+    : undefined;
+}

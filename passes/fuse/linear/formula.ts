@@ -34,8 +34,11 @@ const widestSpread = 2;
 
 /** A sentence where the factors of channels differ so much that integers behind them would suffer. */
 export function spreads(factors: ArrayLike<number>, name: string): string | undefined {
-  const sizes = Array.from(factors, Math.abs);
-  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  let [least, most] = [Number.POSITIVE_INFINITY, 0];
+  for (let at = 0; at < factors.length; at++) {
+    const size = Math.abs(factors[at] as number);
+    [least, most] = [Math.min(least, size), Math.max(most, size)];
+  }
   if (most <= widestSpread * least) return undefined;
   return `the factors "${name}" lie between ${least.toPrecision(3)} and ${most.toPrecision(3)}: in float they level the channels, which 8 bits behind them rely on`;
 }

@@ -28,9 +28,16 @@ export const scaleMatmul: Rule = {
   apply(match, edit) {
     const weight = scaled(match, 'rows');
     if ('why' in weight) return weight;
-    const rank = edit.types.shapeOf(match.value('x'))?.length;
-    if (rank === undefined || rank < match.tensor('c').shape.length)
-      return miss(match.root, `the rank of "${match.value('x').name}" is not known to be that of the product`);
+    const [x, c] = [match.value('x'), match.tensor('c')];
+    const shape = edit.types.shapeOf(x);
+    if (shape === undefined || shape.length < c.shape.length)
+      return miss(match.root, `the rank of "${x.name}" is not known to be that of the product`);
+    const rows = elementCount(c.shape);
+    if (rows > 1 && shape.at(-1) !== rows)
+      return miss(
+        match.root,
+        `"${x.name}" is not known to have ${rows} columns before "${match.value('c').name}" scales them`,
+      );
     edit.replace(
       match.root,
       edit.insertLike(match.root, {

@@ -1,6 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { type Match, miss } from '../../../src/rewrite/match.ts';
-import type { Rule, Site } from '../../../src/rewrite/rule.ts';
+import { insertableOpset, type Rule, type Site } from '../../../src/rewrite/rule.ts';
 import { isFoldable } from '../floats.ts';
 
 /** What a Transpose of a matrix turns. */
@@ -15,11 +15,14 @@ export const transposeGemm: Rule = {
   id: 'transpose-gemm',
   summary: 'takes Transposes of matrices in front of a Gemm or MatMul into the Gemm',
   ops: ['Gemm', 'MatMul'],
-  check(match: Match, { types }: Site) {
+  check(match: Match, site: Site) {
+    const { types } = site;
     const { root } = match;
     const found = [0, 1].some((index) => turned(root.input(index), root) !== undefined);
     if (!found) return miss(root, 'neither operand is the Transpose of a matrix', false);
     if (root.is('Gemm')) return true;
+    const opset = insertableOpset(site);
+    if (opset < 11) return miss(root, `Gemm of opset ${opset} takes no product without a summand`);
     for (const value of root.inputs.slice(0, 2)) {
       const rank = types.shapeOf(value)?.length;
       if (rank !== 2)

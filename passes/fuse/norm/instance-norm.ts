@@ -62,7 +62,8 @@ function findInstanceNorm(mean: Node, site: Site): InstanceNorm | Miss {
   if (axis !== 2 || rank < 3) return quiet(`it normalizes from axis ${axis} on`);
   const channels = shape[1];
   if (typeof channels !== 'number') return quiet('the number of channels is not known');
-  if (site.types.dtypeOf(x) !== 'float32') return quiet('the runtime has a kernel for float32 only');
+  if ([x, normalized.last.output()].some((value) => site.types.dtypeOf(value) !== 'float32'))
+    return quiet('the runtime has a kernel for float32 only');
   let { last } = normalized;
   const step = (op: string): Float64Array | undefined => {
     const reader = onlyReader(last.output());

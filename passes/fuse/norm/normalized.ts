@@ -49,6 +49,9 @@ export function findNormalized(mean: Node, kind: Normalized['kind'], site: Site)
     const why = `"${root.value.name}", the ${root.inverse ? 'inverse ' : ''}root of the mean square, does not scale "${squared.name}"`;
     return miss(mean, why);
   }
+  // Constants of one element may have more dimensions than what they meet.
+  if (site.types.shapeOf(last.output())?.length !== shape.length)
+    return quiet(`${last} is not known to give the rank of "${squared.name}"`);
   const x = centered?.base ?? squared;
   const cast = x.producer?.is('Cast') && x.producer.graph === mean.graph ? x.producer : undefined;
   return {
