@@ -138,7 +138,7 @@ function slice(node: Node, rank: number): Movable | undefined {
   const axes = node.input(3) ? constantNumbers(node.input(3)) : starts?.map((_, axis) => axis);
   // Starts, ends and axes are all of one type, int32 or int64.
   const dtype = constantOf(node.input(3) ?? node.input(1))?.dtype;
-  if (!axes || !dtype) return undefined;
+  if (!axes || (dtype !== 'int32' && dtype !== 'int64')) return undefined;
   const turned = (to: readonly number[]): number[] => axes.map((axis) => to[inRange(axis, rank)] as number);
   return { ...plain([0]), inputs: (to) => new Map([[3, tensorOf(dtype, [axes.length], turned(to))]]) };
 }
