@@ -1,6 +1,5 @@
 /** Forms that operators had before opset 24, down to 13: inputs that were attributes, attributes that were not there. */
 import { constantNumbers } from '../../src/ir/constant.ts';
-import { dtypeKind } from '../../src/ir/dtype.ts';
 import type { Node } from '../../src/ir/graph.ts';
 import { int64Vector } from '../../src/ir/tensor.ts';
 import type { ValueTypes } from '../../src/rewrite/rule.ts';
@@ -55,12 +54,18 @@ const isZero =
   (node: Node): boolean =>
     node.int(name, 0) === 0;
 
+const isMinusOne =
+  (name: string) =>
+  (node: Node): boolean =>
+    node.int(name, -1) === -1;
+
 const never = (): boolean => false;
 
 /** noop_with_empty_axes of reductions by attribute: nothing is reduced where no axes are given. */
 const reduction: Form = (node, step) => {
   if (!crosses(step, 18)) return undefined;
-  if (!node.input(1) && node.int('noop_with_empty_axes', 0) === 1) return 'it reduces over no axes at all';
+  const none = !node.input(1) || constantNumbers(node.input(1))?.length === 0;
+  if (none && node.int('noop_with_empty_axes', 0) === 1) return 'it reduces over no axes at all';
   node.removeAttr('noop_with_empty_axes');
   return attribute('axes', 1, 18)(node, step);
 };
@@ -133,9 +138,23 @@ const scatter: Form = all(
 const quantize: Form = all(
   only('block_size', 21, isZero('block_size')),
   only('output_dtype', 21, isZero('output_dtype')),
+  (node, step) =>
+    node.is('DequantizeLinear') ? only('output_dtype', 23, isZero('output_dtype'))(node, step) : undefined,
   only('saturate', 19, () => true),
   only('precision', 23, isZero('precision')),
 );
+
+const ones =
+  (name: string) =>
+  (node: Node): boolean =>
+    (node.ints(name) ?? []).every((value) => value === 1);
+
+/** What is not said stands for half a pixel since opset 16; before, coordinates were not moved. */
+const roiAlign: Form = (node, step) => {
+  const mode = node.string('coordinate_transformation_mode') ?? 'half_pixel';
+  if (crosses(step, 16) && mode !== 'output_half_pixel') return `its coordinates (${mode}) came with opset 16`;
+  return only('coordinate_transformation_mode', 16, () => true)(node, step);
+};
 
 const recurrent = only('layout', 14, isZero('layout'));
 
@@ -169,11 +188,12 @@ export const forms: Readonly<Record<string, Form>> = {
     (node) => isZero('allowzero')(node) || constantNumbers(node.input(1))?.includes(0) === false,
   ),
   BatchNormalization: only('training_mode', 14, isZero('training_mode')),
-  AveragePool: only('dilations', 19, (node) => (node.ints('dilations') ?? []).every((dilation) => dilation === 1)),
-  RoiAlign: only(
-    'coordinate_transformation_mode',
-    16,
-    (node) => node.string('coordinate_transformation_mode') === 'output_half_pixel',
+  AveragePool: only('dilations', 19, ones('dilations')),
+  LpPool: all(only('ceil_mode', 18, isZero('ceil_mode')), only('dilations', 18, ones('dilations'))),
+  RoiAlign: roiAlign,
+  Attention: all(
+    only('left_window_size', 25, isMinusOne('left_window_size')),
+    only('right_window_size', 25, isMinusOne('right_window_size')),
   ),
   DFT: (_, step) => (crosses(step, 20) ? 'its axis became an input in opset 20' : undefined),
   ReduceMax: reduction,
@@ -189,6 +209,9 @@ const introduced: readonly (readonly [opset: number, names: string])[] = [
   [19, 'DeformConv'],
   [20, 'AffineGrid ImageDecoder RegexFullMatch StringConcat StringSplit'],
   [24, 'TensorScatter'],
+  [26, 'BitCast CumProd'],
+  [27, 'CausalConvWithState LinearAttention'],
+  [28, 'SwiGLU'],
 ];
 
 const sinceOf = new Map(introduced.flatMap(([opset, names]) => names.split(' ').map((name) => [name, opset] as const)));
@@ -196,34 +219,4 @@ const sinceOf = new Map(introduced.flatMap(([opset, names]) => names.split(' ').
 /** The opset that an operator came with, where that is above 13; GridSample, PRelu and the like came earlier or stand in `forms`. */
 export function cameWith(node: Node): number | undefined {
   return node.op === 'GridSample' ? 16 : sinceOf.get(node.op);
-}
-
-/** Element types that came later than opset 13. */
-export function typeSince(
-  node: Node,
-  types: ValueTypes,
-): { readonly opset: number; readonly dtype: string } | undefined {
-  let newest: { opset: number; dtype: string } | undefined;
-  for (const value of [...node.inputs, ...node.outputs]) {
-    const dtype = types.dtypeOf(value);
-    if (!dtype) continue;
-    const opset = /^u?int2$/.test(dtype)
-      ? 25
-      : dtype.startsWith('float4') || dtype === 'float8e8m0'
-        ? 23
-        : /^u?int4$/.test(dtype)
-          ? 21
-          : dtype.startsWith('float8')
-            ? 19
-            : 0;
-    if (opset > (newest?.opset ?? 0)) newest = { opset, dtype };
-  }
-  return newest;
-}
-
-/** QuantizeLinear and DequantizeLinear took 16-bit integers with opset 21. */
-export function wideIntegers(node: Node, types: ValueTypes): boolean {
-  if (!node.is('QuantizeLinear') && !node.is('DequantizeLinear')) return false;
-  const dtype = types.dtypeOf(node.is('QuantizeLinear') ? node.output() : node.input(0));
-  return dtype !== undefined && dtypeKind(dtype) !== 'float' && dtype.endsWith('16');
 }

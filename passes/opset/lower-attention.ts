@@ -8,6 +8,8 @@ export const lowerAttention: Lowering = (emit) => {
   const { node } = emit;
   const [query, key, value, mask, pastKey, pastValue, padding] = node.inputs as (Value | undefined)[];
   if (!query || !key || !value) return `${node} has no query, key or value`;
+  if (node.int('left_window_size', -1) !== -1 || node.int('right_window_size', -1) !== -1)
+    return `${node} sees a window of keys only, which opset 25 brought`;
   if (padding) return `${node} has lengths of keys without padding, which opset 24 brought`;
   const dtype = emit.dtype(query);
   if (dtype !== 'float32' && dtype !== 'float16' && dtype !== 'float64')

@@ -8,9 +8,10 @@ import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts'
 import { inlineFunctions } from '../../src/rewrite/inline.ts';
 import { ValueTypes } from '../../src/rewrite/rule.ts';
 import { Emit } from './emit.ts';
-import { cameWith, forms, typeSince, wideIntegers } from './forms.ts';
+import { cameWith, forms } from './forms.ts';
 import { lowerings } from './lower.ts';
 import { contribSince } from './runtimes.ts';
+import { typeObstacle } from './types.ts';
 
 /** The oldest that is written down here: ONNX Runtime 1.6 (2020) has it. */
 const oldest = 13;
@@ -134,9 +135,7 @@ const cannot = (node: Node, from: number, to: number, why: string): UserError =>
 function obstacle(node: Node, to: number, types: ValueTypes): string | undefined {
   const since = Object.hasOwn(lowerings, node.op) ? undefined : cameWith(node);
   if (since !== undefined && since > to) return `${node.op} came with opset ${since}`;
-  const type = typeSince(node, types);
-  if (type && type.opset > to) return `${type.dtype} came with opset ${type.opset}`;
-  return to < 21 && wideIntegers(node, types) ? 'it quantizes to 16 bits, which came with opset 21' : undefined;
+  return typeObstacle(node, to, types);
 }
 
 function lowerNode(node: Node, from: number, to: number, types: ValueTypes, ctx: PassContext): boolean {

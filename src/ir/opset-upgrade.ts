@@ -80,7 +80,8 @@ const conversions: Readonly<Record<string, Conversion>> = {
   DFT: unlessCrossing(20, 'its axis became an input in opset 20'),
   BatchNormalization(node, { from, check }) {
     if (from >= 14) return undefined;
-    if (node.outputs.slice(1).some((output) => output?.isUsed)) return 'it is in training mode';
+    // Statistics of the batch among the outputs, read or not, are how training was said (ONNX Runtime trains then, too).
+    if (node.outputs.length > 1) return 'it is in training mode';
     if (node.int('spatial', 1) !== 1) return 'it normalizes every activation on its own (spatial = 0)';
     if (!check) node.removeAttr('spatial');
     return undefined;

@@ -102,6 +102,16 @@ describe('upgradeOpset', () => {
       model(10, 'float[1,1,2,2] x => float[1,1,4,4] y', 'float[4] s = {1,1,2,2}', 'y = Resize (x, s)'),
       'before opset 11',
     ],
+    [
+      'normalization that trains, though nobody reads what it learns',
+      model(
+        9,
+        'float[1,2,3] x => float[1,2,3] y',
+        'float[2] s = {1,2}, float[2] v = {1,2}',
+        'y, a, b, c, d = BatchNormalization (x, s, s, s, v)',
+      ),
+      'in training mode',
+    ],
     ['opset 6', model(6, 'float[2] x => float[2] y', '', 'y = Relu (x)'), 'too old'],
     ['the mask of Dropout', model(8, 'float[2] x => float[2] y, float[2] m', '', 'y, m = Dropout (x)'), 'mask'],
     ['float16 bounds', model(8, 'float16[2] x => float16[2] y', '', 'y = Clip <max = 1.0> (x)'), 'float32'],

@@ -66,6 +66,8 @@ function mergeAxes(node: Node, first: Node, x: Value, known: Known): Plan {
   const outer = axesArgument(node);
   if (!inner || !outer || rank === undefined) return undefined;
   const grow = node.is('Unsqueeze');
+  // A Squeeze of no axes at all takes every 1 away.
+  if (!grow && (inner.length === 0 || outer.length === 0)) return undefined;
   const middleRank = grow ? rank + inner.length : rank - inner.length;
   const lastRank = grow ? middleRank + outer.length : middleRank - outer.length;
   const innerAxes = positive(inner, grow ? middleRank : rank);

@@ -4,7 +4,7 @@ import type { DType } from '../dtype.ts';
 import type { Graph, Node, Value } from '../graph.ts';
 import { clampBigInt } from '../tensor.ts';
 import { type Shape, tensorType, type ValueType } from '../types.ts';
-import { type Data, numbersOf } from './data.ts';
+import { type Data, mapData, numbersOf, representable } from './data.ts';
 
 /** How the types of a node's outputs follow from its inputs. Says nothing (sets nothing) where it is not sure. */
 export type Rule = (ctx: NodeContext) => void;
@@ -112,7 +112,10 @@ export class NodeContext {
   setType(index: number, type: ValueType | undefined): void {
     this.types[index] = type;
   }
+  /** Elements of output `index`, whose type has been set before; those that the type cannot hold are unknown. */
   setData(index: number, data: Data | undefined): void {
-    this.outputData[index] = data;
+    const type = this.types[index];
+    const dtype = type?.kind === 'tensor' ? type.dtype : undefined;
+    this.outputData[index] = dtype ? mapData(data, (item) => representable(item, dtype)) : data;
   }
 }

@@ -1,4 +1,7 @@
+import { bf16ToF32, f32ToBf16 } from '../../kernels/bf16.ts';
+import { fromHalf, toHalf } from '../../kernels/f16.ts';
 import { constantOf } from '../constant.ts';
+import { type DType, dtypeBits, dtypeKind } from '../dtype.ts';
 import type { Value } from '../graph.ts';
 import { elementCount, toNumbers } from '../tensor.ts';
 import type { Dim } from '../types.ts';
@@ -28,6 +31,38 @@ export function constantData(value: Value): Data | undefined {
   if (!tensor || elementCount(tensor.shape) > maxItems) return undefined;
   const items = toNumbers(tensor);
   return items && { shape: tensor.shape, items };
+}
+
+/** A 64-bit integer that a number cannot say: constants stand at this limit for all that lies beyond. */
+export function isSaturated(item: Dim, dtype: DType | undefined): boolean {
+  return typeof item === 'number' && Math.abs(item) >= Number.MAX_SAFE_INTEGER && dtype !== undefined && isWide(dtype);
+}
+
+const isWide = (dtype: DType): boolean => dtype === 'int64' || dtype === 'uint64';
+
+/**
+ * What an element of this type can be: a float32 is rounded to one; what another type would wrap, round or cut off is
+ * unknown, since runtimes differ in that. Symbols are left as they are.
+ */
+export function representable(item: Dim, dtype: DType): Dim {
+  if (typeof item !== 'number') return item;
+  if (dtype === 'float32') return Math.fround(item);
+  if (dtype === 'float64') return item;
+  const holds = dtypeKind(dtype) === 'float' ? asHalf(item, dtype) === item : isInteger(item, dtype);
+  return holds ? item : undefined;
+}
+
+function asHalf(item: number, dtype: DType): number | undefined {
+  if (dtype === 'float16') return fromHalf(toHalf(item));
+  return dtype === 'bfloat16' ? bf16ToF32(f32ToBf16(Float32Array.of(item)))[0] : undefined;
+}
+
+function isInteger(item: number, dtype: DType): boolean {
+  if (dtype === 'bool') return item === 0 || item === 1;
+  const kind = dtypeKind(dtype);
+  if (!Number.isSafeInteger(item) || (kind !== 'int' && kind !== 'uint')) return false;
+  const bits = dtypeBits(dtype);
+  return kind === 'int' ? item >= -(2 ** (bits - 1)) && item < 2 ** (bits - 1) : item >= 0 && item < 2 ** bits;
 }
 
 /** All elements as numbers, or undefined. */

@@ -1,4 +1,4 @@
-import { equalDims } from '../../dim.ts';
+import { equalDims, maxDims } from '../../dim.ts';
 import type { Graph, Value } from '../../graph.ts';
 import { type Dim, tensorType, type ValueType } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
@@ -127,7 +127,7 @@ function tripCount(ctx: NodeContext, body: Graph): Dim {
   let condition: Value | undefined = body.outputs[0];
   while (condition?.producer?.is('Identity')) condition = condition.producer.input(0);
   const stays = condition === body.inputs[1] || (condition && ctx.known.dataOf(condition)?.items[0] === 1);
-  return goesOn && stays ? ctx.data(0)?.items[0] : undefined;
+  return goesOn && stays ? maxDims(0, ctx.data(0)?.items[0]) : undefined;
 }
 
 /** Scan-9: states…, scanned inputs… → states…, stacked outputs… */

@@ -14,7 +14,7 @@ import {
 import { type DType, dtypeFromCode, isFloat } from '../../dtype.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
-import { type Data, mapData, zipAll, zipData } from '../data.ts';
+import { type Data, isSaturated, mapData, zipAll, zipData } from '../data.ts';
 import { broadcastShapes } from '../shapes.ts';
 
 /** Output 0 is like input 0. */
@@ -42,14 +42,17 @@ export const broadcast: Rule = (ctx) => {
   ctx.set(0, dtype, broadcastInputs(ctx));
 };
 
-function unary(f: (item: Dim, dtype: DType | undefined) => Dim): Rule {
+function unary(f: (item: Dim) => Dim): Rule {
   return (ctx) => {
     same(ctx);
-    ctx.setData(
-      0,
-      mapData(ctx.data(0), (item) => f(item, ctx.dtype(0))),
-    );
+    ctx.setData(0, mapData(exactData(ctx, 0), f));
   };
+}
+
+/** The elements of an input that can be reckoned with: not those that only say "beyond what a number can be". */
+function exactData(ctx: NodeContext, index: number): Data | undefined {
+  const dtype = ctx.dtype(index);
+  return mapData(ctx.data(index), (item) => (isSaturated(item, dtype) ? undefined : item));
 }
 
 function binary(f: (a: Dim, b: Dim, dtype: DType | undefined) => Dim, dtype?: DType): Rule {
@@ -59,47 +62,47 @@ function binary(f: (a: Dim, b: Dim, dtype: DType | undefined) => Dim, dtype?: DT
     if (ctx.inputCount !== 2) return;
     ctx.setData(
       0,
-      zipData(ctx.data(0), ctx.data(1), (a, b) => f(a, b, ctx.dtype(0))),
+      zipData(exactData(ctx, 0), exactData(ctx, 1), (a, b) => f(a, b, ctx.dtype(0))),
     );
   };
 }
 
-/** Integers exactly; what does not fit a float32 is rounded to it. */
-function rounded(value: Dim, dtype: DType | undefined): Dim {
-  return typeof value === 'number' && dtype === 'float32' ? Math.fround(value) : value;
-}
-
-function onNumbers(f: (a: number, b: number) => number): (a: Dim, b: Dim, dtype: DType | undefined) => Dim {
-  return (a, b, dtype) => (typeof a === 'number' && typeof b === 'number' ? rounded(f(a, b), dtype) : undefined);
-}
-
 /** Symbols are integers: anything else mixed with them is given up. */
-function onIntegers(f: (a: Dim, b: Dim) => Dim): (a: Dim, b: Dim, dtype: DType | undefined) => Dim {
-  return (a, b, dtype) => {
+function onIntegers(f: (a: Dim, b: Dim) => Dim): (a: Dim, b: Dim) => Dim {
+  return (a, b) => {
     const symbolic = typeof a === 'string' || typeof b === 'string';
     const fraction = (x: Dim): boolean => typeof x === 'number' && !Number.isSafeInteger(x);
-    if (symbolic && (fraction(a) || fraction(b))) return undefined;
-    return rounded(f(a, b), dtype);
+    return symbolic && (fraction(a) || fraction(b)) ? undefined : f(a, b);
   };
+}
+
+/** Powers that are integers; how others are rounded is the runtime's own. */
+function power(a: Dim, b: Dim): Dim {
+  const result = typeof a === 'number' && typeof b === 'number' ? a ** b : undefined;
+  return Number.isSafeInteger(result) ? result : undefined;
 }
 
 /** Div: integers are cut towards zero, floats are only divided where the result is exact or both are numbers. */
 function divide(a: Dim, b: Dim, dtype: DType | undefined): Dim {
   if (b === 0) return undefined;
   if (typeof a === 'number' && typeof b === 'number') {
-    return dtype && isFloat(dtype) ? rounded(a / b, dtype) : Math.trunc(a / b);
+    return dtype && isFloat(dtype) ? a / b : Math.trunc(a / b);
   }
-  const whole = onIntegers(exactDivDims)(a, b, dtype);
+  const whole = onIntegers(exactDivDims)(a, b);
   if (whole !== undefined || !dtype || isFloat(dtype)) return whole;
   return isNonNegativeDim(a) && leastOf(b) >= 0 ? floorDivDims(a, b) : undefined;
 }
 
-/** Mod of integers (fmod = 0): the sign follows the divisor. */
-function modulo(a: Dim, b: Dim, dtype: DType | undefined): Dim {
-  if (b === 0 || !dtype || isFloat(dtype)) return undefined;
-  if (typeof a === 'number' && typeof b === 'number') return a - b * Math.floor(a / b);
-  return subDims(a, mulDims(b, floorDivDims(a, b)));
-}
+/** Mod of integers: the sign follows the divisor, with fmod the dividend. */
+const mod: Rule = (ctx) => {
+  const fmod = ctx.int('fmod', 0) === 1;
+  binary((a, b, dtype) => {
+    if (b === 0 || !dtype || isFloat(dtype)) return undefined;
+    if (typeof a === 'number' && typeof b === 'number') return fmod ? a % b : a - b * Math.floor(a / b);
+    if (fmod && !(isNonNegativeDim(a) && leastOf(b) >= 0)) return undefined;
+    return subDims(a, mulDims(b, floorDivDims(a, b)));
+  })(ctx);
+};
 
 const bool = (value: boolean | undefined): Dim => (value === undefined ? undefined : value ? 1 : 0);
 
@@ -123,17 +126,17 @@ const cast: Rule = (ctx) => {
   const to = ctx.int('to');
   const dtype = to === undefined ? undefined : dtypeFromCode(to);
   ctx.set(0, dtype, ctx.shape(0));
-  if (!dtype) return;
-  ctx.setData(0, castData(ctx.data(0), dtype));
+  if (dtype) ctx.setData(0, castData(ctx, dtype));
 };
 
 /** Elements after a cast; those that would change in a way not followed here become unknown. */
-function castData(data: Data | undefined, dtype: DType): Data | undefined {
+function castData(ctx: NodeContext, dtype: DType): Data | undefined {
   if (dtype === 'string') return undefined;
-  return mapData(data, (item) => {
+  if (dtype === ctx.dtype(0)) return ctx.data(0);
+  return mapData(exactData(ctx, 0), (item) => {
     if (dtype === 'bool') return typeof item === 'number' ? Number(item !== 0) : leastOf(item) > 0 ? 1 : undefined;
     if (typeof item !== 'number') return item;
-    if (isFloat(dtype)) return rounded(item, dtype);
+    if (isFloat(dtype)) return item;
     const whole = Math.trunc(item);
     return dtype === 'int64' || dtype === 'int32' ? whole : whole >= 0 && whole < 128 ? whole : undefined;
   });
@@ -153,8 +156,7 @@ const variadic =
   (ctx) => {
     broadcast(ctx);
     let data = ctx.data(0);
-    for (let index = 1; index < ctx.inputCount; index++)
-      data = zipData(data, ctx.data(index), (a, b) => onIntegers(f)(a, b, undefined));
+    for (let index = 1; index < ctx.inputCount; index++) data = zipData(data, ctx.data(index), onIntegers(f));
     ctx.setData(0, data);
   };
 
@@ -164,8 +166,8 @@ const clip: Rule = (ctx) => {
   let data = ctx.data(0);
   const low = ctx.data(1);
   const high = ctx.data(2);
-  if (ctx.has(1)) data = zipData(data, low, (a, b) => onIntegers(maxDims)(a, b, undefined));
-  if (ctx.has(2)) data = zipData(data, high, (a, b) => onIntegers(minDims)(a, b, undefined));
+  if (ctx.has(1)) data = zipData(data, low, onIntegers(maxDims));
+  if (ctx.has(2)) data = zipData(data, high, onIntegers(minDims));
   ctx.setData(0, data);
 };
 
@@ -174,8 +176,7 @@ const dropout: Rule = (ctx) => {
   if (ctx.outputCount > 1) ctx.set(1, ctx.opset >= 10 ? 'bool' : ctx.dtype(0), ctx.shape(0));
 };
 
-const integer = (f: (x: number) => number) => (item: Dim, dtype: DType | undefined) =>
-  typeof item === 'number' ? rounded(f(item), dtype) : item;
+const integer = (f: (x: number) => number) => (item: Dim) => (typeof item === 'number' ? f(item) : item);
 
 const roundHalfEven = (x: number): number => {
   const low = Math.floor(x);
@@ -241,9 +242,7 @@ const sames = [
 export const elementwise: RuleTable = {
   ...Object.fromEntries(sames.map((op) => [op, same])),
   PRelu: same,
-  Abs: unary((item, dtype) =>
-    typeof item === 'number' ? rounded(Math.abs(item), dtype) : isNonNegativeDim(item) ? item : undefined,
-  ),
+  Abs: unary((item) => (typeof item === 'number' ? Math.abs(item) : isNonNegativeDim(item) ? item : undefined)),
   Neg: unary((item) => (typeof item === 'number' ? 0 - item : mulDims(item, -1))),
   Floor: unary(integer(Math.floor)),
   Ceil: unary(integer(Math.ceil)),
@@ -258,8 +257,8 @@ export const elementwise: RuleTable = {
   Sub: binary(onIntegers(subDims)),
   Mul: binary(onIntegers(mulDims)),
   Div: binary(divide),
-  Mod: binary(modulo),
-  Pow: binary(onNumbers((a, b) => a ** b)),
+  Mod: mod,
+  Pow: binary(power),
   Max: variadic(maxDims),
   Min: variadic(minDims),
   Sum: broadcast,
@@ -283,7 +282,7 @@ export const elementwise: RuleTable = {
   CastLike: (ctx) => {
     const dtype = ctx.dtype(1);
     ctx.set(0, dtype, ctx.shape(0));
-    if (dtype) ctx.setData(0, castData(ctx.data(0), dtype));
+    if (dtype) ctx.setData(0, castData(ctx, dtype));
   },
   BitCast: (ctx) => ctx.set(0, dtypeFromCode(ctx.int('to', 0)), ctx.shape(0)),
   Where: where,

@@ -67,7 +67,10 @@ function sliceLength(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
     return ceilDivDims(length, step);
   }
   if (typeof dim === 'number' && typeof start === 'number' && typeof end === 'number') {
-    const first = Math.min(dim - 1, start < 0 ? start + dim : start);
+    if (dim === 0) return 0;
+    // Runtimes differ in whether "to the end" is the beginning here.
+    if (end >= farAway) return undefined;
+    const first = backwardStart(start, dim);
     const last = Math.max(-1, end < 0 ? end + dim : end);
     return Math.max(0, Math.ceil((last - first) / step));
   }
@@ -75,6 +78,10 @@ function sliceLength(dim: Dim, start: Dim, end: Dim, step: Dim): Dim {
   const toBegin = typeof end === 'number' && end <= -farAway;
   return fromEnd && toBegin ? ceilDivDims(dim, -step) : undefined;
 }
+
+/** Where a Slice with a negative step begins: within 0 … dim − 1, also where it was said to begin further in front. */
+const backwardStart = (start: number, dim: number): number =>
+  Math.min(dim - 1, Math.max(0, start < 0 ? start + dim : start));
 
 /** A bound within 0 … dim. */
 function cutBound(bound: Dim, dim: Dim): Dim {
@@ -93,10 +100,12 @@ function slicedData(data: Data | undefined, bounds: readonly Bounds[]): Data | u
     const length = data.shape[axis];
     if (typeof start !== 'number' || typeof end !== 'number' || typeof step !== 'number') return undefined;
     if (step === 0 || length === undefined) return undefined;
+    if (step < 0 && end >= farAway) return undefined;
     const low = step > 0 ? 0 : -1;
     const cut = (bound: number): number => Math.min(length + low, Math.max(low, bound < 0 ? bound + length : bound));
     const picked: number[] = [];
-    for (let at = cut(start); step > 0 ? at < cut(end) : at > cut(end); at += step) picked.push(at);
+    const first = step > 0 ? cut(start) : backwardStart(start, length);
+    for (let at = first; step > 0 ? at < cut(end) : at > cut(end); at += step) picked.push(at);
     positions[axis] = picked;
   }
   return pickData(data, positions);

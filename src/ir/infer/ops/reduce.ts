@@ -32,11 +32,14 @@ function reduce(f?: (a: Dim, b: Dim) => Dim): Rule {
     ctx.set(0, ctx.dtype(0), reducedShape(shape, axes, keep));
     const data = ctx.data(0);
     if (!f || data?.shape.length !== 1 || data.items.length === 0 || axes === 'unknown' || axes.length !== 1) return;
-    if (data.items.some((item) => typeof item === 'number' && !Number.isSafeInteger(item))) return;
+    if (data.items.some((item) => typeof item === 'number' && !isExactInteger(item))) return;
     const result = data.items.reduce((a, b) => f(a, b));
     ctx.setData(0, keep ? vector([result]) : scalar(result));
   };
 }
+
+/** The limit itself stands for all that lies beyond. */
+const isExactInteger = (item: number): boolean => Number.isInteger(item) && Math.abs(item) < Number.MAX_SAFE_INTEGER;
 
 const argReduce: Rule = (ctx) => {
   const shape = ctx.shape(0);

@@ -10,7 +10,7 @@ import {
   subDims,
 } from '../../dim.ts';
 import { isFloat } from '../../dtype.ts';
-import { elementCount, toNumbers } from '../../tensor.ts';
+import { clampBigInt, elementCount, toNumbers } from '../../tensor.ts';
 import type { Dim, Shape } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
 import { type Data, maxItems, scalar, transposeData, vector } from '../data.ts';
@@ -106,7 +106,8 @@ const squeeze: Rule = (ctx) => {
   const { given, values } = ctx.listAt('axes', 1);
   if (!shape || (given && !values)) return ctx.set(0, ctx.dtype(0));
   let kept: Dim[];
-  if (values) {
+  // No axes at all are as if none were given (ONNX Runtime).
+  if (values && values.length > 0) {
     const axes = plainAxes(values, shape.length);
     if (!axes) return ctx.set(0, ctx.dtype(0));
     kept = shape.filter((_, axis) => !axes.includes(axis));
@@ -290,11 +291,11 @@ const constant: Rule = (ctx) => {
     if (attr?.type === 'tensor') ctx.set(0, attr.value.dtype, attr.value.shape);
     else if (attr?.type === 'int') {
       ctx.set(0, 'int64', []);
-      ctx.setData(0, scalar(Number(attr.value)));
+      ctx.setData(0, scalar(clampBigInt(attr.value)));
     } else if (attr?.type === 'float') ctx.set(0, 'float32', []);
     else if (attr?.type === 'ints') {
       ctx.set(0, 'int64', [attr.value.length]);
-      ctx.setData(0, vector(attr.value.map(Number)));
+      ctx.setData(0, vector(attr.value.map(clampBigInt)));
     } else if (attr?.type === 'floats') ctx.set(0, 'float32', [attr.value.length]);
     else if (attr?.type === 'string') ctx.set(0, 'string', []);
     else if (attr?.type === 'strings') ctx.set(0, 'string', [attr.value.length]);

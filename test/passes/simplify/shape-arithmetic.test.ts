@@ -1,0 +1,89 @@
+/** What inference reckons with becomes constants, so it must come out as ONNX Runtime computes it, or not at all. */
+import { describe, expect, it } from 'vitest';
+import { simplify } from '../../../passes/simplify/simplify.ts';
+import { cloneModel } from '../../../src/ir/clone.ts';
+import { parseModel } from '../../../src/ir/text/parse.ts';
+import { exact } from '../../../src/pass/pass.ts';
+import { runSteps } from '../../../src/pass/pipeline.ts';
+import { TestContext } from '../../support/context.ts';
+import { differential, edgeFeeds } from '../../support/differential.ts';
+
+/** Name, outputs beside `Relu(x)`, constants, nodes; `x` is float[5,4,3] unless told otherwise. */
+const cases: readonly (readonly [name: string, outputs: string, constants: string, body: string, x?: string])[] = [
+  [
+    'integers beyond 2^53: Sub',
+    'int64 y',
+    'int64 a = {9223372036854775807}, int64 b = {9223372036854775800}',
+    'y = Sub (a, b)',
+  ],
+  ['integers beyond 2^53: Add', 'int64 y', 'int64 a = {9223372036854775807}, int64 b = {-1}', 'y = Add (a, b)'],
+  [
+    'integers beyond 2^53: Equal',
+    'bool y',
+    'int64 a = {9223372036854775807}, int64 b = {9223372036854775800}',
+    'y = Equal (a, b)',
+  ],
+  [
+    'a product beyond 2^53 in the middle',
+    'int64 y',
+    'int64 a = {1099511627777}, int64 b = {1048577}, int64 c = {1000003}',
+    'p = Mul (a, b)  y = Mod (p, c)',
+  ],
+  ['int32 that overflows', 'int32 y', 'int32 a = {1048577}, int32 c = {1003}', 'p = Mul (a, a)  y = Mod (p, c)'],
+  ['a Cast that cuts off', 'int64 y', 'int64 a = {4294967301}', 'p = Cast <to = 6> (a)  y = Cast <to = 7> (p)'],
+  ['Mod with the sign of the dividend', 'int64 y', 'int64 a = {-7}, int64 c = {3}', 'y = Mod <fmod = 1> (a, c)'],
+  [
+    'an integer power below one',
+    'int64 y',
+    'int64 a = {2}, int64 b = {-1}, int64 c = {4}',
+    'p = Pow (a, b)  y = Mul (p, c)',
+  ],
+  [
+    'extents in half precision',
+    'int64[2] y',
+    'float16 c = {3}',
+    's = Shape (x)  h = Cast <to = 10> (s)  k = Max (h, c)  y = Cast <to = 7> (k)',
+    'float[2049,2]',
+  ],
+  [
+    'a Slice backwards from in front of the first element',
+    'float[?,4,3] y, int64[3] s, int64[?] t',
+    'int64[1] a = {-10}, int64[1] b = {-9223372036854775807}, int64[1] c = {0}, int64[1] d = {-1}',
+    'y = Slice (x, a, b, c, d)  s = Shape (y)  q = Shape (x)  t = Slice (q, a, b, c, d)',
+  ],
+  [
+    'a Slice backwards to the end',
+    'float[?,4,3] y, int64[3] s, int64[?] t',
+    'int64[1] a = {2}, int64[1] b = {9223372036854775807}, int64[1] c = {0}, int64[1] d = {-1}',
+    'y = Slice (x, a, b, c, d)  s = Shape (y)  q = Shape (x)  t = Slice (q, a, b, c, d)',
+  ],
+  [
+    'Squeeze with an empty list of axes',
+    'float[] y, float[] z, int64[?] s',
+    'int64[0] a = {}, int64[1] b = {0}',
+    'y = Squeeze (x, a)  s = Shape (y)  p = Squeeze (x, b)  z = Squeeze (p, a)',
+    'float[1,1,3]',
+  ],
+  [
+    'a Loop whose number of rounds is negative',
+    'int64[1] s, int64[1] t',
+    'int64 five = {5}, int64[1] zero = {0}, bool on = {1}',
+    `e = Shape <end = 1> (x)  n = Squeeze (e, zero)  m = Sub (n, five)
+    c = Loop <body = b (int64 i, bool go) => (bool on1, float[N] p) { on1 = Identity (go)  p = Relu (x) }> (m, on)
+    q = Shape <end = 1> (c)  m1 = Unsqueeze (m, zero)  s = Add (q, five)  t = Add (m1, five)`,
+    'float[N]',
+  ],
+];
+
+describe('shape arithmetic comes out as ONNX Runtime has it', () => {
+  for (const [name, outputs, constants, body, x = 'float[5,4,3]'] of cases) {
+    it(name, async () => {
+      const before = parseModel(
+        `<ir_version: 8, opset_import: ["" : 17]> g (${x} x) => (${x} r, ${outputs}) <${constants}> { r = Relu (x)  ${body} }`,
+      );
+      const after = cloneModel(before);
+      await runSteps(after, [simplify({})], { context: new TestContext() });
+      expect(await differential(before, after, edgeFeeds(before, 3), exact)).toEqual([]);
+    });
+  }
+});
