@@ -11,6 +11,7 @@ import { shareInitializers } from '../../src/rewrite/share-initializers.ts';
 import { constantsToInitializers } from './constant-nodes.ts';
 import { eliminateCommon } from './cse.ts';
 import { removeDead } from './dead.ts';
+import { dropExporterNotes } from './exporter-notes.ts';
 import { foldConstants, growthBudget } from './fold-constants.ts';
 import { foldRule, type GrowthBudget } from './fold-region.ts';
 import { foldShapes } from './fold-shapes.ts';
@@ -28,6 +29,7 @@ const stepRules = {
   'constant-input':
     'an initializer that is listed as an input, though IR versions before 4 hold it constant: no input any more',
   'input-shape': 'dynamic dimensions fixed as asked for',
+  'exporter-notes': "stack traces and scopes of the author's source code, noted by PyTorch's exporters",
   'dead-node': 'nodes whose outputs nobody reads',
   'unused-output': 'optional outputs, and outputs of If and Loop, that nobody reads',
   'unused-initializer': 'constants nobody reads',
@@ -69,6 +71,7 @@ export const simplify = definePass({
     const context: PassContext = { ...ctx, applied: trace.applied.bind(trace), skipped: trace.skipped.bind(trace) };
     let changed = modernizeInputs(model, trace);
     if (!skip.has('inline-function') && inlineCalls(model, ctx)) changed = true;
+    if (!skip.has('exporter-notes') && dropExporterNotes(model, trace)) changed = true;
     if (fixInputShapes(model, options.inputShape, trace)) changed = true;
     for (const graph of [model.graph, ...model.functions.map((fn) => fn.body)]) {
       if (sortTopologically(graph)) changed = true;
