@@ -46,6 +46,8 @@ const homogeneous = new Set([
   'Identity',
   'Dropout',
 ]);
+/** Those of them that work along the axes behind the second: channels on the last axis are mixed by them. */
+const pools = new Set(['MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool']);
 const weighted = new Set(['Conv', 'Gemm', 'MatMul']);
 
 /**
@@ -85,6 +87,7 @@ export function readChain(node: Node, at: ChainSite, read: (node: Node) => Layer
     }
     if (homogeneous.has(next.op)) {
       if (next.input(0) !== value) return `${next} takes it as its slope`;
+      if (axis !== 1 && pools.has(next.op)) return `${next} goes along the axis of its channels`;
     } else if (next.op === 'Clip') {
       const bounds = boundsOf(next, at.opset);
       if (typeof bounds === 'string') return bounds;
@@ -95,11 +98,12 @@ export function readChain(node: Node, at: ChainSite, read: (node: Node) => Layer
       }
     } else if (next.op === 'Add') {
       const index = next.input(0) === value ? 1 : 0;
+      if (spread > 1) return `${next} adds to each of the ${spread} values of a channel by itself`;
       const addend = readAddend(next, index, value, first.outputs, axis, at);
       if (typeof addend === 'string') return addend;
       addends.push(addend);
     } else if (next.op === 'Flatten' || next.op === 'Reshape') {
-      const wide = flattened(next, value, at);
+      const wide = axis === 1 ? flattened(next, value, at) : `${next} joins its channels with axes in front of them`;
       if (typeof wide === 'string') return wide;
       spread = wide;
       axis = -1;

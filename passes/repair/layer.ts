@@ -160,7 +160,8 @@ export function storeLayer(layer: Layer): void {
   const { node, weight, shape, data, bias } = layer;
   const reader = weight.consumers[0] ?? node;
   const index = reader.inputs.indexOf(weight);
-  reader.setInput(index, addConstant(node, weight.name, tensorFrom('float32', shape, data)));
+  // A Transpose may stand in a graph around that of the node.
+  reader.setInput(index, addConstant(reader, weight.name, tensorFrom('float32', shape, data)));
   releaseConstant(weight);
   const old = node.input(2);
   if (!bias || node.op === 'MatMul') return;

@@ -30,9 +30,14 @@ interface Rows {
   readonly table: Value | undefined;
 }
 
-export function findAngles({ cos, sin }: Rotated, shape: Shape, site: Site): Angles | { readonly why: string } {
+export function findAngles(
+  { cos, sin, width, doubled }: Rotated,
+  shape: Shape,
+  site: Site,
+): Angles | { readonly why: string } {
   const found = (['bnsh', 'bsnh'] as const).map((layout) => {
-    const [c, s] = [rowsOf(cos, layout, shape, site), rowsOf(sin, layout, shape, site)];
+    const own = doubled ? width : width / 2;
+    const [c, s] = [rowsOf(cos, layout, shape, own, site), rowsOf(sin, layout, shape, own, site)];
     return c && s ? { layout, c, s } : undefined;
   });
   const fits = found[0] ?? found[1];
@@ -56,6 +61,7 @@ function rowsOf(
   value: Value,
   layout: Heads['layout'],
   x: Shape,
+  width: number,
   { types }: Site,
 ): { rows: Rows; shared: boolean } | undefined {
   const own = types.shapeOf(value);
@@ -63,6 +69,7 @@ function rowsOf(
   const padded: Shape = [...Array.from({ length: 4 - own.length }, () => 1), ...own];
   const [headAxis, lengthAxis] = layout === 'bnsh' ? [1, 2] : [2, 1];
   const shared = padded[0] === 1 && x[0] !== 1;
+  if (typeof padded[3] === 'number' && padded[3] !== width) return undefined;
   if (padded[headAxis] !== 1 || !equalDims(padded[lengthAxis], x[lengthAxis])) return undefined;
   if (!shared && !equalDims(padded[0], x[0])) return undefined;
   const rows = (inner: Value, squeeze: readonly number[], unsqueeze: readonly number[]): Rows => ({

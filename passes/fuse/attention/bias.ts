@@ -66,7 +66,8 @@ export function planBias(
 
 /**
  * Batch and heads must be 1 or those of the scores: larger ones would make the scores larger. Rows and columns are expanded where they
- * are not known to be those of the scores; that they broadcast to them is so because the model runs.
+ * are not known to be those of the scores; that they broadcast to them is so because the model runs. One query alone may become as many as the
+ * bias has rows.
  */
 function fits(value: Value, shape: Shape | undefined, dims: BiasDims): string | undefined {
   if (!shape) return `the shape of the bias "${value.name}", which is added to the scores, is not known`;
@@ -76,7 +77,7 @@ function fits(value: Value, shape: Shape | undefined, dims: BiasDims): string | 
   for (const [at, dim] of shape.entries()) {
     const axis = 4 - shape.length + at;
     if (dim === 1 || equalDims(dim, expected[axis])) continue;
-    if (axis >= 2 && !differentDims(dim, expected[axis])) continue;
+    if (axis >= 2 && !differentDims(dim, expected[axis]) && !(axis === 2 && expected[axis] === 1)) continue;
     return `dimension ${at} of the bias "${value.name}" (${dim ?? '?'}) is not known to be 1 or the ${names[axis]} (${expected[axis] ?? '?'})`;
   }
   return undefined;

@@ -1,4 +1,5 @@
 /** The operators for attention, and what each takes. */
+import { equalDims } from '../../../src/ir/dim.ts';
 import type { Value } from '../../../src/ir/graph.ts';
 import { insertableOpset, type Site } from '../../../src/rewrite/rule.ts';
 import type { FusionTarget } from '../target.ts';
@@ -75,6 +76,9 @@ function groupQuerySides(plan: Plan, site: Site, target: FusionTarget): Sides<Fl
   if (target.offers('GroupQueryAttention', site.types.dtypeOf(plan.core.out)) !== true) return undefined;
   const sides = flatSides(plan, true, site);
   if (!sides || sides.k.part || sides.v.part) return undefined;
+  // It takes as many new keys as queries: those of another sequence (cross attention) are not its kind.
+  const added = site.types.shapeOf(sides.k.value)?.[sides.k.swap ? 0 : 1];
+  if (!equalDims(added, dims.length)) return undefined;
   // What stands before the repetition must be all there is: a past that is read elsewhere would go in as new keys.
   const safe = !sides.past || dims.batch === 1 || dims.length === 1 || target.generation;
   return safe ? sides : undefined;
