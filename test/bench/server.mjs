@@ -1,11 +1,12 @@
 /**
  * The server bundle under load, over loopback, by clients that no one here wrote (wrk, else autocannon).
  *
- *   npm run bench:server -- [model folder or .onnx …] [--only saturation,budget,overhead,cold,overload,kills]
- *       [--seconds 4] [--connections 32] [--budget 100] [--minutes 10] [--factor 2.5] [--seed 1]
+ *   npm run bench:server -- [model folder or .onnx …] [--only saturation,paired,budget,overhead,cold,overload,kills]
+ *       [--starts 3] [--pairs 12] [--seconds 4] [--connections 32] [--budget 100] [--minutes 10] [--factor 2.5] [--seed 1]
  *
  * saturation  the server without and with batches, against bare sessions of the same number on the same CPUs (taskset: the
  *             client has the other half)
+ * paired      the share of its own session's rate that a server answers, both in one process and in turn (needs wrk): 1 and 8 samples a request
  * budget      the highest rate with 99 of 100 answers within --budget ms, without and with batches
  * overhead    one client at a time: what of a request is not the model
  * cold        process start to ready, median of seven
@@ -25,6 +26,7 @@ import { bundle, denseModel, installed, request } from './server/bundles.mjs';
 import { client } from './server/client.mjs';
 import { kills } from './server/kills.mjs';
 import { overload } from './server/overload.mjs';
+import { paired } from './server/paired.mjs';
 import { split, start } from './server/process.mjs';
 import { alone, measured, saturation } from './server/saturation.mjs';
 
@@ -33,6 +35,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     only: { type: 'string', default: 'saturation,overhead,cold' },
+    starts: { type: 'string', default: '3' },
+    pairs: { type: 'string', default: '12' },
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '32' },
     budget: { type: 'string', default: '100' },
@@ -87,6 +91,12 @@ async function measure(model, index, modules) {
   if (only.has('saturation')) {
     await saturation(made, ask, { cpus, connections: Number(values.connections), seconds: Number(values.seconds), out });
   }
+  if (only.has('paired')) {
+    for (const samples of [1, 8]) {
+      const [starts, pairs, connections] = [values.starts, values.pairs, values.connections].map(Number);
+      await paired(made, { cpus, connections, starts, pairs, samples, out });
+    }
+  }
   if (only.has('budget')) await budgeted(made, ask, { cpus, budget: Number(values.budget), seconds: Number(values.seconds), out });
   if (only.has('overhead')) await overhead(made, ask, Number(values.seconds));
   if (only.has('cold')) await cold(made);
@@ -108,7 +118,7 @@ try {
     out(`\n${made.manifest.model.name}`);
     held = await kills(made, work, { times: 10, rows: 100_000, random: randomFrom(Number(values.seed)), out });
   }
-  if (['saturation', 'budget', 'overhead', 'cold', 'overload'].some((part) => only.has(part))) {
+  if (['saturation', 'paired', 'budget', 'overhead', 'cold', 'overload'].some((part) => only.has(part))) {
     out(`client: ${client}; ${cpus.says}`);
     const modules = installed('server');
     for (const [index, model] of there.entries()) await measure(model, index, modules);

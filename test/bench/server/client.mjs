@@ -22,7 +22,8 @@ export async function saturate(url, ask, { connections, seconds, cpus }) {
   return client === 'wrk' ? byWrk(url, ask, { connections, seconds, cpus }) : byAutocannon(url, ask, { connections, seconds });
 }
 
-async function byWrk(url, { headers, body }, { connections, seconds, cpus }) {
+/** Writes what wrk sends, and how it says what came of it. Gives the path of the script. */
+export function wrkScript({ headers, body }) {
   const dir = mkdtempSync(join(tmpdir(), 'mlpack-wrk-'));
   writeFileSync(join(dir, 'body'), body);
   const lines = Object.entries(headers).map(([name, value]) => `wrk.headers['${name}'] = '${value}'`);
@@ -40,7 +41,11 @@ function done(summary, latency, requests)
 end
 `,
   );
-  const [program, ...args] = on(cpus, ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', join(dir, 'post.lua'), url]);
+  return join(dir, 'post.lua');
+}
+
+async function byWrk(url, ask, { connections, seconds, cpus }) {
+  const [program, ...args] = on(cpus, ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', wrkScript(ask), url]);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk) => (text += chunk));

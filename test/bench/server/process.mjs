@@ -25,7 +25,7 @@ export function on(cpus, command) {
   return cpus === undefined ? command : ['taskset', '-c', cpus, ...command];
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((done) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const { port } = server.address();
