@@ -31,6 +31,7 @@ import { depthSpace } from './layout/depth-space.ts';
 import { focus } from './layout/focus.ts';
 import { gathersSplit } from './layout/gathers-split.ts';
 import { gainsInFloat, padChannels, padSummary } from './layout/pad-channels.ts';
+import { siblingConvs } from './layout/sibling-convs.ts';
 import { slicesSplit } from './layout/slices-split.ts';
 import { softmaxRows } from './layout/softmax-rows.ts';
 import { layoutRule, moveTransposes } from './layout/transposes.ts';
@@ -105,7 +106,7 @@ function rulesFor(target: FusionTarget): Rule[] {
 }
 
 /** Shapes that the kernels of the CPU provider are fast on. */
-const cpuForms: readonly Rule[] = [softmaxRows, channelGather];
+const cpuForms: readonly Rule[] = [softmaxRows, channelGather, ...siblingConvs()];
 
 /** What only the runtime has: tried when all of the above is done. */
 function runtimeRules(target: FusionTarget): Rule[] {

@@ -1,8 +1,10 @@
 import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { sortTopologically } from '../../../src/ir/sort.ts';
 import { type Trace, toFixedPoint } from '../../../src/rewrite/driver.ts';
 import { channelGather } from '../../fuse/layout/channel-gather.ts';
 import { gainsOnIntegers, padChannels, padSummary } from '../../fuse/layout/pad-channels.ts';
+import { siblingConvs } from '../../fuse/layout/sibling-convs.ts';
 import { softmaxRows } from '../../fuse/layout/softmax-rows.ts';
 import type { CpuProfile } from '../cpu.ts';
 import { channelsThatPay } from './cost.ts';
@@ -14,6 +16,7 @@ import type { Placement } from './profile.ts';
 export const formRules = {
   [softmaxRows.id]: softmaxRows.summary,
   [channelGather.id]: channelGather.summary,
+  ...Object.fromEntries(siblingConvs().map(({ id, summary }) => [id, summary])),
   'fill-inputs':
     'The input of a convolution on integers was filled up with channels of zeros to a multiple of 4, which its quick kernel takes at a time',
   'pad-channels': padSummary,
@@ -33,7 +36,9 @@ const isMeasured = ({ cpu, place }: Target): boolean => place !== 'all' && measu
 export function fitKernels(model: Model, target: Target, isChosen: (node: Node) => boolean, trace: Trace): boolean {
   if (!isMeasured(target)) return false;
   const { types } = inferShapes(model, { write: false });
-  const { changed } = toFixedPoint(model, [softmaxRows, channelGather], trace, { types });
+  const { changed } = toFixedPoint(model, [softmaxRows, channelGather, ...siblingConvs(isChosen)], trace, { types });
+  // A Split stands where the first of what it joins stood, readers of the others may stand before.
+  if (changed) sortTopologically(model.graph);
   const grown = padChannels(model.graph, inferShapes(model, { write: false }).types, gainsOnIntegers, isChosen);
   for (const node of grown) trace.applied('pad-channels', node);
   return changed || grown.length > 0;

@@ -286,3 +286,52 @@ describe('what a Concat alone reads', () => {
     expect(db).toBeGreaterThan(20);
   });
 });
+
+describe('convolutions with few filters', () => {
+  const weights = `float[1,8,1,1] w1 = random(1), float[4,8,1,1] w2 = random(2), float[4] b2 = random(3), float[10,8,1,1] w3 = random(4),
+    float[1,1,3,3] v1 = random(5), float[4,1,3,3] v2 = random(6), float[10,1,3,3] v3 = random(7), float[10] s3 = random(8)`;
+  const heads = (more = '', activations = ['Relu', 'Relu', 'Relu']): string =>
+    head(
+      13,
+      `g (float[batch,8,6,7] x) => (float[] y1, float[] y2, float[] y3) <${weights}> {
+        p1 = Conv (x, w1)  p2 = Conv (x, w2, b2)  p3 = Conv (x, w3)
+        ${activations.map((op, at) => `q${at + 1} = ${op} (p${at + 1})`).join('  ')}
+        y1 = Conv <pads = [1,1,1,1]> (q1, v1)  y2 = Conv <pads = [1,1,1,1], group = 4> (q2, v2)
+        y3 = Conv <pads = [1,1,1,1], group = 10${more}> (q3, v3, s3) }`,
+    );
+
+  it('are one, and the depthwise ones behind them', async () => {
+    const { after, counts } = await fit(heads());
+    expect(counts).toEqual({ 'conv-siblings': 1, 'split-depthwise': 1 });
+    expect(weightsOf(after)).toEqual(['15×8×1×1', '15×1×3×3']);
+    expect(countOps(after)).toEqual({ Conv: 2, Relu: 1, Split: 1 });
+  });
+
+  it('with nothing between come out as long as each other, so that one scale serves all', async () => {
+    const text = heads('', ['Identity', 'Identity', 'Identity'])
+      .replaceAll(/q(\d) = Identity \(p\d\)/g, '')
+      .replaceAll('(q', '(p');
+    const { after } = await fit(text);
+    const [first] = [...after.graph.nodes].filter(({ op }) => op === 'Conv');
+    const rows = typedArray(first?.input(1)?.tensor as Tensor, 'float32');
+    const lengths = Array.from({ length: 15 }, (_, row) => Math.hypot(...rows.subarray(row * 8, row * 8 + 8)));
+    expect(Math.max(...lengths) / Math.min(...lengths)).toBeLessThanOrEqual(2);
+  });
+
+  it('stay apart where activations or windows differ, where one is to be kept, and where one fills a block', async () => {
+    expect((await fit(heads('', ['Relu', 'Tanh', 'Sigmoid']))).changed).toBe(false);
+    const aside = heads().replace('<pads = [1,1,1,1], group = 10>', '<pads = [2,2,0,0], group = 10>');
+    expect((await fit(aside)).counts).toEqual({ 'conv-siblings': 1 });
+    const striding = heads().replace('p3 = Conv (x', 'p3 = Conv <strides = [1,2]> (x');
+    expect(weightsOf((await fit(striding)).after)).toContain('5×8×1×1');
+    const wide = heads()
+      .replace('[10,8,1,1] w3', '[16,8,1,1] w3')
+      .replace('[10,1,3,3]', '[16,1,3,3]')
+      .replace('[10] s3', '[16] s3')
+      .replace('group = 10', 'group = 16');
+    expect(weightsOf((await fit(wide)).after)).toEqual(
+      expect.arrayContaining(['5×8×1×1', '16×8×1×1', '5×1×3×3', '16×1×3×3']),
+    );
+    expect((await fit(heads(), ['p2'])).changed).toBe(true);
+  });
+});
