@@ -1,4 +1,4 @@
-import { tensor as tensorAttr } from '../ir/attr.ts';
+import { ints, tensor as tensorAttr } from '../ir/attr.ts';
 import type { Graph, Node, Value } from '../ir/graph.ts';
 import { type Tensor, tensorFromBytes } from '../ir/tensor.ts';
 import { type Shape, tensorType } from '../ir/types.ts';
@@ -35,6 +35,7 @@ export function expose(value: Value, name: string): void {
     handOut(graph, current);
     if (owner.is('If'))
       for (const other of owner.subgraphs) if (other !== graph) handOut(other, noElements(other, value));
+    if (owner.is('Scan')) likeOthers(owner);
     const next = owner.addOutput(graph.freshName(name), undefined);
     current = next;
     graph = owner.graph;
@@ -43,6 +44,14 @@ export function expose(value: Value, name: string): void {
   value.name = graph.freshName(`${name}_inner`);
   current.name = name;
   graph.addOutput(current);
+}
+
+/** Attributes of a Scan that have an entry for each scan output, where they stand there: the new one is stacked in order along the first axis. */
+function likeOthers(scan: Node): void {
+  for (const name of ['scan_output_axes', 'scan_output_directions']) {
+    const entries = scan.ints(name);
+    if (entries) scan.setAttr(name, ints([...entries, 0]));
+  }
 }
 
 function handOut(graph: Graph, value: Value): void {

@@ -33,10 +33,13 @@ export async function syntheticFeeds(model: Model, session: Session, options: Fe
     );
   let failure: unknown;
   for (const attempt of attempts(model)) {
-    const first = randomFeeds(model, options, attempt);
+    let first: Map<string, Tensor> | undefined;
     try {
+      first = randomFeeds(model, options, attempt);
       await session.run(first);
     } catch (error) {
+      // What cannot be made up at the first sizes can at none; later ones may be too large where the next are not.
+      if (failure === undefined && first === undefined) throw error;
       failure ??= error;
       continue;
     }

@@ -160,6 +160,10 @@ export class StagedRun {
   }
 
   async observe(values: readonly Value[], visit: (name: string, tensor: Tensor) => Promise<void>): Promise<void> {
+    if (values.some((value) => this.#isGone(value))) {
+      this.#place = 0;
+      this.#kept = undefined;
+    }
     const end = Math.max(...values.map((value) => this.#segments.placeOf(value)));
     let keep: Map<string, Tensor>[] | undefined = this.#segments.canCut(end) ? [] : undefined;
     const alive = keep ? this.#segments.alive(end) : [];
@@ -197,6 +201,14 @@ export class StagedRun {
       this.#place = end;
       this.#kept = keep;
     }
+  }
+
+  /** Made before the place where the last run ended, and read by nothing behind it: only a run from the beginning has it. */
+  #isGone(value: Value): boolean {
+    const kept = this.#kept;
+    return (
+      kept !== undefined && this.#segments.placeOf(value) <= this.#place && !kept.every((one) => one.has(value.name))
+    );
   }
 
   async *#feeds(): AsyncGenerator<ReadonlyMap<string, Tensor>> {

@@ -5,6 +5,7 @@ import { cloneModel } from '../ir/clone.ts';
 import type { Model, Node } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { openModel } from './open-model.ts';
+import { parseTrace } from './profile.ts';
 import { median } from './stats.ts';
 
 /** Inferences profiled after the first, which pays for memory. */
@@ -44,12 +45,6 @@ export async function nodeTimes(
   }
 }
 
-interface ProfileEvent {
-  readonly cat: string;
-  readonly name: string;
-  readonly dur: number;
-}
-
 /** Convolutions in blocked layout (`<output>_nchwc`) are named by the value that they, or the Add and Relu fused into them, give out. */
 function convolutionsByOutput(model: Model): Map<string, string> {
   const found = new Map<string, string>();
@@ -77,7 +72,7 @@ function readTimes(
   convolutions: ReadonlyMap<string, string>,
 ): Map<string, number> {
   const byNode = new Map<string, number[]>();
-  const events = JSON.parse(text) as readonly ProfileEvent[];
+  const events = parseTrace(text);
   for (const { cat, name, dur } of events) {
     const kernel = /^(.*)_kernel_time$/.exec(name)?.[1];
     if (cat !== 'Node' || kernel === undefined) continue;

@@ -284,3 +284,17 @@ g (float[n,8] x, int64[1] steps, int64[1] row) => (float[k,8] y, float[1,8] z) <
     expect(trues('padding_mask')).toBe(64);
   });
 });
+
+test('sizes that would be too large are passed over, not the end of the search', async () => {
+  const model = modelOf({ mask: ['bool', [1, 'p', 'q', 'r', 's']] }, ({ mask }, graph) => {
+    const target = graph.addInitializer('target', int64Vector([6, 6, 1]));
+    graph.addOutput(graph.append('Reshape', { inputs: [mask, target] }).output());
+  });
+  const session = await openModel(model, { graphOptimizationLevel: 'disabled' });
+  try {
+    const [batch] = await syntheticFeeds(model, session, { seed: 1 });
+    expect(batch?.feeds.get('mask')?.shape).toEqual([1, 6, 6, 1, 1]);
+  } finally {
+    await session.dispose();
+  }
+});

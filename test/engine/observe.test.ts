@@ -32,3 +32,26 @@ g (float[1,3] x, bool c) => (float[1,3] y) {
     expect(model.opset).toBe(opset);
   },
 );
+
+it.each(['scan_output_axes', 'scan_output_directions'])(
+  'values of the body of a Scan are seen where it has %s',
+  async (attribute) => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[2] s, float[5,2] x) => (float[2] f, float[5,2] y) {
+  f, y = Scan <num_scan_inputs = 1, ${attribute} = [0],
+    body = b (float[2] a, float[2] e) => (float[2] o, float[2] z) { float[2] m = Add (a, e)  o = Relu (m)  z = Neg (o) }> (s, x)
+}`);
+    const feeds = new Map([
+      ['s', tensorFrom('float32', [2], new Float32Array(2))],
+      ['x', tensorFrom('float32', [5, 2], new Float32Array(10).fill(1))],
+    ]);
+    const shapes: (readonly number[])[] = [];
+    await observe(
+      model,
+      ['m'],
+      () => [{ feeds, size: 1 }],
+      (_, tensor) => void shapes.push(tensor.shape),
+    );
+    expect(shapes).toEqual([[5, 2]]);
+  },
+);
