@@ -19,7 +19,7 @@ function skipLoop(node: Node, trace: Trace): boolean {
   const trips = constantScalar(node.input(0));
   const condition = constantScalar(node.input(1));
   if (!(trips !== undefined && trips <= 0) && condition !== 0) return false;
-  const states = node.inputs.length - 2;
+  const states = Math.max(0, node.inputs.length - 2);
   const scanned = node.outputs.slice(states).find((output) => output?.isUsed);
   if (scanned) {
     trace.skipped(

@@ -64,7 +64,7 @@ function encodeNode(node: Node, context: EncodeContext): Message<'NodeProto'> {
     attribute.push(encodeAttr(name, attr, context, (graph) => encodeGraph(graph, context)));
   }
   return merge('NodeProto', before, {
-    input: encodeNames(node.inputs, before?.input),
+    input: encodeNames(node.inputs, before?.input, node.is('Loop') ? 2 : 0),
     output: encodeNames(node.outputs, before?.output),
     name: node.name,
     op_type: node.op,
@@ -76,10 +76,18 @@ function encodeNode(node: Node, context: EncodeContext): Message<'NodeProto'> {
   });
 }
 
-/** Names with '' for holes. Holes at the end say nothing; those of the source stay when all else is equal. */
-function encodeNames(values: readonly (Value | undefined)[], before: readonly string[] | undefined): readonly string[] {
+/**
+ * Names with '' for holes. Holes at the end say nothing; those of the source stay when all else is equal.
+ * @param least a Loop has two inputs, however little it is given: ONNX Runtime refuses one with a single name
+ */
+function encodeNames(
+  values: readonly (Value | undefined)[],
+  before: readonly string[] | undefined,
+  least = 0,
+): readonly string[] {
   const names = values.map((value) => value?.name ?? '');
-  while (names.at(-1) === '') names.pop();
+  while (names.length > least && names.at(-1) === '') names.pop();
+  while (names.length < least) names.push('');
   if (!before || before.length <= names.length) return names;
   return before.every((name, index) => name === (names[index] ?? '')) ? before : names;
 }

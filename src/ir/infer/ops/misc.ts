@@ -70,7 +70,7 @@ export const misc: RuleTable = {
   RegexFullMatch: (ctx) => ctx.set(0, 'bool', ctx.shape(0)),
   TfIdfVectorizer: (ctx) => {
     const indexes = ctx.ints('ngram_indexes');
-    const width = indexes && indexes.length > 0 ? Math.max(...indexes) + 1 : undefined;
+    const width = indexes && indexes.length > 0 ? indexes.reduce((a, b) => Math.max(a, b)) + 1 : undefined;
     ctx.set(0, 'float32', ctx.shape(0) && [...(ctx.shape(0) ?? []).slice(0, -1), width]);
   },
 };

@@ -81,9 +81,9 @@ export const reductions: RuleTable = {
     same(ctx);
     layerNormStats(ctx, [1, 2]);
   },
-  // ONNX Runtime has it in the default domain too: outputs Y and inverse deviation.
+  // ONNX Runtime has it in the default domain too: outputs Y, of the scale's type, and inverse deviation.
   SimplifiedLayerNormalization: (ctx) => {
-    same(ctx);
+    ctx.set(0, ctx.dtype(1) ?? ctx.dtype(0), ctx.shape(0));
     layerNormStats(ctx, [1]);
   },
 };

@@ -83,11 +83,12 @@ const convTranspose: Rule = (ctx) => {
   const space = windows(ctx, kernel).map((window, axis): Dim => {
     if (wanted) return wanted[axis];
     const dim = input?.[axis + 2];
-    if (window.autoPad.startsWith('SAME')) return mulDims(dim, window.stride);
     const reach = addDims(mulDims(subDims(window.kernel, 1), window.dilation), 1);
-    const padding = window.autoPad === 'VALID' ? 0 : window.padBegin + window.padEnd;
+    const isSame = window.autoPad.startsWith('SAME');
+    const padding = isSame || window.autoPad === 'VALID' ? 0 : window.padBegin + window.padEnd;
     const full = addDims(mulDims(subDims(dim, 1), window.stride), addDims(reach, (extra?.[axis] ?? 0) - padding));
-    return atLeastZero(full);
+    // What is too much is cut off; where the kernel is shorter than its stride, nothing is added (ONNX Runtime).
+    return isSame ? minDims(mulDims(dim, window.stride), full) : atLeastZero(full);
   });
   ctx.set(0, ctx.dtype(0), [input?.[0], channels, ...space]);
 };
@@ -96,7 +97,10 @@ export function poolShape(ctx: NodeContext, x = 0): Shape | undefined {
   const input = ctx.shape(x);
   const kernel = ctx.ints('kernel_shape');
   if (!input || !kernel || kernel.length !== input.length - 2) return undefined;
-  const space = windows(ctx, kernel).map((window, axis) => slide(input[axis + 2], window));
+  const space = windows(ctx, kernel).map((window, axis) =>
+    // ONNX Runtime pads for the kernel without its dilation there, so that less comes out than ONNX says.
+    window.autoPad.startsWith('SAME') && window.dilation !== 1 ? undefined : slide(input[axis + 2], window),
+  );
   return [input[0], input[1], ...space];
 }
 
