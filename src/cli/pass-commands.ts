@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { OptionSpec } from '../pass/options.ts';
 import { addCommonFlags, type CommonFlags, collect, type Start } from './command.ts';
-import { integer } from './numbers.ts';
+import { count, integer } from './numbers.ts';
 import type { PassInfo } from './pass-list.ts';
 import type { TransformFlags } from './transform.ts';
 
@@ -33,6 +33,11 @@ export function addTransformFlags(command: Command): Command {
     .option('-o, --out <file>', 'file to write')
     .option('--force', 'replace an existing file')
     .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
+    .option(
+      '--calibration-samples <n>',
+      'take at most so many samples to look at activations (default: 128, and 256 where pruned layers are fitted)',
+      count,
+    )
     .option('--verify', 'run both models on seeded inputs and hold the difference against the promise of the passes')
     .option('--seed <n>', 'seed of everything random', integer, 0)
     .option('--no-cache', 'do not keep what calibration counted, nor use what was kept')

@@ -16,6 +16,7 @@ export async function createContext(
     readonly data?: string | undefined;
     readonly provider?: string | undefined;
     readonly cache?: boolean | undefined;
+    readonly calibrationSamples?: number | undefined;
   },
   session: Session,
 ): Promise<Omit<PassContext, 'applied' | 'skipped'> & { readonly judge: MakeJudge }> {
@@ -54,11 +55,23 @@ export async function createContext(
 
 async function activationsOf(
   data: Dataset,
-  { seed, cache }: { readonly seed: number; readonly cache?: boolean | undefined },
+  {
+    seed,
+    cache,
+    calibrationSamples,
+  }: {
+    readonly seed: number;
+    readonly cache?: boolean | undefined;
+    readonly calibrationSamples?: number | undefined;
+  },
   session: Session,
 ): Promise<Activations> {
   const { createActivations } = await import('../engine/activations.ts');
-  const plain = createActivations(data, { seed, signal: session.io.signal });
+  const plain = createActivations(data, {
+    seed,
+    signal: session.io.signal,
+    ...(calibrationSamples !== undefined && { samples: calibrationSamples }),
+  });
   if (cache === false) return plain;
   const { rememberCalibration } = await import('./calibration-cache.ts');
   return rememberCalibration(plain, data, seed, session);

@@ -18,6 +18,7 @@ export interface TransformFlags {
   readonly out?: string;
   readonly force?: boolean;
   readonly data?: string;
+  readonly calibrationSamples?: number;
   readonly verify?: boolean;
   readonly seed: number;
   readonly cache?: boolean;

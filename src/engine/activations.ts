@@ -6,7 +6,7 @@ import { FloatCounter } from '../kernels/float-counter.ts';
 import { Histogram } from '../kernels/histogram.ts';
 import type { ActivationRange, Activations, HistogramOptions } from '../pass/pass.ts';
 import type { IoInfo } from '../report/report.ts';
-import type { FeedBatches } from './compare.ts';
+import type { FeedBatch, FeedBatches } from './compare.ts';
 import { extremesOf } from './extremes.ts';
 import { requiredInputs } from './feed-shapes.ts';
 import { syntheticFeeds } from './feeds.ts';
@@ -133,7 +133,7 @@ async function rangesOf(
   const visit = (name: string, numbers: ArrayLike<number>): void => {
     ranges.set(name, widen(ranges.get(name), numbers));
   };
-  await visitFloats(model, values, batches, visit, signal);
+  await visitFloats(model, values, floatInputs(model, values), batches, visit, signal);
   return settled(ranges);
 }
 
@@ -144,8 +144,7 @@ async function histogramsOf(
   batches: ReadBatches,
   signal: AbortSignal | undefined,
 ): Promise<Map<string, Histogram>> {
-  const known = extremesOnly && !averages ? await extremesOf(model, values, channelAxes, batches, signal) : undefined;
-  const histograms = new Map(known?.found);
+  const histograms = new Map<string, Histogram>();
   const counter = FloatCounter.create();
   const visit: Visit = (name, numbers, shape, size) => {
     let histogram = histograms.get(name);
@@ -159,16 +158,47 @@ async function histogramsOf(
     }
     histogram.addSamples(numbers, shape, size, counter);
   };
-  await visitFloats(model, known?.left ?? values, batches, visit, signal);
+  const inputs = floatInputs(model, values);
+  if (!extremesOnly || averages) {
+    await visitFloats(model, values, inputs, batches, visit, signal);
+    return histograms;
+  }
+  const inner = values.filter((value) => !inputs.includes(value));
+  const { found, left } = await extremesOf(model, inner, channelAxes, batches, visitInputs(inputs, visit), signal);
+  for (const [name, histogram] of found) histograms.set(name, histogram);
+  // Where none was taken that way, the inputs have not been seen yet.
+  const unseen = found.size > 0 ? [] : inputs;
+  await visitFloats(model, left, unseen, batches, visit, signal);
   return histograms;
 }
 
 type Visit = (name: string, numbers: Numbers, shape: readonly number[], size: number) => void;
 
-/** Hands every float value among these to `visit`, batch by batch; each batch's tensors are dropped before the next. */
+/** Those of the values that the data set feeds and that are floats. */
+function floatInputs(model: Model, values: readonly Value[]): Value[] {
+  return values.filter(
+    (value) =>
+      value.isGraphInput &&
+      value.graph === model.graph &&
+      value.dtype !== undefined &&
+      dtypeKind(value.dtype) === 'float',
+  );
+}
+
+function visitInputs(inputs: readonly Value[], visit: Visit): (batch: FeedBatch) => void {
+  return ({ feeds, size }) => {
+    for (const { name } of inputs) {
+      const tensor = feeds.get(name);
+      if (tensor) visit(name, numbersOf(tensor), tensor.shape, size);
+    }
+  };
+}
+
+/** Hands these inputs and every float among the other values to `visit`, batch by batch; each batch's tensors are dropped before the next. */
 async function visitFloats(
   model: Model,
   values: readonly Value[],
+  inputs: readonly Value[],
   batches: ReadBatches,
   visit: Visit,
   signal: AbortSignal | undefined,
@@ -181,23 +211,8 @@ async function visitFloats(
     (name, tensor, size) => {
       if (dtypeKind(tensor.dtype) === 'float') visit(name, numbersOf(tensor), tensor.shape, size);
     },
-    { signal, passing: true },
+    { signal, passing: true, ...(inputs.length > 0 && { visitFeeds: visitInputs(inputs, visit) }) },
   );
-  const inputs = values.filter(
-    (value) =>
-      value.isGraphInput &&
-      value.graph === model.graph &&
-      value.dtype !== undefined &&
-      dtypeKind(value.dtype) === 'float',
-  );
-  if (inputs.length === 0) return;
-  for await (const { feeds, size } of batches()) {
-    signal?.throwIfAborted();
-    for (const { name } of inputs) {
-      const tensor = feeds.get(name);
-      if (tensor) visit(name, numbersOf(tensor), tensor.shape, size);
-    }
-  }
 }
 
 /** Leaves out values that had no elements; those that were never finite get an empty range at 0. */

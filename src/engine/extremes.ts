@@ -1,11 +1,11 @@
 import { numbersOf } from '../data/cast.ts';
 import { int, ints } from '../ir/attr.ts';
 import { cloneModel } from '../ir/clone.ts';
-import type { Graph, Model, Value } from '../ir/graph.ts';
+import type { Model, Value } from '../ir/graph.ts';
 import { type Tensor, tensorFrom } from '../ir/tensor.ts';
-import { tensorType } from '../ir/types.ts';
 import { Histogram, smallestMask } from '../kernels/histogram.ts';
-import { adaptFeeds } from './compare.ts';
+import { adaptFeeds, type FeedBatch } from './compare.ts';
+import { Garbage } from './garbage.ts';
 import { observable, type ReadBatches } from './observe.ts';
 import { openModel } from './open-model.ts';
 
@@ -20,93 +20,117 @@ export interface Extremes {
 
 /**
  * Extremes of inner values, taken inside the runtime: each value gets a ReduceMin, a ReduceMax and a ReduceSum, which is not finite where an
- * element is not, and only these leave it. (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where every element comes out and is counted.) The
- * runtime optimizes what it can around the values; that changes their last digits at most.
+ * element is not, and only these leave it, all of them as one vector (four outputs for each of a model's hundreds of values are objects by the
+ * thousand, which take longer than the reductions and fill the heap). (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where
+ * every element comes out and is counted.) The runtime optimizes what it can around the values; that changes their last digits at most.
+ * @param visitFeeds gets each batch, too, where any value is taken this way (`found` has entries then)
  */
 export async function extremesOf(
   model: Model,
   values: readonly Value[],
   channelAxes: ReadonlyMap<string, number> | undefined,
   batches: ReadBatches,
+  visitFeeds: (batch: FeedBatch) => void,
   signal: AbortSignal | undefined,
 ): Promise<Extremes> {
   const copy = cloneModel(model);
   const made = new Map([...copy.graph.nodes].flatMap(({ outputs }) => outputs).map((value) => [value?.name, value]));
-  const probes = new Map<string, Probe>();
+  const wanted: Wanted[] = [];
   for (const value of observable(values)) {
     const own = value.graph === model.graph && value.producer ? made.get(value.name) : undefined;
-    const probe = own && probeOf(copy, own, channelAxes?.get(value.name));
-    if (probe) probes.set(value.name, probe);
+    const rank = own?.dtype === 'float32' ? own.shape?.length : undefined;
+    if (!own || rank === undefined) continue;
+    const given = channelAxes?.get(value.name);
+    const axis = given === undefined ? undefined : given < 0 ? given + rank : given;
+    // No axes would mean all.
+    if (axis === undefined || (axis >= 0 && axis < rank && rank >= 2)) wanted.push({ value: own, rank, axis });
   }
   const found = new Map<string, Histogram>();
-  if (probes.size === 0) return { found, left: values };
+  if (wanted.length === 0) return { found, left: values };
+  const names = addProbes(copy, wanted);
   const session = await openModel(copy, { label: 'the model with extremes of inner values as outputs' });
-  const wanted = [...probes.values()].flatMap(({ low, high, sum, size }) => [low, high, sum, size]);
   const unusual = new Set<string>();
+  const garbage = new Garbage();
   try {
-    for await (const { feeds } of batches(batch)) {
+    for await (const taken of batches(batch)) {
       signal?.throwIfAborted();
-      const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
-      const read = (name: string): Float32Array => numbersOf(outputs.get(name) as Tensor) as Float32Array;
-      for (const [name, { low, high, sum, size, axis }] of probes) {
-        if (!Number.isFinite(read(sum)[0])) unusual.add(name);
-        const histogram = found.get(name) ?? new Histogram();
+      const outputs = await session.run(adaptFeeds(taken.feeds, session.inputs), [names.numbers, names.counts]);
+      const numbers = numbersOf(outputs.get(names.numbers) as Tensor) as Float32Array;
+      const counts = numbersOf(outputs.get(names.counts) as Tensor);
+      let at = 0;
+      let counted = 0;
+      for (const { value, axis } of wanted) {
+        const elements = counts[counted + 1] as number;
+        counted += 2;
+        const channels = axis === undefined ? 1 : (counts[counted++] as number);
+        if (!Number.isFinite(numbers[at++] as number)) unusual.add(value.name);
+        const histogram = found.get(value.name) ?? new Histogram();
         histogram.extremesOnly = true;
-        histogram.addExtremes(read(low), read(high), Number(read(size)[0]), axis);
-        found.set(name, histogram);
+        const [low, high] = [numbers.subarray(at, at + channels), numbers.subarray(at + channels, at + 2 * channels)];
+        at += 2 * channels;
+        histogram.addExtremes(low, high, elements, axis);
+        found.set(value.name, histogram);
       }
+      visitFeeds(taken);
+      garbage.drop(taken.feeds.values());
     }
   } finally {
+    garbage.end();
     await session.dispose();
   }
   for (const [name, histogram] of found) if (unusual.has(name) || histogram.absMax >= smallestMask) found.delete(name);
   return { found, left: values.filter(({ name }) => !found.has(name)) };
 }
 
-/** Names of the outputs that tell of one value. */
-interface Probe {
-  readonly low: string;
-  readonly high: string;
-  readonly sum: string;
-  readonly size: string;
-  /** Of the channels, if low and high have one entry for each. */
+/** A value of the copy whose extremes are taken; by channels along an axis, or as a whole. */
+interface Wanted {
+  readonly value: Value;
+  readonly rank: number;
   readonly axis: number | undefined;
 }
 
-/** Adds the reductions; undefined for values of other types, or of unknown rank. Of nothing the runtime makes ∞, −∞ and 0. */
-function probeOf(model: Model, value: Value, channelAxis: number | undefined): Probe | undefined {
-  if (value.dtype !== 'float32') return undefined;
-  const { shape } = value;
-  if (!shape) return undefined;
-  const rank = shape.length;
-  const axis = channelAxis === undefined ? undefined : channelAxis < 0 ? channelAxis + rank : channelAxis;
-  // No axes would mean all.
-  if (axis !== undefined && (axis < 0 || axis >= rank || rank < 2)) return undefined;
+/**
+ * Adds the reductions, and two outputs. `numbers`: for each value its sum, the least and the most (one number each, or one for each channel).
+ * `counts`: for each value 1, its elements, and, where it goes by channels, how many there are. Of nothing the runtime makes 0, ∞ and −∞.
+ */
+function addProbes(model: Model, wanted: readonly Wanted[]): { readonly numbers: string; readonly counts: string } {
   const { graph } = model;
-  const name = (suffix: string): string => graph.freshName(`${value.name}_${suffix}`);
-  const [low, high, sum, size] = [name('low'), name('high'), name('sum'), name('size')];
-  const over = axis === undefined ? undefined : Array.from({ length: rank }, (_, i) => i).filter((i) => i !== axis);
-  reduce(model, graph, 'ReduceMin', value, low, over);
-  reduce(model, graph, 'ReduceMax', value, high, over);
-  reduce(model, graph, 'ReduceSum', value, sum, undefined);
-  const count = graph.append('Size', { inputs: [value], outputs: [size], types: [tensorType('int64', [])] });
-  graph.addOutput(count.output());
-  return { low, high, sum, size, axis };
+  const numbers: Value[] = [];
+  const counts: Value[] = [];
+  const made = { outputs: [''], types: [undefined] };
+  const shapeOf = (value: Value): Value => graph.append('Shape', { inputs: [value], ...made }).output();
+  for (const { value, rank, axis } of wanted) {
+    // All of it in one row: [1, n], of which the reductions make [1].
+    const row = graph.append('Flatten', { inputs: [value], attrs: { axis: int(0) }, ...made }).output();
+    const others = axis === undefined ? [1] : Array.from({ length: rank }, (_, at) => at).filter((at) => at !== axis);
+    const reduced = axis === undefined ? row : value;
+    const low = reduce(model, 'ReduceMin', reduced, others);
+    numbers.push(reduce(model, 'ReduceSum', row, [1]), low, reduce(model, 'ReduceMax', reduced, others));
+    counts.push(shapeOf(row));
+    if (axis !== undefined) counts.push(shapeOf(low));
+  }
+  const handOut = (inputs: readonly Value[]): string => {
+    const joined = graph.append('Concat', { inputs, attrs: { axis: int(0) }, ...made }).output();
+    graph.addOutput(joined);
+    return joined.name;
+  };
+  return { numbers: handOut(numbers), counts: handOut(counts) };
 }
 
-/** Axes are an input of ReduceMin and ReduceMax from opset 18 on. */
-function reduce(model: Model, graph: Graph, op: string, value: Value, name: string, axes: number[] | undefined): void {
-  const asInput = axes !== undefined && model.opset >= 18;
+/** Axes are an input of ReduceSum from opset 13 on, of ReduceMin and ReduceMax from opset 18 on. */
+function reduce(
+  model: Model,
+  op: 'ReduceSum' | 'ReduceMin' | 'ReduceMax',
+  value: Value,
+  axes: readonly number[],
+): Value {
+  const { graph } = model;
+  const asInput = model.opset >= (op === 'ReduceSum' ? 13 : 18);
   const inputs = [value];
   if (asInput) {
     const tensor = tensorFrom('int64', [axes.length], BigInt64Array.from(axes, BigInt));
-    inputs.push(graph.addInitializer(graph.freshName(`${name}_axes`), tensor));
+    inputs.push(graph.addInitializer(graph.freshName('extremes_axes'), tensor));
   }
-  const node = graph.append(op, {
-    inputs,
-    outputs: [name],
-    attrs: { keepdims: int(0), ...(axes && !asInput && { axes: ints(axes) }) },
-    types: [undefined],
-  });
-  graph.addOutput(node.output());
+  const attrs = { keepdims: int(0), ...(!asInput && { axes: ints(axes) }) };
+  return graph.append(op, { inputs, outputs: [''], attrs, types: [undefined] }).output();
 }

@@ -5,12 +5,12 @@ import { byteSize, type DType, dtypeKind } from '../ir/dtype.ts';
 import { graphsBelow, type Model, type Value } from '../ir/graph.ts';
 import { upgradeOpset } from '../ir/opset-upgrade.ts';
 import type { Tensor } from '../ir/tensor.ts';
-import { adaptFeeds, type FeedBatches } from './compare.ts';
+import { adaptFeeds, type FeedBatch, type FeedBatches } from './compare.ts';
 import { expose, exposureProblem } from './expose.ts';
+import { Garbage } from './garbage.ts';
 import { openModel } from './open-model.ts';
 import { canExchange } from './ort-tensor.ts';
 import type { OptimizationLevel, Session } from './session.ts';
-import { YoungGarbage } from './young-garbage.ts';
 
 /** Inner values of one inference are held together up to this size; more values take more runs over the data. */
 const memoryBudget = 256e6;
@@ -26,6 +26,8 @@ export interface ObserveOptions {
   readonly signal?: AbortSignal | undefined;
   /** `visit` is done with a tensor when it returns, and does not mind the last digits: the runtime optimizes what it can around the values. */
   readonly passing?: boolean;
+  /** Gets each batch, too, once; also where no value is named. */
+  readonly visitFeeds?: (batch: FeedBatch) => void;
 }
 
 /** Reads the samples, so many at a time where the model leaves that open; by default as many as the data set has it. */
@@ -106,27 +108,51 @@ export async function observe(
   visit: (name: string, tensor: Tensor, size: number) => void | Promise<void>,
   options: ObserveOptions = {},
 ): Promise<void> {
+  const garbage = options.passing ? new Garbage() : undefined;
+  try {
+    await observeAll(model, names, batches, visit, options, garbage);
+  } finally {
+    garbage?.end();
+  }
+}
+
+async function observeAll(
+  model: Model,
+  names: readonly string[],
+  batches: ReadBatches,
+  visit: (name: string, tensor: Tensor, size: number) => void | Promise<void>,
+  options: ObserveOptions,
+  garbage: Garbage | undefined,
+): Promise<void> {
+  const { passing = false, signal } = options;
+  let visitFeeds = options.visitFeeds;
+  if (names.length === 0) {
+    if (!visitFeeds) return;
+    for await (const batch of batches()) {
+      signal?.throwIfAborted();
+      visitFeeds(batch);
+      garbage?.drop(batch.feeds.values());
+    }
+    return;
+  }
   const bytes = await bytesPerInference(model, names, batches);
   const batch = batchFor(bytes);
   for (const group of split(names, bytes)) {
-    const session = await openObserved(model, group, options.passing ? 'all' : 'disabled');
+    const session = await openObserved(model, group, passing ? 'all' : 'disabled');
     const wanted = fetchable(session, group);
-    const garbage = options.passing ? new YoungGarbage() : undefined;
     try {
-      for await (const { feeds, size } of batches(batch)) {
-        options.signal?.throwIfAborted();
-        const outputs = await session.run(adaptFeeds(feeds, session.inputs), wanted);
-        let held = 0;
-        for (const [name, tensor] of outputs) {
-          await visit(name, tensor, size);
-          held += tensor.byteLength;
-        }
-        outputs.clear();
-        garbage?.gaveUp(held);
+      for await (const taken of batches(batch)) {
+        signal?.throwIfAborted();
+        const outputs = await session.run(adaptFeeds(taken.feeds, session.inputs), wanted);
+        for (const [name, tensor] of outputs) await visit(name, tensor, taken.size);
+        visitFeeds?.(taken);
+        garbage?.free(outputs.values());
+        garbage?.drop(taken.feeds.values());
       }
     } finally {
       await session.dispose();
     }
+    visitFeeds = undefined;
   }
 }
 

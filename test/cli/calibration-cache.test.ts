@@ -54,9 +54,12 @@ describe('kept calibration', () => {
     expect((await run()).said).toContain('as counted before');
   });
 
-  it('does not serve another seed or other samples', async () => {
+  it('does not serve another seed, fewer samples or other ones', async () => {
     expect((await run('--seed', '7')).said).not.toContain('as counted before');
-    await run();
+    const all = await run();
+    const few = await run('--calibration-samples', '2');
+    expect(few.said).not.toContain('as counted before');
+    expect(few.bytes.equals(all.bytes)).toBe(false);
     const npy =
       readdirSync(data).find((name) => /calib.*\.npy$/.test(name)) ??
       readdirSync(data).find((name) => name.endsWith('.npy')) ??

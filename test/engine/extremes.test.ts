@@ -43,7 +43,14 @@ test.each([13, 17, 20])('extremes taken by the runtime are those of the elements
       feeds: new Map([['x', tensorFrom('float32', [2, 3, 2], Float32Array.of(0, 0, 0, 0, 0, 7, 1, 1, -9, 1, 1, 1))]]),
     },
   ];
-  const { found, left } = await extremesOf(model, values, new Map([['twice', 1]]), () => batches, undefined);
+  const { found, left } = await extremesOf(
+    model,
+    values,
+    new Map([['twice', 1]]),
+    () => batches,
+    () => {},
+    undefined,
+  );
   const { min, max, count, channels } = found.get('twice') ?? {};
   expect([min, max, count]).toEqual([-18, 14, 18]);
   expect([channels?.axis, [...(channels?.low ?? [])], [...(channels?.high ?? [])]]).toEqual([
@@ -63,7 +70,16 @@ test('samples on which a value has no elements move nothing', async () => {
   const feed = (...values: number[]) => tensorFrom('float32', [values.length / 6, 3, 2], Float32Array.from(values));
   const read = async (...batches: ReturnType<typeof feed>[]) => {
     const feeds = batches.map((x) => ({ size: 1, feeds: new Map([['x', x]]) }));
-    return (await extremesOf(model, values, new Map([['twice', 1]]), () => feeds, undefined)).found.get('twice');
+    return (
+      await extremesOf(
+        model,
+        values,
+        new Map([['twice', 1]]),
+        () => feeds,
+        () => {},
+        undefined,
+      )
+    ).found.get('twice');
   };
   expect((await read(feed()))?.count).toBe(0);
   const some = await read(feed(), feed(1, 2, 3, 4, 5, 6));
