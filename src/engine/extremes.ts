@@ -2,7 +2,7 @@ import { numbersOf } from '../data/cast.ts';
 import { int, ints } from '../ir/attr.ts';
 import { cloneModel } from '../ir/clone.ts';
 import type { Model, Value } from '../ir/graph.ts';
-import { type Tensor, tensorFrom } from '../ir/tensor.ts';
+import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
 import { Histogram, smallestMask } from '../kernels/histogram.ts';
 import { adaptFeeds, type FeedBatch } from './compare.ts';
 import { Garbage } from './garbage.ts';
@@ -47,7 +47,8 @@ export async function extremesOf(
   }
   const found = new Map<string, Histogram>();
   if (wanted.length === 0) return { found, left: values };
-  const names = addProbes(copy, wanted);
+  // The runtime walks back from the last of what is joined: the other way round it holds every value before it reduces the first (supres 390 MB, now 357).
+  const names = addProbes(copy, wanted.reverse());
   const session = await openModel(copy, { label: 'the model with extremes of inner values as outputs' });
   const unusual = new Set<string>();
   const garbage = new Garbage();
@@ -59,16 +60,16 @@ export async function extremesOf(
       const counts = numbersOf(outputs.get(names.counts) as Tensor);
       let at = 0;
       let counted = 0;
-      for (const { value, axis } of wanted) {
-        const elements = counts[counted + 1] as number;
-        counted += 2;
-        const channels = axis === undefined ? 1 : (counts[counted++] as number);
+      for (const { value, rank, axis } of wanted) {
+        const shape = counts.subarray(counted, counted + rank);
+        counted += rank;
+        const channels = axis === undefined ? 1 : (shape[axis] as number);
         if (!Number.isFinite(numbers[at++] as number)) unusual.add(value.name);
         const histogram = found.get(value.name) ?? new Histogram();
         histogram.extremesOnly = true;
         const [low, high] = [numbers.subarray(at, at + channels), numbers.subarray(at + channels, at + 2 * channels)];
         at += 2 * channels;
-        histogram.addExtremes(low, high, elements, axis);
+        histogram.addExtremes(low, high, elementCount([...shape]), axis);
         found.set(value.name, histogram);
       }
       visitFeeds(taken);
@@ -91,30 +92,31 @@ interface Wanted {
 
 /**
  * Adds the reductions, and two outputs. `numbers`: for each value its sum, the least and the most (one number each, or one for each channel).
- * `counts`: for each value 1, its elements, and, where it goes by channels, how many there are. Of nothing the runtime makes 0, ∞ and −∞.
+ * `counts`: the shape of each value. Of nothing the runtime makes 0, ∞ and −∞.
  */
 function addProbes(model: Model, wanted: readonly Wanted[]): { readonly numbers: string; readonly counts: string } {
   const { graph } = model;
   const numbers: Value[] = [];
   const counts: Value[] = [];
   const made = { outputs: [''], types: [undefined] };
-  const shapeOf = (value: Value): Value => graph.append('Shape', { inputs: [value], ...made }).output();
+  const append = (op: string, inputs: readonly Value[], axis?: number): Value =>
+    graph.append(op, { inputs, ...made, ...(axis !== undefined && { attrs: { axis: int(axis) } }) }).output();
   for (const { value, rank, axis } of wanted) {
-    // All of it in one row: [1, n], of which the reductions make [1].
-    const row = graph.append('Flatten', { inputs: [value], attrs: { axis: int(0) }, ...made }).output();
-    const others = axis === undefined ? [1] : Array.from({ length: rank }, (_, at) => at).filter((at) => at !== axis);
-    const reduced = axis === undefined ? row : value;
-    const low = reduce(model, 'ReduceMin', reduced, others);
-    numbers.push(reduce(model, 'ReduceSum', row, [1]), low, reduce(model, 'ReduceMax', reduced, others));
-    counts.push(shapeOf(row));
-    if (axis !== undefined) counts.push(shapeOf(low));
+    const all = Array.from({ length: rank }, (_, at) => at);
+    const others = all.filter((at) => at !== axis);
+    // A reduction over no axis would be one over all.
+    const low = rank === 0 ? value : reduce(model, 'ReduceMin', value, others);
+    const high = rank === 0 ? value : reduce(model, 'ReduceMax', value, others);
+    const sum = rank === 0 ? value : reduce(model, 'ReduceSum', value, all);
+    // Results become rows; not the values themselves, whose memory would be held for longer.
+    for (const result of [sum, low, high]) numbers.push(append('Flatten', [result], 0));
+    counts.push(append('Shape', [value]));
   }
-  const handOut = (inputs: readonly Value[]): string => {
-    const joined = graph.append('Concat', { inputs, attrs: { axis: int(0) }, ...made }).output();
+  const handOut = (joined: Value): string => {
     graph.addOutput(joined);
     return joined.name;
   };
-  return { numbers: handOut(numbers), counts: handOut(counts) };
+  return { numbers: handOut(append('Concat', numbers, 1)), counts: handOut(append('Concat', counts, 0)) };
 }
 
 /** Axes are an input of ReduceSum from opset 13 on, of ReduceMin and ReduceMax from opset 18 on. */
