@@ -164,11 +164,16 @@ async function histogramsOf(
     return histograms;
   }
   const inner = values.filter((value) => !inputs.includes(value));
-  const { found, left } = await extremesOf(model, inner, channelAxes, batches, visitInputs(inputs, visit), signal);
+  const { found, left, isFed } = await extremesOf(
+    model,
+    inner,
+    channelAxes,
+    batches,
+    visitInputs(inputs, visit),
+    signal,
+  );
   for (const [name, histogram] of found) histograms.set(name, histogram);
-  // Where none was taken that way, the inputs have not been seen yet.
-  const unseen = found.size > 0 ? [] : inputs;
-  await visitFloats(model, left, unseen, batches, visit, signal);
+  await visitFloats(model, left, isFed ? [] : inputs, batches, visit, signal);
   return histograms;
 }
 

@@ -2,7 +2,7 @@ import { numbersOf } from '../data/cast.ts';
 import { int, ints } from '../ir/attr.ts';
 import { cloneModel } from '../ir/clone.ts';
 import type { Model, Value } from '../ir/graph.ts';
-import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
+import { elementCount, type Tensor, tensorFrom, typedArray } from '../ir/tensor.ts';
 import { Histogram, smallestMask } from '../kernels/histogram.ts';
 import { adaptFeeds, type FeedBatch } from './compare.ts';
 import { Garbage } from './garbage.ts';
@@ -16,6 +16,8 @@ export interface Extremes {
   readonly found: ReadonlyMap<string, Histogram>;
   /** Values that must be looked at element by element: of a kind this way does not take, not finite, or as large as masks are. */
   readonly left: readonly Value[];
+  /** Whether `visitFeeds` got the batches. */
+  readonly isFed: boolean;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Extremes {
  * element is not, and only these leave it, all of them as one vector (four outputs for each of a model's hundreds of values are objects by the
  * thousand, which take longer than the reductions and fill the heap). (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where
  * every element comes out and is counted.) The runtime optimizes what it can around the values; that changes their last digits at most.
- * @param visitFeeds gets each batch, too, where any value is taken this way (`found` has entries then)
+ * @param visitFeeds gets each batch, too, where any value is taken this way
  */
 export async function extremesOf(
   model: Model,
@@ -46,25 +48,28 @@ export async function extremesOf(
     if (axis === undefined || (axis >= 0 && axis < rank && rank >= 2)) wanted.push({ value: own, rank, axis });
   }
   const found = new Map<string, Histogram>();
-  if (wanted.length === 0) return { found, left: values };
+  if (wanted.length === 0) return { found, left: values, isFed: false };
   // The runtime walks back from the last of what is joined: the other way round it holds every value before it reduces the first (supres 390 MB, now 357).
   const names = addProbes(copy, wanted.reverse());
   const session = await openModel(copy, { label: 'the model with extremes of inner values as outputs' });
+  const ranks = wanted.reduce((sum, { rank }) => sum + rank, 0);
   const unusual = new Set<string>();
   const garbage = new Garbage();
   try {
     for await (const taken of batches(batch)) {
       signal?.throwIfAborted();
       const outputs = await session.run(adaptFeeds(taken.feeds, session.inputs), [names.numbers, names.counts]);
-      const numbers = numbersOf(outputs.get(names.numbers) as Tensor) as Float32Array;
+      const numbers = typedArray(outputs.get(names.numbers) as Tensor, 'float32');
       const counts = numbersOf(outputs.get(names.counts) as Tensor);
+      // A file may declare another rank than its values have.
+      if (counts.length !== ranks) return { found: new Map(), left: values, isFed: false };
       let at = 0;
       let counted = 0;
       for (const { value, rank, axis } of wanted) {
         const shape = counts.subarray(counted, counted + rank);
         counted += rank;
         const channels = axis === undefined ? 1 : (shape[axis] as number);
-        if (!Number.isFinite(numbers[at++] as number)) unusual.add(value.name);
+        if (!Number.isFinite(numbers[at++])) unusual.add(value.name);
         const histogram = found.get(value.name) ?? new Histogram();
         histogram.extremesOnly = true;
         const [low, high] = [numbers.subarray(at, at + channels), numbers.subarray(at + channels, at + 2 * channels)];
@@ -80,7 +85,7 @@ export async function extremesOf(
     await session.dispose();
   }
   for (const [name, histogram] of found) if (unusual.has(name) || histogram.absMax >= smallestMask) found.delete(name);
-  return { found, left: values.filter(({ name }) => !found.has(name)) };
+  return { found, left: values.filter(({ name }) => !found.has(name)), isFed: true };
 }
 
 /** A value of the copy whose extremes are taken; by channels along an axis, or as a whole. */
@@ -102,12 +107,10 @@ function addProbes(model: Model, wanted: readonly Wanted[]): { readonly numbers:
   const append = (op: string, inputs: readonly Value[], axis?: number): Value =>
     graph.append(op, { inputs, ...made, ...(axis !== undefined && { attrs: { axis: int(axis) } }) }).output();
   for (const { value, rank, axis } of wanted) {
-    const all = Array.from({ length: rank }, (_, at) => at);
-    const others = all.filter((at) => at !== axis);
-    // A reduction over no axis would be one over all.
-    const low = rank === 0 ? value : reduce(model, 'ReduceMin', value, others);
-    const high = rank === 0 ? value : reduce(model, 'ReduceMax', value, others);
-    const sum = rank === 0 ? value : reduce(model, 'ReduceSum', value, all);
+    const others = axis === undefined ? [] : Array.from({ length: rank }, (_, at) => at).filter((at) => at !== axis);
+    const sum = reduce(model, 'ReduceSum', value, []);
+    const low = reduce(model, 'ReduceMin', value, others);
+    const high = reduce(model, 'ReduceMax', value, others);
     // Results become rows; not the values themselves, whose memory would be held for longer.
     for (const result of [sum, low, high]) numbers.push(append('Flatten', [result], 0));
     counts.push(append('Shape', [value]));
@@ -119,7 +122,7 @@ function addProbes(model: Model, wanted: readonly Wanted[]): { readonly numbers:
   return { numbers: handOut(append('Concat', numbers, 1)), counts: handOut(append('Concat', counts, 0)) };
 }
 
-/** Axes are an input of ReduceSum from opset 13 on, of ReduceMin and ReduceMax from opset 18 on. */
+/** Axes, none for all, are an input of ReduceSum from opset 13 on, of ReduceMin and ReduceMax from opset 18 on. */
 function reduce(
   model: Model,
   op: 'ReduceSum' | 'ReduceMin' | 'ReduceMax',
@@ -127,12 +130,12 @@ function reduce(
   axes: readonly number[],
 ): Value {
   const { graph } = model;
-  const asInput = model.opset >= (op === 'ReduceSum' ? 13 : 18);
+  const asInput = axes.length > 0 && model.opset >= (op === 'ReduceSum' ? 13 : 18);
   const inputs = [value];
   if (asInput) {
     const tensor = tensorFrom('int64', [axes.length], BigInt64Array.from(axes, BigInt));
     inputs.push(graph.addInitializer(graph.freshName('extremes_axes'), tensor));
   }
-  const attrs = { keepdims: int(0), ...(!asInput && { axes: ints(axes) }) };
+  const attrs = { keepdims: int(0), ...(axes.length > 0 && !asInput && { axes: ints(axes) }) };
   return graph.append(op, { inputs, outputs: [''], attrs, types: [undefined] }).output();
 }

@@ -4,6 +4,7 @@ import type { Model, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
+import { tensorType } from '../../src/ir/types.ts';
 
 const text = (opset: number): string => `<ir_version: 8, opset_import: ["" : ${opset}]>
 main (float[N,3,2] x) => (float[N,3,2] y, float[N,3,2] masked, float[N,3,2] root)
@@ -84,4 +85,22 @@ test('samples on which a value has no elements move nothing', async () => {
   expect((await read(feed()))?.count).toBe(0);
   const some = await read(feed(), feed(1, 2, 3, 4, 5, 6));
   expect([some?.min, some?.max, some?.count, some?.channels?.low]).toEqual([2, 12, 6, Float32Array.of(2, 6, 10)]);
+});
+
+test('of a value that has another rank than its file declares, the elements are looked at', async () => {
+  const model = typed(text(17));
+  const values = valuesOf(model, ['twice', 'y']);
+  const [first] = values;
+  if (first) first.type = tensorType('float32', ['N', 6]);
+  const feeds = [{ size: 1, feeds: new Map([['x', tensorFrom('float32', [1, 3, 2], new Float32Array(6))]]) }];
+  let fed = 0;
+  const { found, left, isFed } = await extremesOf(
+    model,
+    values,
+    undefined,
+    () => feeds,
+    () => void fed++,
+    undefined,
+  );
+  expect([found.size, left.length, isFed, fed]).toEqual([0, 2, false, 0]);
 });
