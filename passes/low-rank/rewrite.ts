@@ -4,6 +4,7 @@ import { f32ToF16 } from '../../src/kernels/f16.ts';
 import type { Factors, Tucker } from '../../src/kernels/low-rank.ts';
 import { transpose } from '../../src/kernels/quantize.ts';
 import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../repair/layer.ts';
 
 /** What takes the place of one layer. */
 export type Form =
@@ -58,15 +59,8 @@ export function replaceLayer(node: Node, form: Form, { n, k, kernel }: Extents, 
     node.setInput(0, narrow);
     for (const name of windowAttrs) node.removeAttr(name);
   }
-  release(old);
+  releaseConstant(old);
 }
 
 /** What says how a Conv looks at its input; the last one of the new operators looks at single places. */
 const windowAttrs = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'auto_pad']);
-
-/** Takes out what nothing reads any more: an initializer, a Constant node, a Transpose before it. */
-function release(value: Value | undefined): void {
-  if (!value || value.isUsed) return;
-  if (value.producer) value.producer.graph.removeWithUnused(value.producer);
-  else if (!value.isGraphInput) value.graph.removeInitializer(value);
-}

@@ -2,6 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Node, Value } from '../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../repair/layer.ts';
 
 /** Where a layer has one float32 number for each output that can take up what the pruned weights leave of the mean. */
 export interface BiasSlot {
@@ -63,6 +64,5 @@ export function withdrawBias({ value, added }: BiasSlot): void {
   const { node, index } = value.uses[0] ?? {};
   if (node === undefined || index === undefined) return;
   node.setInput(index, undefined);
-  if (value.producer) value.graph.removeWithUnused(value.producer);
-  else value.graph.removeInitializer(value);
+  releaseConstant(value);
 }

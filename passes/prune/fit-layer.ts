@@ -37,6 +37,8 @@ export function fitLayer(target: PruneTarget, model: Model): FitLayer | string {
       ? tensorFrom('float16', tensor.shape, f32ToF16(data))
       : tensorFrom('float32', tensor.shape, data);
   const input = node.input(0);
+  if (node.op !== 'MatMul' && node.op !== 'Gemm' && node.input(target.index) !== value)
+    return `its weights "${value.name}" stand behind a Transpose, which simplify takes in: by magnitude`;
   if (node.op === 'Conv') {
     const [n = 0, perGroup = 0, ...kernel] = tensor.shape;
     const groups = node.int('group', 1);

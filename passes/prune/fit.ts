@@ -51,7 +51,9 @@ export async function fitByData(
       );
   const slots = new Map<FitLayer, BiasSlot>();
   for (const layer of layers.values()) {
-    const slot = score === 'sparsegpt' ? biasSlot(layer.target.node, layer.n, model.opset) : undefined;
+    const { node, tensor } = layer.target;
+    // Biases are float32, and half a layer in another type loads nowhere.
+    const slot = score === 'sparsegpt' && tensor.dtype === 'float32' ? biasSlot(node, layer.n, model.opset) : undefined;
     if (slot) slots.set(layer, slot);
   }
   const product = products(ctx.compute);

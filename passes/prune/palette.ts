@@ -4,7 +4,8 @@ import { computedTensor, type Tensor, tensorFrom, tensorFromBytes } from '../../
 import { tensorType } from '../../src/ir/types.ts';
 import { f32ToF16 } from '../../src/kernels/f16.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
-import { standingIn } from '../quantize/linear.ts';
+import { placeFor } from '../quantize/linear.ts';
+import { releaseConstant } from '../repair/layer.ts';
 import { type Clustered, expand } from './clustered.ts';
 import { putConstant } from './store.ts';
 import type { WeightTable } from './tables.ts';
@@ -28,7 +29,8 @@ export function storePalette(
   channels: number,
 ): void {
   const { dtype, shape } = tensor;
-  const anchor = value.producer ?? standingIn(node, value.graph);
+  // A Transpose may stand in front of the node.
+  const anchor = value.producer ?? placeFor(value, value.consumers[0] ?? node);
   const { graph } = anchor;
   const floats = (dims: readonly number[], numbers: Float32Array): Tensor =>
     dtype === 'float16' ? tensorFrom('float16', dims, f32ToF16(numbers)) : tensorFrom('float32', dims, numbers);
@@ -61,7 +63,5 @@ export function storePalette(
       .output();
   }
   graph.replaceUses(value, expanded);
-  if (value.isUsed) return;
-  if (value.producer) value.producer.graph.removeWithUnused(value.producer);
-  else value.graph.removeInitializer(value);
+  releaseConstant(value);
 }

@@ -1,6 +1,7 @@
 import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, type Tensor } from '../../src/ir/tensor.ts';
+import { axisBehind } from './turned.ts';
 
 /** A constant of two dimensions or more that layers multiply with or look up in, each once however many read it. */
 export interface WeightTable {
@@ -68,12 +69,12 @@ export function weightTables(
         if (why === undefined) {
           const rank = tensor.shape.length;
           const own = axis < 0 ? axis + rank : axis;
-          const swapped = axis < 0 && (turn !== undefined) !== isTurned(node, index);
+          const read = isTurned(node, index) ? 2 * rank - 3 - own : own;
           found.set(value, {
             value,
             tensor,
             node,
-            axis: swapped ? 2 * rank - 3 - own : own,
+            axis: axisBehind(turn, read, rank),
             elements: elementCount(tensor.shape),
           });
         } else if (tensor.shape.length > 1 || node.op !== 'Gather') miss(node, why);

@@ -2,6 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, type Tensor } from '../../src/ir/tensor.ts';
 import type { GroupView } from '../../src/kernels/mask.ts';
+import { axisBehind } from './turned.ts';
 
 /** A weight tensor that may lose elements, and how its inputs lie. */
 export interface PruneTarget {
@@ -125,15 +126,16 @@ function unsuitable(value: Value, tensor: Tensor, minElements: number): string |
  */
 function reductionView(node: Node, index: number, value: Value, shape: readonly number[]): GroupView {
   const last = shape.length - 1;
-  let axis: number;
-  if (node.op === 'Conv') axis = 1;
-  else if (node.op === 'ConvTranspose') axis = 0;
+  let own: number;
+  if (node.op === 'Conv') own = 1;
+  else if (node.op === 'ConvTranspose') own = 0;
   else if (node.op === 'MatMul' || node.op === 'Gemm') {
     const right = index === 1;
     const turned = node.op === 'Gemm' && node.int(right ? 'transB' : 'transA', 0) !== 0;
-    const viaTranspose = node.input(index) !== value;
-    axis = right === (turned === viaTranspose) ? last - 1 : last;
-  } else axis = last;
+    own = right === turned ? last : last - 1;
+  } else own = last;
+  const read = node.input(index);
+  const axis = axisBehind(read === value ? undefined : read?.producer, own, shape.length);
   const product = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
   return { outer: product(shape.slice(0, axis)), length: shape[axis] ?? 1, inner: product(shape.slice(axis + 1)) };
 }

@@ -12,8 +12,9 @@ export function setList(node: Node, attr: string, index: number, numbers: readon
     return;
   }
   const old = node.input(index);
-  const dtype = old?.dtype === 'int32' ? 'int32' : 'int64';
-  const shape = constantOf(old)?.shape ?? [numbers.length];
+  const known = constantOf(old);
+  const dtype = (known?.dtype ?? old?.dtype) === 'int32' ? 'int32' : 'int64';
+  const shape = known?.shape ?? [numbers.length];
   node.setInput(index, addConstant(node, old?.name ?? attr, tensorOf(dtype, shape, numbers)));
   release(old);
 }
@@ -21,7 +22,7 @@ export function setList(node: Node, attr: string, index: number, numbers: readon
 /** The same for a list whose length may change. */
 export function setVector(node: Node, index: number, numbers: readonly number[]): void {
   const old = node.input(index);
-  const dtype = old?.dtype === 'int32' ? 'int32' : 'int64';
+  const dtype = (constantOf(old)?.dtype ?? old?.dtype) === 'int32' ? 'int32' : 'int64';
   node.setInput(index, addConstant(node, old?.name ?? 'indices', tensorOf(dtype, [numbers.length], numbers)));
   release(old);
 }

@@ -8,6 +8,7 @@ import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { addErrors, emptyErrorSums, sqnrDb } from '../../../src/kernels/error.ts';
+import { f32ToF16 } from '../../../src/kernels/f16.ts';
 import { countZeros, isNofM, keepNofM } from '../../../src/kernels/mask.ts';
 import type { Activations } from '../../../src/pass/pass.ts';
 import { TestContext } from '../../support/context.ts';
@@ -255,6 +256,22 @@ describe('channels that change places for N of M', () => {
     expect(await run(model, {})).toEqual(['permute', 'permute', 'pattern', 'pattern', 'pattern']);
     expect(await run(model, {})).toEqual([]);
     expect(await run(parseModel(chain), { permute: false })).toEqual(['pattern', 'pattern', 'pattern']);
+  });
+
+  it('gives a convolution in half precision no bias in float32', async () => {
+    const model = parseModel(
+      head(`g (float16[4,4,6,6] x) => (float16[4,8,6,6] y) <float16[8,4,3,3] a = random(1)> {
+        y = Conv <pads = [1,1,1,1]> (x, a) }`),
+    );
+    const draw = normals(1);
+    const feeds = Array.from({ length: 4 }, (): Feeds => {
+      const x = Float32Array.from({ length: 4 * 4 * 36 }, () => draw() + 0.5);
+      return new Map([['x', tensorFrom('float16', [4, 4, 6, 6], f32ToF16(x))]]);
+    });
+    const ctx = contextOf(observedOn(feeds));
+    await pruneWeights.run(model, pruneWeights({ minElements: 0, score: 'sparsegpt' }).options as never, ctx);
+    expect(ctx.applications.map(({ rule }) => rule)).toEqual(['fitted']);
+    expect(verify(model)).toEqual([]);
   });
 
   it('says what stands in the way', async () => {

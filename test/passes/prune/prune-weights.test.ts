@@ -41,6 +41,15 @@ describe('prune-weights', () => {
     expect(again.changed).toBe(false);
   });
 
+  it('runs patterns along the inputs of weights that stand behind a Transpose, as TensorFlow has them', async () => {
+    const model = parseModel(
+      head(`g (float[1,4,2,2] x) => (float[1,2,2,2] y) <float[1,1,4,2] w = {1, -5, 2, 5, -3, 2, 4, -6}> {
+        t = Transpose <perm = [3, 2, 0, 1]> (w)  y = Conv (x, t) }`),
+    );
+    await prune(model, { pattern: '2:4' });
+    expect([...weights(model, 'w')]).toEqual([0, -5, 0, 0, -3, 0, 4, -6]);
+  });
+
   it('meets the share with whole groups over all layers together, and says how near it came', async () => {
     const rows =
       head(`g (float[2,24] x) => (float[2,6] y) <float[24,6] a = random(1), float[6,24] b = random(2), float[24,6] c = random(3)> {

@@ -21,7 +21,9 @@ export function attention(site: Site): void {
   headAxis(site, v, shared, flat);
   headAxis(site, y, all, flat);
   const mask = site.input(3);
-  if (mask && mask.axes.length === 4 && mask.axes[1]?.dim !== 1) site.same(mask.axes[1], all);
+  // It broadcasts to [batch, heads, length, total].
+  const byHead = mask?.axes.at(-3);
+  if (byHead && byHead.dim !== 1) site.same(byHead, all);
   for (const past of [site.input(4), site.input(5), site.output(1), site.output(2)]) site.same(past?.axes[1], shared);
   site.same(q.axes[0], y.axes[0]);
   site.role(y.axes[flat ? 2 : 1], 'head');

@@ -313,7 +313,8 @@ export function resize(site: Site): void {
     else site.fix(axis, own);
   }
   const sizes = site.node.is('Resize') && site.opset >= 11 ? 3 : -1;
-  if (site.node.input(sizes)) retarget(site, y, sizes, 'sizes');
+  const axes = site.node.ints('axes')?.map((axis) => axisOf(axis, y) ?? axis);
+  if (site.node.input(sizes)) retarget(site, y, sizes, 'sizes', axes);
 }
 
 /** DCR keeps [blocks, blocks, channels], CRD [channels, blocks, blocks]; the other way round it is always the former. */

@@ -18,17 +18,27 @@ export function refold(site: Site): void {
   fold(site, site.input(0), site.output());
 }
 
-/** Lets a shape-giving input (or attribute) follow the axes of the output. 0 and −1 of a Reshape follow by themselves. */
-export function retarget(site: Site, y: Slot, index: number, attr: string): void {
+/**
+ * Lets a shape-giving input (or attribute) follow the axes of the output. 0 and −1 of a Reshape follow by themselves.
+ * @param axes of the output that the items stand for, in order; without them as many as there are items, the last ones
+ */
+export function retarget(site: Site, y: Slot, index: number, attr: string, axes?: readonly number[]): void {
   const { node } = site;
   const items = node.input(index) ? site.items(index) : node.ints(attr);
   if (site.opset < 9 && node.input(index) && !site.numbers(index))
     site.blockSlot(y, `${node} is given its shape at run time, which opset ${site.opset} cannot mend`);
+  const given = node.input(index);
+  const length = (given ? site.shapeOf(given)?.[0] : items?.length) ?? y.axes.length;
+  const count = typeof length === 'number' ? length : y.axes.length;
+  const places = axes ?? Array.from({ length: count }, (_, at) => y.axes.length - count + at);
   site.adjust((kept) => {
-    const changes = changesOf(y, kept);
+    const extents = changesOf(y, kept);
+    const changes = new Map(
+      places.flatMap((axis, at) => (extents.has(axis) ? [[at, extents.get(axis) as number] as const] : [])),
+    );
     for (const [at] of changes) if (node.is('Reshape') && (items?.[at] === -1 || items?.[at] === 0)) changes.delete(at);
     if (changes.size === 0) return;
-    if (node.input(index)) overrideItems(node, index, y.axes.length, changes);
+    if (node.input(index)) overrideItems(node, index, count, changes);
     else
       node.setAttr(
         attr,
