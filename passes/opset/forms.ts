@@ -192,6 +192,8 @@ export const forms: Readonly<Record<string, Form>> = {
   LpPool: all(only('ceil_mode', 18, isZero('ceil_mode')), only('dilations', 18, ones('dilations'))),
   RoiAlign: roiAlign,
   Attention: all(
+    (node, step) =>
+      crosses(step, 24) && node.input(6) ? 'it has lengths of keys without padding, which opset 24 brought' : undefined,
     only('left_window_size', 25, isMinusOne('left_window_size')),
     only('right_window_size', 25, isMinusOne('right_window_size')),
   ),

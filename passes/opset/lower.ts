@@ -93,17 +93,21 @@ const groupNorm =
   };
 
 /** Operator → opset that it came with, and how it is said before. */
-export const lowerings: Readonly<Record<string, { readonly since: number; lower(from: number): Lowering }>> = {
-  HardSwish: { since: 14, lower: () => (emit) => [emit.op('Mul', [x(emit.node), emit.hardSigmoid(x(emit.node))])] },
-  LayerNormalization: { since: 17, lower: () => layerNorm },
+export const lowerings: Readonly<Record<string, { since(from: number): number; lower(from: number): Lowering }>> = {
+  HardSwish: {
+    since: () => 14,
+    lower: () => (emit) => [emit.op('Mul', [x(emit.node), emit.hardSigmoid(x(emit.node))])],
+  },
+  LayerNormalization: { since: () => 17, lower: () => layerNorm },
   Mish: {
-    since: 18,
+    since: () => 18,
     lower: () => (emit) => [emit.op('Mul', [x(emit.node), emit.op('Tanh', [emit.op('Softplus', [x(emit.node)])])])],
   },
-  GroupNormalization: { since: 18, lower: groupNorm },
-  Gelu: { since: 20, lower: () => gelu },
-  RMSNormalization: { since: 23, lower: () => rmsNorm },
-  RotaryEmbedding: { since: 23, lower: () => lowerRotary },
-  Attention: { since: 23, lower: () => lowerAttention },
-  Swish: { since: 24, lower: () => (emit) => [emit.swish(x(emit.node), emit.node.float('alpha', 1))] },
+  // What scale and bias belong to changed: since opset 21 it is another operator.
+  GroupNormalization: { since: (from) => (from >= 21 ? 21 : 18), lower: groupNorm },
+  Gelu: { since: () => 20, lower: () => gelu },
+  RMSNormalization: { since: () => 23, lower: () => rmsNorm },
+  RotaryEmbedding: { since: () => 23, lower: () => lowerRotary },
+  Attention: { since: () => 23, lower: () => lowerAttention },
+  Swish: { since: () => 24, lower: () => (emit) => [emit.swish(x(emit.node), emit.node.float('alpha', 1))] },
 };

@@ -140,7 +140,7 @@ function obstacle(node: Node, to: number, types: ValueTypes): string | undefined
 
 function lowerNode(node: Node, from: number, to: number, types: ValueTypes, ctx: PassContext): boolean {
   const entry = Object.hasOwn(lowerings, node.op) ? lowerings[node.op] : undefined;
-  if (!entry || entry.since <= to) return false;
+  if (!entry || entry.since(from) <= to) return false;
   const made = entry.lower(from)(new Emit(node, to, types));
   if (typeof made === 'string') throw cannot(node, from, to, made);
   for (const [index, output] of node.outputs.entries()) {

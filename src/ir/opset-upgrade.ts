@@ -208,7 +208,15 @@ const functionsUntil18: Readonly<Record<string, number>> = {
   ThresholdedRelu: 18,
 };
 
+/** Operators that ONNX Runtime 1.30 has no CPU kernel for from opset 22 on (all versions of all operators looked up in its registry). */
+const kernelsUntil21 = new Set(
+  'GlobalLpPool MaxRoiPool Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike RoiAlign'.split(
+    ' ',
+  ),
+);
+
 function lostKernel(node: Node, from: number, to: number, dtype: DType | undefined): string | undefined {
+  if (kernelsUntil21.has(node.op) && from < 22 && to >= 22) return 'ONNX Runtime has no kernel for it from opset 22 on';
   const first = functionsUntil18[node.op];
   if (first === undefined || from < first || from > 18 || to <= 18) return undefined;
   if (!dtype || dtype === 'float32' || dtype === 'float16' || dtype === 'bfloat16') return undefined;

@@ -49,7 +49,7 @@ const lowered: readonly (readonly [name: string, text: string, to: readonly numb
       'float[6] g = random(1), float[6] b = random(2)',
       'y = GroupNormalization <num_groups = 3, epsilon = 0.001> (x, g, b)',
     ),
-    [17],
+    [20, 17],
   ],
   [
     'RMSNormalization',
@@ -342,6 +342,17 @@ describe('to-opset', () => {
       model(18, 'double[2] x => double[2] y', '', 'y = Softplus (x)'),
       { to: 21 },
       /computes it in float64 up to opset 18 only/,
+    ],
+    [
+      'a kernel that the runtime does not have any more',
+      model(
+        16,
+        'float[1,1,8,8] x => float[1,1,2,2] y',
+        'float[1,4] r = {0,0,5,5}, int64[1] b = {0}',
+        'y = RoiAlign <output_height = 2, output_width = 2> (x, r, b)',
+      ),
+      { to: 23 },
+      /no kernel for it from opset 22 on/,
     ],
     [
       "an operator of the runtime's own",
