@@ -440,7 +440,7 @@ describe('rows that pay', async () => {
     budgetMs: 10_000,
   };
   /** Runs take no time but what the test says they take. */
-  const choose = async (msOf: (rows: number) => number): Promise<[Trial, number[]]> => {
+  const choose = async (msOf: (rows: number) => number, more: object = {}): Promise<[Trial, number[]]> => {
     const { performance } = globalThis;
     let now = 0;
     const sizes: number[] = [];
@@ -452,7 +452,7 @@ describe('rows that pay', async () => {
         now += msOf(shape[0] ?? 0);
         return { y: { dims: shape, data: data.slice() } };
       };
-      return [await usefulRows(run, about), [...new Set(sizes)]];
+      return [await usefulRows(run, { ...about, ...more }), [...new Set(sizes)]];
     } finally {
       Object.defineProperty(globalThis, 'performance', { value: performance, configurable: true });
     }
@@ -461,12 +461,30 @@ describe('rows that pay', async () => {
   it('takes the smallest that is as good as the best, and says where none is', async () => {
     expect((await choose((rows) => 10 + rows))[0].rows).toBe(64);
     expect((await choose((rows) => Math.max(10, rows)))[0].rows).toBe(16);
-    expect((await choose((rows) => 10 * rows))[0]).toMatchObject({ rows: 1, why: expect.stringContaining('no more') });
+    expect((await choose((rows) => 40 * rows))[0]).toMatchObject({ rows: 1, why: expect.stringContaining('no more') });
   });
 
   it('counts what a run costs besides the model, which larger runs share', async () => {
-    expect((await choose((rows) => 0.8 * rows))[0].rows).toBe(8);
+    expect((await choose((rows) => 0.8 * rows))[0].rows).toBe(32);
+    expect((await choose((rows) => 10 * rows))[0].rows).toBe(2);
     expect((await choose((rows) => 0.02 * rows))[0].rows).toBe(64);
+  });
+
+  it('keeps runs as short as they have to be', async () => {
+    const here = { longestMs: 20 };
+    expect((await choose((rows) => 0.8 * rows, here))[0].rows).toBe(16);
+    expect((await choose((rows) => 30 + rows, here))[0].rows).toBe(1);
+  });
+
+  it('does not count the runs that allocate', async () => {
+    const turns = new Map<number, number>();
+    const slowAtFirst = (rows: number): number => {
+      const turn = (turns.get(rows) ?? 0) + 1;
+      turns.set(rows, turn);
+      // A trial of rows that depend on each other has had its run of two.
+      return turn <= (rows <= 2 ? 4 : 2) ? 1000 * rows : Math.max(10, rows);
+    };
+    expect((await choose(slowAtFirst, { budgetMs: 1e6 }))[0].rows).toBe(16);
   });
 
   it('tries eight early, and small steps where a model is slow', async () => {

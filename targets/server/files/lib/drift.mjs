@@ -15,9 +15,8 @@ export function rowFeatures(name, dims, data, isOutput) {
   const size = data.length / rows;
   const at = (row, i) => Number(data[row * size + i]);
   const each = (read) => Array.from({ length: rows }, (_, row) => read(row));
-  const scores = isOutput && dims.length === 2 && size >= 2 && size <= 10_000;
-  if (scores)
-    return [{ name: `${name}.class`, kind: 'class', classes: size, values: each((row) => largest(at, row, size)) }];
+  const classes = isOutput ? classesOf(dims, data) : undefined;
+  if (classes !== undefined) return [{ name: `${name}.class`, kind: 'class', classes: size, values: classes }];
   if (size <= maxElements) {
     return Array.from({ length: size }, (_, i) => ({
       name: size === 1 ? name : `${name}[${i}]`,
@@ -33,10 +32,26 @@ export function rowFeatures(name, dims, data, isOutput) {
   }));
 }
 
-function largest(at, row, size) {
-  let best = 0;
-  for (let i = 1; i < size; i++) if (at(row, i) > at(row, best)) best = i;
-  return best;
+/** The class of each row, where an output's rows are scores of classes; else undefined. */
+export function classesOf(dims, data) {
+  const rows = dims[0] ?? 1;
+  if (Array.isArray(data) || rows === 0 || dims.length !== 2) return undefined;
+  const size = data.length / rows;
+  if (!Number.isInteger(size) || size < 2 || size > 10_000) return undefined;
+  return Array.from({ length: rows }, (_, row) => largest(data, row * size, size));
+}
+
+function largest(data, from, size) {
+  let at = 0;
+  let best = data[from];
+  for (let i = 1; i < size; i++) {
+    const value = data[from + i];
+    if (value > best) {
+      at = i;
+      best = value;
+    }
+  }
+  return at;
 }
 
 function momentsOf(at, row, size) {

@@ -253,10 +253,10 @@ export class Models {
 
   /** Requests that may be on their way: as many as the queues of all models hold. */
   get places() {
-    return Math.max(
-      1,
-      this.all().reduce((sum, { queueLimit }) => sum + queueLimit, 0),
-    );
+    // Asked for each request: no lists are made.
+    let sum = 0;
+    for (const { versions } of this.#models.values()) for (const { queueLimit } of versions.values()) sum += queueLimit;
+    return Math.max(1, sum);
   }
 
   all() {

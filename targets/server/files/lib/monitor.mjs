@@ -1,6 +1,6 @@
 /** What happens beside an answer: drift, a second version in the shadow, and labels that come back. */
 
-import { rowFeatures } from './drift.mjs';
+import { classesOf, rowFeatures } from './drift.mjs';
 
 /** Labels over which accuracy is taken. */
 const accuracyWindow = 500;
@@ -59,11 +59,10 @@ export class Monitor {
   }
 
   #remember({ info }, results, id) {
-    const classes = Object.entries(results)
-      .flatMap(([name, { dims, data }]) => rowFeatures(name, dims, data, true))
-      .find(({ kind }) => kind === 'class');
-    if (classes === undefined || id === undefined) return;
-    this.#predictions.set(id, { model: info.name, version: info.version, classes: classes.values });
+    if (id === undefined) return;
+    const classes = firstClasses(results);
+    if (classes === undefined) return;
+    this.#predictions.set(id, { model: info.name, version: info.version, classes });
     if (this.#predictions.size > this.#services.config.feedbackRequests)
       this.#predictions.delete(this.#predictions.keys().next().value);
   }
@@ -87,6 +86,15 @@ export class Monitor {
     this.#services.metrics.labelled(kept, right, verdicts.length >= accuracyWindow ? accuracy : undefined);
     return { right: right.filter(Boolean).length, rows: right.length };
   }
+}
+
+/** Of the first output that says classes. */
+function firstClasses(results) {
+  for (const { dims, data } of Object.values(results)) {
+    const classes = classesOf(dims, data);
+    if (classes !== undefined) return classes;
+  }
+  return undefined;
 }
 
 /** The same class for every row; where there are no classes, within a hundredth of the largest value. */

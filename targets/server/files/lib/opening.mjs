@@ -1,7 +1,7 @@
 /** The sessions of a model version: opened, proved, timed, and where they are to run. */
 
 import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
-import { rowsAtOnce, threadBySignature, threadByTiming } from './placing.mjs';
+import { longestRunMs, rowsAtOnce, threadBySignature, threadByTiming } from './placing.mjs';
 import { Pool } from './pool.mjs';
 import {
   cpuClock,
@@ -81,7 +81,7 @@ async function proveAndTime(pool, about, plan) {
     budgetMs: config.batchTuneMs,
     // Several threads share a run, and wait for each other on the CPU: there the wall counts.
     ...(plan.threads === 1 ? { clock: cpuClock } : {}),
-    ...(plan.tried ? { besidesMs: hereCostMs } : {}),
+    ...(plan.tried ? { besidesMs: hereCostMs, longestMs: longestRunMs } : {}),
   });
   const alone = await requestsPerSecond(run, golden);
   const why = info.mixesRows !== undefined && limit === 1 ? info.mixesRows : batch.why;
