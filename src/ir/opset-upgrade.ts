@@ -1,6 +1,7 @@
 import type { DType } from './dtype.ts';
 import type { Graph, Model, Node, Value } from './graph.ts';
 import { inferShapes } from './infer/infer.ts';
+import { raiseResize } from './opset-resize.ts';
 import { int64Vector, type Tensor, tensorFrom } from './tensor.ts';
 import type { ValueType } from './types.ts';
 
@@ -142,7 +143,8 @@ const conversions: Readonly<Record<string, Conversion>> = {
     node.removeAttr('k');
     return undefined;
   },
-  Resize: since(11, 'its coordinates were reckoned otherwise before opset 11'),
+  Resize: raiseResize,
+  Upsample: raiseResize,
   Loop: since(11, 'its body was checked otherwise before opset 11'),
   Scan: since(9, 'it had a batch dimension before opset 9'),
 };

@@ -35,6 +35,33 @@ const converted: readonly (readonly [name: string, text: string, opset?: number]
     model(9, 'float[4,6] x => float[2,4] y', '', 'y = Slice <axes = [0,1], starts = [1,2], ends = [3,9000]> (x)'),
   ],
   ['TopK', model(9, 'float[2,6] x => float[2,2] y, int64[2,2] z', '', 'y, z = TopK <k = 2> (x)')],
+  ...(['nearest', 'linear'] as const).flatMap((mode) => [
+    [
+      `Upsample by attribute, ${mode}`,
+      model(8, 'float[1,2,3,4] x => float y', '', `y = Upsample <mode = "${mode}", scales = [1.0, 1.0, 2.0, 1.7]> (x)`),
+    ] as const,
+    [
+      `Upsample, ${mode}`,
+      model(9, 'float[1,2,3,4] x => float y', 'float[4] s = {1,1,2.5,3}', `y = Upsample <mode = "${mode}"> (x, s)`),
+    ] as const,
+    [
+      `Resize that grows, ${mode}`,
+      model(10, 'float[1,2,3,4] x => float y', 'float[4] s = {1,1,1.3,3}', `y = Resize <mode = "${mode}"> (x, s)`),
+    ] as const,
+    [
+      `Resize that shrinks, ${mode}`,
+      model(10, 'float[1,2,9,7] x => float y', 'float[4] s = {1,1,0.4,0.7}', `y = Resize <mode = "${mode}"> (x, s)`),
+    ] as const,
+  ]),
+  [
+    'Upsample by factors that are computed',
+    model(
+      9,
+      'float[1,2,3,4] x => float y',
+      'float[4] f = {1,1,2,3}',
+      'z = Relu (x)  r = ReduceMin <keepdims = 0> (z)  o = Sub (r, r)  s = Add (f, o)  y = Upsample <mode = "nearest"> (x, s)',
+    ),
+  ],
   [
     'BatchNormalization',
     model(
@@ -93,15 +120,16 @@ describe('upgradeOpset', () => {
       'the rank of its input "h" is unknown',
     ],
     [
-      'Upsample',
-      model(9, 'float[1,1,2,2] x => float[1,1,4,4] y', 'float[4] s = {1,1,2,2}', 'y = Upsample (x, s)'),
-      'not known how Upsample changed',
+      'Resize that grows and shrinks',
+      model(10, 'float[1,1,2,2] x => float[1,1,4,1] y', 'float[4] s = {1,1,2,0.5}', 'y = Resize (x, s)'),
+      'grows along one axis and shrinks along another',
     ],
     [
-      'Resize of opset 10',
-      model(10, 'float[1,1,2,2] x => float[1,1,4,4] y', 'float[4] s = {1,1,2,2}', 'y = Resize (x, s)'),
-      'before opset 11',
+      'Resize by factors that are computed',
+      model(10, 'float[1,1,2,2] x, float[4] s => float y', '', 'y = Resize (x, s)'),
+      'its scales are not constant',
     ],
+    ['an operator that is none', model(9, 'float[2] x => float[2] y', '', 'y = Odd (x)'), 'not known how Odd changed'],
     [
       'normalization that trains, though nobody reads what it learns',
       model(
