@@ -3,6 +3,7 @@ import type { Model } from '../../../src/ir/graph.ts';
 import { buildAttention } from './attention.ts';
 import { buildControl } from './control.ts';
 import { buildConvolutions } from './conv.ts';
+import { buildOdd } from './odd.ts';
 import { buildRecurrent } from './recurrent.ts';
 import { buildSelection } from './selection.ts';
 import { buildTables } from './tables.ts';
@@ -15,6 +16,7 @@ const families: ReadonlyMap<string, (seed: number) => Model> = new Map([
   ['selection', buildSelection],
   ['control', buildControl],
   ['attention', buildAttention],
+  ['odd', buildOdd],
 ]);
 
 /** Extents of the symbolic dimensions that the families use, where 2 will not do. */

@@ -44,8 +44,8 @@ export function activationsOf(feeds: readonly Feeds[]): Activations {
       const batches = feeds.map((one) => ({ feeds: one, size: 1 }));
       const names = observable(values).map((value) => value.name);
       await observe(model, names, () => batches, add);
-      for (const { name } of values.filter((value) => value.isGraphInput && value.graph === model.graph))
-        for (const one of feeds) add(name, one.get(name) as Tensor);
+      for (const { name, tensor } of values.filter((value) => value.isGraphInput && value.graph === model.graph))
+        for (const one of feeds) add(name, (one.get(name) ?? tensor) as Tensor);
       return histograms;
     },
   };
