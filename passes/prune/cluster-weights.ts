@@ -2,7 +2,7 @@ import { allFinite, axisView } from '../../src/kernels/quantize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
-import { floatWeights } from '../quantize/linear.ts';
+import { floatWeights, noBroadcast } from '../quantize/linear.ts';
 import { channelScales, cluster, whole } from './clustered.ts';
 import { storePalette, storeValues } from './palette.ts';
 import { weightTables } from './tables.ts';
@@ -78,6 +78,11 @@ export const clusterWeights = definePass({
           node,
           `its weights "${value.name}" have ${elements} elements for a palette of ${count}: nothing would be shared (fewer --bits)`,
         );
+        continue;
+      }
+      const old = noBroadcast(model.opset);
+      if (old && given.store === 'palette' && (channels > 1 || given.per !== 'tensor')) {
+        ctx.skipped(rule, node, `${old}, or use --per tensor`);
         continue;
       }
       const scales = given.per === 'tensor' || channels > 1 ? undefined : channelScales(data, view);

@@ -1,6 +1,8 @@
 import { cloneModel } from '../../src/ir/clone.ts';
 import { valuesByName } from '../../src/ir/cut.ts';
+import { dtypeCode } from '../../src/ir/dtype.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { type Tensor, tensorFrom } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import type { Judge, JudgedBatch, Loss, Runner } from '../../src/pass/judge.ts';
@@ -19,6 +21,16 @@ const nameOf = (index: number): string => `mlpack_gate_${index}`;
 export function gatedCopy(model: Model, gates: readonly Gate[]): Model {
   const copy = cloneModel(model);
   const values = valuesByName(copy.graph);
+  const { types } = inferShapes(copy, { write: false });
+  /** The gate in the type of what it is multiplied with. */
+  const opened = (input: Value, like: Value, before: Node): Value => {
+    const type = types.get(like) ?? like.type;
+    const dtype = type?.kind === 'tensor' ? type.dtype : 'float32';
+    if (dtype === 'float32') return input;
+    return before.graph
+      .insertBefore(before, 'Cast', { inputs: [input], outputs: [''], attrs: { to: dtypeCode(dtype) } })
+      .output();
+  };
   for (const [index, gate] of gates.entries()) {
     const width = gate.kind === 'places' ? gate.extent : 1;
     const input = copy.graph.addInput(nameOf(index), tensorType('float32', [width]));
@@ -27,18 +39,20 @@ export function gatedCopy(model: Model, gates: readonly Gate[]): Model {
       const value = values.get(gate.value.name);
       for (const { node, index: at } of value?.uses ?? []) {
         if (!value || !names.has(node.outputs[0]?.name ?? '')) continue;
-        const open = node.graph.insertBefore(node, 'Mul', { inputs: [value, input], outputs: [''] });
+        const inputs = [value, opened(input, value, node)];
+        const open = node.graph.insertBefore(node, 'Mul', { inputs, outputs: [''] });
         node.setInput(at, open.output());
       }
-    } else bypass(copy, values.get(gate.from.name), values.get(gate.to.name), input);
+    } else {
+      const [from, to] = [values.get(gate.from.name), values.get(gate.to.name)];
+      if (from && to?.producer) bypass(copy, from, to, to.producer, opened(input, to, to.producer));
+    }
   }
   return copy;
 }
 
 /** to ← from + gate · (to − from) */
-function bypass({ graph }: Model, from: Value | undefined, to: Value | undefined, gate: Value): void {
-  const after = to?.producer;
-  if (!from || !to || !after) return;
+function bypass({ graph }: Model, from: Value, to: Value, after: Node, gate: Value): void {
   const { uses } = to;
   const made = graph.insertAfter(after, 'Sub', { inputs: [to, from], outputs: [''] });
   const weighed = graph.insertAfter(made, 'Mul', { inputs: [made.output(), gate], outputs: [''] });

@@ -38,8 +38,9 @@ export function readReader(node: Node, change: boolean): Reader | string {
   return `${node} is no convolution or matrix product: it is not fitted anew`;
 }
 
-const shared = (value: Value): string | undefined =>
-  value.useCount > 1
+/** @param read by the layer: the weights, or what a Transpose makes of them */
+const shared = (value: Value, read: Value | undefined): string | undefined =>
+  value.useCount > 1 || (read !== undefined && read.useCount > 1)
     ? `its weights "${value.name}" are shared with another layer: they are not fitted anew`
     : undefined;
 
@@ -54,7 +55,7 @@ function readConv(node: Node, change: boolean): Reader | string {
   const tensor = constantOf(weight);
   const rows = tensor && floatWeights(tensor);
   if (!value || !weight || !tensor || !rows) return 'its weights are no float constant: they are not fitted anew';
-  const why = shared(weight);
+  const why = shared(weight, node.input(1));
   if (why) return why;
   const [n = 0, perGroup = 0, ...kernel] = tensor.shape;
   const groups = node.int('group', 1);
@@ -85,7 +86,7 @@ function readProduct(node: Node, change: boolean): Reader | string {
   const data = floatWeights(tensor);
   if (!data || transA || batch.length > 0)
     return 'its weights are no float matrix on the right: they are not fitted anew';
-  const why = shared(weight);
+  const why = shared(weight, node.input(1));
   if (why) return why;
   const scaled = (numbers: Float32Array, factor: number): Float32Array =>
     factor === 1 ? numbers : numbers.map((x) => x * factor);

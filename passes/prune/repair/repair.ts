@@ -1,4 +1,3 @@
-import { tensor as tensorAttr } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import type { Tensor } from '../../../src/ir/tensor.ts';
@@ -15,6 +14,7 @@ import { boundsOf } from '../../fuse/bounds.ts';
 import { type Products, products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import { keptBy } from '../coupling/apply.ts';
+import { putConstant } from '../store.ts';
 import { isLinear, layersBehind } from './behind.ts';
 import { type Reader, readReader } from './reader.ts';
 import { coarseDampings, fitWeights, type RepairMethod } from './solve.ts';
@@ -183,16 +183,8 @@ async function fitReader(
   );
   const made = new Map<Value, Tensor>([[weight, reader.stored(rows)]]);
   if (biasValue) made.set(biasValue, reader.storedBias(bias));
-  for (const [value, tensor] of made) replace(value, tensor);
+  for (const [value, tensor] of made) putConstant(value, tensor);
   return made;
-}
-
-function replace(value: Value, tensor: Tensor): void {
-  const { producer } = value;
-  if (producer) {
-    for (const name of [...producer.attrs.keys()]) producer.removeAttr(name);
-    producer.setAttr('value', tensorAttr(tensor));
-  } else value.graph.setInitializer(value, tensor);
 }
 
 const decibels = (share: number): string => `${(-10 * Math.log10(Math.max(share, 1e-12))).toFixed(1)} dB`;

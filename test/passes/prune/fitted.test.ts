@@ -274,6 +274,23 @@ describe('channels that change places for N of M', () => {
     expect(verify(model)).toEqual([]);
   });
 
+  it('moves a bias that a Constant node says as value_floats', async () => {
+    const model = parseModel(
+      head(`g (float[32,16] x) => (float[32,4] y) <float[16,4] a = random(1)> {
+        c = Constant <value_floats = [0.1, 0.2, 0.3, 0.4]> ()  m = MatMul (x, a)  y = Add (m, c) }`),
+    );
+    const draw = normals(2);
+    const feeds = Array.from({ length: 4 }, (): Feeds => {
+      const x = Float32Array.from({ length: 32 * 16 }, () => draw() + 3);
+      return new Map([['x', tensorFrom('float32', [32, 16], x)]]);
+    });
+    const ctx = contextOf(observedOn(feeds));
+    const { options } = pruneWeights({ minElements: 0, score: 'sparsegpt', sparsity: 0.7 });
+    await pruneWeights.run(model, options as never, ctx);
+    expect([...(model.graph.firstNode?.attrs.keys() ?? [])]).toEqual(['value']);
+    expect(verify(model)).toEqual([]);
+  });
+
   it('says what stands in the way', async () => {
     const model = parseModel(
       head(`g (float[n,8,4,4] x) => (float[n,8,4,4] y, float[n,8,4,4] z)

@@ -14,7 +14,7 @@ import { edgeFeeds } from '../../support/differential.ts';
 import { runOrt } from '../../support/ort.ts';
 
 /** Two layers of attention and a product, before which or behind which a norm stands. */
-function transformer(norm: 'before' | 'behind'): Model {
+function transformer(norm: 'before' | 'behind', type = 'float'): Model {
   const layer = (i: number): string => {
     const x = `x${i}`;
     const given = norm === 'before' ? `n${i}` : x;
@@ -38,10 +38,11 @@ function transformer(norm: 'before' | 'behind'): Model {
     (i) =>
       `float[8,8] wq${i} = random(${10 + i}), float[8,8] wk${i} = random(${20 + i}), float[8,8] wv${i} = random(${30 + i}), float[8,8] wo${i} = random(${40 + i}), float[8,12] w1${i} = random(${50 + i}), float[12,8] w2${i} = random(${60 + i})`,
   );
-  return parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+  const text = `<ir_version: 8, opset_import: ["" : 17]>
 main (float[N,S,8] x) => (float[N,S,3] y)
 < ${weights.join(', ')}, float[8] g = {1,1,1,1,1,1,1,1}, float[8,3] we = random(5), int64[4] split = {0,0,4,2}, int64[3] join = {0,0,8} >
-{ x0 = LayerNormalization (x, g) ${layer(0)} ${layer(1)} y = MatMul (x2, we) }`);
+{ x0 = LayerNormalization (x, g) ${layer(0)} ${layer(1)} y = MatMul (x2, we) }`;
+  return parseModel(text.replaceAll('float[', `${type}[`));
 }
 
 /** Sets a weight, or a part of it, to zero. */
@@ -120,6 +121,13 @@ describe('drop-layers', () => {
     // A norm of what a norm gave changes rounding only.
     expect(await distance(model, pruned)).toBeLessThan(1e-4);
     expect((await run(pruned, dropLayers({ count: 1 }))).changed).toBe(false);
+  });
+
+  it('measures models in half precision, as prune-heads does', async () => {
+    const model = transformer('before', 'float16');
+    expect((await run(cloneModel(model), dropLayers({ count: 1, samples: 2 }))).applied['drop-layer']).toBe(1);
+    const trace = await run(model, pruneHeads({ ratio: 0.25, samples: 2 }));
+    expect(trace.applied['heads']).toBeGreaterThan(0);
   });
 
   it('keeps the last one, and says so', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { pruneChannels } from '../../../passes/prune/prune-channels.ts';
+import { readReader } from '../../../passes/prune/repair/reader.ts';
 import { createSyntheticActivations } from '../../../src/engine/activations.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
@@ -179,5 +180,15 @@ describe('repair', () => {
     expect(trace?.skipped.map(({ why }) => why).join()).toContain(
       'fitting takes samples: give a folder of them with --data',
     );
+  });
+});
+
+describe('readReader', () => {
+  it('leaves weights alone that two layers read through one Transpose', () => {
+    const model =
+      parseModel(`<ir_version: 8, opset_import: ["" : 13]> g (float[2,4] x) => (float[2,4] y) <float[4,4] w = random(1)> {
+      t = Transpose (w)  h = MatMul (x, t)  y = MatMul (h, t) }`);
+    const [, first] = [...model.graph.nodes];
+    expect(first && readReader(first, false)).toContain('shared with another layer');
   });
 });
