@@ -12,6 +12,7 @@ import { ElementTypes } from './fp16/element-types.ts';
 import { bfloat16 } from './fp16/format.ts';
 import { inputScaling } from './fp16/input-scaling.ts';
 import { Plan } from './fp16/plan.ts';
+import { readsScales } from './fp16/quantized-unit.ts';
 import { storeWithCasts } from './fp16/store-casts.ts';
 
 const options = {
@@ -90,8 +91,17 @@ export const toBf16 = definePass({
     for (const { name } of angles) ctx.skipped('range', `"${name}"`, angleReason);
     const modernized = modernizeInputs(model, ctx);
     if (modernized) model.irVersion = Math.max(model.irVersion, irVersionOf(model.opset));
-    const keep = (value: Value): boolean =>
-      angles.has(value) || value.consumers.some((node) => isKept(node, given.keep));
+    const keep = (value: Value): boolean => {
+      if (angles.has(value) || value.consumers.some((node) => isKept(node, given.keep))) return true;
+      const reader = value.consumers.find(readsScales);
+      if (reader)
+        ctx.skipped(
+          'quantized',
+          `"${value.name}"`,
+          `${reader} reads its scales from it, which kernels take as constants alone`,
+        );
+      return reader !== undefined;
+    };
     const changed = storeWithCasts(model, bfloat16, keep, ctx);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     return { changed: changed || modernized || model.opset > from };

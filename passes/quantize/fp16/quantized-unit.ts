@@ -4,6 +4,12 @@ const dequantizers = new Set(['DequantizeLinear']);
 const quantizers = new Set(['QuantizeLinear', 'DynamicQuantizeLinear']);
 const integerProducts = new Set(['MatMulInteger', 'ConvInteger']);
 
+/** Operators that read scales of quantized weights or activations; their kernels want constants. */
+const scaledOps =
+  /^((De)?QuantizeLinear|QLinear\w+|QGemm|QAttention|QMoE|QEmbedLayerNormalization|MatMulIntegerToFloat|DynamicQuantize(MatMul|LSTM)|MatMulNBits\w*|MatMulBnb4|GatherBlockQuantized)$/;
+
+export const readsScales = ({ op }: Node): boolean => scaledOps.test(op);
+
 /**
  * Why a node belongs to 8-bit arithmetic, whose float parts must stay float32 for runtimes to fuse them: it stands
  * between DequantizeLinear and QuantizeLinear, or scales the 32-bit sums of MatMulInteger or ConvInteger (which

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { quantizeWeights } from '../../../passes/quantize/quantize-weights.ts';
 import { toBf16 } from '../../../passes/quantize/to-bf16.ts';
 import { openModel } from '../../../src/engine/open-model.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
@@ -32,6 +33,16 @@ const branches = head(
 );
 
 describe('to-bf16', () => {
+  it('leaves the scales of weights in 4 bits: behind a Cast, ONNX Runtime without its optimizer multiplies by nothing', async () => {
+    const model = parseModel(
+      head(17, 'g (float[2,64] x) => (float[2,128] y) <float[64,128] w = random(1)> { y = MatMul (x, w) }'),
+    );
+    await quantizeWeights.run(model, quantizeWeights({}).options as never, new TestContext());
+    const { changed, why } = await convert(model);
+    expect(changed).toBe(false);
+    expect(why.some((text) => text.startsWith('quantized "w_scales"'))).toBe(true);
+  });
+
   it('stores weights, those of branches too, and the CPU computes with exactly the rounded numbers', async () => {
     const before = parseModel(branches);
     const after = cloneModel(before);
