@@ -68,6 +68,17 @@ class LoadWorker {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     execArgv: process.execArgv.filter((flag) => !flag.startsWith('--inspect')),
   });
+  /** How it ended, which may be while nobody asks. */
+  #end: string | undefined;
+
+  constructor() {
+    this.#child.once('close', (code: number | null, by: string | null) => {
+      this.#end = by ?? `exit code ${code}`;
+    });
+    this.#child.once('error', (error) => {
+      this.#end = error.message;
+    });
+  }
 
   /** Sends a message and waits for the answer of this kind. */
   ask(message: LoadMessage, kind: LoadAnswer['kind']): Promise<LoadAnswer> {
@@ -76,10 +87,8 @@ class LoadWorker {
         if (answer.kind === kind) done(() => resolve(answer));
         else if (answer.kind === 'failed') done(() => reject(new UserError('throughput', answer.why)));
       };
-      const onClose = (code: number | null, by: string | null): void => {
-        done(() =>
-          reject(new UserError('throughput', `a process that ran the model died (${by ?? `exit code ${code}`}).`)),
-        );
+      const onClose = (): void => {
+        done(() => reject(new UserError('throughput', `a process that ran the model died (${this.#end}).`)));
       };
       const done = (settle: () => void): void => {
         this.#child.off('message', onMessage);
@@ -88,7 +97,13 @@ class LoadWorker {
       };
       this.#child.on('message', onMessage);
       this.#child.on('close', onClose);
-      this.#child.send(message);
+      // One that is gone already has closed its channel, and will not close again.
+      if (this.#end !== undefined) onClose();
+      else
+        this.#child.send(message, (error) => {
+          this.#end ??= error?.message;
+          if (error) onClose();
+        });
     });
   }
 
