@@ -197,7 +197,7 @@ function floats(parts: readonly Float32Array[]): Float32Array {
 }
 
 /**
- * Channels of parts that were apart had a range each; together they get one scale on integers. So rows of the convolution in front are brought to about the same
+ * Channels of parts that were apart had a range each; together they get one scale on integers. So rows of the convolution in front, each with its bias, are brought to about the same
  * length by powers of two, which the depthwise weights behind take back: no number that comes out changes.
  */
 function evenOut(input: Value, parts: readonly Branch[], edit: Edit): { input: Value; parts: readonly Branch[] } {
@@ -206,11 +206,17 @@ function evenOut(input: Value, parts: readonly Branch[], edit: Edit): { input: V
     return { input, parts };
   const rows = typedArray(before.weight, 'float32');
   const size = elementCount(before.weight.shape.slice(1));
+  const bias = before.bias && typedArray(before.bias, 'float32');
+  // With its bias: one that is nearly all bias would become longer than all others by it.
   const lengths = Array.from({ length: channelsOf(before) }, (_, row) =>
-    Math.sqrt(rows.subarray(row * size, (row + 1) * size).reduce((sum, x) => sum + x * x, 0)),
+    Math.sqrt(rows.subarray(row * size, (row + 1) * size).reduce((sum, x) => sum + x * x, (bias?.[row] ?? 0) ** 2)),
   );
   const longest = Math.max(...lengths);
-  const factors = lengths.map((length) => (length > 0 ? 2 ** Math.round(Math.log2(longest / length)) : 1));
+  // Shorter rows than a millionth say nothing, and the weights that take it back must not vanish.
+  const most = 20;
+  const factors = lengths.map((length) =>
+    length > 0 ? 2 ** Math.min(most, Math.round(Math.log2(longest / length))) : 1,
+  );
   const scaled = (tensor: Tensor, by: (channel: number) => number): Tensor => {
     const each = elementCount(tensor.shape.slice(1));
     return tensorFrom(

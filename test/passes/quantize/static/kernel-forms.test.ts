@@ -307,14 +307,20 @@ describe('convolutions with few filters', () => {
     expect(countOps(after)).toEqual({ Conv: 2, Relu: 1, Split: 1 });
   });
 
-  it('with nothing between come out as long as each other, so that one scale serves all', async () => {
+  it.each([
+    ['as they are', 'random(2)'],
+    ['where one is nearly all bias', `{${Array.from({ length: 32 }, (_, at) => `${at - 15}e-8`)}}`],
+  ])('with nothing between come out as long as each other, so that one scale serves all: %s', async (_, second) => {
     const text = heads('', ['Identity', 'Identity', 'Identity'])
       .replaceAll(/q(\d) = Identity \(p\d\)/g, '')
-      .replaceAll('(q', '(p');
+      .replaceAll('(q', '(p')
+      .replace('w2 = random(2)', `w2 = ${second}`);
     const { after } = await fit(text);
     const [first] = [...after.graph.nodes].filter(({ op }) => op === 'Conv');
-    const rows = typedArray(first?.input(1)?.tensor as Tensor, 'float32');
-    const lengths = Array.from({ length: 15 }, (_, row) => Math.hypot(...rows.subarray(row * 8, row * 8 + 8)));
+    const [rows, bias] = [1, 2].map((index) => typedArray(first?.input(index)?.tensor as Tensor, 'float32'));
+    const lengths = Array.from({ length: 15 }, (_, row) =>
+      Math.hypot(...(rows?.subarray(row * 8, row * 8 + 8) ?? []), bias?.[row] ?? 0),
+    );
     expect(Math.max(...lengths) / Math.min(...lengths)).toBeLessThanOrEqual(2);
   });
 
