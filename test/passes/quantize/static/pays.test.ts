@@ -16,6 +16,29 @@ describe('what is quantized by default', () => {
     expect((await quantize(small, { place: 'all' })).counts.weighted).toBe(1);
   });
 
+  it('does not round a picture for its first convolution, where that saves less than a tenth of the time', async () => {
+    const network = (filters: number): string => {
+      const constants = `float[${filters},3,3,3] a = random(1), float[64,${filters},3,3] b = random(2), float[64,64,3,3] c = random(3)`;
+      const body = 'p = Conv (x, a)  q = Conv (p, b)  r = Conv (q, c)  y = Conv (r, c)';
+      return head(13, `g (float[1,3,64,64] x) => (float[] y) <${constants}> { ${body} }`);
+    };
+    const { counts, skips } = await quantize(parseModel(network(16)), { place: 'pays', cpu: 'vnni' });
+    expect(counts.weighted).toBe(3);
+    expect(skips.join()).toMatch(
+      /its input is a picture, which rounding to 8 bits once more would blur for about \d % of the time: --place all/,
+    );
+    // All of the time is in the first one.
+    const alone = head(
+      13,
+      'g (float[1,3,224,224] x) => (float[] y) <float[64,3,7,7] w = random(1)> { y = Conv (x, w) }',
+    );
+    expect((await quantize(parseModel(alone), { place: 'pays', cpu: 'vnni' })).counts.weighted).toBe(1);
+    // Behind an operator it is no picture any more.
+    const behind = network(16).replace('p = Conv (x', 's = Sigmoid (x)  p = Conv (s');
+    expect((await quantize(parseModel(behind), { place: 'pays', cpu: 'vnni' })).skips.join()).not.toContain('picture');
+    expect((await quantize(parseModel(network(16)), { place: 'all', cpu: 'vnni' })).counts.weighted).toBe(4);
+  });
+
   it('leaves a model alone of which integers save less than the table of costs is sure of', async () => {
     // A convolution that gains 60 µs beside a depthwise one that takes 1,000 in any case.
     const constants = 'float[64,64,3,3] a = random(1), float[64,1,7,7] b = random(2)';
