@@ -1,17 +1,16 @@
-// Peak memory of calibrating on many samples: quantize-static with 100 and with 10,000 (or as many as you say), in processes of their own.
+// Peak memory of calibrating on many samples: the command quantize-static with 100 and with 10,000 (or as many as you say), each way of choosing
+// ranges several times, since two runs differ by some megabytes.
 //
 //   npm run build && node test/bench/calibration-memory.mjs [samples …]
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openDataset } from '../../dist/src/data/open-dataset.js';
-import { createActivations } from '../../dist/src/engine/activations.js';
-import { inferShapes } from '../../dist/src/ir/infer/infer.js';
 import { loadModel } from '../../dist/src/onnx/load.js';
 import { measured } from './static/child.mjs';
 
-const own = fileURLToPath(import.meta.url);
+const rounds = 3;
+const mlpack = fileURLToPath(new URL('../../dist/bin/mlpack.js', import.meta.url));
 const model = fileURLToPath(new URL('../../models/digits/model.onnx', import.meta.url));
 
 /** Samples of the digits' shape, seeded, as one .npy file; its header is that of NumPy 1. */
@@ -35,29 +34,22 @@ async function writeSamples(dir, count) {
   await writeFile(join(dir, 'dataset.json'), JSON.stringify({ schema: 'mlpack.dataset/1', name: 'many', inputs }));
 }
 
-if (process.argv[2] === '--run') {
-  const [dir, samples, way] = process.argv.slice(3);
-  const graph = await loadModel(model);
-  inferShapes(graph);
-  const dataset = await openDataset(dir);
-  const values = [...graph.graph.nodes].flatMap((node) => node.outputs.filter((output) => output !== undefined));
-  const activations = createActivations(dataset, { seed: 0, samples: Number(samples) });
-  const histograms = await activations.histograms(graph, values, { extremesOnly: way === 'extremes' });
-  await dataset.close();
-  console.log(`${activations.samples} samples, ${histograms.size} values, ${[...histograms.values()].reduce((sum, { count }) => sum + count, 0).toExponential(2)} numbers`);
-} else {
-  for (const samples of process.argv.length > 2 ? process.argv.slice(2).map(Number) : [100, 1000, 10000]) {
-    const dir = await mkdtemp(join(tmpdir(), 'mlpack-many-'));
-    try {
-      await writeSamples(dir, samples);
-      // Extremes are what minmax takes, histograms what every other way to choose ranges does.
-      for (const way of ['extremes', 'histograms']) {
-        const { stdout, stderr, code, rssMb, seconds } = await measured(process.execPath, [own, '--run', dir, `${samples}`, way]);
+for (const samples of process.argv.length > 2 ? process.argv.slice(2).map(Number) : [100, 1000, 10000]) {
+  const dir = await mkdtemp(join(tmpdir(), 'mlpack-many-'));
+  try {
+    await writeSamples(dir, samples);
+    // Minmax takes extremes inside the runtime, all others count every value.
+    for (const way of ['minmax', 'percentile', 'entropy', 'mse']) {
+      const runs = [];
+      const args = [mlpack, 'quantize-static', model, '-d', dir, '--calibration-samples', `${samples}`, '--calibrate', way, '-o', join(dir, 'out.onnx'), '--force', '--no-cache'];
+      for (let round = 0; round < rounds; round++) {
+        const { stderr, code, rssMb, seconds } = await measured(process.execPath, args);
         if (code !== 0) throw new Error(stderr);
-        console.log(`${way}: ${stdout.trim()}: ${rssMb.toFixed(0)} MB at most, ${seconds.toFixed(1)} s`);
+        runs.push({ rssMb, seconds });
       }
-    } finally {
-      await rm(dir, { recursive: true, force: true });
+      console.log(`${samples} samples, ${way}: at most ${runs.map(({ rssMb }) => rssMb.toFixed(0)).join(', ')} MB; ${runs.map(({ seconds }) => seconds.toFixed(1)).join(', ')} s`);
     }
+  } finally {
+    await rm(dir, { recursive: true, force: true });
   }
 }
