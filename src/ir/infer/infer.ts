@@ -82,7 +82,7 @@ class Engine {
     for (const fn of model.functions) this.functions.set(`${fn.domain}.${fn.name}:${fn.overload}`, fn);
     for (const { type } of model.graph.inputs) {
       const shape = type?.kind === 'tensor' ? type.shape : undefined;
-      for (const dim of shape ?? []) for (const symbol of symbolsOf(dim)) this.inputSymbols.add(symbol);
+      for (const dim of shape ?? []) for (const symbol of symbolsOf(declaredDim(dim))) this.inputSymbols.add(symbol);
     }
     for (const symbol of this.inputSymbols) {
       const number = ownName.exec(symbol)?.[1];
@@ -97,7 +97,7 @@ class Engine {
     if (typeof dim === 'number') return dim >= 0 ? dim : undefined;
     if (dim === undefined) return undefined;
     for (const symbol of symbolsOf(dim)) if (!this.inputSymbols.has(symbol)) return undefined;
-    return normalizeDim(dim);
+    return declaredDim(dim);
   }
 }
 
@@ -227,10 +227,18 @@ class Frame implements Knowledge {
   }
 }
 
-/** Some exporters write -1 or an empty name for an unknown dimension. */
+/** Names that some exporters give to every dimension they do not know: two of them are not the same extent. */
+const placeholder = /^\s*(\?|\*|none|null|any|unk|unknown|dynamic)?\s*$/i;
+
+/**
+ * Some exporters write -1, an empty name or such a word for an unknown dimension. A name that reads as a number is a name: runtimes take
+ * any extent there.
+ */
 function declaredDim(dim: Dim): Dim {
   if (typeof dim === 'number') return dim >= 0 ? dim : undefined;
-  return dim === '' ? undefined : normalizeDim(dim);
+  if (dim === undefined || placeholder.test(dim)) return undefined;
+  const normal = normalizeDim(dim);
+  return typeof normal === 'number' ? undefined : normal;
 }
 
 /** A model that contradicts itself can lead to numbers that are no extents: then nothing is known. */

@@ -119,6 +119,17 @@ describe('shape arithmetic comes out as ONNX Runtime has it', () => {
     });
   }
 
+  it.each(['-1', '8', 'None', '?'])('takes "%s" for no extent and no name of one', async (dim) => {
+    const before = parseModel(
+      `<ir_version: 8, opset_import: ["" : 17]> g (float["${dim}","${dim}"] x) => (float[] y, int64[1] s) {
+        e = Shape <end = 1> (x)  f = Shape <start = 1> (x)  t = Concat <axis = 0> (f, e)  y = Reshape (x, t)  s = Sub (f, e)
+      }`,
+    );
+    const after = cloneModel(before);
+    await runSteps(after, [simplify({})], { context: new TestContext() });
+    expect(await differential(before, after, edgeFeeds(before, 3, { x: [2, 3] }), exact)).toEqual([]);
+  });
+
   it('does not put a vocabulary on the stack', () => {
     const graph = new Graph('g');
     const x = graph.addInput('x', tensorType('int64', [2]));
