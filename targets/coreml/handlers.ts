@@ -60,7 +60,7 @@ export const handlers: Readonly<Record<string, Handler>> = {
   Mul: binary('mul'),
   Div: elementwise.divide,
   Mod: elementwise.modulo,
-  Pow: binary('pow'),
+  Pow: elementwise.power,
   Min: folded('minimum'),
   Max: folded('maximum'),
   Sum: folded('add'),

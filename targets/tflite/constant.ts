@@ -7,7 +7,8 @@ import { stridesOf } from '../../src/kernels/walk.ts';
 /** A constant of the model, small enough to be looked at. */
 export interface Constant {
   readonly shape: readonly number[];
-  readonly values: Float32Array | Int32Array;
+  /** Whole numbers beyond 32 bits stand in doubles. */
+  readonly values: Float32Array | Int32Array | Float64Array;
   readonly dtype: string;
 }
 
@@ -22,7 +23,9 @@ export function readConstant(value: Value): Constant | undefined {
   if (!numbers) return undefined;
   const isFloat = ['float32', 'float64', 'float16', 'bfloat16'].includes(tensor.dtype);
   const dtype = isFloat ? 'float32' : tensor.dtype;
-  return { shape: tensor.shape, values: isFloat ? Float32Array.from(numbers) : Int32Array.from(numbers), dtype };
+  const isWide = numbers.some((value) => value !== Math.trunc(value) || Math.abs(value) >= 2 ** 31);
+  const values = isFloat ? Float32Array.from(numbers) : isWide ? Float64Array.from(numbers) : Int32Array.from(numbers);
+  return { shape: tensor.shape, values, dtype };
 }
 
 function dequantized(node: Node): Constant | undefined {
@@ -36,7 +39,7 @@ function dequantized(node: Node): Constant | undefined {
 /** Float weights that the model itself quantizes, as exporters of quantization-aware training leave them. */
 function quantized(node: Node): Constant | undefined {
   const grid = gridOf(node);
-  const dtype = node.input(2)?.dtype ?? 'uint8';
+  const dtype = node.input(2)?.dtype ?? node.output().dtype;
   if (!grid || (dtype !== 'uint8' && dtype !== 'int8')) return undefined;
   const { x, at } = grid;
   const [low, high] = dtype === 'uint8' ? [0, 255] : [-128, 127];

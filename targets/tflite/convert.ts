@@ -4,6 +4,7 @@ import { f32ToF16 } from '../../src/kernels/f16.ts';
 import { Converter } from './converter.ts';
 import type { LiteGraph } from './graph.ts';
 import { handlers } from './handlers.ts';
+import { checkTypes } from './kernel-types.ts';
 import { lastPerm, permuted } from './order.ts';
 import { storageOf } from './quant.ts';
 
@@ -73,6 +74,7 @@ export function convertToLite(model: Model, options: ConvertOptions): Converted 
   }
   if (options.weights === 'float16') halveWeights(c.lite);
   c.lite.outputs = model.graph.outputs.map((value) => outputTensor(c, value));
+  checkTypes(c.lite);
   return { graph: c.lite, axes };
 }
 
@@ -94,7 +96,7 @@ function isPictureReader(op: string): boolean {
 
 /** The tensor that holds an output of the model in its own order of axes, under its name. */
 function outputTensor(c: Converter, value: Value): number {
-  let at = c.get(c.entry(value), 'plain');
+  let at = inOwnType(c, value, c.get(c.entry(value), 'plain'));
   // A value that is an input or a constant, or two outputs of one tensor: every output is a tensor of its own.
   const { data, shape, type, quant } = c.of(at);
   if (data || c.lite.inputs.includes(at) || c.lite.outputs.includes(at)) {
@@ -104,6 +106,16 @@ function outputTensor(c: Converter, value: Value): number {
   c.lite.rename(at, value.name);
   c.lite.outputs.push(at);
   return at;
+}
+
+/** 8 bits as the model has them: within, all are of one type. */
+function inOwnType(c: Converter, value: Value, at: number): number {
+  const { shape, type, quant } = c.of(at);
+  const own = c.typeOf(value);
+  if (!quant || own === type || (own !== 'int8' && own !== 'uint8')) return at;
+  const shift = own === 'int8' ? -128 : 128;
+  const turned = { ...quant, zero: quant.zero.map((zero) => zero + shift) };
+  return c.op('QUANTIZE', [at], { name: value.name, shape, type: own, quant: turned });
 }
 
 /** Float weights of more than a few elements are stored in 16 bits, with an operator that widens them. */

@@ -227,16 +227,24 @@ export class Converter {
   literal(name: string, { shape, values, dtype }: Constant): number {
     const data: ConstData =
       dtype === 'int64'
-        ? BigInt64Array.from(values, (value) => BigInt(value))
+        ? BigInt64Array.from(values, (value) => (value >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(value)))
         : dtype === 'bool' || dtype === 'uint8'
           ? Uint8Array.from(values)
           : dtype === 'int8'
             ? Int8Array.from(values)
-            : values;
+            : values instanceof Float64Array
+              ? Int32Array.from(values)
+              : values;
     return this.lite.constant(name, shape, data, undefined, dtype === 'bool' ? 'bool' : undefined);
   }
   floats(name: string, shape: readonly number[], values: readonly number[] | Float32Array): number {
     return this.lite.constant(name, shape, Float32Array.from(values));
+  }
+
+  /** One number of this type. */
+  scalar(name: string, type: TensorType, value: number, shape: readonly number[] = []): number {
+    if (type === 'float32') return this.floats(name, shape, [value]);
+    return this.literal(name, { shape, values: Float64Array.of(value), dtype: type });
   }
 
   // --- operators that many need
@@ -300,7 +308,7 @@ export class Converter {
     if (value === undefined || value === 0) return this.op('PAD', [from, pads], { name, shape: to, type, quant });
     const fill = quant
       ? this.lite.constant('fill', [1], type === 'int8' ? Int8Array.of(value) : Uint8Array.of(value), quant)
-      : this.floats('fill', [1], [value]);
+      : this.scalar('fill', type, value, [1]);
     return this.op('PADV2', [from, pads, fill], { name, shape: to, type, quant });
   }
   activation(kind: Activation): number {

@@ -80,6 +80,12 @@ export class LiteGraph {
     if (tensor) this.tensors[at] = { ...tensor, name };
   }
 
+  /** Gives plain integers a scale. */
+  scale(at: number, quant: Quant): void {
+    const tensor = this.tensors[at];
+    if (tensor) this.tensors[at] = { ...tensor, quant };
+  }
+
   count(code: OpName): number {
     return this.ops.filter((op) => op.code === code).length;
   }

@@ -31,6 +31,9 @@ type Options = OptionValues<typeof options>;
 /** A FlatBuffer is addressed by 31 bits. */
 const maxBytes = 2 ** 31 - 1;
 
+/** Floats that hardly any kernel computes in. */
+const otherFloats: ReadonlySet<string> = new Set(['float16', 'bfloat16', 'float64']);
+
 function supports(artifact: Artifact): Support {
   // Golden outputs come from ONNX Runtime, so it must take the model too.
   const because = runtimeObjections(artifact);
@@ -41,6 +44,13 @@ function supports(artifact: Artifact): Support {
     const missing = unsupportedOps(graph);
     if (missing.length > 0)
       because.push(`These operators have no counterpart in TensorFlow Lite here: ${missing.join(', ')}.`);
+    const [other] = [...graph.graph.nodes].flatMap((node) =>
+      node.outputs.filter((value) => otherFloats.has(value?.dtype ?? '')),
+    );
+    if (other)
+      because.push(
+        `The model computes in ${other.dtype} ("${other.name}"), and TensorFlow Lite's kernels in float32; bundle a float32 variant, which weights=float16 stores in half the size.`,
+      );
   }
   const bytes = artifact.files.reduce((sum, file) => sum + file.bytes, 0);
   if (bytes > maxBytes)

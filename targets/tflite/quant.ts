@@ -62,7 +62,7 @@ export function quantOf(c: Converter, node: Node): Quant | undefined {
   const scale = c.constant(node.input(1));
   if (scale?.values.length !== 1) return undefined;
   const zero = node.input(2);
-  const type = zero?.dtype ?? (node.is('DequantizeLinear') ? node.input(0)?.dtype : 'uint8');
+  const type = zero?.dtype ?? (node.is('DequantizeLinear') ? node.input(0) : node.output())?.dtype;
   const given = zero ? c.constant(zero)?.values[0] : 0;
   if (given === undefined || (type !== 'uint8' && type !== 'int8')) return undefined;
   const shift = type === c.storage ? 0 : c.storage === 'int8' ? -128 : 128;

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { staticGraph } from '../../src/cli/static-graph.ts';
+import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { cRunner } from '../../src/target/c-runner.ts';
 import { compileModel, type Program } from '../../targets/embedded-c/compile/compile.ts';
 import { planMemory } from '../../targets/embedded-c/compile/memory.ts';
+import { printHeader, printSource } from '../../targets/embedded-c/compile/print.ts';
 import { type Block, floatLiteral, type Step } from '../../targets/embedded-c/compile/types.ts';
 import { embeddedC } from '../../targets/embedded-c/index.ts';
 import { makeArtifact } from './support/artifact.ts';
@@ -102,6 +104,28 @@ const cases: Readonly<Record<string, Case>> = {
       s = SpaceToDepth <blocksize=2> (n)`,
     outputs:
       'float[1,4,5,10] m, float[1,4,5,6] a, float[1,4,1,1] gm, float[1,4,12,15] p, float[1,4,12,15] q, float[1,4,12,15] e, float[1,4,18,22] n, float[1,4,13,7] l, float[1,4,18,22] c, float[1,1,18,22] d, float[1,16,9,11] s',
+  },
+  'what C has in another form': {
+    x: 'float[3,4] x',
+    constants:
+      'float big = {3000001.0}, int32 three = {3}, int64 two = {2}, int64 less = {-2}, float half = {0.5}, int64[1] first = {0}, float[4] s = {1.0,2.0,3.0,4.0}, int64[4] square = {1,1,3,4}, float[1,1,3,3] k = random(2, -1, 1)',
+    body: `l = Mul (x, big)
+      r = Round (l)
+      i = Cast <to=6> (l)
+      m = Mod <fmod=1> (i, three)
+      mf = Cast <to=1> (m)
+      p = Pow (x, two)
+      a = Abs (i)
+      h = Pow (a, half)
+      hf = Cast <to=1> (h)
+      j = Cast <to=7> (x)
+      n = Pow (j, less)
+      nf = Cast <to=1> (n)
+      t = Unsqueeze (x, first)
+      ln = LayerNormalization <axis=1> (t, s)
+      q = Reshape (x, square)
+      ct = ConvTranspose <output_shape=[6,8], strides=[2,2]> (q, k)`,
+    outputs: 'float[3,4] r, float[3,4] mf, float[3,4] p, float[3,4] hf, float[1,3,4] ln, float[1,1,6,8] ct',
   },
   'Resize of opset 10': {
     x: 'float[1,2,10,7] x',
@@ -281,6 +305,62 @@ describe.skipIf(!gcc)('generated C', () => {
       expect(report.arenaBytes).toBeLessThanOrEqual(report.lowerBoundBytes * 1.1);
     }, 60_000);
   }
+
+  it('takes names that the code or the compiler has already, and those that differ in case only', async () => {
+    const place = join(dir, 'names');
+    await mkdir(place);
+    const text = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[4] x1, float[4] x0, float[4] sigmoid, float[4] q, float[5] Q, float[4] class) => (float[4] y, float[4] expf, float[5] arena) {
+  y = Sub (x1, x0)
+  a = Sigmoid (sigmoid)
+  b = Softmax (a)
+  c = Mul (b, q)
+  expf = Add (c, class)
+  arena = Neg (Q)
+}`;
+    const model = parseModel(text);
+    inferShapes(model);
+    const program = compileModel(model) as Program;
+    await writeFile(join(place, 'model.h'), printHeader(program, { prefix: 'model', title: 'names' }));
+    await writeFile(join(place, 'model.c'), printSource(program, { prefix: 'model', title: 'names' }));
+    const main = `#include "model.h"
+int main(void) {
+  const float a[5] = {5, 6, 7, 8, 9}, b[5] = {1, 1, 1, 1, 1};
+  float y[4], e[4], n[5];
+  model_run(a, b, b, b, a, b, y, e, n);
+  return !(y[0] == 4 && y[3] == 7 && e[0] == 1.25f && n[4] == -9);
+}
+`;
+    await writeFile(join(place, 'main.c'), main);
+    execFileSync('gcc', [...sanitized, 'model.c', 'main.c', '-lm', '-o', 'names'], { cwd: place, stdio: 'pipe' });
+    expect(spawnSync(join(place, 'names')).status).toBe(0);
+    if (has('g++')) execFileSync('g++', ['-fsyntax-only', '-x', 'c++', 'model.h'], { cwd: place, stdio: 'pipe' });
+  });
+
+  it('a bias in steps of its own', async () => {
+    const place = join(dir, 'bias');
+    await mkdir(place);
+    const one: Case = {
+      x: 'float[1,2,4,4] x',
+      constants:
+        'float xs = {0.02}, uint8 xz = {128}, int8[2,2,1,1] w = {10,-20,30,40}, float ws = {0.01}, float bs = {0.5}, int32[2] b = {2,-3}, float ys = {0.05}, uint8 yz = {128}',
+      body: `xq = QuantizeLinear (x, xs, xz)
+        xd = DequantizeLinear (xq, xs, xz)
+        wd = DequantizeLinear (w, ws)
+        bd = DequantizeLinear (b, bs)
+        c = Conv (xd, wd, bd)
+        q = QuantizeLinear (c, ys, yz)`,
+      outputs: 'uint8[1,2,4,4] q',
+    };
+    const artifact = await makeArtifact(place, textOf(one), feeds(one.x));
+    const golden = artifact.golden.map((all) => ({ ...all, tolerance: { rtol: 0, atol: 1 } }));
+    await buildBundle(embeddedC, { ...artifact, golden }, {}, join(place, 'bundle'));
+    execFileSync('gcc', [...strict, '-O1', 'model.c', 'test/golden.c', '-lm', '-o', 'golden-test'], {
+      cwd: join(place, 'bundle'),
+      stdio: 'pipe',
+    });
+    expect(spawnSync(join(place, 'bundle/golden-test'), ['golden'], { cwd: join(place, 'bundle') }).status).toBe(0);
+  });
 
   it('puts the ONNX model into programs in C, Rust and Go', async () => {
     const bundle = join(dir, 'products-of-matrices/bundle');

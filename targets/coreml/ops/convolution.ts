@@ -1,4 +1,5 @@
 import type { Node } from '../../../src/ir/graph.ts';
+import { transposePads } from '../../../src/ir/transpose-pads.ts';
 import type { Converter, Handler } from '../converter.ts';
 import type { Ref } from '../graph.ts';
 
@@ -94,15 +95,7 @@ export const convTranspose: Handler = (node, c) => {
     },
     { name, shape: full, type: x.type },
   );
-  const auto = node.string('auto_pad') ?? 'NOTSET';
-  const given = node.ints('pads') ?? [];
-  const begin = full.map((dim, axis) => {
-    if (axis < 2) return 0;
-    const total = dim - (out[axis] ?? 1);
-    if (auto === 'SAME_UPPER') return Math.max(0, Math.floor(total / 2));
-    if (auto === 'SAME_LOWER') return Math.max(0, Math.ceil(total / 2));
-    return auto === 'VALID' ? 0 : (given[axis - 2] ?? 0);
-  });
+  const begin = [0, 0, ...transposePads(node, x.shape.slice(2), kernel, out.slice(2))];
   const end = full.map((dim, axis) => Math.min(dim, (begin[axis] ?? 0) + (out[axis] ?? 1)));
   const cut = end.map((to, axis) => to - (begin[axis] ?? 0));
   if (cut.join() !== full.join())

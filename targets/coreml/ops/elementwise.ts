@@ -37,6 +37,13 @@ export const modulo: Handler = (node, c) => {
   binary('mod')(node, c);
 };
 
+export const power: Handler = (node, c) => {
+  const [x, y] = [c.in(node, 0), c.in(node, 1)];
+  if (x.type === 'int32' && y.type !== 'int32')
+    c.fail(node, 'whole numbers to the power of floats have no counterpart');
+  binary('pow')(node, c);
+};
+
 /** Comparisons of truth values compare numbers. */
 export function compare(type: string): Handler {
   return (node, c) => {
@@ -82,7 +89,8 @@ export const clip: Handler = (node, c) => {
   if (x.type !== 'int32' && low === 0 && !bounded[1]) return c.emit(node, 'relu', { x });
   if (x.type !== 'int32' && bounded[0] && bounded[1])
     return c.emit(node, 'clip', { x, alpha: c.scalar(low), beta: c.scalar(high) });
-  const number = (value: number): Ref => c.cast(c.scalar(value), x.type);
+  // Whole numbers have no largest half.
+  const number = (value: number): Ref => (x.type === 'int32' ? c.int(value) : c.scalar(value));
   const name = node.output().name;
   let result = x;
   if (bounded[0]) result = c.binary('maximum', result, number(low), name);

@@ -13,7 +13,7 @@ import { compileExpand, compilePad, compileTile } from '../ops/repeat.ts';
 import { compileResize } from '../ops/resize.ts';
 import { Compiler } from './compiler.ts';
 import { type MemoryPlan, planMemory } from './memory.ts';
-import { type Block, CannotCompile, type Ref, type Step } from './types.ts';
+import { type Block, CannotCompile, cannot, type Ref, type Step } from './types.ts';
 
 /** A model as a list of steps in C, every block of memory in its place. */
 export interface Program {
@@ -81,6 +81,13 @@ const handlers: ReadonlyMap<string, Handler> = new Map<string, Handler>([
 
 const programs = new WeakMap<Model, Program | string[]>();
 
+/** What has kernels for floats alone; elementwise operators, moves and pools say for themselves. */
+const floatOnly: ReadonlySet<string> = new Set(
+  'Conv ConvTranspose Gemm MatMul AveragePool GlobalAveragePool GlobalMaxPool Softmax LogSoftmax LayerNormalization RMSNormalization InstanceNormalization GroupNormalization LSTM GRU RNN'.split(
+    ' ',
+  ),
+);
+
 /** Compiles a graph once. @returns the program, or sentences on what stands in the way */
 export function compileModel(model: Model): Program | string[] {
   const known = programs.get(model);
@@ -116,6 +123,8 @@ function build(model: Model): Program {
     if (compiler.done.has(node)) continue;
     if (node.outputs.every((value) => value === undefined || (value.isGraphOutput === false && value.useCount === 0)))
       continue;
+    const type = floatOnly.has(node.op) ? compiler.typeOf(compiler.input(node, 0)).type : 'f32';
+    if (type !== 'f32') cannot(node, `it works on ${type}, and is known for floats only`);
     handlers.get(node.op)?.(compiler, node, opset);
   }
   compiler.finish();

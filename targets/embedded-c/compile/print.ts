@@ -102,16 +102,20 @@ export function portNames(ports: readonly { readonly value: { readonly name: str
   return ports.map(({ value }, at) => {
     const plain = value.name.replace(/[^A-Za-z0-9]+/g, '_').replace(/^_+|_+$/g, '');
     let name = /^[A-Za-z]/.test(plain) && !keywords.has(plain) ? plain : `tensor_${plain || at}`;
-    while (used.has(name)) name = `${name}_${at}`;
-    used.add(name);
+    // Macros have the same names in capitals.
+    while (used.has(name.toLowerCase())) name = `${name}_${at}`;
+    used.add(name.toLowerCase());
     return name;
   });
 }
 
+/** Of C and, since the header is for C++ too, of that; and the types that the header names. */
 const keywords: ReadonlySet<string> = new Set(
-  'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while f32 i8 u8 i16 u16 i32 u32 i64'.split(
-    ' ',
-  ),
+  (
+    'auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while ' +
+    'alignas alignof and and_eq asm bitand bitor bool catch class compl concept const_cast consteval constexpr constinit decltype delete dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected public reinterpret_cast requires static_assert static_cast template this thread_local throw true try typeid typename using virtual wchar_t xor xor_eq ' +
+    'int8_t uint8_t int16_t uint16_t int32_t uint32_t int64_t NAN INFINITY'
+  ).split(' '),
 );
 
 const publicTypes: Readonly<Record<string, string>> = {
@@ -125,11 +129,7 @@ const publicTypes: Readonly<Record<string, string>> = {
   i64: 'int64_t',
 };
 
-function signature(program: Program, { prefix }: Names): string {
-  const [ins, outs] = [
-    portNames(program.inputs),
-    portNames([...program.inputs, ...program.outputs]).slice(program.inputs.length),
-  ];
+function signature(program: Program, { prefix }: Names, ins: readonly string[], outs: readonly string[]): string {
   const parameters = [
     ...program.inputs.map(({ ref }, i) => `const ${publicTypes[ref.type]}* ${ins[i]}`),
     ...program.outputs.map(({ ref }, i) => `${publicTypes[ref.type]}* ${outs[i]}`),
@@ -161,7 +161,7 @@ extern "C" {
 #endif
 
 /* Row-major tensors of the caller. Outputs may not overlap inputs. */
-${signature(program, names)};
+${signature(program, names, ins, outs)};
 
 #ifdef __cplusplus
 }
@@ -174,18 +174,17 @@ ${signature(program, names)};
 export function printSource(program: Program, names: Names): string {
   const { prefix, title } = names;
   const { memory } = program;
-  const ins = new Map(program.inputs.map(({ ref }, i) => [ref.block.name, portNames(program.inputs)[i] ?? '']));
-  const outs = new Map(
-    program.outputs.map(({ ref }, i) => [
-      ref.block.name,
-      portNames([...program.inputs, ...program.outputs]).slice(program.inputs.length)[i] ?? '',
-    ]),
-  );
+  // Within, names of the model could hide functions and variables of the code.
+  const [ins, outs] = [program.inputs.map((_, i) => `input_${i}`), program.outputs.map((_, i) => `output_${i}`)];
+  const own = new Map([
+    ...program.inputs.map(({ ref }, i) => [ref.block.name, ins[i]] as const),
+    ...program.outputs.map(({ ref }, i) => [ref.block.name, outs[i]] as const),
+  ]);
   const address = (of: Ref | Block): string => {
     const block = 'block' in of ? of.block : of;
     const type = 'type' in of ? of.type : 'void';
-    if (block.kind === 'input') return `(const ${type}*)${ins.get(block.name)}`;
-    if (block.kind === 'output') return `((${type}*)${outs.get(block.name)})`;
+    if (block.kind === 'input') return `(const ${type}*)${own.get(block.name)}`;
+    if (block.kind === 'output') return `((${type}*)${own.get(block.name)})`;
     if (block.kind === 'constant') return `((const ${type}*)(const void*)${block.name}.bytes)`;
     return `((${type}*)(void*)(arena.bytes + ${memory.offsets.get(block) ?? 0}))`;
   };
@@ -201,7 +200,7 @@ export function printSource(program: Program, names: Names): string {
     (step) => `/* ${step.title.replaceAll('*/', '* /').replaceAll('/*', '/ *')} */\n{\n  ${step.code(address)}\n}`,
   );
   const read = new Set(program.steps.flatMap(({ reads }) => reads.map(({ block }) => block)));
-  const unused = program.inputs.flatMap(({ ref }) => (read.has(ref.block) ? [] : [ins.get(ref.block.name) ?? '']));
+  const unused = program.inputs.flatMap(({ ref }) => (read.has(ref.block) ? [] : [own.get(ref.block.name) ?? '']));
   return `/* ${title}. Made by mlpack; do not edit. C99, no allocation, no library but math. Little-endian. */
 #include "model.h"
 ${prelude}
@@ -212,7 +211,7 @@ ${constants.join('\n')}
 
 static union { u8 bytes[${Math.max(1, memory.bytes)}]; f32 f; i64 i; } ALIGNED arena MAYBE_UNUSED;
 
-${signature(program, names)} {
+${signature(program, names, ins, outs)} {
 ${unused.map((name) => `(void)${name};\n`).join('')}${steps.join('\n')}
 }
 

@@ -1,4 +1,5 @@
 import type { Node } from '../../../src/ir/graph.ts';
+import { transposePads } from '../../../src/ir/transpose-pads.ts';
 import type { Compiler } from '../compile/compiler.ts';
 import { cannot, countOf } from '../compile/types.ts';
 import { boundsText, takeEpilogue } from './epilogue.ts';
@@ -14,21 +15,7 @@ export function compileConvTranspose(compiler: Compiler, node: Node): void {
     cannot(node, `it has ${x.length - 2} spatial dimensions, and one or two are known`);
   const { kernel, strides, dilations } = window(node, w.slice(2));
   const groups = node.int('group', 1);
-  const auto = node.string('auto_pad') ?? 'NOTSET';
-  const output = node.ints('output_padding') ?? kernel.map(() => 0);
-  const begin = kernel.map((k, i) => {
-    const total =
-      (strides[i] ?? 1) * ((x[i + 2] ?? 1) - 1) +
-      (output[i] ?? 0) +
-      (k - 1) * (dilations[i] ?? 1) +
-      1 -
-      (y[i + 2] ?? 1);
-    const given = node.ints('pads');
-    if (auto === 'SAME_UPPER') return Math.floor(total / 2);
-    if (auto === 'SAME_LOWER') return total - Math.floor(total / 2);
-    if (node.ints('output_shape')) return Math.floor(total / 2);
-    return auto === 'VALID' ? 0 : (given?.[i] ?? 0);
-  });
+  const begin = transposePads(node, x.slice(2), kernel, y.slice(2));
   const [h, width] = twoOf(x.slice(2), 1);
   const [oh, ow] = twoOf(y.slice(2), 1);
   const numbers = [

@@ -16,7 +16,7 @@ export const unary: Readonly<Record<string, Unary>> = {
   Log: (x) => `logf(${x})`,
   Neg: (x) => `(-${x})`,
   Reciprocal: (x) => `(1.0f / ${x})`,
-  Round: (x) => `(f32)nearest(${x})`,
+  Round: (x) => `rintf(${x})`,
   Sin: (x) => `sinf(${x})`,
   Sqrt: (x) => `sqrtf(${x})`,
   Tanh: (x) => `tanhf(${x})`,
@@ -51,7 +51,12 @@ static inline MAYBE_UNUSED f32 above(f32 x, f32 limit) { return x > limit ? x : 
 static inline MAYBE_UNUSED f32 gelu(f32 x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 static inline MAYBE_UNUSED f32 gelu_tanh(f32 x) { return 0.5f * x * (1.0f + tanhf(0.79788456f * (x + 0.044715f * x * x * x))); }
 static inline MAYBE_UNUSED i64 modulo(i64 a, i64 b) { const i64 r = a % b; return r != 0 && (r < 0) != (b < 0) ? r + b : r; }
-static inline MAYBE_UNUSED i64 power(i64 a, i64 b) { i64 r = 1; while (b-- > 0) r *= a; return r; }
+static inline MAYBE_UNUSED i64 power(i64 a, i64 b) {
+  i64 r = 1;
+  if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 ? -1 : 1) : 0;
+  while (b-- > 0) r *= a;
+  return r;
+}
 `;
 
 type Binary = (a: string, b: string, type: CType) => string;

@@ -1,4 +1,5 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
+import { toNumbers } from '../../../src/ir/tensor.ts';
 import type { Compiler, Lazy } from '../compile/compiler.ts';
 import { type CType, cannot, countOf, floatLiteral } from '../compile/types.ts';
 import { binary, comparison, isFloat, unary } from './element-functions.ts';
@@ -83,6 +84,10 @@ function express(compiler: Compiler, node: Node, type: CType): Expression {
     const operands = inputs.map((_, index) => operand(index));
     const kind = operands[0]?.type ?? type;
     if (op === 'Pow' && isFloat(kind)) return power(compiler, node, operands, combine);
+    if (op === 'Pow' && isFloat(operands[1]?.type ?? kind))
+      return combine(operands, ([a, b]) => `(${type})pow((double)${a}, (double)${b})`);
+    if (op === 'Mod' && node.int('fmod', 0) !== 0 && !isFloat(kind))
+      return combine(operands, ([a = '', b = '']) => cast(type, `(${a} % ${b})`));
     return combine(operands, (parts) =>
       cast(
         type,
@@ -137,7 +142,7 @@ function castTo(node: Node, x: Lazy, type: CType, combine: Combine): Expression 
 
 function power(compiler: Compiler, node: Node, operands: readonly Lazy[], combine: Combine): Expression {
   const exponent = compiler.constantOf(node.inputs[1]);
-  const known = exponent && exponent.byteLength <= 8 ? compiler.numbers(node, 1)?.[0] : undefined;
+  const known = exponent && countOf(exponent.shape) === 1 ? toNumbers(exponent)?.[0] : undefined;
   const [x, e] = operands;
   if (!x || !e) return cannot(node, 'an input is missing');
   if (known === 0.5) return combine([x], ([a]) => `sqrtf(${a})`);

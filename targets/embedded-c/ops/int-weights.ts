@@ -42,8 +42,12 @@ export function intWeights(compiler: Compiler, node: Node, outputs: number): Int
 export function intBias(compiler: Compiler, node: Node, units: Float64Array): Int32Array {
   const value = node.inputs[2];
   if (!value) return new Int32Array(units.length);
-  const source = value.producer?.is('DequantizeLinear') ? compiler.constantOf(value.producer.inputs[0]) : undefined;
-  if (source?.dtype === 'int32') return Int32Array.from(integers(source) ?? []);
+  const dequantizer = value.producer?.is('DequantizeLinear') ? value.producer : undefined;
+  const source = compiler.constantOf(dequantizer?.inputs[0]);
+  const scales = dequantizer && compiler.numbers(dequantizer, 1);
+  const isInUnits =
+    scales && units.every((unit, i) => Math.abs((scales[scales.length === 1 ? 0 : i] ?? 0) / unit - 1) < 1e-4);
+  if (source?.dtype === 'int32' && isInUnits && !dequantizer.inputs[2]) return Int32Array.from(integers(source) ?? []);
   const bias = compiler.numbers(node, 2) ?? cannot(node, 'its bias must be a constant');
   return Int32Array.from(units, (unit, i) => Math.round((bias[i] ?? 0) / unit));
 }

@@ -99,7 +99,7 @@ function biasOf(compiler: Compiler, node: Node, m: number, n: number, beta: numb
   const constant = compiler.constantOf(value);
   if (!constant) {
     const ref = compiler.ref(value);
-    if (beta !== 1 || (countOf(ref.shape) !== n && countOf(ref.shape) !== m * n))
+    if (beta !== 1 || (countOf(ref.shape) !== n && countOf(ref.shape) !== m * n) || ref.shape.at(-1) !== n)
       cannot(node, 'its third input must be a constant, or one row');
     return ref;
   }

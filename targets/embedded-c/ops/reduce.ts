@@ -1,7 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
 import { stridesOf } from '../../../src/kernels/walk.ts';
 import type { Compiler } from '../compile/compiler.ts';
-import { cannot, countOf, floatLiteral } from '../compile/types.ts';
+import { cannot, countOf, floatLiteral, type Ref } from '../compile/types.ts';
 import { axisOf, known } from './move.ts';
 
 interface Fold {
@@ -149,20 +149,29 @@ export function compileNormalization(compiler: Compiler, node: Node, opset: numb
   if (node.outputs.slice(1).some((output) => output?.isUsed)) cannot(node, 'its mean or variance is read');
   const channels = shape[1] ?? 1;
   let run: number;
-  /** Which scale belongs to element `i` of run `r`. */
-  let pick: string;
+  /** Which of these parameters belongs to element `i` of run `r`. */
+  let pick: (of: Ref) => string;
   if (node.op === 'LayerNormalization' || node.op === 'RMSNormalization') {
-    run = countOf(shape.slice(axisOf(node.int('axis', -1), shape.length)));
-    pick = scale && countOf(scale.shape) === 1 ? '0' : 'i';
+    const normalized = shape.slice(axisOf(node.int('axis', -1), shape.length));
+    run = countOf(normalized);
+    pick = ({ shape: own }) => {
+      const count = countOf(own);
+      const inner = own.slice(own.findIndex((dim) => dim !== 1));
+      if (count === 1 || count === run) return count === 1 ? '0' : 'i';
+      if (inner.join() !== normalized.slice(-inner.length).join()) cannot(node, 'its scale or bias is repeated within');
+      return `i % ${count}`;
+    };
   } else {
     const groups = node.op === 'InstanceNormalization' ? channels : node.int('num_groups', 1);
     const plane = countOf(shape.slice(2));
     run = (channels / groups) * plane;
     const ofGroup = node.op === 'GroupNormalization' && opset < 21;
-    pick = ofGroup ? `r % ${groups}` : `r % ${groups} * ${channels / groups} + i / ${plane}`;
+    pick = () => (ofGroup ? `r % ${groups}` : `r % ${groups} * ${channels / groups} + i / ${plane}`);
   }
   const runs = countOf(shape) / run;
   const y = compiler.define(node.output());
+  const times = scale ? { ref: scale, at: pick(scale) } : undefined;
+  const plus = bias ? { ref: bias, at: pick(bias) } : undefined;
   const centred = node.op !== 'RMSNormalization';
   compiler.steps.push({
     title: `${node}`,
@@ -176,7 +185,7 @@ export function compileNormalization(compiler: Compiler, node: Node, opset: numb
     ${centred ? `for (int i = 0; i < ${run}; ++i) mean += x[i];\n    mean /= ${run}.0f;` : ''}
     for (int i = 0; i < ${run}; ++i) square += (x[i] - mean) * (x[i] - mean);
     const f32 factor = 1.0f / sqrtf(square / ${run}.0f + ${floatLiteral(epsilon)});
-    for (int i = 0; i < ${run}; ++i) y[i] = (x[i] - mean) * factor${scale ? ` * ${at(scale)}[${pick}]` : ''}${bias ? ` + ${at(bias)}[${pick}]` : ''};
+    for (int i = 0; i < ${run}; ++i) y[i] = (x[i] - mean) * factor${times ? ` * ${at(times.ref)}[${times.at}]` : ''}${plus ? ` + ${at(plus.ref)}[${plus.at}]` : ''};
   }`,
   });
 }

@@ -84,6 +84,7 @@ export function compileResize(compiler: Compiler, node: Node, opset: number): vo
     return;
   }
   if (mode !== 'linear') cannot(node, `its mode is ${mode}`);
+  if (compiler.typeOf(value).type !== 'f32') cannot(node, 'it interpolates whole numbers');
   const from = compiler.ref(value);
   const low = (all: readonly number[], extent: number): Ref => table(all.map((x) => Math.floor(limit(x, extent))));
   const high = (all: readonly number[], extent: number): Ref =>

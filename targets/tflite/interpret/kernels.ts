@@ -281,6 +281,7 @@ export const kernels: Readonly<Partial<Record<OpName, Kernel>>> = {
   SUB: binary((a, b) => a - b),
   MUL: binary((a, b) => a * b),
   DIV: binary((a, b) => a / b),
+  FLOOR_MOD: binary((a, b) => a - b * Math.floor(a / b)),
   POW: binary((a, b) => a ** b),
   MAXIMUM: binary(Math.max),
   MINIMUM: binary(Math.min),

@@ -40,6 +40,7 @@ export function stored(out: LiteTensor, values: Float64Array | Float32Array): Fl
       Math.min(high, Math.max(low, Math.sign(value) * Math.round(Math.abs(value / scale)) + zero)),
     );
   }
+  if (type === 'int32' || type === 'int64') return Float64Array.from(values, Math.trunc);
   return type === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
 }
 

@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
+import { transposePads } from '../../../src/ir/transpose-pads.ts';
 import type { Converter, Entry, Handler } from '../converter.ts';
 import type { ConstData } from '../graph.ts';
 import { type StoredWeight, sinkOf, storedBias, storedInputs, storedWeight } from '../quant.ts';
@@ -269,14 +270,7 @@ export const convTranspose: Handler = (node, c) => {
     { name, shape: wide, type: 'float32' },
     { type: 'TransposeConvOptions', value: { padding: 1, stride_h: s[0], stride_w: s[1] } },
   );
-  const given = node.ints('pads') ?? [];
-  const half = given.length / 2;
-  const before = [0, 1].map((axis) => {
-    const place = axis - (2 - half);
-    const total = (full[axis] ?? 1) - (outSize[axis] ?? 1);
-    if ((node.string('auto_pad') ?? 'NOTSET') === 'SAME_UPPER') return Math.floor(total / 2);
-    return place < 0 ? 0 : (given[place] ?? 0);
-  });
+  const before = pair(transposePads(node, shape.slice(2), weight.shape.slice(2), out.slice(2)), 0);
   const end = [0, 1].map((axis) => Math.min(full[axis] ?? 1, (before[axis] ?? 0) + (outSize[axis] ?? 1)));
   const missing = [0, 1].map((axis) => (before[axis] ?? 0) + (outSize[axis] ?? 1) - (full[axis] ?? 1));
   if (

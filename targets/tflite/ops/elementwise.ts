@@ -45,7 +45,7 @@ export function operand(c: Converter, value: Value, layout: Layout, rank: number
       }
       return constant.values[from] ?? 0;
     });
-    const ordered = constant.dtype === 'float32' ? Float32Array.from(values) : Int32Array.from(values);
+    const ordered = constant.dtype === 'float32' ? Float32Array.from(values) : Float64Array.from(values);
     return c.literal(value.name, { ...constant, shape: to, values: ordered });
   }
   const entry = c.entry(value);
@@ -126,9 +126,9 @@ export function chain(build: (node: Node, c: Converter, step: Step, from: number
     const entry = c.entry(node.input(0) as Value);
     const layout = c.preferred(entry);
     const from = c.get(entry, layout);
-    const { shape } = c.of(from);
+    const { shape, type } = c.of(from);
     const step: Step = (code, inputs, options) =>
-      c.op(code, inputs, { name: node.output().name, shape, type: 'float32' }, options);
+      c.op(code, inputs, { name: node.output().name, shape, type }, options);
     c.put(node.output(), layout, build(node, c, step, from));
   };
 }
@@ -143,6 +143,12 @@ export const clip: Handler = chain((node, c, step, from) => {
   const bounds = clipBounds(c, node);
   if (!bounds) return c.fail(node, 'its bounds are computed, and must be constants');
   const [low, high] = bounds;
+  const { type } = c.of(from);
+  if (type !== 'float32') {
+    const [least, most] = [Math.max(low, -(2 ** 31)), Math.min(high, 2 ** 31 - 1)];
+    const above = high > most ? from : step('MINIMUM', [from, c.scalar('high', type, most)]);
+    return low < least ? above : step('MAXIMUM', [above, c.scalar('low', type, least)]);
+  }
   if (low === 0 && high === 6) return step('RELU6', [from]);
   if (low === 0 && high === Number.POSITIVE_INFINITY) return step('RELU', [from]);
   let result = from;
@@ -150,6 +156,27 @@ export const clip: Handler = chain((node, c, step, from) => {
   if (low !== Number.NEGATIVE_INFINITY) result = step('MAXIMUM', [result, c.floats('low', [], [low])]);
   return result;
 });
+
+/** The kernel is for floats. */
+export const relu: Handler = (node, c) => {
+  if (c.typeOf(node.output()) === 'float32') return unary('RELU')(node, c);
+  return chain((_, converter, step, from) =>
+    step('MAXIMUM', [from, converter.scalar('zero', converter.of(from).type, 0)]),
+  )(node, c);
+};
+
+/** The exponent in the type of the base, as the kernel wants it. */
+export const pow: Handler = (node, c) => {
+  const values = [node.input(0), node.input(1)] as [Value, Value];
+  const shape = c.shape(node.output());
+  const layout = commonLayout(c, values, shape.length);
+  const [base, given] = values.map((value) => operand(c, value, layout, shape.length)) as [number, number];
+  const { type } = c.of(base);
+  const { name } = node.output();
+  const exponent = c.of(given).type === type ? given : c.op('CAST', [given], { name, shape: c.of(given).shape, type });
+  const to = layout === 'last' ? permuted(shape, lastPerm(shape.length)) : shape;
+  c.put(node.output(), layout, c.op('POW', [base, exponent], { name, shape: to, type }));
+};
 
 export const reciprocal: Handler = chain((_, c, step, from) => step('DIV', [c.floats('one', [], [1]), from], div));
 
@@ -207,7 +234,11 @@ export const prelu: Handler = (node, c) => {
   const from = c.get(c.entry(values[0]), layout);
   const slope = operand(c, values[1], layout, rank);
   const { shape } = c.of(from);
-  c.put(node.output(), layout, c.op('PRELU', [from, slope], { name: node.output().name, shape, type: 'float32' }));
+  c.put(
+    node.output(),
+    layout,
+    c.op('PRELU', [from, slope], { name: node.output().name, shape, type: c.of(from).type }),
+  );
 };
 
 export const where: Handler = (node, c) => {
@@ -225,6 +256,7 @@ export const where: Handler = (node, c) => {
 
 export const cast: Handler = (node, c) => {
   const entry = c.entry(node.input(0) as Value);
+  if (entry.quant) c.fail(node, 'integers of a scale have no meaning as plain numbers');
   const layout = c.preferred(entry);
   const from = c.get(entry, layout);
   c.put(

@@ -109,8 +109,9 @@ export const gather: Handler = (node, c) => {
 function gatherComputed(node: Node, c: Converter, axis: number): void {
   const value = node.output();
   const [data, indices] = [node.input(0), node.input(1)] as [Value, Value];
-  const inputs = [c.get(c.entry(data), 'plain'), c.get(c.entry(indices), 'plain')];
-  const { type } = c.of(inputs[0] ?? 0);
+  const from = c.get(c.entry(data), 'plain');
+  const inputs = [from, fromTheEnd(c, indices, c.of(from).shape[axis] ?? 1)];
+  const { type } = c.of(from);
   c.put(
     value,
     'plain',
@@ -121,6 +122,14 @@ function gatherComputed(node: Node, c: Converter, axis: number): void {
       { type: 'GatherOptions', value: { axis } },
     ),
   );
+}
+
+/** Indices below 0 count from the end, which the kernel does not know: it takes them as they are. */
+function fromTheEnd(c: Converter, indices: Value, extent: number): number {
+  const from = c.get(c.entry(indices), 'plain');
+  if (indices.producer?.is('ArgMax')) return from;
+  const { shape, type } = c.of(from);
+  return c.op('FLOOR_MOD', [from, c.scalar('extent', type, extent)], { name: indices.name, shape, type });
 }
 
 /** A choice of indices of one axis, in the layout that is there; 8-bit values stay 8-bit. */
@@ -310,6 +319,6 @@ export const depthToSpace: Handler = (node, c) => {
   c.put(
     node.output(),
     'last',
-    c.op('DEPTH_TO_SPACE', [from], { name: node.output().name, shape, type: 'float32' }, options),
+    c.op('DEPTH_TO_SPACE', [from], { name: node.output().name, shape, type: c.of(from).type }, options),
   );
 };

@@ -71,9 +71,12 @@ function correctCounts(
   const half = given.length / 2;
   const extents = shape.length === 3 ? [1, shape[2] ?? 1] : [shape[2] ?? 1, shape[3] ?? 1];
   const counts = [0, 1].map((axis) => {
-    const [before] = window.pads[axis] ?? [0, 0];
+    const [before, after] = window.pads[axis] ?? [0, 0];
     const place = axis - (2 - half);
-    const end = (extents[axis] ?? 1) + (includesPads && place >= 0 ? (given[place + half] ?? 0) : 0);
+    // Pads that follow from SAME are there; of given ones, what ceil_mode reaches beyond is not.
+    const isAuto = (node.string('auto_pad') ?? 'NOTSET').startsWith('SAME');
+    const behind = isAuto ? Math.max(after, 0) : place >= 0 ? (given[place + half] ?? 0) : 0;
+    const end = (extents[axis] ?? 1) + (includesPads ? behind : 0);
     const begin = includesPads ? -before : 0;
     return Array.from({ length: of.shape[axis + 1] ?? 1 }, (_, at) => {
       const start = at * (window.strides[axis] ?? 1) - before;

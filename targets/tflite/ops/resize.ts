@@ -48,7 +48,7 @@ function nearest(c: Converter, name: string, from: number, picture: readonly num
     return c.op(
       'RESIZE_NEAREST_NEIGHBOR',
       [from, size],
-      { name, shape: picture, type: 'float32' },
+      { name, shape: picture, type: c.of(from).type },
       { type: 'ResizeNearestNeighborOptions', value },
     );
   }
@@ -78,7 +78,7 @@ function linear(
   return c.op(
     'RESIZE_BILINEAR',
     [from, size],
-    { name: node.output().name, shape: picture, type: 'float32' },
+    { name: node.output().name, shape: picture, type: c.of(from).type },
     { type: 'ResizeBilinearOptions', value },
   );
 }

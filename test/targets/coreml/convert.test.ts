@@ -120,6 +120,14 @@ const cases: readonly [string, Case][] = [
     },
   ],
   [
+    'ConvTranspose to a shape',
+    {
+      io: picture,
+      weights: 'float[4,5,3,3] w = random(1, -1, 1)',
+      body: 'y = ConvTranspose <strides = [2,2], output_shape = [14,12]> (x, w)',
+    },
+  ],
+  [
     'ConvTranspose in groups, dilated, with output padding',
     {
       io: picture,

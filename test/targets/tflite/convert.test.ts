@@ -81,8 +81,67 @@ async function expectSame(one: Case, tolerance = 2e-6) {
 const picture = 'float[1,4,7,6] x) => (float[b,c,h,w] y';
 const w4 = 'float[6,4,3,3] w = random(1, -0.5, 0.5), float[6] b = random(2, -1, 1)';
 
+const rows = 'float[2,3] x) => (float[n,k] y';
+const square = 'float[1,1,4,4] x) => (float[a,b,c,d] y';
+const w3 = 'float[1,1,3,3] w = {1,2,3,4,5,6,7,8,9}';
+
+/** Types other than float32 inside, and what the kernels know in another form only. */
+const wholeNumbers: readonly [string, Case][] = [
+  [
+    'Clip, Relu and Pad of whole numbers',
+    {
+      io: rows,
+      weights: 'int32 lo = {-1}, int32 hi = {1}, int64[4] p = {0,1,0,0}, int32 fill = {7}',
+      body: 'a = Cast <to = 6> (x)\nc = Clip (a, lo, hi)\nr = Relu (a)\ns = Add (c, r)\nd = Pad (s, p, fill)\ny = Cast <to = 1> (d)',
+    },
+  ],
+  [
+    'division of whole numbers',
+    {
+      io: rows,
+      weights: 'float ten = {10.0}, int32 d = {3}',
+      body: 'm = Mul (x, ten)\na = Cast <to = 6> (m)\nb = Div (a, d)\nc = Mul (b, d)\ny = Cast <to = 1> (c)',
+    },
+  ],
+  [
+    'whole numbers beyond 32 bits',
+    {
+      io: rows,
+      weights: 'int64 c = {5000000000}, int64 e = {4999999999}',
+      body: 'a = Cast <to = 7> (x)\nb = Add (a, c)\nd = Sub (b, e)\ny = Cast <to = 1> (d)',
+    },
+  ],
+  ['Pow by a whole number', { io: rows, weights: 'int64 c = {2}', body: 'y = Pow (x, c)' }],
+  [
+    'Gather from the end',
+    { io: rows, weights: 'float[4] d = {1,2,3,4}', body: 'i = Cast <to = 7> (x)\ny = Gather (d, i)' },
+  ],
+  [
+    '8 bits by output_dtype',
+    {
+      io: rows,
+      opset: 21,
+      weights: 'float s = {0.02}',
+      body: 'q = QuantizeLinear <output_dtype = 3> (x, s)\ny = DequantizeLinear (q, s)',
+    },
+  ],
+  [
+    'AveragePool SAME, pads counted',
+    { io: square, body: 'y = AveragePool <kernel_shape = [2,2], auto_pad = "SAME_UPPER", count_include_pad = 1> (x)' },
+  ],
+  [
+    'ConvTranspose SAME_LOWER',
+    { io: square, weights: w3, body: 'y = ConvTranspose <auto_pad = "SAME_LOWER", strides = [2,2]> (x, w)' },
+  ],
+  [
+    'ConvTranspose to a shape',
+    { io: square, weights: w3, body: 'y = ConvTranspose <output_shape = [8,8], strides = [2,2]> (x, w)' },
+  ],
+];
+
 describe('operators answer as ONNX Runtime does', () => {
   it.each<[string, Case]>([
+    ...wholeNumbers,
     ['Conv VALID', { io: picture, weights: w4, body: 'y = Conv (x, w, b)' }],
     ['Conv SAME', { io: picture, weights: w4, body: 'y = Conv <pads = [1,1,1,1]> (x, w, b)' }],
     [
@@ -407,6 +466,29 @@ describe('files', () => {
         expect((error as { code?: string }).code, `byte ${at}`).toMatch(/^(flatbuffer|tflite-)/);
       }
     }
+  });
+
+  it('types that no kernel takes are named', async () => {
+    const io = 'float[2,3] x) => (float[n,k] y';
+    const cast = (to: number, middle: string): string => `a = Cast <to = ${to}> (x)\n${middle}\ny = Cast <to = 1> (b)`;
+    await expect(both({ io, weights: 'int64 c = {3}', body: cast(7, 'b = Div (a, c)') })).rejects.toThrow(
+      'DIV of "b" cannot become TensorFlow Lite: its kernel takes float32, int32, and this is int64.',
+    );
+    await expect(both({ io, body: cast(10, 'b = Add (a, a)') })).rejects.toThrow(/this is float16/);
+  });
+
+  it('8 bits come in and go out as the model has them', async () => {
+    const text = `<ir_version: 8, opset_import: ["" : 17]>
+main (uint8[4] x) => (uint8[4] y) <float s = {0.5}, uint8 z = {100}, float t = {0.25}, uint8 v = {90}> {
+  d = DequantizeLinear (x, s, z)
+  y = QuantizeLinear (d, t, v)
+}`;
+    const { graph } = convertToLite(parseModel(text), { inputs: 'keep', weights: 'float32', integers: 'int32' });
+    const bytes = Uint8Array.of(100, 102, 90, 0);
+    const [got] = runLite(writeLite(graph, 'test'))([{ name: 'x', dtype: 'uint8', shape: [4], bytes, file: '' }]);
+    expect([got?.dtype, ...(got?.bytes ?? [])]).toEqual(['uint8', 90, 94, 70, 0]);
+    const run = await openLite(writeLite(graph, 'test'));
+    expect([...((await run({ x: { shape: [4], values: bytes } }))['y']?.values ?? [])]).toEqual([90, 94, 70, 0]);
   });
 
   it('unsupported operators are named together, a wrong attribute with its node', async () => {
