@@ -184,6 +184,22 @@ describe('places that cannot be written', () => {
   });
 });
 
+it('--force deletes nothing but what an earlier run of optimize wrote', async () => {
+  const own = join(cwd, 'own');
+  mkdirSync(join(own, 'out'), { recursive: true });
+  await cp(join(digits, 'model.onnx'), join(own, 'model.onnx'));
+  writeFileSync(join(own, 'out/notes.txt'), 'mine');
+  for (const [out, why] of [
+    ['.', /"[^"]*own" holds [^"]*own.model\.onnx, and --force would delete it/],
+    ['..', /holds [^"]*model\.onnx, and --force would delete it/],
+    ['out', /is not empty and holds no report of mlpack, so it is left alone/],
+    ['model.onnx', /exists and is no folder/],
+  ] as const)
+    await refused(['optimize', 'model.onnx', '--no-bench', '--force', '-o', out], why, { cwd: own });
+  expect(readdirSync(own).sort()).toEqual(['model.onnx', 'out']);
+  expect(readdirSync(join(own, 'out'))).toEqual(['notes.txt']);
+});
+
 describe('flags and settings', () => {
   it.each([
     [

@@ -61,6 +61,7 @@ import { measureAll } from './measure.ts';
 import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openFitting } from './open-fitting.ts';
+import { refuseOverwrite } from './overwrite.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { findSensitivity, sensitivityOf } from './sensitivity.ts';
@@ -79,7 +80,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const chosenTargets = chooseTargets(settings.targets);
   const source = await resolveModel(settings.model, session);
   const out = resolve(io.cwd, settings.out ?? `${source.name}-mlpack`);
-  refuseOverwrite(out, settings);
+  refuseOverwrite(out, settings, [source.file, io.cwd]);
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
   const ready = settings.bench ? await chooseProviders(settings.providers, chosenTargets, session) : noProviders;
   const wanted = settings.variants ? { build: settings.variants, left: [] } : usualVariants(settings, chosenTargets);
@@ -283,11 +284,6 @@ function refuseUnknownVariant(target: string, from: string, plans: readonly { re
   const names = plans.map((plan) => plan.name);
   if (from === 'auto' || names.includes(from)) return;
   throw new UserError('target.from', `target ${target}: there is no variant "${from}"${nearest(from, names)}.`);
-}
-
-function refuseOverwrite(out: string, settings: Settings): void {
-  if (!existsSync(out) || settings.force) return;
-  throw new UserError('out.exists', `"${out}" exists; give another --out, or --force to replace it.`);
 }
 
 /** Replaces `out` (allowed by --force) only after the new folder is complete. */
