@@ -88,7 +88,8 @@ async function identityOf(dataset: Dataset): Promise<unknown> {
   const count = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
   const digests: string[] = [];
   for (let index = 0; index < count; index++) digests.push(await dataset.digest(split, index));
-  return { split, inputs: dataset.inputs, preprocessing: dataset.preprocessing, batch: dataset.batch, digests };
+  const { inputs, preprocessing, preparation, batch } = dataset;
+  return { split, inputs, preprocessing, preparation, batch, digests };
 }
 
 async function write(path: string, histograms: ReadonlyMap<string, Histogram>): Promise<void> {

@@ -69,6 +69,10 @@ class AudioSource implements Source {
     this.#shape = [null, spec.length ?? null];
   }
 
+  get preparation(): string | undefined {
+    return this.#features?.digest;
+  }
+
   get shape(): readonly (number | null)[] {
     return this.#shape;
   }

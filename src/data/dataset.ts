@@ -80,6 +80,8 @@ export interface Dataset {
   readonly batch: number;
   /** The `inputs` section of dataset.json. */
   readonly preprocessing: unknown;
+  /** Hashes of what else prepares the samples: tokenizers and image processors, which may stand beside the model. */
+  readonly preparation?: readonly string[];
   /** Sentences: what was inferred for want of a dataset.json, and what looks wrong without being an error. */
   readonly notes: readonly string[];
   /** What was left out so far. */

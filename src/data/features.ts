@@ -1,11 +1,14 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
+import { digestOf } from './source.ts';
 
 /** A feature extractor of a speech model: waveform → log-mel frames, or whatever its model takes. */
 export interface Features {
   /** The last axis has the same extent for sounds of any length (Whisper pads to 30 seconds). */
   readonly isFixed: boolean;
+  /** Hash of its configuration. */
+  readonly digest: string;
   /** @returns the features of one sound, without a batch axis */
   extract(sound: Float32Array): Promise<{ values: Float32Array; shape: number[] }>;
 }
@@ -38,5 +41,6 @@ export async function openFeatures(dir: string): Promise<Features> {
     return { values: Float32Array.from(product.data), shape: product.dims.slice(1) };
   };
   const [short, long] = [await extract(new Float32Array(8_000)), await extract(new Float32Array(16_000))];
-  return { isFixed: short.shape.join() === long.shape.join(), extract };
+  const digest = digestOf(readFileSync(config));
+  return { isFixed: short.shape.join() === long.shape.join(), digest, extract };
 }

@@ -68,6 +68,7 @@ export class FolderDataset implements Dataset {
   readonly metricContext: MetricContext;
   readonly batch: number;
   readonly preprocessing: unknown;
+  readonly preparation: readonly string[];
   readonly notes: readonly string[];
   readonly #parts: Parts;
   readonly #members: Readonly<Record<Split, Members>>;
@@ -100,6 +101,7 @@ export class FolderDataset implements Dataset {
     };
     this.batch = spec.batch;
     this.preprocessing = spec.preprocessing;
+    this.preparation = [...parts.sources.values()].flatMap((source) => source.preparation ?? []);
     this.notes = notes;
   }
 

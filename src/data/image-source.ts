@@ -71,6 +71,7 @@ const prefetchedBytes = 64e6;
 class ImageSource implements Source {
   readonly shape: readonly (number | null)[];
   readonly dtype: DType;
+  readonly preparation: string;
   readonly #spec: ImageSpec;
   readonly #folders: Readonly<Record<Split, Folder | undefined>>;
   readonly #geometry = new Map<string, Geometry>();
@@ -82,6 +83,7 @@ class ImageSource implements Source {
   constructor(spec: ImageSpec, folders: Readonly<Record<Split, Folder | undefined>>) {
     this.#spec = spec;
     this.#folders = folders;
+    this.preparation = digestOf(JSON.stringify(spec));
     this.dtype = spec.dtype ?? 'float32';
     const [height, width] = spec.size;
     const channels = channelCount(spec);

@@ -27,6 +27,8 @@ export interface Source {
   readonly names?: (split: Split) => readonly string[];
   /** How the sample was brought to its size; known once it was read. */
   readonly geometry?: (split: Split, index: number) => Geometry | undefined;
+  /** Hash of what prepares the samples, where that may stand outside of the data folder: a tokenizer, an image processor. */
+  readonly preparation?: string | undefined;
   /** What the sample is made of, unprepared: equal samples have equal digests. */
   digest(split: Split, index: number): Promise<string>;
   close(): Promise<void>;

@@ -49,6 +49,7 @@ export async function openTextSource(
 class TextSource implements Source {
   readonly shape: readonly (number | null)[];
   readonly dtype: DType;
+  readonly preparation: string;
   readonly #spec: TextSpec;
   readonly #tokenizer: Tokenizer;
   readonly #texts: Readonly<Record<Split, Texts | undefined>>;
@@ -59,6 +60,7 @@ class TextSource implements Source {
   constructor(spec: TextSpec, tokenizer: Tokenizer, texts: Readonly<Record<Split, Texts | undefined>>) {
     this.#spec = spec;
     this.#tokenizer = tokenizer;
+    this.preparation = tokenizer.digest;
     this.#texts = texts;
     this.#maxLength = spec.maxLength ?? tokenizer.maxLength;
     this.dtype = spec.dtype ?? 'int64';

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Tokenizer as Inner } from '@huggingface/tokenizers';
 import { UserError } from '../errors.ts';
+import { digestOf } from './source.ts';
 
 export interface Tokens {
   readonly ids: readonly number[];
@@ -11,6 +12,8 @@ export interface Tokens {
 /** A Hugging Face tokenizer, read from a folder. */
 export interface Tokenizer {
   readonly path: string;
+  /** Hash of its files. */
+  readonly digest: string;
   readonly pad: number;
   readonly padSide: 'left' | 'right';
   /** What the model takes at most, where the configuration says so. */
@@ -62,6 +65,7 @@ async function readJson(path: string): Promise<Json | undefined> {
 
 class FolderTokenizer implements Tokenizer {
   readonly path: string;
+  readonly digest: string;
   readonly pad: number;
   readonly padSide: 'left' | 'right';
   readonly maxLength: number | undefined;
@@ -69,6 +73,7 @@ class FolderTokenizer implements Tokenizer {
 
   constructor(path: string, inner: Inner, json: Json, config: Json) {
     this.path = path;
+    this.digest = digestOf(JSON.stringify([json, config]));
     this.#inner = inner;
     const padding = (json.padding ?? {}) as Json;
     const named = [config.pad_token, padding.pad_token, config.eos_token].map(tokenText);

@@ -68,6 +68,18 @@ describe('texts', () => {
       expect(rows(batches[0]?.feeds.get(key))).toEqual(wanted);
   });
 
+  test('another tokenizer is another preparation of the same samples', async () => {
+    const prepared = async (): Promise<unknown> => (await read({}, undefined, join(dir, 'model'))).dataset.preparation;
+    cpSync(fixture('words'), join(dir, 'model'), { recursive: true });
+    put('t.jsonl', lines.join('\n'));
+    describeAs({ inputs: { input_ids: textInputs().input_ids } });
+    const before = await prepared();
+    expect(await prepared()).toEqual(before);
+    const config = JSON.parse(readFileSync(join(dir, 'model/tokenizer_config.json'), 'utf8')) as object;
+    put('model/tokenizer_config.json', JSON.stringify({ ...config, model_max_length: 3 }));
+    expect(await prepared()).not.toEqual(before);
+  });
+
   test('pairs are cut from the longer text first', async () => {
     cpSync(fixture('words'), dir, { recursive: true });
     put('t.jsonl', lines.join('\n'));

@@ -100,11 +100,14 @@ describe('the metadata', () => {
 
 describe('a device that follows a repository', () => {
   it('takes an update, and follows when every key is replaced', async () => {
-    const { look, offer, refresh } = await scene();
+    const { look, offer, refresh, keys } = await scene();
     expect(await look()).toMatchObject({ outcome: 'current' });
     await offer('1.1.0');
     expect(await look()).toMatchObject({ outcome: 'current' });
     await refresh({ rotate: ['root', 'targets', 'snapshot', 'timestamp'] });
+    // Replaced keys may be taken away.
+    await rm(join(keys, 'timestamp.1.pem'));
+    await refresh({ rotate: ['timestamp'] });
     await refresh({ rotate: ['root'] });
     expect(await look()).toMatchObject({ outcome: 'updated', why: 'version 1.1.0' });
   });

@@ -20,7 +20,12 @@ export interface Identity {
   /** ONNX Runtime computes constants and statistics for passes, on these instructions. */
   readonly runtime: { readonly ort: string; readonly platform: string; readonly flags: readonly string[] };
   readonly model: { readonly sha256: string; readonly externalData: Readonly<Record<string, string>> };
-  readonly data: { readonly sha256: string; readonly files: number } | null;
+  readonly data: {
+    readonly sha256: string;
+    readonly files: number;
+    /** Hashes of tokenizers and image processors, which may stand beside the model. */
+    readonly preparation?: readonly string[];
+  } | null;
   readonly options: Readonly<Record<string, unknown>>;
 }
 
@@ -40,7 +45,7 @@ export async function identify(
       sha256: main.sha256,
       externalData: Object.fromEntries(external.map(({ name, sha256 }) => [name, sha256])),
     },
-    data: dataset ? await hashFolder(dataset.dir) : null,
+    data: dataset ? { ...(await hashFolder(dataset.dir)), preparation: dataset.preparation ?? [] } : null,
     options: {
       seed,
       samples: samples ?? null,
@@ -81,6 +86,13 @@ async function hashCode(): Promise<string> {
 async function filesBelow(dir: string): Promise<string[]> {
   const found = await readdir(dir, { recursive: true });
   const files: string[] = [];
-  for (const name of found) if ((await stat(join(dir, name))).isFile()) files.push(relative(dir, join(dir, name)));
+  for (const name of found) {
+    // A link to nothing (an editor's lock) is no file.
+    const kind = await stat(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (kind?.isFile()) files.push(relative(dir, join(dir, name)));
+  }
   return files.sort();
 }

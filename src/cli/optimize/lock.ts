@@ -111,6 +111,12 @@ function inputDifferences(lock: Lock, now: Lock): string[] {
         ? `the lock was made ${lock.data === null ? 'without' : 'with'} data, this run ${now.data === null ? 'has none' : 'has some'}`
         : `the data differ (${now.data.files} files, ${lock.data.files} then)`,
     );
+  const prepared = [lock.data?.preparation, now.data?.preparation].map((hashes) => hashes?.join());
+  // Locks of earlier versions say nothing of it.
+  if (prepared.every((hashes) => hashes !== undefined) && prepared[0] !== prepared[1])
+    differences.push(
+      'samples are prepared in another way (a tokenizer or an image processor beside the data or the model)',
+    );
   for (const name of union(lock.options, now.options)) {
     const [then, value] = [lock.options[name], now.options[name]].map((one) => JSON.stringify(one));
     if (then !== value) differences.push(`the option ${name} is ${value}, and was ${then}`);

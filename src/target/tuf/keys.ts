@@ -35,12 +35,16 @@ export function signWith(key: RoleKey, signed: unknown): { keyid: string; sig: s
   return { keyid: key.id, sig: sign(null, Buffer.from(canonicalJson(signed), 'utf8'), key.private).toString('hex') };
 }
 
+/** Numbers of the keys that are there: old ones may have been taken away. */
+async function numbersOf(folder: string, role: Role): Promise<number[]> {
+  const names = (await readdir(folder)).filter((name) => new RegExp(`^${role}\\.\\d+\\.pem$`).test(name));
+  return names.map((name) => Number(name.split('.')[1])).sort((a, b) => a - b);
+}
+
 /** `root.1.pem`, `root.2.pem` …: every key that a role has had, the newest last. Folder and files are for the owner alone. */
 async function keysOf(folder: string, role: Role): Promise<RoleKey[]> {
-  const names = (await readdir(folder)).filter((name) => new RegExp(`^${role}\\.\\d+\\.pem$`).test(name));
-  const numbers = names.map((name) => Number(name.split('.')[1])).sort((a, b) => a - b);
   const keys: RoleKey[] = [];
-  for (const number of numbers) {
+  for (const number of await numbersOf(folder, role)) {
     const shown = join(folder, `${role}.${number}.pem`);
     const key = createPrivateKey(await readFile(shown, 'utf8'));
     if (key.asymmetricKeyType !== 'ed25519') throw new UserError('key-type', `${shown} is no Ed25519 key.`);
@@ -65,7 +69,10 @@ export async function roleKeys(folder: string, rotate: readonly string[]): Promi
   const entries: [Role, RoleKey[]][] = [];
   for (const role of roles) {
     const keys = await keysOf(folder, role);
-    if (keys.length === 0 || rotate.includes(role)) keys.push(await addKey(folder, role, keys.length + 1));
+    if (keys.length === 0 || rotate.includes(role)) {
+      const last = (await numbersOf(folder, role)).at(-1) ?? 0;
+      keys.push(await addKey(folder, role, last + 1));
+    }
     entries.push([role, keys]);
   }
   return Object.fromEntries(entries) as Record<Role, RoleKey[]>;
