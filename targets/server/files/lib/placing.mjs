@@ -38,7 +38,8 @@ export function threadBySignature({ inline }, { cpus, workers, threads, modelByt
   if (inline === 'on') return undefined;
   if (cpus > 1) return `there are ${cpus} CPUs`;
   if (workers > 1 || threads > 1) return 'WORKERS or INTRA_OP_THREADS ask for more than one thread';
-  if (modelBytes > largestModel) return `the model has more than ${largestModel} bytes, and takes long to be opened`;
+  if (modelBytes > largestModel)
+    return `the model has more than ${largestModel / 2 ** 20} MiB, and takes long to be opened`;
   return unboundedRun(info);
 }
 
