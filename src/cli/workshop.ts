@@ -1,6 +1,7 @@
+import { realpathSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { simplify } from '../../passes/simplify/simplify.ts';
 import { createSyntheticActivations } from '../engine/activations.ts';
 import { createCompute } from '../engine/compute.ts';
@@ -60,7 +61,10 @@ export function createWorkshop(file: string, seed: number, signal: AbortSignal):
       return webFunctionsRun(runtime, [model], signal);
     },
     async savedGraph(request, of) {
-      return decodeModel(await savedByRuntime(file, { ...request, format: 'onnx' }, of));
+      const bytes = await savedByRuntime(file, { ...request, format: 'onnx' }, of);
+      // What keeps its weights in another file still names it: that one lies beside the model, not in the folder of the run.
+      const folders = { dir: dirname(resolve(file)), alsoInside: dirname(realpathSync(file)) };
+      return decodeModel(bytes, of ? {} : folders);
     },
   };
 }
