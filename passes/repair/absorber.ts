@@ -117,6 +117,8 @@ function vectorOf(value: Value | undefined, channels: number): Float32Array | st
 
 function replaceConstant(node: Node, index: number, numbers: Float32Array): void {
   const old = node.input(index);
-  node.setInput(index, addConstant(node, old?.name ?? 'gain', tensorFrom('float32', [numbers.length], numbers)));
+  // Ones in front may be what the result has its rank from.
+  const shape = [...(constantOf(old)?.shape ?? []).slice(0, -1), numbers.length];
+  node.setInput(index, addConstant(node, old?.name ?? 'gain', tensorFrom('float32', shape, numbers)));
   releaseConstant(old);
 }

@@ -2,7 +2,7 @@
 import type { AttrInput } from '../../../src/ir/attr.ts';
 import { constantNumbers, constantOf } from '../../../src/ir/constant.ts';
 import type { Node } from '../../../src/ir/graph.ts';
-import { int64Vector, type Tensor, tensorOf } from '../../../src/ir/tensor.ts';
+import { elementCount, int64Vector, type Tensor, tensorOf } from '../../../src/ir/tensor.ts';
 import type { ValueTypes } from '../../../src/rewrite/rule.ts';
 
 /** A node whose outputs have the rank in question. */
@@ -69,7 +69,7 @@ export function movable(node: Node, rank: number, opset: number, types: ValueTyp
       return (opset >= 10 && slice(node, rank)) || fixed;
     case 'QuantizeLinear':
     case 'DequantizeLinear':
-      return quantization(node, rank) ?? fixed;
+      return quantization(node, rank, opset) ?? fixed;
     default:
       return fixed;
   }
@@ -143,9 +143,11 @@ function slice(node: Node, rank: number): Movable | undefined {
   return { ...plain([0]), inputs: (to) => new Map([[3, tensorOf(dtype, [axes.length], turned(to))]]) };
 }
 
-function quantization(node: Node, rank: number): Movable | undefined {
+function quantization(node: Node, rank: number, opset: number): Movable | undefined {
   const scale = constantOf(node.input(1));
   if (!scale || node.int('block_size', 0) !== 0) return undefined;
-  if (scale.shape.length === 0) return plain([0]);
+  // Before opset 13 there is no axis, and one scale may be a vector of one.
+  if (scale.shape.length === 0 || (opset < 13 && elementCount(scale.shape) === 1)) return plain([0]);
+  if (opset < 13) return undefined;
   return scale.shape.length === 1 ? withAxis(node, rank, [0], 1) : undefined;
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { quantizeStatic } from '../../../passes/quantize/quantize-static.ts';
+import { absorberOf } from '../../../passes/repair/absorber.ts';
 import { smoothQuant } from '../../../passes/repair/smooth-quant.ts';
 import { gramsOf } from '../../../src/engine/grams.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
-import { tensorFrom } from '../../../src/ir/tensor.ts';
+import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import type { Activations } from '../../../src/pass/pass.ts';
@@ -128,5 +129,22 @@ describe('smooth-quant', () => {
     expect(why.find((one) => one.includes('"z"'))).toMatch(
       /no factors bring its outputs nearer by 30 dB on rows that they were not chosen by \(best [\d.-]+ dB, with α [\d.]+\)/,
     );
+  });
+});
+
+describe('absorberOf', () => {
+  it('keeps the rank that a gain or a shift gives its result', async () => {
+    const model = parseModel(
+      head(
+        'g (float[2,4] x) => (float[1,2,4] z) <float[1,1,4] c = {1, 2, 3, 4}, float[1,1] d = {2}> { n = Mul (x, c)  z = Add (n, d) }',
+      ),
+    );
+    const absorb = absorberOf(model.graph.outputs[0] as never, 4);
+    if (typeof absorb === 'string') throw new Error(absorb);
+    absorb(Float64Array.of(1, 2, 4, 8));
+    const x = tensorFrom('float32', [2, 4], Float32Array.of(1, 1, 1, 1, 2, 2, 2, 2));
+    const [outputs] = await runOrt(model, [new Map([['x', x]])]);
+    expect(outputs?.get('z')?.shape).toEqual([1, 2, 4]);
+    expect([...typedArray(outputs?.get('z') as never, 'float32')]).toEqual([3, 2, 1.25, 0.75, 4, 3, 2, 1.25]);
   });
 });
