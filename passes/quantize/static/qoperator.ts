@@ -7,6 +7,7 @@ import { tensorType } from '../../../src/ir/types.ts';
 import { intRanges } from '../../../src/kernels/quantize.ts';
 import { provenanceKey } from '../../../src/rewrite/edit.ts';
 import { useMicrosoft } from '../contrib.ts';
+import { hasBoundsAsAttributes } from './unit.ts';
 
 /** Codes with scale and zero point. */
 interface Coded {
@@ -185,6 +186,7 @@ function isWithin(clamp: Node, quantizer: Node): boolean {
   const scale = constantScalar(quantizer.input(1));
   const zero = constantScalar(quantizer.input(2));
   const dtype = quantizer.input(2)?.dtype;
+  if (hasBoundsAsAttributes(clamp)) return false;
   if (scale === undefined || zero === undefined || (dtype !== 'uint8' && dtype !== 'int8')) return false;
   const { min, max } = intRanges[dtype].asymmetric;
   const bound = (index: number, none: number): number =>

@@ -141,6 +141,10 @@ function finish(node: Node, kind: Unit['kind'], inputs: readonly number[], weigh
   };
 }
 
+/** The Clip of opset 10 and below: ONNX Runtime 1.30 drops one between integers and cannot load what is left. */
+export const hasBoundsAsAttributes = (clip: Node): boolean =>
+  clip.attr('min') !== undefined || clip.attr('max') !== undefined;
+
 /** The only reader of the node, where that is a Relu or a Clip with constant bounds around zero. */
 function clampBehind(node: Node): { clamp: Node; bounds: RealRange } | undefined {
   const output = node.outputs[0];
@@ -148,7 +152,7 @@ function clampBehind(node: Node): { clamp: Node; bounds: RealRange } | undefined
   const [clamp] = output.consumers;
   if (!clamp || clamp.list !== node.list || clamp.input(0) !== output || clamp.domain !== '') return undefined;
   if (clamp.op === 'Relu') return { clamp, bounds: { low: 0, high: Number.POSITIVE_INFINITY } };
-  if (clamp.op !== 'Clip') return undefined;
+  if (clamp.op !== 'Clip' || hasBoundsAsAttributes(clamp)) return undefined;
   const low = clamp.input(1) ? constantScalar(clamp.input(1)) : Number.NEGATIVE_INFINITY;
   const high = clamp.input(2) ? constantScalar(clamp.input(2)) : Number.POSITIVE_INFINITY;
   if (low === undefined || high === undefined || !(low <= 0 && high > 0)) return undefined;

@@ -23,6 +23,20 @@ async function decibels(text: string, options: Options): Promise<{ db: number; a
 const constants = (model: Model): string[] =>
   [...model.graph.nodes].flatMap(({ inputs }) => inputs.map((input) => constantOf(input)?.dtype ?? ''));
 
+it.each<Options>([{}, { symmetric: true, activations: 's8', format: 'qoperator' }])(
+  'a Clip of opset 10, whose bounds are attributes, keeps running between integers: %o',
+  async (options) => {
+    // Nobody knows how to raise Scatter.
+    const text = head(
+      10,
+      `g (float[1,8,6,6] x) => (float[1,8,6,6] y) <float[8,8,1,1] w = random(1), float[8,8,1,1] v = random(2), int64[1,1,1,1] at = {0}, float[1,1,1,1] u = {0.5}> {
+        c = Conv (x, w)  r = Clip <min = -0.1, max = 0.3> (c)  d = Conv (r, v)  m = Neg (d)  y = Scatter <axis = 3> (m, at, u) }`,
+      5,
+    );
+    expect((await decibels(text, { perChannel: false, place: 'all', ...options })).db).toBeGreaterThan(15);
+  },
+);
+
 describe('signed bytes at opset 21', () => {
   const rows = (opset: number) =>
     head(
