@@ -1,5 +1,5 @@
 import { cutModel, nodesBehind, readFromOutside } from '../../../src/ir/cut.ts';
-import type { Model } from '../../../src/ir/graph.ts';
+import type { Model, Value } from '../../../src/ir/graph.ts';
 import type { Judge, Runner } from '../../../src/pass/judge.ts';
 import { type Observed, typeOf } from './alone.ts';
 import type { Layer } from './layers.ts';
@@ -12,12 +12,24 @@ export interface Suffix {
   readonly outputs: readonly string[];
 }
 
-export function suffixOf(base: Model, { outputs }: Layer): Suffix {
+export function suffixOf(base: Model, { outputs }: Pick<Layer, 'outputs'>): Suffix {
   const behind = nodesBehind(outputs);
   const own = new Set(outputs);
-  const outside = [...readFromOutside(behind)].filter((value) => !own.has(value)).map(({ name }) => name);
+  const part = new Set(behind);
+  const read = (): Value[] => [...readFromOutside(part)].filter((value) => !own.has(value));
+  let outside = read();
+  // Sequences and optionals cannot be handed over: what makes them is a part of it too.
+  for (let makers = makersOf(outside); makers.length > 0; makers = makersOf(outside)) {
+    for (const maker of makers) part.add(maker);
+    outside = read();
+  }
   const reached = base.graph.outputs.filter(({ producer }) => producer && behind.has(producer)).map(({ name }) => name);
-  return { outside, outputs: reached };
+  return { outside: outside.map(({ name }) => name), outputs: reached };
+}
+
+/** The nodes that make those of the values that are no tensors. */
+function makersOf(values: readonly Value[]) {
+  return values.flatMap(({ type, producer }) => (type && type.kind !== 'tensor' && producer ? [producer] : []));
 }
 
 /** Opens what lies behind a layer, as far as outputs depend on it; undefined: none does. */
