@@ -72,6 +72,7 @@ class MobileBuilder {
       (block: Block) => this.#squeeze(block),
       (block: Block) => this.#shuffle(block),
       (block: Block) => this.#branches(block),
+      (block: Block) => this.#heads(block),
     ];
     for (const block of blocks) pick(kinds, block.kind)(block);
     this.#head(seed);
@@ -217,6 +218,20 @@ class MobileBuilder {
     const right = this.#activation(this.#x, form >> 1);
     this.#x = form % 3 ? this.#op('Concat', [left, right], { axis: 1 }) : this.#op('Add', [left, right]);
     this.#channels = form % 3 ? 2 * out : out;
+  }
+  /** A detector's: two to four convolutions with few filters of what all of them read, and depthwise ones behind them, each with its own or all alike. */
+  #heads({ form, channels }: Block): void {
+    const [x, before, extent] = [this.#x, this.#channels, this.#extent];
+    const outs = Array.from({ length: 2 + (form % 3) }, (_, at) => 1 + ((channels + 3 * at) % 11));
+    const heads = outs.map((out, at) => {
+      [this.#x, this.#channels, this.#extent] = [x, before, extent];
+      this.#conv(out, 1, { bias: form % 4 > 0 || at > 0 });
+      if (form % 5 > 2) this.#x = this.#activation(this.#x, form % 7 === 2 ? at : form >> 2);
+      if (form % 2) this.#conv(out, form % 8 === 5 && at === 1 ? 5 : 3, { group: out });
+      return this.#activation(this.#x, form % 10 === 6 ? at : form);
+    });
+    this.#x = this.#op('Concat', heads, { axis: 1 });
+    this.#channels = outs.reduce((sum, out) => sum + out, 0);
   }
   #head(form: number): void {
     const classes = 5 + (form % 8);

@@ -34,4 +34,10 @@ export const linearRules: ReadonlySet<string> = new Set([
 ]);
 
 /** Rules of fuse about the shapes of convolutions: fired by the graphs of random-mobile.ts. */
-export const mobileRules: ReadonlySet<string> = new Set(['softmax-rows', 'channel-gather', 'pad-channels']);
+export const mobileRules: ReadonlySet<string> = new Set([
+  'softmax-rows',
+  'channel-gather',
+  'conv-siblings',
+  'split-depthwise',
+  'pad-channels',
+]);
