@@ -9,10 +9,12 @@ import { mixingNotes } from '../server/mixing.ts';
 /** Bundle path → literal file of this target. */
 const own: Readonly<Record<string, string>> = {
   'run-batch.mjs': 'run-batch.mjs',
+  'batch/job.mjs': 'batch/job.mjs',
   'batch/lines.mjs': 'batch/lines.mjs',
   'batch/mapping.mjs': 'batch/mapping.mjs',
   'batch/open.mjs': 'batch/open.mjs',
   'batch/parts.mjs': 'batch/parts.mjs',
+  'batch/plan.mjs': 'batch/plan.mjs',
   'batch/predict.mjs': 'batch/predict.mjs',
   'batch/problem.mjs': 'batch/problem.mjs',
   'batch/tables.mjs': 'batch/tables.mjs',
@@ -101,7 +103,7 @@ one input has elements needs no names; else say which: \`--columns ${inputs[0]?.
 | \`--columns\` | by name | \`input=column,column\`; once for each input |
 | \`--keep\` | | columns that go over to the output, such as an id. \`row\` is always there: the number of the row in its file |
 | \`--shard\` | 0/1, in an Indexed Job \`$JOB_COMPLETION_INDEX/$SHARDS\` | this worker's share of the pieces |
-| \`--batch\` | measured | rows in one run |
+| \`--batch\` | measured | rows in one run; one where rows would change each other's answers |
 | \`--max-errors\` | none | ends with 1 when more rows than this cannot be used |
 | \`--restart\` | | begins anew where the folder holds other work |
 

@@ -3,18 +3,17 @@
  * stdin and writes them to stdout. README.md has all flags.
  */
 
-import { createHash } from 'node:crypto';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { beginJob, doneBefore } from './batch/job.mjs';
 import { answerLines } from './batch/lines.mjs';
-import { planInputs } from './batch/mapping.mjs';
 import { openModel } from './batch/open.mjs';
-import { encodeRows, readIfThere, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
+import { encodeRows, keptValue, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
+import { keptProblem, planPiece } from './batch/plan.mjs';
 import { predict } from './batch/predict.mjs';
-import { problem } from './batch/problem.mjs';
-import { formatOf, pieceRows, pieces } from './batch/tables.mjs';
+import { formatOf, pieces } from './batch/tables.mjs';
 
 const dir = dirname(fileURLToPath(import.meta.url));
 const say = (text) => process.stderr.write(`${text}\n`);
@@ -58,38 +57,6 @@ function settings() {
   return { ...values, files: positionals, columns, keep, batch, maxErrors, index, count };
 }
 
-/** What the work depends on. A folder of other work is not gone on with. */
-async function identity(options, manifest) {
-  const files = await Promise.all(
-    options.files.map(async (path) => {
-      const { size, mtimeMs } = await stat(path);
-      return [basename(path), size, Math.round(mtimeMs)];
-    }),
-  );
-  const { columns, keep, format, count } = options;
-  const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: manifest.model.sha256 });
-  return createHash('sha256').update(text).digest('hex');
-}
-
-/** The job's own record: begun anew, or gone on with where it is the same work. Holds the batch size, on which last bits may depend. */
-async function record(options, model) {
-  const path = join(options.out, `_job-${options.index}.json`);
-  const id = await identity(options, model.manifest);
-  const known = options.restart ? undefined : await readIfThere(path);
-  if (known !== undefined) {
-    const before = JSON.parse(known);
-    if (before.id !== id) {
-      throw new Error(
-        `${options.out} holds the output of other files, another model or other flags; take another folder, or --restart`,
-      );
-    }
-    return before;
-  }
-  const job = { id, batch: options.batch > 0 ? options.batch : model.usefulBatch };
-  await writeWhole(path, `${JSON.stringify(job)}\n`);
-  return job;
-}
-
 async function* work({ files, index, count }) {
   let number = 0;
   for (const [f, path] of files.entries()) {
@@ -105,17 +72,17 @@ async function* work({ files, index, count }) {
 async function runFiles(options) {
   for (const path of options.files) formatOf(path);
   const model = await openModel(dir);
+  const taken = keptProblem(model.info, options.keep);
+  if (taken !== undefined) throw new Error(taken);
   await mkdir(options.out, { recursive: true });
-  const job = await record(options, model);
-  if (options.restart) await removeIfThere(join(options.out, `_SUCCESS-${options.index}`));
+  const job = await beginJob(options, model);
   model.batch = job.batch;
   const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
-  let plan;
   let firstError;
   for await (const { path, piece, name } of work(options)) {
     const done = join(options.out, `${name}.done`);
-    const before = options.restart ? undefined : await readIfThere(done);
-    const counts = before === undefined ? await onePiece() : JSON.parse(before);
+    const before = await doneBefore(done, job);
+    const counts = before ?? (await onePiece());
     if (before !== undefined) total.resumed++;
     total.rows += counts.rows;
     total.errors += counts.errors;
@@ -126,22 +93,11 @@ async function runFiles(options) {
 
     async function onePiece() {
       const table = await piece.rows();
-      const columns = Object.keys(table.find((row) => row[problem] === undefined) ?? {});
-      plan ??=
-        columns.length > 0
-          ? planInputs(
-              model.info,
-              options.columns,
-              columns.filter((one) => !options.keep.includes(one)),
-            )
-          : undefined;
-      const { good, bad } =
-        plan === undefined
-          ? { good: [], bad: table.map((row, i) => ({ index: i, error: row[problem] })) }
-          : await predict(model, plan, table);
+      const plan = planPiece(model.info, options, piece, table);
+      const { good, bad } = await predict(model, plan, table);
       firstError ??= bad[0]?.error;
       const rowOf = (i) => piece.first + i;
-      const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, jsonable(table[i][column])]));
+      const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, keptValue(table[i][column])]));
       const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
       const errors = bad.map(({ index: i, error }) => ({ file: basename(path), row: rowOf(i), error }));
       await removeIfThere(join(options.out, `${name}.errors.jsonl`));
@@ -153,7 +109,7 @@ async function runFiles(options) {
         );
       const result = { rows: answers.length, errors: errors.length };
       // Last: what has this file is whole.
-      await writeWhole(done, `${JSON.stringify(result)}\n`);
+      await writeWhole(done, `${JSON.stringify({ ...result, id: job.id, shard: options.index })}\n`);
       return result;
     }
   }
@@ -168,8 +124,6 @@ async function runFiles(options) {
   );
   say(`${total.rows} rows in ${total.parts} parts, ${total.errors} errors, ${resumed} parts were done before`);
 }
-
-const jsonable = (value) => (typeof value === 'bigint' ? Number(value) : (value ?? null));
 
 async function runLines({ columns }) {
   const model = await openModel(dir);

@@ -1,17 +1,32 @@
 /** JSON Lines, and a program that answers each line: what `mlpack check` talks to. */
 
 import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { planInputs } from './mapping.mjs';
 import { predict } from './predict.mjs';
 import { problem } from './problem.mjs';
 
 /** Objects of a file or stream; a line that is no JSON object stands as { [problem]: why }. */
 export async function* jsonLines(source) {
-  const input = typeof source === 'string' ? createReadStream(source) : source;
-  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of textLines(typeof source === 'string' ? createReadStream(source) : source)) {
     if (line.trim() !== '') yield readRecord(line);
   }
+}
+
+/** Lines end in a line feed alone: texts may hold U+2028 and U+2029, at which node:readline cuts. Without a byte order mark. */
+async function* textLines(input) {
+  input.setEncoding('utf8');
+  let pending = [];
+  let first = true;
+  for await (const text of input) {
+    const [begun, ...others] = (first ? text.replace(/^\ufeff/, '') : text).split('\n');
+    first = false;
+    pending.push(begun);
+    for (const line of others) {
+      yield pending.join('');
+      pending = [line];
+    }
+  }
+  yield pending.join('');
 }
 
 /** @param {string} text */

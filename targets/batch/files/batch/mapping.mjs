@@ -59,12 +59,21 @@ function cell(value, type, where) {
   if (type === 'BYTES') return String(value);
   if (type === 'BOOL') {
     if (typeof value === 'boolean') return value;
-    if (value === 'true' || value === '1' || value === 1 || value === 1n) return true;
-    if (value === 'false' || value === '0' || value === 0 || value === 0n) return false;
+    // pandas writes True and False.
+    const text = String(value).trim().toLowerCase();
+    if (text === 'true' || text === '1') return true;
+    if (text === 'false' || text === '0') return false;
     throw new RowError(`${where} is neither true nor false`);
   }
-  const number = typeof value === 'bigint' ? value : typeof value === 'string' ? Number(value.trim() || 'x') : value;
-  if (typeof number === 'bigint' && (type === 'INT64' || type === 'UINT64')) return number;
+  const number = typeof value === 'string' ? Number(value.trim() || 'x') : value;
+  if (type === 'INT64' || type === 'UINT64') {
+    // A text of digits is exact where a number is not.
+    const exact = typeof value === 'string' && /^\s*-?\d+\s*$/.test(value) ? BigInt(value) : value;
+    if (typeof exact === 'bigint') {
+      if ((type === 'INT64' ? BigInt.asIntN(64, exact) : BigInt.asUintN(64, exact)) === exact) return exact;
+      throw new RowError(`${where} is ${exact}, which is beyond ${type}`);
+    }
+  }
   const plain = Number(number);
   if (!Number.isFinite(plain)) throw new RowError(`${where} is not a finite number`);
   return plain;

@@ -6,7 +6,7 @@ import { goldenCases, readManifest, verifiedModel } from '../lib/bundle.mjs';
 import { cpuLimit, memoryLimit, sessionPlan } from '../lib/cpu.mjs';
 import { describeModel } from '../lib/model.mjs';
 import { Pool } from '../lib/pool.mjs';
-import { usefulRows } from '../lib/warm-up.mjs';
+import { refusalBySignature, usefulRows } from '../lib/warm-up.mjs';
 import { takesRows } from './mapping.mjs';
 
 const log = { error: (details, text) => process.stderr.write(`${text}: ${details.err?.message}\n`) };
@@ -26,6 +26,14 @@ export async function openModel(dir) {
   const golden = await goldenCases(dir, manifest);
   // Rows that would look at each other go alone: the same row must give the same answer wherever it stands.
   const limit = info.mixesRows === undefined ? 0 : 1;
-  const { rows } = await usefulRows((feeds) => pool.run(feeds, undefined), { info, golden, limit, budgetMs: 500 });
-  return { manifest, info, pool, rows: takesRows(info), usefulBatch: rows, close: () => pool.close() };
+  const { rows, rates } = await usefulRows((feeds) => pool.run(feeds, undefined), {
+    info,
+    golden,
+    limit,
+    budgetMs: 500,
+  });
+  // Whoever asks for batches gets them where they change no answer; without a recorded case to try it with, that is for him to know.
+  const untried = golden.length === 0 && limit === 0 && refusalBySignature(info) === undefined;
+  const joins = rates !== undefined || untried;
+  return { manifest, info, pool, rows: takesRows(info), joins, usefulBatch: rows, close: () => pool.close() };
 }

@@ -1,7 +1,7 @@
 /** Output files, each whole or not there: written beside, synced, renamed. */
 
 import { open, readFile, rename, rm } from 'node:fs/promises';
-import { parquetWriteBuffer } from 'hyparquet-writer';
+import { parquetWriteBuffer, schemaFromColumnData } from 'hyparquet-writer';
 
 export async function writeWhole(path, bytes) {
   const temporary = `${path}.tmp`;
@@ -29,11 +29,12 @@ export function removeIfThere(path) {
 }
 
 /** Parquet's type for a datatype of the protocol: parts of one output must not differ in it. */
-const parquetTypes = { BOOL: 'BOOLEAN', FP16: 'DOUBLE', FP32: 'DOUBLE', FP64: 'DOUBLE', BYTES: 'STRING' };
+const doubles = { FP16: 'DOUBLE', FP32: 'DOUBLE', FP64: 'DOUBLE' };
+const parquetTypes = { BOOL: 'BOOLEAN', BYTES: 'STRING', UINT64: 'UINT64', ...doubles };
 
 /** @param {Record<string, string>} types column → Parquet's type; a column of an output with several elements counts as the output */
 export function encodeRows(rows, format, types = {}) {
-  if (format === 'jsonl') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+  if (format === 'jsonl') return rows.map((row) => `${JSON.stringify(row, withoutBigInt)}\n`).join('');
   const flat = rows.map(flattened);
   const names = [...new Set(flat.flatMap((row) => Object.keys(row)))];
   if (format === 'csv') {
@@ -47,7 +48,30 @@ export function encodeRows(rows, format, types = {}) {
       types[name] ?? types[name.replace(/\.\d+$/, '')],
     ),
   }));
-  return new Uint8Array(parquetWriteBuffer({ columnData }));
+  const unsigned = columnData.filter(({ type }) => type === 'UINT64').map(({ name }) => [name, unsignedElement(name)]);
+  const plain = columnData.map(({ name, data, type }) => ({ name, data, ...(type !== 'UINT64' && { type }) }));
+  const schema = schemaFromColumnData({ columnData: plain, schemaOverrides: Object.fromEntries(unsigned) });
+  return new Uint8Array(parquetWriteBuffer({ columnData: plain.map(({ name, data }) => ({ name, data })), schema }));
+}
+
+/** Parquet has no type of that size without a sign, but a note on one with it. */
+function unsignedElement(name) {
+  return { name, type: 'INT64', converted_type: 'UINT_64', repetition_type: 'OPTIONAL' };
+}
+
+/** JSON has no whole numbers beyond 2^53: those are text. */
+function withoutBigInt(_, value) {
+  if (typeof value !== 'bigint') return value;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+}
+
+/** What a table holds, as an output can: dates in ISO 8601, objects as JSON. Whole numbers of 64 bits stay, they are ids more often than not. */
+export function keptValue(value) {
+  if (value === null || value === undefined) return null;
+  if (value instanceof Date) return value.toISOString();
+  if (ArrayBuffer.isView(value)) return Array.from(value);
+  if (Array.isArray(value)) return value.map(keptValue);
+  return typeof value === 'object' ? JSON.stringify(value, withoutBigInt) : value;
 }
 
 /** A list becomes one column for each element: scores.0, scores.1 … */
@@ -74,11 +98,13 @@ const text = (value) => (value === null ? null : String(value));
 
 /** Columns that were kept have the type of what is in them. */
 function typed(data, type) {
-  if (type === 'INT64') return { data: data.map(whole), type };
+  if (type === 'INT64' || type === 'UINT64') return { data: data.map(whole), type };
   if (type === 'STRING') return { data: data.map(text), type };
   if (type !== undefined) return { data, type };
   const present = data.filter((value) => value !== null);
   if (present.every((value) => typeof value === 'boolean')) return { data, type: 'BOOLEAN' };
   if (present.every((value) => typeof value === 'number')) return { data, type: 'DOUBLE' };
+  const fits = (value) => typeof value === 'bigint' && BigInt.asIntN(64, value) === value;
+  if (present.every(fits)) return { data, type: 'INT64' };
   return { data: data.map(text), type: 'STRING' };
 }

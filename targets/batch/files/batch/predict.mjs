@@ -5,7 +5,7 @@ import { RowError, readRow, resultColumns } from './mapping.mjs';
 import { problem } from './problem.mjs';
 
 /**
- * @param model { info, pool, rows: whether it takes several at once, batch }
+ * @param model { info, pool, rows: whether a row is one of the first dimension, joins: whether several may run at once, batch }
  * @param plan of planInputs @param {object[]} table
  * @returns { good: [{ index, columns }], bad: [{ index, error }] } each in order
  */
@@ -22,7 +22,7 @@ export async function predict(model, plan, table) {
     }
   }
   const good = [];
-  const jobs = batches(ready, model.rows ? model.batch : 1);
+  const jobs = batches(ready, model.rows && model.joins ? model.batch : 1);
   await Promise.all(
     Array.from({ length: model.pool.size }, async () => {
       for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await run(model, job, good, bad);
@@ -59,7 +59,10 @@ async function run(model, job, good, bad) {
     const named = Object.fromEntries(
       Object.entries(results).map(([name, one]) => [name, { ...one, type: types.get(name) }]),
     );
-    for (const [row, { index }] of job.entries()) good.push({ index, columns: resultColumns(named, row, model.rows) });
+    // What is found in a row may be no row, or many: then the run is the row's own, and all that comes out belongs to it.
+    const byRow = model.rows && Object.values(results).every(({ dims }) => dims[0] === job.length);
+    if (!byRow && job.length > 1) for (const one of job) await run(model, [one], good, bad);
+    else for (const [row, { index }] of job.entries()) good.push({ index, columns: resultColumns(named, row, byRow) });
   } catch (error) {
     if (error.name !== 'RunError' || error.lost) throw error;
     if (job.length === 1) bad.push({ index: job[0].index, error: error.message });

@@ -2,7 +2,7 @@
 
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { jsonLines } from './lines.mjs';
 import { problem } from './problem.mjs';
@@ -16,11 +16,18 @@ export function formatOf(path) {
   return ending === 'ndjson' ? 'jsonl' : ending;
 }
 
-/** Pieces of a file, in order: [{ first, rows(): Promise<object[]> }], `first` being the number of its first row. */
+/**
+ * Pieces of a file, in order: { first, columns, rows(): Promise<object[]> }, `first` being the number of its first row, `columns` the names in
+ * the order of the table, which an object does not keep where they are numbers; undefined where each row has its own.
+ */
 export async function* pieces(path) {
   const format = formatOf(path);
   if (format === 'parquet') yield* rowGroups(path);
-  else yield* chunks(format === 'jsonl' ? jsonLines(path) : delimited(path, format === 'tsv' ? '\t' : ','));
+  else if (format === 'jsonl') yield* chunks(jsonLines(path));
+  else {
+    const head = {};
+    yield* chunks(delimited(path, format === 'tsv' ? '\t' : ',', head), head);
+  }
 }
 
 async function* rowGroups(path) {
@@ -29,11 +36,12 @@ async function* rowGroups(path) {
   if (size === 0) throw new Error(`${path} is empty: even a Parquet file without rows holds its columns`);
   const file = await asyncBufferFromFile(path);
   const metadata = await readable(path, () => parquetMetadataAsync(file));
+  const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
   let first = 0;
   for (const group of metadata.row_groups) {
     const [rowStart, rowEnd] = [first, first + Number(group.num_rows)];
     const rows = () => parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors });
-    yield { first, rows: () => readable(`${path}, rows ${rowStart} to ${rowEnd - 1},`, rows) };
+    yield { first, columns, rows: () => readable(`${path}, rows ${rowStart} to ${rowEnd - 1},`, rows) };
     first = rowEnd;
   }
 }
@@ -47,25 +55,26 @@ async function readable(what, read) {
   }
 }
 
-async function* chunks(records) {
+/** @param {{ columns?: string[] }} head filled in by whoever reads the records */
+async function* chunks(records, head = {}) {
   let first = 0;
   let rows = [];
   for await (const record of records) {
     rows.push(record);
     if (rows.length < pieceRows) continue;
     const whole = rows;
-    yield { first, rows: async () => whole };
+    yield { first, columns: head.columns, rows: async () => whole };
     first += whole.length;
     rows = [];
   }
-  if (rows.length > 0) yield { first, rows: async () => rows };
+  if (rows.length > 0) yield { first, columns: head.columns, rows: async () => rows };
 }
 
 /** RFC 4180: quotes, doubled quotes, line ends inside quotes. The first record names the columns. */
-async function* delimited(path, separator) {
+async function* delimited(path, separator, head) {
   let names;
   for await (const record of records(path, separator)) {
-    if (names === undefined) names = record.map((name) => name.trim());
+    if (names === undefined) head.columns = names = record.map((name) => name.trim());
     else if (record.length !== names.length)
       yield { [problem]: `the row has ${record.length} cells, and the head ${names.length}` };
     else yield Object.fromEntries(names.map((name, i) => [name, record[i]]));

@@ -15,7 +15,7 @@ def predict(block):
     rows = [dict(zip(block, values)) for values in zip(*(column.tolist() for column in block.values()))]
     lines = "\n".join(json.dumps(row, default=as_json) for row in rows)
     done = subprocess.run(["node", "run-batch.mjs", "-"], cwd=bundle, input=lines, capture_output=True, text=True, check=True)
-    return {**block, "prediction": done.stdout.splitlines()}
+    return {**block, "prediction": done.stdout.split("\n")[:-1]}
 
 
 def as_json(value):

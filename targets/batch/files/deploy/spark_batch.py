@@ -11,7 +11,7 @@ def predict(rows):
     rows = list(rows)
     lines = "\n".join(json.dumps(row.asDict(recursive=True), default=str) for row in rows)
     done = subprocess.run(["node", "bundle/run-batch.mjs", "-"], input=lines, capture_output=True, text=True, check=True)
-    for row, line in zip(rows, done.stdout.splitlines(), strict=True):
+    for row, line in zip(rows, done.stdout.split("\n")[:-1], strict=True):
         yield json.dumps({**row.asDict(recursive=True), "prediction": json.loads(line)}, default=str)
 
 

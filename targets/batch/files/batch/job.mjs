@@ -1,0 +1,88 @@
+/** Which work a folder holds: gone on with where it is the same, cleared of where it is begun anew. */
+
+import { createHash } from 'node:crypto';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { readIfThere, removeIfThere, writeWhole } from './parts.mjs';
+import { pieceRows } from './tables.mjs';
+
+/** What the work depends on. A folder of other work is not gone on with. */
+async function identity(options, manifest) {
+  const files = await Promise.all(
+    options.files.map(async (path) => {
+      const { size, mtimeMs } = await stat(path);
+      return [basename(path), size, Math.round(mtimeMs)];
+    }),
+  );
+  const { columns, keep, format, count } = options;
+  const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: manifest.model.sha256 });
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/**
+ * The shard's own record, begun anew or gone on with. Holds the batch size, on which last bits may depend.
+ * @returns { id, batch } @throws where the folder holds other work
+ */
+export async function beginJob(options, model) {
+  const path = join(options.out, `_job-${options.index}.json`);
+  const id = await identity(options, model.manifest);
+  if (options.restart) await clear(options, id);
+  else {
+    const jobs = await jobsIn(options.out);
+    if ([...jobs.values()].some((one) => one.id !== id)) {
+      throw new Error(
+        `${options.out} holds the output of other files, another model or other flags; take another folder, or --restart`,
+      );
+    }
+    if (jobs.has(options.index)) return jobs.get(options.index);
+  }
+  const job = { id, batch: options.batch > 0 ? options.batch : model.usefulBatch };
+  await writeWhole(path, `${JSON.stringify(job)}\n`);
+  return job;
+}
+
+/** Counts of a piece that this work has done; undefined where it has not. */
+export async function doneBefore(path, { id }) {
+  const text = await readIfThere(path);
+  if (text === undefined) return undefined;
+  const { id: of, rows, errors } = JSON.parse(text);
+  return of === id ? { rows, errors } : undefined;
+}
+
+async function jobsIn(out) {
+  const jobs = new Map();
+  for (const name of await readdir(out)) {
+    const [, index] = name.match(/^_job-(\d+)\.json$/) ?? [];
+    const text = index === undefined ? undefined : await readIfThere(join(out, name));
+    if (text !== undefined) jobs.set(Number(index), JSON.parse(text));
+  }
+  return jobs;
+}
+
+/**
+ * Removes what other work and this shard have left, so that nobody takes it for this work: not a reader of the folder, and not this
+ * program after a crash. Other shards of the same work may be at theirs meanwhile.
+ */
+async function clear({ out, index, count }, id) {
+  const jobs = await jobsIn(out);
+  const others = (shard) => shard !== index && shard < count && jobs.get(shard)?.id === id;
+  const names = await readdir(out);
+  const remove = (name) => removeIfThere(join(out, name));
+  // Those first that say of others that they are whole.
+  for (const name of names) {
+    const [, shard] = name.match(/^_SUCCESS(?:-(\d+))?$/) ?? [];
+    if (name === '_SUCCESS' || (shard !== undefined && !others(Number(shard)))) await remove(name);
+  }
+  for (const name of names) {
+    const [, piece] = name.match(/^(part-\d+-\d+)\.done$/) ?? [];
+    if (piece === undefined) continue;
+    const done = JSON.parse((await readIfThere(join(out, name))) ?? '{}');
+    if (done.id === id && others(done.shard)) continue;
+    await remove(name);
+    for (const part of names) if (part.startsWith(`${piece}.`)) await remove(part);
+  }
+  // What is not done may be in the works, where there are other shards.
+  if (count === 1) for (const name of names) if (/^part-\d+-\d+\./.test(name)) await remove(name);
+  // A shard within the count begins its own record anew.
+  for (const shard of jobs.keys()) if (shard >= count) await remove(`_job-${shard}.json`);
+}

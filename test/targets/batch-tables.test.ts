@@ -1,0 +1,212 @@
+import { spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parquetReadObjects } from 'hyparquet';
+import * as ort from 'onnxruntime-node';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { buildBundle } from '../../src/target/bundle.ts';
+import { batch } from '../../targets/batch/index.ts';
+import { makeArtifact } from './support/artifact.ts';
+import { installedModules } from './support/modules.ts';
+import { tempDir } from './support/temp.ts';
+
+const modules = installedModules('batch') ?? '';
+const dir = await tempDir();
+
+/** Weights that tell the columns apart. */
+const places = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,3] x) => (float[n,1] y)
+<float[3,1] w = {100, 10, 1}>
+{
+  y = MatMul (x, w)
+}`;
+
+/** As many rows out as there are elements above zero, whatever the number of rows. */
+const found = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,3] x) => (int64[m,2] y)
+<float zero = {0}>
+{
+  above = Greater (x, zero)
+  where = NonZero (above)
+  y = Transpose <perm = [1, 0]> (where)
+}`;
+
+const hashes = `<ir_version: 8, opset_import: ["" : 17]>
+main (uint64[n,1] h, int64[n,1] i) => (uint64[n,1] same, int64[n,1] too)
+{
+  same = Identity (h)
+  too = Identity (i)
+}`;
+
+async function bundleOf(name: string, text: string, feeds: Readonly<Record<string, ort.Tensor>>): Promise<void> {
+  const place = join(dir, name);
+  await buildBundle(batch, { ...(await makeArtifact(await tempDir(), text, [feeds])), name }, {}, place);
+  await symlink(modules, join(place, 'node_modules'));
+}
+
+function run(name: string, args: string[], input = ''): { status: number | null; out: string; err: string } {
+  const given = { cwd: join(dir, name), input, encoding: 'utf8' } as const;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['run-batch.mjs', ...args], given);
+  return { status, out: stdout, err: stderr };
+}
+
+async function file(name: string, text: string): Promise<string> {
+  await mkdir(join(dir, 'data'), { recursive: true });
+  await writeFile(join(dir, 'data', name), text);
+  return join(dir, 'data', name);
+}
+
+async function parquet(name: string, columnData: object[], options: object = {}): Promise<string> {
+  const { parquetWriteFile } = (await import(join(modules, 'hyparquet-writer/src/node.js'))) as {
+    parquetWriteFile(options: object): unknown;
+  };
+  const filename = await file(name, '');
+  await parquetWriteFile({ filename, columnData, ...options });
+  return filename;
+}
+
+async function lines(path: string): Promise<Record<string, unknown>[]> {
+  const text = await readFile(path, 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+async function parquetRows(path: string): Promise<Record<string, unknown>[]> {
+  const bytes = await readFile(path);
+  return parquetReadObjects({ file: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) });
+}
+
+describe.skipIf(modules === '')('tables of the batch program', () => {
+  beforeAll(async () => {
+    const x = new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]);
+    await bundleOf('places', places, { x });
+    await bundleOf('found', found, { x });
+    const one = BigUint64Array.of(1n);
+    await bundleOf('hashes', hashes, {
+      h: new ort.Tensor('uint64', one, [1, 1]),
+      i: new ort.Tensor('int64', BigInt64Array.of(1n), [1, 1]),
+    });
+  });
+
+  it('takes a line of JSON to end where the line ends, and no sooner', async () => {
+    const path = await file(
+      'separators.jsonl',
+      '\ufeff{"id":"a\u2028b","x":[1,2,3]}\r\n\r\n{"id":"c\u2029\u0085","x":[4,5,6]}',
+    );
+    const out = join(dir, 'separators');
+    expect(run('places', [path, '--out', out, '--format', 'jsonl', '--keep', 'id'])).toMatchObject({ status: 0 });
+    expect(await lines(join(out, 'part-00000-00000.jsonl'))).toEqual([
+      { row: 0, id: 'a\u2028b', y: 123 },
+      { row: 1, id: 'c\u2029\u0085', y: 456 },
+    ]);
+    expect(await readdir(out)).not.toContain('part-00000-00000.errors.jsonl');
+  });
+
+  it('keeps ids beyond 2^53 and moments as they are, in every format', async () => {
+    const ids = [9_007_199_254_740_993n, 5n];
+    const path = await parquet('ids.parquet', [
+      { name: 'id', data: ids, type: 'INT64' },
+      { name: 'when', data: [new Date(1_700_000_000_123), new Date(0)], type: 'TIMESTAMP' },
+      {
+        name: 'x',
+        data: [
+          [1, 2, 3],
+          [4, 5, 6],
+        ],
+        type: 'JSON',
+      },
+    ]);
+    for (const format of ['parquet', 'csv', 'jsonl'])
+      expect(
+        run('places', [path, '--out', join(dir, `ids-${format}`), '--format', format, '--keep', 'id,when']),
+      ).toMatchObject({ status: 0 });
+    const [first, second] = await parquetRows(join(dir, 'ids-parquet/part-00000-00000.parquet'));
+    expect(first).toMatchObject({ id: ids[0], when: '2023-11-14T22:13:20.123Z', y: 123 });
+    expect(second).toMatchObject({ id: 5n });
+    expect(await readFile(join(dir, 'ids-csv/part-00000-00000.csv'), 'utf8')).toContain(
+      '\n0,9007199254740993,2023-11-14T22:13:20.123Z,123\n',
+    );
+    expect(await lines(join(dir, 'ids-jsonl/part-00000-00000.jsonl'))).toMatchObject([
+      { id: '9007199254740993', when: '2023-11-14T22:13:20.123Z' },
+      { id: 5 },
+    ]);
+  });
+
+  it('says of a kept column that there is none, or that its name is taken', async () => {
+    const path = await file('keep.csv', 'a,b,c,y,row\n1,2,3,4,5\n');
+    const out = join(dir, 'keep');
+    const refused = (keep: string): string =>
+      run('places', [path, '--out', out, '--columns', 'x=a,b,c', '--keep', keep]).err;
+    expect(refused('A')).toContain('no column "A" to keep; it has a, b, c, y, row');
+    expect(refused('y')).toContain('--keep y');
+    expect(refused('y.0')).toContain('--keep y.0');
+    expect(refused('row')).toContain('--keep row');
+  });
+
+  it('takes columns in the order of the table, also those that are named by numbers, each file by its own names', async () => {
+    const years = await file('years.csv', '2024,2023,2022\n1,2,3\n');
+    const names = await file('names.csv', 'p,q,r\n4,5,6\n');
+    const same = await parquet('years.parquet', [
+      { name: '2', data: [7], type: 'DOUBLE' },
+      { name: '1', data: [8], type: 'DOUBLE' },
+      { name: '0', data: [9], type: 'DOUBLE' },
+    ]);
+    const out = join(dir, 'order');
+    expect(run('places', [years, names, same, '--out', out, '--format', 'jsonl'])).toMatchObject({ status: 0 });
+    for (const [i, y] of [123, 456, 789].entries())
+      expect(await lines(join(out, `part-0000${i}-00000.jsonl`)), String(i)).toEqual([{ row: 0, y }]);
+  });
+
+  it('gives a row all that its run found, and no other row a part of it', async () => {
+    const path = await file('found.csv', 'a,b,c\n1,1,0\n0,0,0\n0,0,1\n');
+    for (const batch of ['0', '2', '3']) {
+      const out = join(dir, `found-${batch}`);
+      expect(run('found', [path, '--out', out, '--format', 'jsonl', '--batch', batch])).toMatchObject({ status: 0 });
+      expect(await lines(join(out, 'part-00000-00000.jsonl')), batch).toEqual([
+        { row: 0, y: [0, 0, 0, 1] },
+        { row: 1, y: [] },
+        { row: 2, y: [0, 2] },
+      ]);
+    }
+  });
+
+  it('holds whole numbers of 64 bits exactly, and refuses those that are none', async () => {
+    const path = await parquet('hashes.parquet', [
+      { name: 'h', data: [-1n, 2n], type: 'INT64' },
+      { name: 'i', data: [1n, -9_007_199_254_740_993n], type: 'INT64' },
+    ]);
+    const text = await file('hashes.csv', 'h,i\n18446744073709551615,-9007199254740993\n1,9223372036854775808\n');
+    const out = join(dir, 'hashed');
+    expect(run('hashes', [path, text, '--out', out])).toMatchObject({ status: 0 });
+    expect(await parquetRows(join(out, 'part-00000-00000.parquet'))).toEqual([
+      { row: 1n, same: expect.anything(), too: -9_007_199_254_740_993n },
+    ]);
+    const [first] = await parquetRows(join(out, 'part-00001-00000.parquet'));
+    expect(String(first?.same)).toBe('18446744073709551615');
+    expect(first?.too).toBe(-9_007_199_254_740_993n);
+    expect((await lines(join(out, 'part-00000-00000.errors.jsonl')))[0]).toMatchObject({ row: 0 });
+    expect((await lines(join(out, 'part-00001-00000.errors.jsonl')))[0]).toMatchObject({ row: 1 });
+  });
+
+  it('begins anew without anything of the work before, also when it is ended half-way', async () => {
+    const out = join(dir, 'restarted');
+    const rows = (from: number, count: number): string =>
+      Array.from({ length: count }, (_, i) => `0,0,${from + i}`).join('\n');
+    const before = await file('before.csv', `a,b,c\n${rows(0, 20_000)}\n`);
+    expect(run('places', [before, '--out', out, '--format', 'jsonl'])).toMatchObject({ status: 0 });
+    // The second piece has more errors than are allowed: the work ends there, as it would be by a crash.
+    const after = await file('after.csv', `a,b,c\n${rows(50_000, 8192)}\n0,0,z\n${rows(60_000, 100)}\n`);
+    const again = [after, '--out', out, '--format', 'jsonl'];
+    expect(run('places', [...again, '--restart', '--max-errors', '0'])).toMatchObject({ status: 1 });
+    expect((await readdir(out)).filter((name) => /SUCCESS|00002/.test(name))).toEqual([]);
+    expect(run('places', again)).toMatchObject({ status: 0 });
+    const second = await lines(join(out, 'part-00000-00001.jsonl'));
+    expect(second[0]).toEqual({ row: 8193, y: 60_000 });
+    expect((await readdir(out)).filter((name) => name.endsWith('.done'))).toHaveLength(2);
+    // A shard that was not there before takes nothing of other work for its own.
+    const shard = run('places', [before, '--out', out, '--format', 'jsonl', '--shard', '1/2']);
+    expect(shard).toMatchObject({ status: 1, err: expect.stringContaining('output of other files') });
+  });
+});
