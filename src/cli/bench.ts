@@ -1,6 +1,8 @@
+import { existsSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { probe } from '../engine/isolated.ts';
-import { mergeTraces } from '../engine/profile.ts';
+import { mergeTraces, traceStart } from '../engine/profile.ts';
 import { withThreads } from '../engine/providers.ts';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -30,7 +32,10 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   if (!(flags.seconds > 0))
     throw new UserError('option.value', `--seconds takes a number above 0, not ${flags.seconds}.`);
   const trace = flags.trace === undefined ? undefined : resolve(io.cwd, flags.trace);
-  if (trace !== undefined) await requireWritable(trace, flags.trace ?? trace, { makesFolders: false });
+  if (trace !== undefined) {
+    await requireWritable(trace, flags.trace ?? trace, { makesFolders: false });
+    await refuseOther(trace, flags.trace ?? trace);
+  }
   const sources = await Promise.all(modelTexts.map((text) => resolveModel(text, session)));
   const [first] = sources;
   if (!first) throw new UserError('model.none', 'which models? Name at least one.');
@@ -82,6 +87,24 @@ function refuseUnusable(subjects: readonly Subject[], results: readonly Provider
     if (why !== undefined && whys.every((one) => one !== undefined))
       throw new UserError('bench.model', `${name} cannot be measured: ${why}`);
   }
+}
+
+/** A trace takes the place of an earlier one, not of the model that follows `--trace` where its file was forgotten. */
+async function refuseOther(path: string, shown: string): Promise<void> {
+  if (!existsSync(path)) return;
+  if (statSync(path).isFile()) {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(traceStart.length) });
+      if (bytesRead === 0 || buffer.toString('utf8', 0, bytesRead) === traceStart) return;
+    } finally {
+      await file.close();
+    }
+  }
+  throw new UserError(
+    'out.exists',
+    `"${shown}" exists and is no trace, so it is left alone; give --trace another file.`,
+  );
 }
 
 async function writeTrace(path: string, results: readonly ProviderBench[], { talk }: Session): Promise<void> {

@@ -20,6 +20,7 @@ import { openData } from './data.ts';
 import { browserDownloads, type Download } from './downloads.ts';
 import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { resolveModel } from './model-source.ts';
+import { refuseLosing } from './optimize/overwrite.ts';
 import { requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
 import { shellWord } from './shell-word.ts';
@@ -44,7 +45,7 @@ interface BundleFlags {
 /** The work of `mlpack bundle`. */
 export async function bundleCommand(modelText: string, flags: BundleFlags, session: Session): Promise<void> {
   const { talk, io } = session;
-  const chosen = flags.target.map(findTarget);
+  const chosen = [...new Set(flags.target)].map(findTarget);
   const outs = chosen.map((target) =>
     flags.out === undefined
       ? join(io.cwd, 'bundles', target.id)
@@ -53,6 +54,9 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   for (const out of outs) await requireFree(out, flags);
   const release = nextRelease(flags.bundleVersion, await previousOf(flags.previous, io.cwd));
   const source = await resolveModel(modelText, session);
+  const report = flags.report === undefined ? undefined : resolve(io.cwd, flags.report);
+  const keep = (needed: readonly (string | undefined)[]): void => outs.forEach((out) => refuseLosing(out, needed));
+  keep([source.file, io.cwd, flags.data === undefined ? undefined : resolve(io.cwd, flags.data), report]);
   const probe = await openSession(source.file, { label: modelText });
   const { inputs } = probe;
   await probe.dispose();
@@ -78,6 +82,7 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     return { ...made, ...(await evidenceFor(file, flags.report, io.cwd)) };
   };
   const also = await furtherVariants(source, flags, chosen, session);
+  keep(also.map(({ file }) => file));
   const main = await pack(variantName(source.file) ?? 'given', source.file);
   const others: Artifact[] = [];
   for (const { variant, file } of also) others.push(await pack(variant, file));

@@ -1,3 +1,4 @@
+import { bindSymbols } from '../engine/feed-shapes.ts';
 import { runtimeCeilings } from '../ir/ceilings.ts';
 import { constantOf } from '../ir/constant.ts';
 import type { Model, Node, Value } from '../ir/graph.ts';
@@ -41,9 +42,9 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     talk.progress('run for shapes');
     if ((await fillShapes(model, { seed: 0, signal: session.io.signal })) > 0) inferred = inferShapes(model);
   }
-  const { dims } = parseShapes(flags.inputShape ?? []);
+  const bindings = bindSymbols(model, parseShapes(flags.inputShape ?? []));
   const stats = modelStats(model);
-  const macs = countMacs(model, inferred, { bindings: new Map(Object.entries(dims ?? {})) });
+  const macs = countMacs(model, inferred, { bindings });
   const { graph } = model;
   const weightBytesByType = Object.fromEntries([...stats.byType].map(([type, { bytes }]) => [type, bytes]));
   const facts = {

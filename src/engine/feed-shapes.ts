@@ -30,14 +30,24 @@ export function requiredInputs(model: Model): Value[] {
 }
 
 /**
+ * Extents of symbols: those that were named, and those in an input whose whole shape was.
+ * @throws UserError when an override does not fit the model.
+ */
+export function bindSymbols(model: Model, overrides: ShapeOverrides): Map<string, number> {
+  const inputs = requiredInputs(model);
+  checkOverrides(inputs, overrides);
+  const symbols = new Map<string, number>(Object.entries(overrides.dims ?? {}));
+  for (const input of inputs) bindFromShape(input, overrides.shapes?.get(input.name), symbols);
+  return symbols;
+}
+
+/**
  * Fixed shapes for the model's inputs. Symbols get the same extent everywhere; expressions over symbols follow.
  * @throws UserError when an override does not fit the model.
  */
 export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGuess): Map<string, number[]> {
   const inputs = requiredInputs(model);
-  checkOverrides(inputs, overrides);
-  const symbols = new Map<string, number>(Object.entries(overrides.dims ?? {}));
-  for (const input of inputs) bindFromShape(input, overrides.shapes?.get(input.name), symbols);
+  const symbols = bindSymbols(model, overrides);
   const asked = new Map(inputs.map((input) => [input, weightExtents(input)]));
   // What weights say is certain, names are a guess.
   for (const [input, extents] of asked) {

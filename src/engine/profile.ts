@@ -133,6 +133,9 @@ export function readProfile(events: readonly TraceEvent[], provider: string, ski
   return { ops, placement: placementOf(provider, placed.values()), events };
 }
 
+/** How every merged trace begins. */
+export const traceStart = '[\n{"ph":"M","name":"process_name",';
+
 /** Profiles side by side as one trace that Perfetto and chrome://tracing open: a process for each, with its name. */
 export function mergeTraces(
   profiles: readonly { readonly name: string; readonly events: readonly TraceEvent[] }[],

@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { open, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { runCli } from './support.ts';
 
 const digits = fileURLToPath(new URL('../../models/digits', import.meta.url));
@@ -51,6 +51,18 @@ it('publishes, widens, takes back and shows, and keeps TUF metadata', async () =
     root: 2,
     timestamp: 2,
   });
+});
+
+it('leaves no part of a statement where the disk is full', async () => {
+  expect((await cli('channel', 'publish', 'one', '--to', 'full', '--key', 'key.pem')).code).toBe(0);
+  const some = await open(join(cwd, 'key.pem'));
+  await some.close();
+  const full = Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  const spy = vi.spyOn(Object.getPrototypeOf(some) as typeof some, 'writeFile').mockRejectedValueOnce(full);
+  expect((await cli('channel', 'set', '--to', 'full', '--key', 'key.pem', '--percent', '5')).code).toBe(2);
+  spy.mockRestore();
+  expect(await json('channel', 'set', '--to', 'full', '--key', 'key.pem')).toMatchObject({ sequence: 2, percent: 100 });
+  expect(readdirSync(join(cwd, 'full/channels/stable'))).toEqual(['000001.json', '000002.json']);
 });
 
 it('refuses with one sentence', async () => {

@@ -45,6 +45,7 @@ describe('inspect', () => {
   it('reads a folder in the Hugging Face layout, and binds symbols for MACs', async () => {
     const short = await json<{ macs: number }>(['inspect', intents, '--input-shape', 'batch=1,sequence=8']);
     const long = await json<{ macs: number }>(['inspect', intents, '--input-shape', 'batch=1,sequence=32']);
+    expect(await json(['inspect', intents, '--input-shape', 'input_ids=1x32'])).toMatchObject({ macs: long.macs });
     expect(long.macs).toBeGreaterThan(3.9 * short.macs);
   });
 

@@ -184,6 +184,12 @@ describe('places that cannot be written', () => {
   });
 });
 
+it('--trace writes over no other file, such as the model that follows it', async () => {
+  await cp(join(digits, 'model.onnx'), join(cwd, 'traced.onnx'));
+  await refused(['bench', '--trace', 'traced.onnx', digits], /"traced\.onnx" exists and is no trace/);
+  expect(await readFile(join(cwd, 'traced.onnx'))).toEqual(await readFile(join(digits, 'model.onnx')));
+});
+
 it('--force deletes nothing but what an earlier run of optimize wrote', async () => {
   const own = join(cwd, 'own');
   mkdirSync(join(own, 'out'), { recursive: true });

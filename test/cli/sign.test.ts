@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -74,6 +74,21 @@ it('a manifest and sums that were both rewritten are caught by the signature', a
 
 it('the bill of materials is the one in the bundle', async () => {
   expect((await cli('sbom', 'b')).stdout).toBe(await readFile(join(cwd, 'b/sbom.cdx.json'), 'utf8'));
+});
+
+it('the bill of materials goes into a file, and says so', async () => {
+  expect((await json('sbom', 'b', '-o', 'sbom.json')).said).toEqual({ ok: true, file: join(cwd, 'sbom.json') });
+  const nowhere = await cli('sbom', 'b', '-o', 'none/sbom.json');
+  expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringContaining('the folder of "none/sbom.json"')]);
+});
+
+it('--force of bundle leaves a folder alone that holds the model, and one target is bundled once', async () => {
+  const twice = ['-t', 'embedded-c', '-t', 'embedded-c'];
+  expect((await cli('bundle', digits, ...twice, '-o', 'mine')).code).toBe(0);
+  await cp(join(digits, 'model.onnx'), join(cwd, 'mine/own.onnx'));
+  const { code, stderr } = await cli('bundle', 'mine/own.onnx', ...twice, '-o', 'mine', '--force');
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/holds [^"]*own\.onnx, and --force would delete it/)]);
+  expect((await cli('bundle', digits, ...twice, '-o', 'mine', '--force')).code).toBe(0);
 });
 
 it('knows versions and what to roll back to', async () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { agreeAcross, outputSteps } from '../../src/engine/agreement.ts';
 import { sizeDims } from '../../src/engine/feed-shapes.ts';
-import { mergeTraces, parseTrace, profile, readProfile } from '../../src/engine/profile.ts';
+import { mergeTraces, parseTrace, profile, readProfile, traceStart } from '../../src/engine/profile.ts';
 import type { Session } from '../../src/engine/session.ts';
 import { throughput } from '../../src/engine/throughput.ts';
 import { Graph, Model } from '../../src/ir/graph.ts';
@@ -24,12 +24,12 @@ describe('the profile of a file', () => {
     expect(ops.map(({ ms }) => ms)).toEqual(ops.map(({ ms }) => ms).toSorted((a, b) => b - a));
     expect(placement.fallbacks).toEqual([]);
     expect(placement.nodes).toEqual({ cpu: ops.reduce((sum, { nodes }) => sum + nodes, 0) });
-    const trace = JSON.parse(
-      mergeTraces([
-        { name: 'a', events },
-        { name: 'b', events },
-      ]),
-    ) as { pid: number; ph: string }[];
+    const text = mergeTraces([
+      { name: 'a', events },
+      { name: 'b', events },
+    ]);
+    expect(text.startsWith(traceStart)).toBe(true);
+    const trace = JSON.parse(text) as { pid: number; ph: string }[];
     expect(trace.filter(({ ph }) => ph === 'M')).toHaveLength(2);
     expect(new Set(trace.map(({ pid }) => pid))).toEqual(new Set([1, 2]));
   });

@@ -1,4 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, verify } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -95,6 +96,27 @@ describe('the metadata', () => {
     await offer('1.1.0');
     expect(await refresh()).toEqual({ root: 1, targets: 2, snapshot: 3, timestamp: 3 });
     expect(await refresh({ at: Date.now() + 340 * day })).toEqual({ root: 2, targets: 3, snapshot: 4, timestamp: 4 });
+  });
+});
+
+describe('keys that are not there', () => {
+  it('begins no second line of roots that no device would follow, and makes no keys for it', async () => {
+    const { folder, refresh } = await scene();
+    const stray = join(dir, `stray-${number}`);
+    const update = updateRepository(folder, stray, { channels: ['stable'], at: Date.now(), days: 7, rotate: [] });
+    await expect(update).rejects.toThrow('holds no key that root 1 names');
+    expect(existsSync(stray)).toBe(false);
+    expect(await refresh()).toMatchObject({ root: 1, snapshot: 2 });
+  });
+
+  it('signs the targets anew where the key of their role was lost', async () => {
+    const { keys, refresh, offer, look } = await scene();
+    await offer('1.1.0');
+    await refresh();
+    await rm(join(keys, 'targets.1.pem'));
+    await rm(join(keys, 'snapshot.1.pem'));
+    expect(await refresh()).toMatchObject({ root: 2, targets: 3 });
+    expect(await look()).toMatchObject({ outcome: 'updated', why: 'version 1.1.0' });
   });
 });
 

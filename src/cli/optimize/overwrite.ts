@@ -13,10 +13,16 @@ export function refuseOverwrite(out: string, { force, data }: Settings, needed: 
   const refuse = (why: string): UserError => new UserError('out.exists', `"${out}" ${why}; give another --out.`);
   if (!force) throw new UserError('out.exists', `"${out}" exists; give another --out, or --force to replace it.`);
   if (!statSync(out).isDirectory()) throw refuse('exists and is no folder');
-  const kept = [...needed, ...(data === undefined ? [] : [data])].find((path) => holds(out, path));
-  if (kept !== undefined) throw refuse(`holds ${kept}, and --force would delete it`);
+  refuseLosing(out, [...needed, data]);
   if (readdirSync(out).length > 0 && !isOutput(out))
     throw refuse('is not empty and holds no report of mlpack, so it is left alone');
+}
+
+/** @throws UserError `out.exists` where a folder that is to be replaced holds one of these. */
+export function refuseLosing(out: string, needed: readonly (string | undefined)[]): void {
+  const kept = existsSync(out) ? needed.find((path) => path !== undefined && holds(out, path)) : undefined;
+  if (kept === undefined) return;
+  throw new UserError('out.exists', `"${out}" holds ${kept}, and --force would delete it; give another --out.`);
 }
 
 function holds(folder: string, path: string): boolean {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { constants, createReadStream } from 'node:fs';
+import { copyFile, link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { makeFolder } from '../../make-folder.ts';
@@ -79,7 +79,8 @@ export async function putBlob(folder: string, source: string, { bytes, sha256, p
 }
 
 /**
- * Makes a statement the channel's newest: into its history first, where a number can be taken once only, then in front.
+ * Makes a statement the channel's newest: into its history first, where a number can be taken once only, then in front. It takes its number
+ * when it is whole: half of one there would be read by every later command.
  * @throws UserError `channel-busy` when another publisher took that number
  */
 export async function putStatement(folder: string, statement: ChannelStatement, text: string): Promise<void> {
@@ -87,33 +88,49 @@ export async function putStatement(folder: string, statement: ChannelStatement, 
   const past = historyFolder(folder, channel);
   await makeFolder(past);
   const own = join(past, `${String(sequence).padStart(6, '0')}.json`);
-  const handle = await open(own, 'wx', 0o644).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'EEXIST') throw cause;
+  const temp = `${own}.tmp-${process.pid}`;
+  try {
+    await writeSynced(temp, text);
+    await takeName(temp, own);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
     throw new UserError('channel-busy', `Statement ${sequence} of ${channel} was made by someone else meanwhile.`, {
       cause,
     });
-  });
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
   } finally {
-    await handle.close();
+    await rm(temp, { force: true });
   }
   await syncFolder(past);
   await replaceFile(channelPlace(folder, channel), text);
+}
+
+/** @throws the system's error, EEXIST where the name is taken */
+async function takeName(temp: string, own: string): Promise<void> {
+  try {
+    await link(temp, own);
+  } catch (error) {
+    // File systems without hard links (exFAT, some network drives) say it in one of these ways.
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EINVAL'].includes(code)) throw error;
+    await copyFile(temp, own, constants.COPYFILE_EXCL);
+  }
 }
 
 /** Replaces a small file atomically. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   await makeFolder(dirname(path));
   const temp = `${path}.tmp`;
-  const handle = await open(temp, 'w', 0o644);
+  await writeSynced(temp, text);
+  await rename(temp, path);
+  await syncFolder(dirname(path));
+}
+
+async function writeSynced(path: string, text: string): Promise<void> {
+  const handle = await open(path, 'w', 0o644);
   try {
     await handle.writeFile(text);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(temp, path);
-  await syncFolder(dirname(path));
 }

@@ -42,7 +42,7 @@ async function numbersOf(folder: string, role: Role): Promise<number[]> {
 }
 
 /** `root.1.pem`, `root.2.pem` …: every key that a role has had, the newest last. Folder and files are for the owner alone. */
-async function keysOf(folder: string, role: Role): Promise<RoleKey[]> {
+export async function keysOf(folder: string, role: Role): Promise<RoleKey[]> {
   const keys: RoleKey[] = [];
   for (const number of await numbersOf(folder, role)) {
     const shown = join(folder, `${role}.${number}.pem`);

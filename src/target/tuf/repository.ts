@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { UserError } from '../../errors.ts';
 import { channelPlace, replaceFile } from '../channel/folder.ts';
 import { parseStatement } from '../channel/statement.ts';
 import { canonicalJson } from './canonical.ts';
-import { type Role, type RoleKey, roleKeys, roles, signWith } from './keys.ts';
+import { keysOf, type Role, type RoleKey, roleKeys, roles, signWith } from './keys.ts';
 
 const specVersion = '1.0.31';
 /** Root and targets change by hand, and live long; snapshot and timestamp are renewed by a timer. */
@@ -38,8 +40,13 @@ function print(signed: Signed, keys: readonly RoleKey[]): string {
   return `${JSON.stringify({ signatures: keys.map((key) => signWith(key, signed)), signed }, null, 1)}\n`;
 }
 
-/** The signed part of the newest metadata of a role, by the number in its name. */
-async function latest(folder: string, role: Role): Promise<Signed | undefined> {
+interface Metadata {
+  readonly signatures: readonly { readonly keyid: string }[];
+  readonly signed: Signed;
+}
+
+/** The newest metadata of a role, by the number in its name. */
+async function latest(folder: string, role: Role): Promise<Metadata | undefined> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
@@ -49,7 +56,7 @@ async function latest(folder: string, role: Role): Promise<Signed | undefined> {
     .filter((one) => pattern.test(one))
     .sort((a, b) => Number.parseInt(b, 10) - Number.parseInt(a, 10));
   if (name === undefined) return undefined;
-  return (JSON.parse(await readFile(join(folder, name), 'utf8')) as { signed: Signed }).signed;
+  return JSON.parse(await readFile(join(folder, name), 'utf8')) as Metadata;
 }
 
 /** Equal but for version and time. */
@@ -62,18 +69,21 @@ function sameContent(a: Signed, b: Signed): boolean {
  * Brings a TUF repository (consistent snapshots, Ed25519) in `metadata/` and `targets/` of a channel folder up to date. Its targets are the channels'
  * statements, without their own signature; they name every file of a release by its digest. Order of writing: what is pointed to comes first.
  * @returns the versions that hold now
+ * @throws UserError `tuf-root-key`, `tuf-role`
  */
 export async function updateRepository(
   folder: string,
   keyFolder: string,
   options: RepositoryOptions,
 ): Promise<Record<Role, number>> {
-  const keys = await roleKeys(keyFolder, options.rotate);
   const metadata = join(folder, 'metadata');
-  const root = await updateRoot(metadata, keys, options);
+  const before = (await latest(metadata, 'root'))?.signed;
+  if (before) await requireRootKey(keyFolder, before);
+  const keys = await roleKeys(keyFolder, options.rotate);
+  const root = await updateRoot(metadata, before, keys, options);
   const targets = await updateTargets(folder, keys.targets, options);
   const renew = async (role: Role, make: (version: number) => Signed, place: (version: number) => string) => {
-    const version = ((await latest(metadata, role))?.version ?? 0) + 1;
+    const version = ((await latest(metadata, role))?.signed.version ?? 0) + 1;
     await replaceFile(join(metadata, place(version)), print(make(version), keys[role].slice(-1)));
     return version;
   };
@@ -96,15 +106,30 @@ export async function updateRepository(
   return { root, targets, snapshot, timestamp };
 }
 
+/** @throws UserError where no key is left that devices trust: new ones would begin a root that none of them takes. */
+async function requireRootKey(keyFolder: string, before: Signed): Promise<void> {
+  const known = existsSync(keyFolder) ? await keysOf(keyFolder, 'root') : [];
+  if (known.some(({ id }) => rootIds(before).includes(id))) return;
+  throw new UserError(
+    'tuf-root-key',
+    `"${keyFolder}" holds no key that root ${before.version} names, so no device would take what it signs: give the folder of its keys with --keys. Where they are lost, take metadata/ away and set the devices up anew with the root that is then made.`,
+  );
+}
+
+/** Ids of the keys that may sign the next root. */
+function rootIds(root: Signed): readonly string[] {
+  return (root.roles as Record<Role, { keyids: string[] }>).root.keyids;
+}
+
 async function updateRoot(
   metadata: string,
+  before: Signed | undefined,
   keys: Readonly<Record<Role, readonly RoleKey[]>>,
   options: RepositoryOptions,
 ): Promise<number> {
   const current = roles
     .map((role) => [role, keys[role].at(-1)] as const)
     .flatMap(([role, key]) => (key ? [{ role, key }] : []));
-  const before = await latest(metadata, 'root');
   const signed: Signed = {
     _type: 'root',
     spec_version: specVersion,
@@ -117,7 +142,7 @@ async function updateRoot(
   const due = before && Date.parse(String(before.expires)) - options.at < 30 * 86_400_000;
   if (before && !due && sameContent(before, signed)) return before.version;
   // Clients follow from one root to the next: the keys of the one before sign as well.
-  const old = (before?.roles as Record<Role, { keyids: string[] }> | undefined)?.root.keyids ?? [];
+  const old = before ? rootIds(before) : [];
   const signers = keys.root.filter((key, i) => i === keys.root.length - 1 || old.includes(key.id));
   const text = print(signed, signers);
   await replaceFile(join(metadata, `${signed.version}.root.json`), text);
@@ -135,7 +160,7 @@ async function updateTargets(folder: string, keys: readonly RoleKey[], options: 
     entries.push([`${channel}.json`, { length: Buffer.byteLength(text), hashes: { sha256: digest } }]);
   }
   const metadata = join(folder, 'metadata');
-  const before = await latest(metadata, 'targets');
+  const { signed: before, signatures = [] } = (await latest(metadata, 'targets')) ?? {};
   const version = (before?.version ?? 0) + 1;
   const signed: Signed = {
     _type: 'targets',
@@ -145,7 +170,9 @@ async function updateTargets(folder: string, keys: readonly RoleKey[], options: 
     targets: Object.fromEntries(entries),
   };
   const due = before && Date.parse(String(before.expires)) - options.at < 30 * 86_400_000;
-  if (before && !due && sameContent(before, signed) && !options.rotate.includes('targets')) return before.version;
+  // Also where their key was replaced, or is a new one since the old one was lost: clients ask for that of the root.
+  const isSigned = signatures.some(({ keyid }) => keyid === keys.at(-1)?.id);
+  if (before && !due && isSigned && sameContent(before, signed)) return before.version;
   await replaceFile(join(metadata, `${version}.targets.json`), print(signed, keys.slice(-1)));
   return version;
 }
