@@ -43,7 +43,9 @@ const templates = [
 export function kubernetesName(model: string): string {
   const plain = model.toLowerCase().replace(/[^a-z0-9-]+/g, '-');
   // Names made from it end in "-canary" and the like, and 63 is the limit.
-  return `${/^[a-z]/.test(plain) ? '' : 'm-'}${plain}`.slice(0, 50).replace(/-+$/, '');
+  // A bare `true`, `null` or `on` in YAML is no text.
+  const fits = /^[a-z]/.test(plain) && !/^(?:true|false|yes|no|on|off|y|n|null)$/.test(plain);
+  return `${fits ? '' : 'm-'}${plain}`.slice(0, 50).replace(/-+$/, '');
 }
 
 /**
@@ -76,5 +78,5 @@ export function* deployFiles(artifact: Artifact, { modelVersion, image }: Deploy
   const alerts = parse(fill('monitoring/alerts.yaml')) as object;
   const rule = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', metadata: { name }, spec: alerts };
   yield { path: 'deploy/kubernetes/monitoring/prometheusrule.yaml', bytes: stringify(rule, { lineWidth: 0 }) };
-  yield { path: 'deploy/monitoring/grafana-dashboard.json', bytes: grafanaDashboard(artifact.name) };
+  yield { path: 'deploy/monitoring/grafana-dashboard.json', bytes: grafanaDashboard(artifact.name, name) };
 }

@@ -61,8 +61,11 @@ function panelsOf(selector: string): Panel[] {
   ];
 }
 
-/** JSON of a Grafana dashboard: two panels a row, the data source chosen when it is imported. */
-export function grafanaDashboard(model: string): string {
+/**
+ * JSON of a Grafana dashboard: two panels a row, the data source chosen when it is imported.
+ * @param plain name of letters, digits and "-": Grafana takes no other in a uid, nor more than 40
+ */
+export function grafanaDashboard(model: string, plain: string): string {
   const panels = panelsOf(`model="${model}"`).map(([title, unit, queries], i) => ({
     id: i + 1,
     title,
@@ -74,7 +77,7 @@ export function grafanaDashboard(model: string): string {
   }));
   const dashboard = {
     title: `Model ${model}`,
-    uid: `mlpack-${model}`.slice(0, 40),
+    uid: `mlpack-${plain}`.slice(0, 40),
     tags: ['mlpack'],
     schemaVersion: 39,
     refresh: '30s',

@@ -134,6 +134,22 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
     ]);
   });
 
+  it('reads whole numbers of JSON beyond 2^53 exactly, and no other differently', async () => {
+    const rows = [
+      '{"id":9007199254740993,"h":18446744073709551615,"i":-9223372036854775808}',
+      '{"id":"9007199254740993 of \\"12345678901234567890\\"","h":1,"i":9007199254740991}',
+      '{"id":0.12345678901234567890,"h":1,"i":[-12345678901234567]}',
+    ];
+    const path = await file('exact.jsonl', rows.join('\n'));
+    const out = join(dir, 'exact');
+    expect(run('hashes', [path, '--out', out, '--format', 'jsonl', '--keep', 'id'])).toMatchObject({ status: 0 });
+    expect(await lines(join(out, 'part-00000-00000.jsonl'))).toEqual([
+      { row: 0, id: '9007199254740993', same: '18446744073709551615', too: '-9223372036854775808' },
+      { row: 1, id: '9007199254740993 of "12345678901234567890"', same: 1, too: 9_007_199_254_740_991 },
+      { row: 2, id: 0.12345678901234568, same: 1, too: '-12345678901234567' },
+    ]);
+  });
+
   it('says of a kept column that there is none, or that its name is taken', async () => {
     const path = await file('keep.csv', 'a,b,c,y,row\n1,2,3,4,5\n');
     const out = join(dir, 'keep');
@@ -147,6 +163,8 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
 
   it('takes columns in the order of the table, also those that are named by numbers, each file by its own names', async () => {
     const years = await file('years.csv', '2024,2023,2022\n1,2,3\n');
+    const equal = await file('equal.csv', 'a=1,b,c\n1,2,3\n');
+    expect(run('places', [equal, '--out', join(dir, 'equal'), '--columns', 'x=a=1,b,c'])).toMatchObject({ status: 0 });
     const names = await file('names.csv', 'p,q,r\n4,5,6\n');
     const same = await parquet('years.parquet', [
       { name: '2', data: [7], type: 'DOUBLE' },

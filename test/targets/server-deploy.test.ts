@@ -33,6 +33,7 @@ describe('deploy files', () => {
       expect(await readFile(join(entry.parentPath, entry.name), 'utf8'), entry.name).not.toMatch(/__[A-Z]+__/);
     }
     expect(await text('azureml/deployment.yml')).toContain('image: registry.example/team/model:3');
+    expect(JSON.parse(await text('monitoring/grafana-dashboard.json'))).toMatchObject({ uid: 'mlpack-my-model-v2' });
     expect(await text('monitoring/alerts.yaml')).toContain('model="My_Model.v2"');
     expect(JSON.parse(await text('sagemaker/create-model.json'))).toMatchObject({ ModelName: 'my-model-v2' });
   });
@@ -171,6 +172,8 @@ describe('deploy files', () => {
     ['digits', 'digits'],
     ['ResNet_50.v2', 'resnet-50-v2'],
     ['9lives', 'm-9lives'],
+    ['True', 'm-true'],
+    ['on', 'm-on'],
     ['a'.repeat(80), 'a'.repeat(50)],
   ])('name %s in Kubernetes %s', (model, name) => {
     expect(kubernetesName(model)).toBe(name);
@@ -215,7 +218,8 @@ tests:
       - { series: 'mlpack_reference_accuracy{${labels}}', values: '0.95x60' }
       - { series: 'mlpack_accuracy{${labels}}', values: '0.88x60' }
       - { series: 'nv_inference_request_success{${labels}}', values: '0+100x60' }
-      - { series: 'nv_inference_request_failure{${labels}, reason="BACKEND"}', values: '0x60' }
+      - { series: 'nv_inference_request_failure{${labels}, reason="BACKEND"}', values: '0x40 3+3x20' }
+      - { series: 'nv_inference_request_failure{${labels}, reason="REJECTED"}', values: '0+900x60' }
     alert_rule_test:
       - eval_time: 30m
         alertname: ModelPredictionShift
@@ -229,6 +233,12 @@ tests:
       - eval_time: 30m
         alertname: ModelErrors
         exp_alerts: []
+      - eval_time: 58m
+        alertname: ModelErrors
+        exp_alerts:
+          - exp_labels: { severity: critical, model: My_Model.v2, version: "3" }
+            exp_annotations:
+              summary: My_Model.v2 3 fails for more than 1 % of its requests
       - eval_time: 30m
         alertname: ModelAccuracyDrop
         exp_alerts:

@@ -44,7 +44,7 @@ function settings() {
   if (!(index < count)) throw new Error(`--shard is <number>/<how many>, counted from 0, not "${values.shard}"`);
   const columns = Object.fromEntries(
     values.columns.map((text) => {
-      const [input, list] = text.split('=', 2);
+      const [, input, list] = text.match(/^([^=]*)=(.*)$/s) ?? [];
       if (!list) throw new Error(`--columns is <input>=<column>,<column>…, not "${text}"`);
       return [input, list.split(',')];
     }),

@@ -29,10 +29,35 @@ async function* textLines(input) {
   yield pending.join('');
 }
 
+/** Whole numbers that a JavaScript number would round, as text: ids and hashes of 64 bits go through as they came. */
+function exactIntegers(text) {
+  const parts = [];
+  for (let at = 0; at < text.length; ) {
+    const found = text.indexOf('"', at);
+    const open = found < 0 ? text.length : found;
+    parts.push(text.slice(at, open).replace(wide, (one) => (Number.isSafeInteger(Number(one)) ? one : `"${one}"`)));
+    at = endOfString(text, open);
+    parts.push(text.slice(open, at));
+  }
+  return parts.join('');
+}
+
+const wide = /(?<![\d.eE+-])-?[1-9]\d{15,}(?![\d.eE])/g;
+
+/** Behind the quote that closes the string which is opened at `open`. */
+function endOfString(text, open) {
+  for (let close = text.indexOf('"', open + 1); close >= 0; close = text.indexOf('"', close + 1)) {
+    let escapes = 0;
+    while (text[close - 1 - escapes] === '\\') escapes++;
+    if (escapes % 2 === 0) return close + 1;
+  }
+  return text.length;
+}
+
 /** @param {string} text */
 export function readRecord(text) {
   try {
-    const value = JSON.parse(text);
+    const value = JSON.parse(/\d{16}/.test(text) ? exactIntegers(text) : text);
     return typeof value === 'object' && value !== null && !Array.isArray(value)
       ? value
       : { [problem]: 'the line is not an object' };

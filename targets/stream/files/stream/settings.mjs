@@ -55,7 +55,7 @@ function whole(name, text, min, max) {
 
 function columnsOf(texts) {
   const entries = texts.map((text) => {
-    const [input, list] = text.split('=', 2);
+    const [, input, list] = text.match(/^([^=]*)=(.*)$/s) ?? [];
     if (!list) throw new SettingsError(`--columns is <input>=<column>,<column>…, not "${text}"`);
     return [input, list.split(',')];
   });
