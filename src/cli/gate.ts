@@ -52,7 +52,7 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
   const { config } = await loadConfig(flags.config, io.cwd);
   const baseline = flags.updateBaseline ? undefined : await readBaseline(flags, report, session);
   const target = flags.updateBaseline ? baselinePath(flags.baseline, session) : undefined;
-  await requirePlaces(flags, session);
+  await requirePlaces(file, flags, session);
   const result = gate(report, config.gate ?? {}, {
     ...(flags.variant !== undefined && { variant: flags.variant }),
     ...(baseline && { baseline }),
@@ -77,13 +77,21 @@ export async function gateCommand(file: string, flags: GateFlags, session: Sessi
 
 /** Before anything is written: a place that cannot be made must not cost the other forms. */
 async function requirePlaces(
+  report: string,
   { write = [], summary, baseline, updateBaseline }: GateFlags,
   { io }: Session,
 ): Promise<void> {
   const places = write.map((one) => ({ flag: '--write', file: parseWrite(one).file, makesFolders: true }));
   if (summary !== undefined) places.push({ flag: '--summary', file: summary, makesFolders: false });
   if (updateBaseline && baseline !== undefined) places.push({ flag: '--baseline', file: baseline, makesFolders: true });
-  for (const { file, ...options } of places) await requireWritable(resolve(io.cwd, file), file, options);
+  const read = [report, ...(baseline === undefined || updateBaseline ? [] : [baseline])];
+  const kept = new Set(read.flatMap((one) => [resolve(io.cwd, one), resolve(io.cwd, one, 'report.json')]));
+  for (const { file, ...options } of places) {
+    const path = resolve(io.cwd, file);
+    if (options.flag !== '--baseline' && kept.has(path))
+      throw new UserError('gate.write', `"${file}" is the report that is judged; give ${options.flag} another file.`);
+    await requireWritable(path, file, options);
+  }
 }
 
 async function writeReplacing(path: string, text: string): Promise<void> {

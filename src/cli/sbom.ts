@@ -1,7 +1,9 @@
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { readManifest } from '../target/inspect.ts';
+import { wholePath } from '../target/manifest.ts';
 import { lockName, printSbom } from '../target/sbom.ts';
 import type { Session } from './command.ts';
 import { requireWritable } from './output.ts';
@@ -19,6 +21,8 @@ export async function sbomCommand(
   const { files, ...manifest } = await readManifest(dir);
   const lock = join(dir, lockName);
   const digests = new Map(files.map(({ path, sha256 }) => [path, sha256]));
+  for (const file of manifest.model.files)
+    if (file.pieces) digests.set(wholePath(file), await hashJoined(file.pieces.map((piece) => join(dir, piece))));
   const text = printSbom(manifest, digests, existsSync(lock) ? await readFile(lock, 'utf8') : undefined);
   if (out === undefined) talk.out(text.trimEnd());
   else {
@@ -26,4 +30,11 @@ export async function sbomCommand(
     if (json) talk.json({ ok: true, file: out });
     else talk.note(`${flags.out} written`);
   }
+}
+
+/** SHA-256 of the file that these are the pieces of. */
+async function hashJoined(pieces: readonly string[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const piece of pieces) for await (const chunk of createReadStream(piece)) hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
 }

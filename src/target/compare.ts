@@ -79,6 +79,10 @@ export function compareElements(got: Elements, expected: Elements, { rtol, atol 
     const a = got[i];
     const b = expected[i];
     if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    if (typeof a === 'string' || typeof b === 'string') {
+      first ??= i;
+      continue;
+    }
     // Differences of 64-bit whole numbers are taken before they lose digits.
     const difference =
       typeof a === 'bigint' && typeof b === 'bigint' ? Math.abs(Number(a - b)) : Math.abs(Number(a) - Number(b));

@@ -34,6 +34,11 @@ export interface ManifestModelFile {
   readonly pieces?: readonly string[];
 }
 
+/** Where a model file lies, or would lie if it were not cut into pieces (`<path>.000` …). */
+export function wholePath({ path, pieces }: ManifestModelFile): string {
+  return pieces ? path.replace(/\.\d+$/, '') : path;
+}
+
 /** A variant in a bundle that holds several. */
 export interface ManifestVariant {
   readonly name: string;

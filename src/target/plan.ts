@@ -6,7 +6,14 @@ import { checkValue } from '../pass/resolve-options.ts';
 import type { IoInfo } from '../report/report.ts';
 import { cardName, printCard } from './card.ts';
 import { goldenFiles } from './golden.ts';
-import { bundleSchema, type Manifest, type ManifestModelFile, type ManifestProgram, manifestName } from './manifest.ts';
+import {
+  bundleSchema,
+  type Manifest,
+  type ManifestModelFile,
+  type ManifestProgram,
+  manifestName,
+  wholePath,
+} from './manifest.ts';
 import { packageVersion } from './package-root.ts';
 import { checkPaths } from './path.ts';
 import { printProvenance, provenanceName } from './provenance.ts';
@@ -89,6 +96,9 @@ export async function planBundle<T extends OptionTable>(
   const modelFiles = all.map((one) => placesOf(target.id, one, own));
   const { install, start, kind } = target.commands(artifact, options);
   const main = artifact.files[0];
+  const digests = new Map(
+    (modelFiles[0] ?? []).map((one, i) => [wholePath(one), artifact.files[i]?.sha256 ?? ''] as const),
+  );
   const expected = new Map(
     all.flatMap((one, v) =>
       (modelFiles[v] ?? []).flatMap(({ path, pieces }, i) =>
@@ -131,7 +141,7 @@ export async function planBundle<T extends OptionTable>(
     golden: golden.manifest,
     ...programsOf(own),
   };
-  const files = [...own, ...papers(manifest, expected, own)].sort(byPath);
+  const files = [...own, ...papers(manifest, digests, own)].sort(byPath);
   checkPaths([manifestName, sumsName, signatureName, ...files.map((file) => file.path)]);
   return { files, expected, manifest };
 }

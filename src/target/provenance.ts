@@ -1,17 +1,17 @@
-import type { Manifest } from './manifest.ts';
+import { type Manifest, wholePath } from './manifest.ts';
 
 export const provenanceName = 'provenance.json';
 
 /**
  * An in-toto statement with SLSA provenance v1: which tool made the model files of the bundle, by which recipe, from what.
  * Without a time or a machine, so that the same work gives the same bytes. `mlpack sign` signs it with everything else.
- * @param digests SHA-256 of the model files by bundle path
+ * @param digests SHA-256 of the model files, whole, by bundle path
  */
 export function printProvenance(manifest: Omit<Manifest, 'files'>, digests: ReadonlyMap<string, string>): string {
   const { evidence, model, tool } = manifest;
-  const subject = model.files.map(({ path }) => ({
-    name: path,
-    digest: { sha256: digests.get(path) ?? model.sha256 },
+  const subject = model.files.map((file) => ({
+    name: wholePath(file),
+    digest: { sha256: digests.get(wholePath(file)) ?? model.sha256 },
   }));
   const dependencies = evidence
     ? [

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IoInfo } from '../report/report.ts';
 import type { Evidence } from './evidence.ts';
-import type { Manifest } from './manifest.ts';
+import { type Manifest, wholePath } from './manifest.ts';
 import { type LockedPackage, lockedPackages } from './npm-lock.ts';
 
 export const sbomName = 'sbom.cdx.json';
@@ -33,7 +33,7 @@ const spdx: ReadonlySet<string> = new Set([
 /**
  * The bill of materials in CycloneDX 1.6: the model with its card, what it was made from, the files it needs and the packages that
  * run it. Without a time; the serial number follows from the content.
- * @param digests SHA-256 of the model files by bundle path
+ * @param digests SHA-256 of the model files, whole, by bundle path
  * @param lock text of the bundle's package-lock.json, where it has one
  */
 export function printSbom(
@@ -45,7 +45,7 @@ export function printSbom(
   const { model, evidence, release, tool } = manifest;
   const [main, ...data] = model.files;
   const ref = 'model';
-  const dataRefs = data.map(({ path }) => `file:${path}`);
+  const dataRefs = data.map((file) => `file:${wholePath(file)}`);
   const bom = {
     $schema: 'http://cyclonedx.org/schema/bom-1.6.schema.json',
     bomFormat: 'CycloneDX',
@@ -75,11 +75,11 @@ export function printSbom(
       },
     },
     components: [
-      ...data.map(({ path, name }, at) => ({
+      ...data.map((file, at) => ({
         type: 'data',
         'bom-ref': dataRefs[at],
-        name,
-        hashes: [{ alg: 'SHA-256', content: digests.get(path) ?? '' }],
+        name: file.name,
+        hashes: [{ alg: 'SHA-256', content: digests.get(wholePath(file)) ?? '' }],
       })),
       ...packages.map(packageComponent),
     ],

@@ -84,6 +84,8 @@ describe('mlpack gate', () => {
 
   it.each<[string, string, RegExp]>([
     ['--write', 'junit=summary.md/gate.xml', /summary\.md is a file; choose another --write/],
+    ['--write', 'json=./report.json', /"\.\/report\.json" is the report that is judged; give --write another file/],
+    ['--summary', 'report.json', /is the report that is judged; give --summary another file/],
     ['--write', 'junit=.', /is a folder where a file is expected/],
     ['--summary', 'nowhere/summary.md', /the folder of "nowhere\/summary\.md" does not exist/],
     // Node's mkdir with `recursive` never returns there; elsewhere there is no such folder to stumble over.

@@ -36,6 +36,7 @@ describe('comparison of outputs', () => {
   it('wants strings and lengths equal', () => {
     expect(compareElements(['a'], ['a'], exact).ok).toBe(true);
     expect(compareElements(['a'], ['b'], { rtol: 9, atol: 9 }).ok).toBe(false);
+    expect(compareElements(['1', '0'], ['1.0', ''], exact).why).toBe('has 1 at element 0 instead of 1.0');
     expect(compareElements([1], [1, 2], exact).why).toBe('has 1 elements instead of 2');
   });
 

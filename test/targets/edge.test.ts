@@ -1,7 +1,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -201,6 +201,27 @@ describe.skipIf(modules === '')('the runner', () => {
     expect(await readdir(join(root, 'done'))).toEqual(['a.jsonl']);
     expect(await readFile(join(root, 'failed/b.json.error.txt'), 'utf8')).toContain('input "image" has shape []');
     expect(await readdir(join(root, 'in'))).toEqual(['c.json.part']);
+  });
+
+  it('goes on where a file of a watched folder is taken away before its turn', async () => {
+    const root = join(dir, 'shared');
+    const { watch } = (await import(join(bundle, 'lib/watch.mjs'))) as {
+      watch(model: object, root: string, how: object): Promise<void>;
+    };
+    await mkdir(join(root, 'in'), { recursive: true });
+    for (const name of ['a.json', 'b.json', 'c.json']) await writeFile(join(root, 'in', name), '{"x": 1}');
+    const stop = new AbortController();
+    const said: string[] = [];
+    const x = { name: 'x', dtype: 'float32', datatype: 'FP32', shape: [] };
+    const run = async () => {
+      await rm(join(root, 'in/b.json'), { force: true });
+      return { x: { dims: [], data: [1] } };
+    };
+    const say = (text: string) => {
+      if (said.push(text) === 3) stop.abort();
+    };
+    await watch({ info: { inputs: [x], outputs: [x] }, run }, root, { pollMs: 1, signal: stop.signal, say });
+    expect(said).toEqual(['a.json: answered', 'b.json: gone', 'c.json: answered']);
   });
 
   it('writes a unit that systemd takes, with a limit above what was measured', async ({ skip }) => {

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Spec } from '@cyclonedx/cyclonedx-library';
 import Ajv from 'ajv';
@@ -14,11 +16,15 @@ import { compareVersions, nextRelease } from '../../src/target/release.ts';
 import { printSbom } from '../../src/target/sbom.ts';
 import { parseSums, printSums } from '../../src/target/sums.ts';
 import type { BundleFile } from '../../src/target/target.ts';
+import { writeBundle } from '../../src/target/write.ts';
+import { browser } from '../../targets/browser/index.ts';
 import { targets } from '../../targets/index.ts';
+import { runCli } from '../cli/support.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { tempDir } from './support/temp.ts';
 
-const artifact = await makeArtifact(await tempDir(), classifier, classifierFeeds);
+const dir = await tempDir();
+const artifact = await makeArtifact(dir, classifier, classifierFeeds);
 
 const evidence: Evidence = {
   base: { name: 'someone/resnet', sha256: 'b'.repeat(64), bytes: 4_000_000 },
@@ -113,6 +119,22 @@ describe('bill of materials', () => {
       'pkg:npm/c@3.0.0',
     ]);
     expect(bom.serialNumber).toMatch(/^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  });
+
+  it('gives the digests of whole files where these are cut into pieces, as mlpack sbom does, and so does the provenance', async () => {
+    const source = join(dir, 'large.bin');
+    await writeFile(source, '');
+    await truncate(source, 27_000_000);
+    const sha256 = createHash('sha256').update(new Uint8Array(27_000_000)).digest('hex');
+    const large = { name: 'large.bin', source, bytes: 27_000_000, sha256 };
+    const plan = await planBundle(browser, { ...artifact, files: [...artifact.files, large] }, {});
+    await writeBundle(plan, join(dir, 'cut'));
+    const sbom = await readFile(join(dir, 'cut/sbom.cdx.json'), 'utf8');
+    check(sbom);
+    expect(JSON.parse(sbom).components[0].hashes).toEqual([{ alg: 'SHA-256', content: sha256 }]);
+    expect((await runCli(['sbom', 'cut'], { cwd: dir })).stdout).toBe(sbom);
+    const { subject } = JSON.parse(await readFile(join(dir, 'cut/provenance.json'), 'utf8'));
+    expect(subject[1]).toEqual({ name: 'mlpack-model/large.bin', digest: { sha256 } });
   });
 
   it('names runtimes that do not come from npm by where they come from', async () => {

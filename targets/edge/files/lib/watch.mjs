@@ -3,6 +3,7 @@
  * whole; names that begin with a dot or end in .part or .tmp are left alone. What was being worked on at a crash is done again.
  */
 
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +16,7 @@ async function writeWhole(path, text) {
   await rename(`${path}.tmp`, path);
 }
 
+/** @returns whether it could be answered; undefined where its writer, or another watcher, took it away meanwhile */
 async function answerFile(model, root, name) {
   const source = join(root, 'in', name);
   try {
@@ -25,6 +27,7 @@ async function answerFile(model, root, name) {
     await rename(source, join(root, 'done', name));
     return true;
   } catch (error) {
+    if (error.code === 'ENOENT' && !existsSync(source)) return undefined;
     if (!(error instanceof RequestError)) throw error;
     await writeWhole(join(root, 'failed', `${name}.error.txt`), `${error.message}\n`);
     await rename(source, join(root, 'failed', name));
@@ -43,7 +46,8 @@ export async function watch(model, root, { pollMs, signal, say }) {
       .sort();
     for (const name of names) {
       if (signal.aborted) return;
-      say(`${name}: ${(await answerFile(model, root, name)) ? 'answered' : 'failed'}`);
+      const answered = await answerFile(model, root, name);
+      say(`${name}: ${answered === undefined ? 'gone' : answered ? 'answered' : 'failed'}`);
     }
     if (names.length > 0) continue;
     await sleep(pollMs, undefined, { signal }).catch((error) => {
