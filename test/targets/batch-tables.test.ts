@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parquetReadObjects } from 'hyparquet';
+import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
@@ -132,6 +132,23 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
       { id: '9007199254740993', when: '2023-11-14T22:13:20.123Z' },
       { id: 5 },
     ]);
+  });
+
+  it('gives a kept column of Parquet one type in all parts, whatever is null in one of them', async () => {
+    const columns = [
+      { name: 'id', data: ['a', 'b', null], type: 'STRING' },
+      { name: 'n', data: [null, 2n, 3n], type: 'INT64' },
+      ...['x1', 'x2', 'x3'].map((name) => ({ name, data: [1, 2, 3], type: 'DOUBLE' })),
+    ];
+    const path = await parquet('nulls.parquet', columns, { rowGroupSize: 1 });
+    const out = join(dir, 'nulls');
+    expect(run('places', [path, '--out', out, '--keep', 'id,n'])).toMatchObject({ status: 0 });
+    for (const part of [0, 1, 2]) {
+      const bytes = await readFile(join(out, `part-00000-0000${part}.parquet`));
+      const { schema } = parquetMetadata(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+      const types = schema.filter(({ name }) => name === 'id' || name === 'n').map(({ type }) => type);
+      expect(types, String(part)).toEqual(['BYTE_ARRAY', 'INT64']);
+    }
   });
 
   it('reads whole numbers of JSON beyond 2^53 exactly, and no other differently', async () => {

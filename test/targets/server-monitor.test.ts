@@ -28,6 +28,25 @@ const drift = (await import(literalPath('server', 'lib/drift.mjs'))) as {
 const modules = installedModules() ?? '';
 const dir = await tempDir();
 
+describe('labels that come back', () => {
+  it('are held against the class of half-precision scores, not of their bits', async () => {
+    const { Monitor } = (await import(literalPath('server', 'lib/monitor.mjs'))) as {
+      Monitor: new (
+        services: object,
+      ) => {
+        after(served: object, watched: object, results: object, id: string): void;
+        feedback(id: string, labels: number[]): object | undefined;
+      };
+    };
+    const monitor = new Monitor({ config: { feedbackRequests: 10 }, metrics: { labelled: () => {} } });
+    const served = { info: { name: 'm', version: '1', outputs: [{ name: 'y', datatype: 'FP16' }] } };
+    // -1 and 1, twice.
+    const scores = Uint16Array.of(0xbc_00, 0x3c_00, 0x3c_00, 0xbc_00);
+    monitor.after(served, {}, { y: { dims: [2, 2], data: scores } }, 'a');
+    expect(monitor.feedback('a', [1, 0])).toEqual({ right: 2, rows: 2 });
+  });
+});
+
 describe('statistics of drift', () => {
   it('agree with scipy', () => {
     const { statistic, p } = drift.chiSquared([50, 50, 100, 0], [30, 80, 90, 0]);

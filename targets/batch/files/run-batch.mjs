@@ -105,7 +105,7 @@ async function runFiles(options) {
       if (answers.length > 0)
         await writeWhole(
           join(options.out, `${name}.${options.format}`),
-          encodeRows(answers, options.format, typesOf(model.info)),
+          encodeRows(answers, options.format, typesOf(model.info, options.keep, piece.types)),
         );
       const result = { rows: answers.length, errors: errors.length };
       // Last: what has this file is whole.

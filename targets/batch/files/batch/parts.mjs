@@ -88,9 +88,11 @@ function csvCell(value) {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-export function typesOf(info) {
+/** @param info of the model @param {string[]} keep @param {Record<string, string | undefined>} [given] types of the table's columns */
+export function typesOf(info, keep, given = {}) {
   const entries = info.outputs.map(({ name, datatype }) => [name, parquetTypes[datatype] ?? 'INT64']);
-  return { row: 'INT64', ...Object.fromEntries(entries) };
+  const kept = keep.map((name) => [name, given[name]]);
+  return { row: 'INT64', ...Object.fromEntries(kept), ...Object.fromEntries(entries) };
 }
 
 const whole = (value) => (value === null ? null : BigInt(value));

@@ -17,7 +17,7 @@ export function formatOf(path) {
 }
 
 /**
- * Pieces of a file, in order: { first, columns, rows(): Promise<object[]> }, `first` being the number of its first row, `columns` the names in
+ * Pieces of a file, in order: { first, columns, types?, rows(): Promise<object[]> }, `first` being the number of its first row, `columns` the names in
  * the order of the table, which an object does not keep where they are numbers; undefined where each row has its own.
  */
 export async function* pieces(path) {
@@ -36,14 +36,25 @@ async function* rowGroups(path) {
   if (size === 0) throw new Error(`${path} is empty: even a Parquet file without rows holds its columns`);
   const file = await asyncBufferFromFile(path);
   const metadata = await readable(path, () => parquetMetadataAsync(file));
-  const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+  const fields = parquetSchema(metadata).children;
+  const columns = fields.map(({ element }) => element.name);
+  const types = Object.fromEntries(fields.map((field) => [field.element.name, keptType(field)]));
   let first = 0;
   for (const group of metadata.row_groups) {
     const [rowStart, rowEnd] = [first, first + Number(group.num_rows)];
     const rows = () => parquetReadObjects({ file, metadata, rowStart, rowEnd, compressors });
-    yield { first, columns, rows: () => readable(`${path}, rows ${rowStart} to ${rowEnd - 1},`, rows) };
+    yield { first, columns, types, rows: () => readable(`${path}, rows ${rowStart} to ${rowEnd - 1},`, rows) };
     first = rowEnd;
   }
+}
+
+const plainTypes = { BOOLEAN: 'BOOLEAN', INT64: 'INT64', INT32: 'DOUBLE', FLOAT: 'DOUBLE', DOUBLE: 'DOUBLE' };
+
+/** The type that a kept column has in every part, also where all of a part is null; undefined: that of what is in it. */
+function keptType({ element: { type, converted_type: note, logical_type: logical }, children }) {
+  if (children.length > 0) return undefined;
+  if (type === 'BYTE_ARRAY' && note === 'UTF8') return 'STRING';
+  return note === undefined && logical === undefined ? plainTypes[type] : undefined;
 }
 
 /** What the reader says of bytes and offsets is nothing without the file. */

@@ -1,6 +1,7 @@
 /** What happens beside an answer: drift, a second version in the shadow, and labels that come back. */
 
 import { classesOf, rowFeatures } from './drift.mjs';
+import { halfToNumber } from './half.mjs';
 
 /** Labels over which accuracy is taken. */
 const accuracyWindow = 500;
@@ -48,7 +49,8 @@ export class Monitor {
     try {
       const names = Object.keys(results).sort();
       const { results: others } = await shadow.run(feeds, names);
-      const agrees = names.every((name) => sameAnswer(name, results[name], others[name]));
+      const [mine, theirs] = [readable(served.info, results), readable(shadow.info, others)];
+      const agrees = names.every((name) => sameAnswer(name, mine[name], theirs[name]));
       metrics.shadowed(served.info, shadow.info, agrees ? 'same' : 'different');
     } catch (error) {
       metrics.shadowed(served.info, shadow.info, 'failed');
@@ -60,7 +62,7 @@ export class Monitor {
 
   #remember({ info }, results, id) {
     if (id === undefined) return;
-    const classes = firstClasses(results);
+    const classes = firstClasses(readable(info, results));
     if (classes === undefined) return;
     this.#predictions.set(id, { model: info.name, version: info.version, classes });
     if (this.#predictions.size > this.#services.config.feedbackRequests)
@@ -86,6 +88,18 @@ export class Monitor {
     this.#services.metrics.labelled(kept, right, verdicts.length >= accuracyWindow ? accuracy : undefined);
     return { right: right.filter(Boolean).length, rows: right.length };
   }
+}
+
+/** Half-precision numbers are bits in the results, of which -1 is larger than 1. */
+function readable({ outputs }, results) {
+  const halves = new Set(outputs.filter(({ datatype }) => datatype === 'FP16').map(({ name }) => name));
+  if (halves.size === 0) return results;
+  return Object.fromEntries(
+    Object.entries(results).map(([name, { dims, data }]) => [
+      name,
+      { dims, data: halves.has(name) ? Float32Array.from(data, halfToNumber) : data },
+    ]),
+  );
 }
 
 /** Of the first output that says classes. */
