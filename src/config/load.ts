@@ -41,7 +41,8 @@ export async function loadConfig(named: string | undefined, cwd: string): Promis
 async function readConfig(file: string): Promise<unknown> {
   switch (extname(file)) {
     case '.json':
-      return parse(file, 'JSON', async () => JSON.parse(await readFile(file, 'utf8')));
+      // Editors of Windows put a byte order mark in front.
+      return parse(file, 'JSON', async () => JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, '')));
     case '.yaml':
     case '.yml':
       return parse(file, 'YAML', async () => (await import('yaml')).parse(await readFile(file, 'utf8')));

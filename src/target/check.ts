@@ -2,7 +2,7 @@ import { UserError } from '../errors.ts';
 import { launchChromium } from './chromium.ts';
 import { type Finding, inspectBundle, readManifest } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
-import { fitsJson } from './number-bytes.ts';
+import { carriedByJson } from './number-bytes.ts';
 import { nodeArguments, startBundle } from './process.ts';
 import { loadGolden, type Replay } from './replay.ts';
 import { replayBrowser } from './replay-browser.ts';
@@ -102,7 +102,7 @@ async function replayBundle(dir: string, manifest: Manifest, context: ReplayCont
       if (manifest.kind === 'lines' || manifest.kind === 'lambda') {
         const replay = manifest.kind === 'lines' ? replayLines : replayLambda;
         say(`replaying ${cases.length} golden cases`);
-        const chosen = cases.filter(({ inputs, outputs }) => [...inputs, ...outputs].every(fitsJson));
+        const chosen = carriedByJson(cases, notes);
         return await replay(args, manifest, chosen, { command, dir: stage.dir, timeoutMs, signal, findings });
       }
       say(`starting: ${command}`);

@@ -1,7 +1,7 @@
 import { toHalf } from '../kernels/f16.ts';
 import { elementsOf } from './compare.ts';
 import { packStrings } from './golden.ts';
-import type { LoadedTensor } from './replay.ts';
+import type { LoadedCase, LoadedTensor } from './replay.ts';
 
 type Typed = Pick<LoadedTensor, 'dtype' | 'bytes'>;
 
@@ -23,6 +23,17 @@ export function fitsJson({ dtype, bytes }: Typed): boolean {
     }
   }
   return true;
+}
+
+/** The cases that JSON carries; where some are left out, a note says so. */
+export function carriedByJson(cases: readonly LoadedCase[], notes: string[]): LoadedCase[] {
+  const chosen = cases.filter(({ inputs, outputs }) => [...inputs, ...outputs].every(fitsJson));
+  const left = cases.length - chosen.length;
+  if (left > 0)
+    notes.push(
+      `${left} of ${cases.length} golden cases were not replayed: they hold NaN, infinities, whole numbers beyond 2^53 or too many elements for JSON, which is what this bundle takes.`,
+    );
+  return chosen;
 }
 
 /** Elements as JSON has them, flat. */

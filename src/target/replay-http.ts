@@ -1,7 +1,7 @@
 import { protocolDatatypes as datatypes } from './datatypes.ts';
 import type { Finding } from './inspect.ts';
 import type { Manifest } from './manifest.ts';
-import { bytesOfNumbers, fitsJson, jsonData } from './number-bytes.ts';
+import { bytesOfNumbers, carriedByJson, jsonData } from './number-bytes.ts';
 import { type GotTensor, judge, type LoadedCase, type LoadedTensor, type Replay } from './replay.ts';
 
 const dtypes = new Map(Object.entries(datatypes).map(([dtype, datatype]) => [datatype, dtype]));
@@ -62,7 +62,8 @@ export async function replayHttp(
   const model = `${url}/v2/models/${encodeURIComponent(manifest.model.name)}`;
   await checkMetadata(model, manifest, findings, limits);
   const replays: Replay[] = [];
-  const inJson = cases.filter(({ inputs, outputs }) => [...inputs, ...outputs].every(fitsJson));
+  // What JSON leaves out the binary form carries.
+  const inJson = carriedByJson(cases, []);
   for (const [how, chosen, send] of [
     ['JSON over HTTP', inJson, sendJson],
     ['binary tensors over HTTP', cases, sendBinary],

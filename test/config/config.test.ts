@@ -25,7 +25,8 @@ describe('loadConfig', () => {
     const json = file('a.json', JSON.stringify(expected));
     const yaml = file('a.yaml', 'maxDrop: 0.02\nvariants:\n  tiny: [simplify, "quantize-weights:bits=4"]\n');
     const mjs = file('a.mjs', `export default ${JSON.stringify(expected)};`);
-    for (const path of [json, yaml, mjs]) {
+    const marked = file('marked.json', `\uFEFF${JSON.stringify(expected)}`);
+    for (const path of [json, yaml, mjs, marked]) {
       const loaded = await loadConfig(path, '/');
       expect(loaded.config).toEqual(expected);
       expect(loaded.folder).toBe(folder);

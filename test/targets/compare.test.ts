@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { compareElements, elementsOf } from '../../src/target/compare.ts';
 import { packStrings, unpackStrings } from '../../src/target/golden.ts';
+import { carriedByJson } from '../../src/target/number-bytes.ts';
+import type { LoadedCase } from '../../src/target/replay.ts';
 import { goldenTolerance, roundingTolerance, widest } from '../../src/target/tolerance.ts';
 
 const exact = { rtol: 0, atol: 0 };
@@ -50,6 +52,19 @@ describe('comparison of outputs', () => {
     const values = ['', 'größe', '日本\u0000語'];
     expect(unpackStrings(packStrings(values))).toEqual(values);
     expect(() => unpackStrings(packStrings(['abc']).subarray(0, 6))).toThrow(RangeError);
+  });
+
+  it('says which cases JSON cannot carry, so that none is passed over in silence', () => {
+    const tensor = (value: number) => ({
+      ...{ name: 'x', dtype: 'float32', shape: [1], file: 'golden/0/input-0.bin' },
+      bytes: new Uint8Array(Float32Array.of(value).buffer),
+    });
+    const one = (value: number): LoadedCase => ({ inputs: [tensor(1)], outputs: [tensor(value)], tolerance: exact });
+    const notes: string[] = [];
+    expect(carriedByJson([one(1), one(Number.NaN)], notes)).toEqual([one(1)]);
+    expect(notes).toEqual([expect.stringMatching(/^1 of 2 golden cases were not replayed: they hold NaN/)]);
+    expect(carriedByJson([one(1)], notes)).toHaveLength(1);
+    expect(notes).toHaveLength(1);
   });
 
   it('allows a quantized model what runtimes differ by, and a float model little', () => {
