@@ -151,6 +151,17 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
     }
   });
 
+  it('does not take the rest of a file for one cell where a quote is never closed', async () => {
+    const path = await file('quote.csv', 'a,b,c\n1,2,3\n"4,5,6\n7,8,9\n1,1,1\n');
+    const out = join(dir, 'quote');
+    const { status, err } = run('places', [path, '--out', out]);
+    expect([status, err]).toEqual([
+      1,
+      expect.stringContaining('quote.csv: a quote that line 3 opens is closed nowhere'),
+    ]);
+    expect(await readdir(out)).not.toContain('_SUCCESS');
+  });
+
   it('reads whole numbers of JSON beyond 2^53 exactly, and no other differently', async () => {
     const rows = [
       '{"id":9007199254740993,"h":18446744073709551615,"i":-9223372036854775808}',

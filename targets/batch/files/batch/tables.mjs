@@ -95,6 +95,7 @@ async function* delimited(path, separator, head) {
 async function* records(path, separator) {
   let [record, cell, quoted, afterQuote, started] = [[], '', false, false, false];
   let skipLineFeed = false;
+  let [line, openedAt] = [1, 1];
   const stream = createReadStream(path, 'utf8');
   let first = true;
   for await (const text of stream) {
@@ -104,10 +105,11 @@ async function* records(path, separator) {
         continue;
       }
       skipLineFeed = false;
+      if (letter === '\n' || letter === '\r') line++;
       if (quoted && letter === '"') [quoted, afterQuote] = [false, true];
       else if (quoted) cell += letter;
       else if (letter === '"' && afterQuote) [cell, quoted, afterQuote] = [`${cell}"`, true, false];
-      else if (letter === '"' && cell === '') [quoted, started] = [true, true];
+      else if (letter === '"' && cell === '') [quoted, started, openedAt] = [true, true, line];
       else if (letter === separator) [record, cell, afterQuote, started] = [[...record, cell], '', false, true];
       else if (letter === '\n' || letter === '\r') {
         if (started || cell !== '') yield [...record, cell];
@@ -117,5 +119,7 @@ async function* records(path, separator) {
     }
     first = false;
   }
+  // All that follows would be one cell, and its rows gone.
+  if (quoted) throw new Error(`${path}: a quote that line ${openedAt} opens is closed nowhere`);
   if (started || cell !== '') yield [...record, cell];
 }
