@@ -68,15 +68,19 @@ function startClient(url, ask, { cpus, connections }) {
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk) => (text += chunk));
+  const ended = new Promise((done) => child.once('close', done));
   return {
     hold: () => child.kill('SIGSTOP'),
     goOn: () => child.kill('SIGCONT'),
+    /** What wrk counted; undefined where it did not end by itself, as happens now and then when it is interrupted just as it goes on. */
     async stop() {
-      const ended = new Promise((done) => child.once('close', done));
       child.kill('SIGCONT');
       child.kill('SIGINT');
+      const late = setTimeout(() => child.kill('SIGKILL'), 3000);
       await ended;
-      return JSON.parse(text.match(/RESULT (.*)/)[1]);
+      clearTimeout(late);
+      const counted = text.match(/RESULT (.*)/)?.[1];
+      return counted === undefined ? undefined : JSON.parse(counted);
     },
   };
 }
@@ -103,8 +107,8 @@ async function onePart(made, { cpus, connections, pairs, sliceMs, samples, env, 
       rounds.push({ served, alone: alone.sort((a, b) => a.rows - b.rows) });
     }
   } finally {
-    const { errors, refused } = await client.stop();
-    if (errors + refused > 0) process.stderr.write(`${errors} errors, ${refused} refused\n`);
+    const counted = await client.stop();
+    if (counted !== undefined && counted.errors + counted.refused > 0) process.stderr.write(`${counted.errors} errors, ${counted.refused} refused\n`);
     await server.stop();
   }
   return { rounds, sizes, inline };
