@@ -239,14 +239,14 @@ describe('quantize-weights', () => {
     ).toEqual(['matmul-nbits: you asked for it to stay as it is (--keep)']);
     expect(
       await why(
-        'g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { u = Upsample (x)  y = MatMul (u, w) }',
+        'g (float[2,64] x) => (float[2,32] y) <float[64,32] w = random(1)> { u = Scatter (x)  y = MatMul (u, w) }',
         {
           format: 'qdq',
         },
       ),
     ).toEqual(
       [
-        'Upsample "u" cannot be raised from opset 13 to 21: it is not known how Upsample changed',
+        'Scatter "u" cannot be raised from opset 13 to 21: it is not known how Scatter changed',
         'opset 13 has no blocked DequantizeLinear (21 has): use --format matmul-nbits, which needs none',
       ].map((sentence, index) => `${['opset', 'blocked-dq'][index]}: ${sentence}`),
     );
