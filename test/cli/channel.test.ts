@@ -53,6 +53,17 @@ it('publishes, widens, takes back and shows, and keeps TUF metadata', async () =
   });
 });
 
+it('goes back over a version that was taken back before', async () => {
+  const at = (...args: string[]) => json('channel', ...args, '--to', 'back', '--key', 'key.pem');
+  expect((await cli('bundle', digits, '-t', 'edge', '-o', 'three', '--previous', 'two')).code).toBe(0);
+  await at('publish', 'one');
+  await at('publish', 'two');
+  await at('rollback');
+  await at('publish', 'three');
+  expect(await at('rollback')).toMatchObject({ sequence: 5, version: '1.0.0' });
+  expect((await cli('channel', 'rollback', '--to', 'back', '--key', 'key.pem')).stderr).toContain('no version before');
+});
+
 it('leaves no part of a statement where the disk is full', async () => {
   expect((await cli('channel', 'publish', 'one', '--to', 'full', '--key', 'key.pem')).code).toBe(0);
   const some = await open(join(cwd, 'key.pem'));

@@ -111,16 +111,20 @@ export async function setRollout(percent: number | undefined, settings: ChannelS
 
 /**
  * Sends devices back to a version that the channel had before, by a new statement: what is replayed is refused, what is signed anew is not.
- * @param version default: the one before the newest
+ * @param version default: the one before the newest that was not itself taken back
  * @throws UserError `channel-rollback`
  */
 export async function rollBack(version: string | undefined, settings: ChannelSettings): Promise<ChannelStatement> {
   const past = await history(settings.folder, requireChannel(settings.channel));
   const current = newest(past, settings.channel).predicate.version;
   const earlier = past.filter(({ predicate }) => compareVersions(predicate.version, current) < 0);
+  const takenBack = new Set(past.flatMap(({ predicate }) => predicate.replaces));
   const target =
     version === undefined
-      ? earlier.sort(byVersion).at(-1)
+      ? earlier
+          .filter(({ predicate }) => !takenBack.has(predicate.version))
+          .sort(byVersion)
+          .at(-1)
       : earlier.find(({ predicate }) => predicate.version === version);
   if (!target) {
     const known = [...new Set(earlier.map(({ predicate }) => predicate.version))].join(', ') || 'none';
