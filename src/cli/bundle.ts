@@ -20,8 +20,7 @@ import { openData } from './data.ts';
 import { browserDownloads, type Download } from './downloads.ts';
 import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { resolveModel } from './model-source.ts';
-import { refuseLosing } from './optimize/overwrite.ts';
-import { requireWritable } from './output.ts';
+import { refuseLosing, requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
 import { shellWord } from './shell-word.ts';
 

@@ -1,5 +1,5 @@
-import { mkdirSync, rmdirSync, type Stats, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, realpathSync, rmdirSync, type Stats, statSync } from 'node:fs';
+import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
 
 /**
@@ -33,6 +33,19 @@ export async function requireWritable(
       cause: error,
     });
   }
+}
+
+/** @throws UserError `out.exists` where a folder that is to be replaced holds one of these. */
+export function refuseLosing(out: string, needed: readonly (string | undefined)[]): void {
+  const kept = existsSync(out) ? needed.find((path) => path !== undefined && holds(out, path)) : undefined;
+  if (kept === undefined) return;
+  throw new UserError('out.exists', `"${out}" holds ${kept}, and --force would delete it; give another --out.`);
+}
+
+function holds(folder: string, path: string): boolean {
+  if (!existsSync(path)) return false;
+  const inside = relative(realpathSync(folder), realpathSync(path));
+  return inside !== '..' && !inside.startsWith(`..${sep}`) && !isAbsolute(inside);
 }
 
 const reasons: Readonly<Record<string, string>> = {

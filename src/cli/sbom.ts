@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { hashFile } from '../onnx/hash.ts';
 import { readManifest } from '../target/inspect.ts';
 import { wholePath } from '../target/manifest.ts';
 import { lockName, printSbom } from '../target/sbom.ts';
@@ -22,7 +22,7 @@ export async function sbomCommand(
   const lock = join(dir, lockName);
   const digests = new Map(files.map(({ path, sha256 }) => [path, sha256]));
   for (const file of manifest.model.files)
-    if (file.pieces) digests.set(wholePath(file), await hashJoined(file.pieces.map((piece) => join(dir, piece))));
+    if (file.pieces) digests.set(wholePath(file), await hashFile(...file.pieces.map((piece) => join(dir, piece))));
   const text = printSbom(manifest, digests, existsSync(lock) ? await readFile(lock, 'utf8') : undefined);
   if (out === undefined) talk.out(text.trimEnd());
   else {
@@ -30,11 +30,4 @@ export async function sbomCommand(
     if (json) talk.json({ ok: true, file: out });
     else talk.note(`${flags.out} written`);
   }
-}
-
-/** SHA-256 of the file that these are the pieces of. */
-async function hashJoined(pieces: readonly string[]): Promise<string> {
-  const hash = createHash('sha256');
-  for (const piece of pieces) for await (const chunk of createReadStream(piece)) hash.update(chunk as Uint8Array);
-  return hash.digest('hex');
 }

@@ -23,7 +23,7 @@ export interface Extremes {
 /**
  * Extremes of inner values, taken inside the runtime: each value gets a ReduceMin, a ReduceMax and a ReduceSum, which is not finite where an
  * element is not, and only these leave it, all of them as one vector (four outputs for each of a model's hundreds of values are objects by the
- * thousand, which take longer than the reductions and fill the heap). (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where
+ * thousand, which fill the heap). (All values of MobileNet on 50 samples: 0.9 s of processor time, 2.4 where
  * every element comes out and is counted.) The runtime optimizes what it can around the values; that changes their last digits at most.
  * @param visitFeeds gets each batch, too, where any value is taken this way
  */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 
-/** SHA-256 of a file, hex, read in pieces. */
-export async function hashFile(path: string): Promise<string> {
+/** SHA-256 of a file, or of what several are the pieces of, hex, read in pieces. */
+export async function hashFile(...paths: readonly string[]): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  for (const path of paths)
+    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   return hash.digest('hex');
 }

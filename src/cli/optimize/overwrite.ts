@@ -1,6 +1,7 @@
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { isAbsolute, join, relative, sep } from 'node:path';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
+import { refuseLosing } from '../output.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -16,19 +17,6 @@ export function refuseOverwrite(out: string, { force, data }: Settings, needed: 
   refuseLosing(out, [...needed, data]);
   if (readdirSync(out).length > 0 && !isOutput(out))
     throw refuse('is not empty and holds no report of mlpack, so it is left alone');
-}
-
-/** @throws UserError `out.exists` where a folder that is to be replaced holds one of these. */
-export function refuseLosing(out: string, needed: readonly (string | undefined)[]): void {
-  const kept = existsSync(out) ? needed.find((path) => path !== undefined && holds(out, path)) : undefined;
-  if (kept === undefined) return;
-  throw new UserError('out.exists', `"${out}" holds ${kept}, and --force would delete it; give another --out.`);
-}
-
-function holds(folder: string, path: string): boolean {
-  if (!existsSync(path)) return false;
-  const inside = relative(realpathSync(folder), realpathSync(path));
-  return inside !== '..' && !inside.startsWith(`..${sep}`) && !isAbsolute(inside);
 }
 
 function isOutput(folder: string): boolean {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
+import { hashFile } from '../../onnx/hash.ts';
 import type { IoInfo } from '../../report/report.ts';
 import { writeAtomically } from '../write.ts';
 import type { Shard, ShardFormat } from './shard.ts';
@@ -84,7 +84,7 @@ export async function intactShards(dir: string, shards: readonly Shard[]): Promi
   const intact: Shard[] = [];
   for (const shard of shards) {
     const path = join(dir, shard.file);
-    if (!existsSync(path) || (await hashOf(path)) !== shard.sha256) break;
+    if (!existsSync(path) || (await hashFile(path)) !== shard.sha256) break;
     intact.push(shard);
   }
   return intact;
@@ -94,10 +94,4 @@ export async function intactShards(dir: string, shards: readonly Shard[]): Promi
 export async function clearExport(dir: string): Promise<void> {
   if (!existsSync(dir)) return;
   for (const name of await readdir(dir)) if (shardName.test(name) || name === manifestName) await rm(join(dir, name));
-}
-
-async function hashOf(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
-  return hash.digest('hex');
 }
