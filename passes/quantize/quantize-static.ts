@@ -4,6 +4,7 @@ import { type Graph, graphsBelow, type Model, type Node, type Value } from '../.
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { calibrators, countsFor } from '../../src/kernels/calibrate.ts';
 import type { Histogram } from '../../src/kernels/histogram.ts';
+import type { Affine } from '../../src/kernels/quantize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
 import { toFixedPoint, walk } from '../../src/rewrite/driver.ts';
@@ -29,7 +30,7 @@ import { biasCorrections } from './static/refine/bias.ts';
 import type { QdqLayer } from './static/refine/layer.ts';
 import { Refinement, weightRange } from './static/refine/refine.ts';
 import { roundings } from './static/refine/rounding.ts';
-import { guardCaptured } from './static/runtime-pairs.ts';
+import { guardTraps } from './static/runtime-pairs.ts';
 import { uniqueInnerNames } from './static/unique-names.ts';
 import { isHeavy, quantizableOps } from './static/unit.ts';
 import { type WeightOptions, WeightStore } from './static/weight-store.ts';
@@ -189,7 +190,7 @@ export const quantizeStatic = definePass({
       plan.avoid(unusable(plan, histograms));
       if (profile.place !== 'all')
         plan.leave(unitsThatDoNotPay(plan, { cpu: profile.cpu, place: profile.place }, elements));
-      guardCaptured(plan, model.opset >= 13);
+      guardTraps(plan, trial.opset >= 13);
       return plan;
     };
     if (!trialPlans.map(settle).some(hasWeighted)) {
@@ -217,11 +218,19 @@ export const quantizeStatic = definePass({
     const { type, symmetric, reduce } = profile;
     const options: WeightOptions = { reduce, perChannel: given.perChannel && model.opset >= 13 };
     const store = new WeightStore(options);
-    for (const plan of plans) {
-      const { calibrate: method, percentile } = given;
-      const params = chooseParams(plan, histograms, { type, symmetric, method, percentile });
-      for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
+    const { calibrate: method, percentile } = given;
+    // All of it before anything is inserted: a branch may read what an outer graph quantizes, and statistics go by names.
+    const known = new Map<Value, Affine>();
+    const prepared = plans.map((plan) => {
+      const params = chooseParams(plan, histograms, { type, symmetric, method, percentile }, known);
+      for (const [value, affine] of params) known.set(value, affine);
       const wide = model.opset >= 13 ? inputsToFill(plan, profile, elements) : new Map<Node, number>();
+      return { plan, params, wide };
+    });
+    const replaced = new Map<Value, Value>();
+    for (const { plan, params: own, wide } of prepared) {
+      const params = new Map([...own].map(([value, affine]) => [replaced.get(value) ?? value, affine]));
+      for (const { node, kind } of plan.units.values()) ctx.applied(kind, node);
       const refinement =
         plan.graph !== model.graph || (given.weights === 'minmax' && given.correctBias === 'none')
           ? undefined
@@ -229,7 +238,7 @@ export const quantizeStatic = definePass({
       const largest = new Map<Node, ArrayLike<number>>();
       if (reduce === 'threatened')
         for (const unit of plan.units.values()) largest.set(unit.node, largestCodes(unit, params, histograms, type));
-      insertQdq(model, plan, params, store, {
+      const inserted = insertQdq(model, plan, params, store, {
         ...options,
         type,
         symmetric,
@@ -239,6 +248,7 @@ export const quantizeStatic = definePass({
         onWidened: ({ node, weighted }, channels) =>
           ctx.applied('saturation', node, `${channels} of ${weighted?.channels} channels have wider scales`),
       });
+      for (const [value, by] of inserted) replaced.set(value, by);
       const unsafe = (layer: QdqLayer, codes: Int8Array): readonly number[] =>
         reduce === 'threatened' ? saturatingChannels(layer, codes, largest.get(layer.node) ?? [255]) : [];
       const range = weightRange(reduce === 'all');

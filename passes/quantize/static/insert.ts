@@ -27,20 +27,29 @@ export interface InsertOptions extends WeightOptions {
   readonly onWidened: (unit: Unit, channels: number) => void;
 }
 
-/** Puts QuantizeLinear and DequantizeLinear where the plan wants them, and weights and biases into integers. */
+/**
+ * Puts QuantizeLinear and DequantizeLinear where the plan wants them, and weights and biases into integers.
+ * @returns what is read now in the place of what units give out, by graphs inside, too
+ */
 export function insertQdq(
   model: Model,
   plan: Plan,
   params: ReadonlyMap<Value, Affine>,
   store: WeightStore,
   options: InsertOptions,
-): void {
+): ReadonlyMap<Value, Value> {
   const inserter = new Inserter(model, plan, params, store, options);
   const units = [...plan.units.values()];
   for (const unit of units) inserter.weights(unit);
   for (const unit of units) inserter.operands(unit);
-  for (const [value, affine] of params) if (!plan.given.has(value)) inserter.activation(value, affine);
+  const replaced = new Map<Value, Value>();
+  for (const [value, affine] of params) {
+    if (plan.given.has(value)) continue;
+    const result = inserter.activation(value, affine);
+    if (plan.ownerOf(value)) replaced.set(value, result);
+  }
   if (model.opset >= 13) for (const node of plan.guarded) inserter.guard(node);
+  return replaced;
 }
 
 /**
@@ -135,7 +144,7 @@ class Inserter {
    * x → QuantizeLinear → DequantizeLinear. What a unit gives out is read behind them by everybody, for a second reader in float would
    * keep it from fusing; what comes from elsewhere stays as it is for readers that compute in float.
    */
-  activation(value: Value, affine: Affine): void {
+  activation(value: Value, affine: Affine): Value {
     const graph = this.#graph;
     const { name } = value;
     const unit = this.#plan.ownerOf(value);
@@ -167,6 +176,7 @@ class Inserter {
     } else {
       for (const { node, index } of readers) node.setInput(index, result);
     }
+    return result;
   }
 
   /** Reads the integers in front of a node in float with a scale for each channel (or each of another axis), all the same: the runtime takes only one scale for its own. */

@@ -45,11 +45,15 @@ export function histogramOf(value: Value, histograms: ReadonlyMap<string, Histog
   return own ?? (before && histograms.get(before.name));
 }
 
-/** Scale and zero point of every quantized value of a settled plan. */
+/**
+ * Scale and zero point of every quantized value of a settled plan.
+ * @param outer those of values of other graphs, which this one may read
+ */
 export function chooseParams(
   plan: Plan,
   histograms: ReadonlyMap<string, Histogram>,
   options: ActivationOptions,
+  outer: ReadonlyMap<Value, Affine> = new Map(),
 ): Map<Value, Affine> {
   const params = new Map<Value, Affine>();
   const of = (value: Value): Affine => {
@@ -62,7 +66,7 @@ export function chooseParams(
   const { symmetric } = options;
   const range = symmetric ? intRanges[options.type].symmetric : intRanges[options.type].asymmetric;
   const make = (value: Value): Affine => {
-    const given = plan.given.get(value);
+    const given = plan.given.get(value) ?? outer.get(value);
     if (given) return given;
     const unit = plan.ownerOf(value);
     const source = unit?.kind === 'mover' ? unit.node.input(0) : undefined;

@@ -33,19 +33,21 @@ const triple = ({ codes, scale, zero }: Coded): Value[] => [codes, scale, zero];
 
 const conversions: Readonly<Record<string, Convert>> = {
   Conv(node, y) {
-    const [x, w, bias] = [coded(node.input(0)), coded(node.input(1)), codesOfBias(node.input(2))];
+    const [x, w] = [coded(node.input(0)), codedWeights(node.input(1), 0)];
+    const bias = x && w && codesOfBias(node.input(2), x, w, 1);
     if (!x || !w || !y || (node.input(2) && !bias)) return undefined;
     return { op: 'QLinearConv', domain: '', inputs: [...triple(x), ...triple(w), y.scale, y.zero, bias] };
   },
   MatMul(node, y) {
-    const [a, b] = [coded(node.input(0)), coded(node.input(1))];
+    const [a, b] = [coded(node.input(0)), codedWeights(node.input(1), -1)];
     if (!a || !b) return undefined;
     if (y) return { op: 'QLinearMatMul', domain: '', inputs: [...triple(a), ...triple(b), y.scale, y.zero] };
     const inputs = [a.codes, b.codes, a.scale, b.scale, a.zero, b.zero];
     return { op: 'MatMulIntegerToFloat', domain: microsoft, inputs };
   },
   Gemm(node, y) {
-    const [a, b, bias] = [coded(node.input(0)), coded(node.input(1)), codesOfBias(node.input(2))];
+    const [a, b] = [coded(node.input(0)), codedWeights(node.input(1), node.int('transB', 0) !== 0 ? 0 : 1)];
+    const bias = a && b && codesOfBias(node.input(2), a, b, node.float('alpha', 1));
     if (!a || !b || (node.input(2) && !bias) || node.float('beta', 1) !== 1) return undefined;
     const inputs = [...triple(a), ...triple(b), bias, ...(y ? [y.scale, y.zero] : [])];
     return { op: 'QGemm', domain: microsoft, inputs, without: ['beta'] };
@@ -58,7 +60,9 @@ const conversions: Readonly<Record<string, Convert>> = {
   AveragePool: unary('QLinearAveragePool'),
   Softmax: (node, y, model) => {
     const form = unary('QLinearSoftmax')(node, y, model);
-    return form && { ...form, without: ['axis'], attrs: { axis: int(node.int('axis', -1)), opset: int(model.opset) } };
+    // Before opset 13 the axis that is not named is another one.
+    const axis = node.int('axis', model.opset < 13 ? 1 : -1);
+    return form && { ...form, without: ['axis'], attrs: { axis: int(axis), opset: int(model.opset) } };
   },
   Concat(node, y) {
     const parts = node.inputs.map(coded);
@@ -114,7 +118,7 @@ function convert(node: Node, model: Model): boolean {
   const quantizer = quantizerBehind(node.output());
   const y = quantizer && target(quantizer);
   const form = make(node, y, model);
-  if (!form) return false;
+  if (!form || (y && !hasOneType(node, y))) return false;
   if (form.domain !== '') useMicrosoft(node);
   const attrs = new Map(node.attrs);
   for (const name of form.without ?? []) attrs.delete(name);
@@ -134,6 +138,14 @@ function convert(node: Node, model: Model): boolean {
   return true;
 }
 
+const withWeights: ReadonlySet<string> = new Set(['Conv', 'MatMul', 'Gemm']);
+
+/** Whether activations come and go with one sign: kernels take no others together. */
+function hasOneType(node: Node, y: Coded): boolean {
+  const inputs = withWeights.has(node.op) ? node.inputs.slice(0, 1) : node.inputs;
+  return inputs.every((input) => (dequantized(input)?.zero.dtype ?? y.zero.dtype) === y.zero.dtype);
+}
+
 function replace(node: Node, quantizer: Node | undefined, init: NodeInit, op: string): void {
   const { graph } = node;
   const made = graph.insertBefore(node, op, init);
@@ -149,7 +161,7 @@ function move(node: Node): boolean {
   if (!x || quantizers.length === 0) return false;
   const same = quantizers.every((quantizer) => {
     const y = quantizer && target(quantizer);
-    return y && scalars(y) === scalars(x);
+    return y && haveOneScale(x, y);
   });
   if (!same || x.codes.dtype === undefined) return false;
   const { graph } = node;
@@ -169,7 +181,11 @@ function move(node: Node): boolean {
   return true;
 }
 
-const scalars = ({ scale, zero }: Coded): string => `${constantScalar(scale)} ${constantScalar(zero)}`;
+function haveOneScale(x: Coded, y: Coded): boolean {
+  const isSame = (a: Value, b: Value): boolean =>
+    a === b || (constantScalar(a) !== undefined && constantScalar(a) === constantScalar(b));
+  return x.zero.dtype === y.zero.dtype && isSame(x.scale, y.scale) && isSame(x.zero, y.zero);
+}
 
 /** The QuantizeLinear that alone reads the value, or reads what a Relu or Clip makes of it that the codes cannot exceed anyway. */
 function quantizerBehind(value: Value): Node | undefined {
@@ -196,26 +212,67 @@ function isWithin(clamp: Node, quantizer: Node): boolean {
   return Math.fround((min - zero) * scale) >= low && Math.fround((max - zero) * scale) <= high;
 }
 
-/** What comes out of a DequantizeLinear of 8 bits. */
+/** What comes out of a DequantizeLinear of 8 bits with one scale. */
 function coded(value: Value | undefined): Coded | undefined {
+  const found = dequantized(value);
+  return found && isOne(found.scale) && isOne(found.zero) ? found : undefined;
+}
+
+/** The same with one scale, or with one for each index of `axis`, the output channels: kernels take scales for nothing else. */
+function codedWeights(value: Value | undefined, axis: number): Coded | undefined {
+  const found = dequantized(value);
+  const node = value?.producer;
+  if (!found || !node || node.int('block_size', 0) !== 0) return undefined;
+  if (isOne(found.scale) && isOne(found.zero)) return found;
+  const shape = constantOf(found.codes)?.shape;
+  if (!shape || found.scale.shape?.length !== 1) return undefined;
+  const own = node.int('axis', 1);
+  return (own + shape.length) % shape.length === (axis + shape.length) % shape.length ? found : undefined;
+}
+
+/** Codes, scale and zero point that float32 numbers are made of. */
+function dequantized(value: Value | undefined): Coded | undefined {
   const node = value?.producer;
   if (node?.op !== 'DequantizeLinear') return undefined;
   const [codes, scale, zero] = node.inputs;
   if (!codes || !scale || !zero || (zero.dtype !== 'uint8' && zero.dtype !== 'int8')) return undefined;
-  return { codes, scale, zero };
+  return scale.dtype === 'float32' ? { codes, scale, zero } : undefined;
 }
+
+const isOne = ({ shape }: Value): boolean => shape?.every((dim) => dim === 1) ?? false;
 
 /** Where the result of a QuantizeLinear goes: its own scale and zero point. */
 function target(quantizer: Node): Coded | undefined {
   const [, scale, zero] = quantizer.inputs;
   if (!scale || !zero || (zero.dtype !== 'uint8' && zero.dtype !== 'int8')) return undefined;
-  return { codes: quantizer.output(), scale, zero };
+  return scale.dtype === 'float32' && isOne(scale) && isOne(zero)
+    ? { codes: quantizer.output(), scale, zero }
+    : undefined;
 }
 
-function codesOfBias(value: Value | undefined): Value | undefined {
+/** Steps of a bias may differ from those of the products by what computing the scale in float32 or float64 makes of it. */
+const sameStep = 1e-5;
+
+/** Codes of a bias, where they are what the kernel takes them for: whole numbers of steps alpha · scale of x · scale of w. */
+function codesOfBias(value: Value | undefined, x: Coded, w: Coded, alpha: number): Value | undefined {
   const node = value?.producer;
   if (node?.op !== 'DequantizeLinear') return undefined;
-  const codes = node.input(0);
+  const [codes, scale, zero] = node.inputs;
   const tensor = constantOf(codes);
-  return tensor?.dtype === 'int32' && (toNumbers(tensor)?.length ?? 0) > 0 ? codes : undefined;
+  if (tensor?.dtype !== 'int32' || (toNumbers(tensor)?.length ?? 0) === 0) return undefined;
+  if (zero && numbersOf(zero)?.every((code) => code === 0) !== true) return undefined;
+  const [steps, xScale, wScales] = [numbersOf(scale), constantScalar(x.scale), numbersOf(w.scale)];
+  if (!steps || xScale === undefined || !wScales) return undefined;
+  const count = Math.max(steps.length, wScales.length);
+  for (let c = 0; c < count; c++) {
+    const wanted = alpha * xScale * (wScales[wScales.length === 1 ? 0 : c] ?? Number.NaN);
+    const step = steps[steps.length === 1 ? 0 : c] ?? Number.NaN;
+    if (!(Math.abs(step - wanted) <= sameStep * wanted)) return undefined;
+  }
+  return codes;
+}
+
+function numbersOf(value: Value | undefined): readonly number[] | undefined {
+  const tensor = constantOf(value);
+  return tensor && toNumbers(tensor)?.map(Number);
 }

@@ -6,11 +6,12 @@ import type { Plan } from './plan.ts';
 const carriers: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Slice']);
 
 /**
- * Keeps ONNX Runtime 1.30 from ending the process: it puts the pair that stands before one of these operators behind it too, and where a branch or
+ * Keeps ONNX Runtime 1.30 from what it does wrong to nodes in float behind integers. It cannot load what it makes of an AveragePool with dilations: what
+ * stands before one stays in float, for scales by channel do not keep it from that. And it may end the process: it puts the pair that stands before one of these operators behind it too, and where a branch or
  * body captures that value, it writes beyond the list of inputs of the If, Loop or Scan. A DequantizeLinear with a scale for each channel is none that
  * it moves. Where no extent is known, or no such form is (`perAxis`, opset 13), what stands before stays in float.
  */
-export function guardCaptured(plan: Plan, perAxis: boolean): void {
+export function guardTraps(plan: Plan, perAxis: boolean): void {
   for (;;) {
     const left = new Map<Node, string>();
     const guarded = new Set<Node>();
@@ -18,6 +19,7 @@ export function guardCaptured(plan: Plan, perAxis: boolean): void {
       if (!unit.needsOutput) continue;
       for (const output of unit.outputs)
         for (const reader of output.consumers) {
+          if (isSpreadPool(reader)) left.set(unit.node, poolReason(reader));
           if (!isCarried(plan, reader)) continue;
           if (perAxis && guardAxis(output.shape) !== undefined) guarded.add(reader);
           else
@@ -43,6 +45,13 @@ function isCarried(plan: Plan, first: Node): boolean {
     }
   return false;
 }
+
+/** An AveragePool with dilations: QLinearAveragePool has none. */
+export const isSpreadPool = (node: Node): boolean =>
+  node.is('AveragePool') && (node.ints('dilations') ?? []).some((dilation) => dilation !== 1);
+
+const poolReason = (pool: Node): string =>
+  `${pool} reads its result, and has dilations: ONNX Runtime makes an integer operator of it that it cannot load`;
 
 /**
  * Whether ONNX Runtime puts pairs of its own into the graph: behind or before what moves values and stays in float, and around the Gemm that it makes of

@@ -4,6 +4,7 @@ import { movers } from '../../../src/ir/movers.ts';
 import { typedArray } from '../../../src/ir/tensor.ts';
 import type { RealRange } from '../../../src/kernels/calibrate.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
+import { isSpreadPool } from './runtime-pairs.ts';
 import { readWeighted, type Weighted } from './weighted.ts';
 
 /**
@@ -111,13 +112,15 @@ function operandProblem(node: Node, inputs: readonly number[]): string | undefin
   }
   if (constants === inputs.length) return 'all its operands are constant: run simplify first';
   if (movers.has(node.op)) return moverProblem(node);
-  return undefined;
+  return isSpreadPool(node) ? 'it has dilations, which the integer AveragePool of ONNX Runtime has not' : undefined;
 }
 
 function moverProblem(node: Node): string | undefined {
   if (node.op === 'MaxPool' && node.outputs[1]) return 'it gives the indices of the largest too';
   if (node.op === 'Resize' && !['nearest', undefined].includes(node.string('mode')))
     return `it interpolates (mode ${node.string('mode')}), which ONNX Runtime does not do on integers`;
+  if (node.op === 'Resize' && node.string('coordinate_transformation_mode') === 'tf_crop_and_resize')
+    return 'it crops, and what lies outside of its input becomes a number of its own (extrapolation_value), which the codes need not have';
   return undefined;
 }
 

@@ -62,6 +62,7 @@ export class WeightStore {
     const view = viewOf(weighted, channelAxis);
     const { low, high } = channelRanges(typedArray(tensor, 'float32'), view);
     const own = Float32Array.from(low, (min, c) => affineParams(min, high[c] as number, range, true).scale);
+    refineForBias(own, low, high, weighted, inputScale);
     const widened = reduce === 'threatened' ? widenForPairs(own, node, weighted, largest) : 0;
     raiseForBias(own, weighted, inputScale);
     const key = [channelAxis, transposed, alpha, ...own].join();
@@ -120,6 +121,26 @@ function widenForPairs(scales: Float32Array, node: Node, weighted: Weighted, lar
     widened++;
   }
   return widened;
+}
+
+/** The steps that the bias of a channel has where no weights say what they are to be. */
+const stepsOfBias = 2 ** 24;
+
+/** Channels of zeros (of pruned or dead filters) give out their bias alone: any scale will do for them, so it is one in whose steps the bias is exact. */
+function refineForBias(
+  scales: Float32Array,
+  low: Float32Array,
+  high: Float32Array,
+  { bias, alpha }: Weighted,
+  inputScale: number,
+): void {
+  if (!bias) return;
+  for (let c = 0; c < scales.length; c++) {
+    if (low[c] !== 0 || high[c] !== 0) continue;
+    const largest =
+      scales.length === 1 ? bias.reduce((most, b) => Math.max(most, Math.abs(b)), 0) : Math.abs(bias[c] ?? 0);
+    if (largest > 0) scales[c] = largest / stepsOfBias / (inputScale * alpha);
+  }
 }
 
 /** Enlarges scales just enough for the bias to fit int32, and for its scale to be a normal float32. */
