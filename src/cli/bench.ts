@@ -1,5 +1,3 @@
-import { existsSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { probe } from '../engine/isolated.ts';
 import { mergeTraces, traceStart } from '../engine/profile.ts';
@@ -12,7 +10,7 @@ import { printBench } from './bench/print.ts';
 import { makeSettings, type Setting, type SettingFlags } from './bench/settings.ts';
 import type { Session } from './command.ts';
 import { resolveModel } from './model-source.ts';
-import { requireWritable } from './output.ts';
+import { refuseOther, requireWritable } from './output.ts';
 import { prepareProviders } from './providers.ts';
 import { writeAtomically } from './write.ts';
 
@@ -34,7 +32,7 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   const trace = flags.trace === undefined ? undefined : resolve(io.cwd, flags.trace);
   if (trace !== undefined) {
     await requireWritable(trace, flags.trace ?? trace, { makesFolders: false });
-    await refuseOther(trace, flags.trace ?? trace);
+    await refuseOther(trace, flags.trace ?? trace, { start: traceStart, what: 'no trace', flag: '--trace' });
   }
   const sources = await Promise.all(modelTexts.map((text) => resolveModel(text, session)));
   const [first] = sources;
@@ -87,24 +85,6 @@ function refuseUnusable(subjects: readonly Subject[], results: readonly Provider
     if (why !== undefined && whys.every((one) => one !== undefined))
       throw new UserError('bench.model', `${name} cannot be measured: ${why}`);
   }
-}
-
-/** A trace takes the place of an earlier one, not of the model that follows `--trace` where its file was forgotten. */
-async function refuseOther(path: string, shown: string): Promise<void> {
-  if (!existsSync(path)) return;
-  if (statSync(path).isFile()) {
-    const file = await open(path);
-    try {
-      const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(traceStart.length) });
-      if (bytesRead === 0 || buffer.toString('utf8', 0, bytesRead) === traceStart) return;
-    } finally {
-      await file.close();
-    }
-  }
-  throw new UserError(
-    'out.exists',
-    `"${shown}" exists and is no trace, so it is left alone; give --trace another file.`,
-  );
 }
 
 async function writeTrace(path: string, results: readonly ProviderBench[], { talk }: Session): Promise<void> {

@@ -14,7 +14,7 @@ import { type Decision, decide } from './decide.ts';
 import { exitCodes } from './io.ts';
 import { resolveModel } from './model-source.ts';
 import { metricInterval, pairAccuracy } from './optimize/paired.ts';
-import { readScores, writeScores } from './scores.ts';
+import { readScores, requireScorePlace, writeScores } from './scores.ts';
 import { table } from './talk.ts';
 
 export interface EvalFlags {
@@ -42,6 +42,8 @@ const usualDrop = 0.01;
 export async function evalCommand(modelText: string, flags: EvalFlags, session: Session): Promise<number> {
   const { talk } = session;
   checkFlags(flags);
+  const scores = flags.scores === undefined ? undefined : resolve(session.io.cwd, flags.scores);
+  if (scores !== undefined) await requireScorePlace(scores, flags.scores ?? scores);
   const source = await resolveModel(modelText, session);
   let opened: Promise<RuntimeSession> | undefined;
   const model = (): Promise<RuntimeSession> => (opened ??= open(source.file, flags, session));
@@ -75,7 +77,7 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
   const limit = limitOf(flags, result.metric, base?.value);
   const comparison = base && pairAccuracy(base, result, { seed, maxDrop: limit ?? usualDrop });
   const decision = comparison && limit !== undefined ? decide(comparison, limit) : undefined;
-  if (flags.scores !== undefined) await writeScores(resolve(session.io.cwd, flags.scores), result, dataset);
+  if (scores !== undefined) await writeScores(scores, result, dataset);
   const classes = classValues(result);
   const shown: Shown = { result, interval: metricInterval(result, seed), classes, comparison, decision };
   if (session.json) printJson(source.file, dataset, flags, shown, session);

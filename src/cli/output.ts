@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, realpathSync, rmdirSync, type Stats, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
 
@@ -40,6 +41,34 @@ export function refuseLosing(out: string, needed: readonly (string | undefined)[
   const kept = existsSync(out) ? needed.find((path) => path !== undefined && holds(out, path)) : undefined;
   if (kept === undefined) return;
   throw new UserError('out.exists', `"${out}" holds ${kept}, and --force would delete it; give another --out.`);
+}
+
+/**
+ * A file that a command writes without --force takes the place of an earlier one of its kind, and of nothing else: not of the model that follows a
+ * flag whose file was forgotten.
+ * @param kind.start what each file of the kind begins with; an empty file counts as one
+ * @throws UserError `out.exists`
+ */
+export async function refuseOther(
+  path: string,
+  shown: string,
+  { start, what, flag }: { readonly start: string; readonly what: string; readonly flag: string },
+): Promise<void> {
+  const found = statOf(path);
+  if (!found) return;
+  if (found.isFile()) {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(Buffer.byteLength(start)) });
+      if (bytesRead === 0 || buffer.toString('utf8', 0, bytesRead) === start) return;
+    } finally {
+      await file.close();
+    }
+  }
+  throw new UserError(
+    'out.exists',
+    `"${shown}" exists and is ${what}, so it is left alone; give ${flag} another file.`,
+  );
 }
 
 function holds(folder: string, path: string): boolean {

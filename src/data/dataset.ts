@@ -90,6 +90,8 @@ export interface Dataset {
   sampleName(split: Split, index: number): string;
   /** What a sample is made of, over all inputs: equal samples have equal digests. */
   digest(split: Split, index: number): Promise<string>;
+  /** What a sample to evaluate on is judged by besides its class: values, texts, boxes. Empty where there is none. */
+  truthDigest?(index: number): Promise<string>;
   /**
    * Starts decoding the first samples to evaluate on, as many as a batch or two take. Awaited before a model is opened, which holds the main
    * thread, it lets the decoder work meanwhile.

@@ -123,6 +123,14 @@ export class FolderDataset implements Dataset {
     return hash.digest('base64');
   }
 
+  async truthDigest(index: number): Promise<string> {
+    const { files, places } = this.#members.eval;
+    const place = places[index] ?? 0;
+    const { targets, truths } = this.#parts;
+    const truth = truths && JSON.stringify(truths[place]);
+    return [...(targets ? [await targets.digest(files, place)] : []), ...(truth === undefined ? [] : [truth])].join(' ');
+  }
+
   async prefetch(): Promise<void> {
     const { files, places } = this.#members.eval;
     const first = places.slice(0, Math.min(this.samples, samplesPrefetched));

@@ -219,18 +219,31 @@ function maxRelative(a: Numbers, b: Numbers): number {
 }
 
 /**
- * The comparison in the report's form, all outputs taken together: lowest SQNR and cosine, largest error, agreement of
- * the first output that has classes. Numbers stay finite: values that only one model made NaN or infinite count as
- * −200 dB and cosine 0.
+ * Figures in the report's form, which JSON must be able to carry: null for equal values; those that only one model made NaN or infinite
+ * count as −200 dB and cosine 0.
  */
+export function reported({ sqnrDb: db, cosine: angle, maxAbs }: Pick<Difference, 'sqnrDb' | 'cosine' | 'maxAbs'>): {
+  readonly sqnrDb: number | null;
+  readonly cosine: number;
+  readonly maxAbs: number;
+} {
+  return {
+    // The ratio of two infinite energies is no number, and no likeness.
+    sqnrDb: db === Number.POSITIVE_INFINITY ? null : Number.isNaN(db) ? -200 : Math.max(db, -200),
+    cosine: Number.isNaN(angle) ? 0 : angle,
+    maxAbs: Math.min(Number.MAX_VALUE, maxAbs),
+  };
+}
+
+/** The comparison in the report's form, all outputs taken together: lowest SQNR and cosine, largest error, agreement of the first output that has classes. */
 export function toFidelity(comparison: Comparison): Fidelity {
   const { outputs, samples } = comparison;
-  const worst = Math.min(...outputs.map((output) => output.sqnrDb), Number.POSITIVE_INFINITY);
-  const cosines = outputs.map((output) => (Number.isNaN(output.cosine) ? 0 : output.cosine));
+  const figures = outputs.map(reported);
+  const worst = Math.min(...figures.map(({ sqnrDb: db }) => db ?? Number.POSITIVE_INFINITY));
   return {
-    sqnrDb: worst === Number.POSITIVE_INFINITY ? null : Math.max(worst, -200),
-    cosine: Math.min(1, ...cosines),
-    maxAbs: Math.min(Number.MAX_VALUE, Math.max(0, ...outputs.map((output) => output.maxAbs))),
+    sqnrDb: worst === Number.POSITIVE_INFINITY ? null : worst,
+    cosine: Math.min(1, ...figures.map((one) => one.cosine)),
+    maxAbs: Math.max(0, ...figures.map((one) => one.maxAbs)),
     samples,
     agreement: outputs.find((output) => output.agreement !== undefined)?.agreement ?? null,
   };

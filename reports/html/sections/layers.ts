@@ -51,7 +51,7 @@ function errorFigure(variant: VariantResult, budget: Budget): Html {
   );
   const item = ({ node, op, sqnrDb, maxAbs }: LayerError): Html | false =>
     budget.fits(shorten(node, nameLength), 260) &&
-    html`<li><span class="bar-name whole">${code(node)}</span><span class="soft">${shorten(op, 40)}</span><span class="bar-value"><b>${sqnrWords({ sqnrDb })}</b>${maxAbs !== undefined && maxAbs > 0 && ` off by up to ${formatFigure(maxAbs)}`}</span></li>`;
+    html`<li><span class="bar-name whole">${code(node)}</span><span class="soft">${shorten(op, 40)}</span><span class="bar-value"><b>${sqnrWords({ sqnrDb })}</b>${maxAbs !== undefined && maxAbs > 0 && maxAbs < Number.MAX_VALUE && ` off by up to ${formatFigure(maxAbs)}`}</span></li>`;
   return html`<figure class="k-accepted"><figcaption>Error of ${variantName(variant.name)} ${badge(variant)}</figcaption>${layerStrip(all)}<p class="figure-note">Layers in the order of the graph; the lower, the further from base.</p>${folded('Layers by error, the worst first', sorted.map(item), all.length)}</figure>`;
 }
 

@@ -48,7 +48,7 @@ function figures(agreement: RuntimeAgreement | undefined): Html {
     maxSteps === undefined
       ? false
       : html` <small class="soft">${formatFigure(maxSteps)} ${maxSteps === 1 ? 'step' : 'steps'}</small>`;
-  return html`<td class="num">${share === null ? none : formatPart(share)} <small class="soft">of ${samples}</small></td><td class="num">${sqnrWords({ sqnrDb })}</td><td class="num">${formatFigure(maxAbs)}${steps}</td>`;
+  return html`<td class="num">${share === null ? none : formatPart(share)} <small class="soft">of ${samples}</small></td><td class="num">${sqnrWords({ sqnrDb })}</td><td class="num">${maxAbs >= Number.MAX_VALUE ? 'infinite' : formatFigure(maxAbs)}${steps}</td>`;
 }
 
 const nodes = (placement: Placement | undefined): Html | string => (placement ? counted(placement.nodes, 6) : none);

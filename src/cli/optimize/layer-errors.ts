@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Dataset } from '../../data/dataset.ts';
+import { reported } from '../../engine/compare.ts';
 import { compareLayers } from '../../engine/compare-layers.ts';
 import { openModel } from '../../engine/open-model.ts';
 import { UserError } from '../../errors.ts';
@@ -57,12 +58,10 @@ async function errorsOf(variant: VariantResult, context: Context): Promise<Layer
       });
       const before = makersOf(base);
       const after = makersOf(candidate);
-      return layers.flatMap(({ name, shapes, sqnrDb, cosine, maxAbs }) => {
-        const node = before.get(name);
-        if (!node || shapes || !heavy.test(after.get(name)?.op ?? '')) return [];
-        return [
-          { node: node.name || name, op: node.op, sqnrDb: Number.isFinite(sqnrDb) ? sqnrDb : null, cosine, maxAbs },
-        ];
+      return layers.flatMap((layer) => {
+        const node = before.get(layer.name);
+        if (!node || layer.shapes || !heavy.test(after.get(layer.name)?.op ?? '')) return [];
+        return [{ node: node.name || layer.name, op: node.op, ...reported(layer) }];
       });
     } finally {
       await runtime.dispose();

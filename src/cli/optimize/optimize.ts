@@ -136,7 +136,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         ofBase = evaluation;
       },
     });
-    const limits = { maxDrop: allowedDrop(settings.maxDrop, ofBase?.value ?? 1), minSqnrDb: settings.minSqnrDb };
+    const limits = { maxDrop: maxDropOf(settings, ofBase), minSqnrDb: settings.minSqnrDb };
     const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, { ...limits, unread });
     const later: VariantPlan[] = [];
     for (const { variant, why } of rescues) {
@@ -262,6 +262,12 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await rm(staging, { recursive: true, force: true });
     io.scratch.delete(staging);
   }
+}
+
+/** A share is one of what base reaches; where that is no number, none of it may be lost. */
+function maxDropOf({ maxDrop }: Settings, ofBase: Evaluation | undefined): number {
+  const value = ofBase?.value ?? 1;
+  return allowedDrop(maxDrop, Number.isFinite(value) ? value : 0);
 }
 
 /** Outputs of the model itself that are no numbers: what is held against them says little. */
