@@ -141,7 +141,7 @@ export interface Accuracy {
   readonly discordant?: DiscordantSamples;
   /** Samples that would tell a drop of the limit from none (80 % power, 5 % significance); only where there are fewer. */
   readonly neededSamples?: number;
-  /** By class, where samples have classes, worst first and at most 50; absent for base itself. */
+  /** By class, where samples have classes, worst first; of many the 50 that lost most and the 50 least likely by chance; absent for base itself. */
   readonly classes?: readonly ClassResult[];
   /** For comparing with a later run sample by sample. */
   readonly scores?: ScoresText;

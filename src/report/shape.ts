@@ -135,7 +135,7 @@ const accuracy = object('The task metric.', {
     }),
   ),
   neededSamples: optional(count('Samples that would tell a drop of the limit from none, where there are fewer.')),
-  classes: optional(array('By class, where samples have classes: the largest drop first, at most 50.', classShape)),
+  classes: optional(array('By class, where samples have classes: the largest drop first; of many the 50 that lost most and the 50 least likely by chance.', classShape)),
   scores: optional(scoresShape),
 });
 

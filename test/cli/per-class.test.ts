@@ -6,6 +6,8 @@ import { tensorOf } from '../../src/ir/tensor.ts';
 import { holm, normalTail } from '../../src/kernels/proportions.ts';
 import { randomNumbers } from '../../src/kernels/random.ts';
 import type { ClassResult } from '../../src/report/evidence.ts';
+import { gate } from '../../src/report/gate/gate.ts';
+import { sampleReport } from '../reports/sample.ts';
 
 const options = { seed: 1, maxDrop: 0.01 };
 
@@ -74,6 +76,35 @@ describe('who got worse', () => {
     }
     // 5 % of 200 at most, and what chance adds to it.
     expect(alarms).toBeLessThanOrEqual(14);
+  });
+
+  it('keeps a large class that surely lost among many of one sample that lost all, so that the gate sees it', async () => {
+    const large = Array.from({ length: 200 }, (_, at) => at % 2);
+    const tiny = Array.from({ length: 300 }, (_, at) => at + 2);
+    const all = [...large, ...tiny];
+    const base = await judged('top1', all, all);
+    // A third of class 1 is lost, and 60 of the 300 samples that are each the only one of their class.
+    const predicted = all.map((label, at) =>
+      label === 1 ? (at % 3 === 0 ? 0 : 1) : label >= 2 && label < 62 ? 0 : label,
+    );
+    const accuracy = pairAccuracy(base, await judged('top1', all, predicted), options);
+    const found = accuracy.classes?.find(({ name }) => name === 'b');
+    expect(found).toMatchObject({ samples: 100, lost: 33 });
+    expect(found?.p).toBeLessThan(1e-6);
+    expect(accuracy.classes?.length).toBeLessThanOrEqual(100);
+    const drops = accuracy.classes?.map(({ base: before, value }) => before! - value!) ?? [];
+    expect(drops).toEqual(drops.toSorted((a, b) => b - a));
+    const variant = { ...sampleReport.variants.find(({ name }) => name === 'int8')!, accuracy };
+    const report = {
+      ...sampleReport,
+      variants: sampleReport.variants.map((one) => (one.name === 'int8' ? variant : one)),
+    };
+    const { findings } = gate(report, {
+      verdict: 'off',
+      accuracy: 'off',
+      'accuracy.classes': { maxDrop: 0.1, minSamples: 20 },
+    });
+    expect(findings).toEqual([expect.objectContaining({ status: 'failed', fails: true })]);
   });
 
   it('has nothing to say where there is one class, and for base itself', async () => {

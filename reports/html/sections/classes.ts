@@ -35,8 +35,8 @@ const dropOf = ({ base, value }: ClassResult): number =>
 function summaryOf(all: readonly ClassResult[]): string {
   const worse = all.filter((one) => dropOf(one) > 0).length;
   const better = all.filter((one) => dropOf(one) < 0).length;
-  // The report has at most so many, those that lost most.
-  const of = all.length === 50 ? 'of the 50 classes that lost most' : `of ${plural(all.length, 'class', 'classes')}`;
+  // Of so many the report may have left some out.
+  const of = all.length >= 50 ? `of the ${all.length} classes listed` : `of ${plural(all.length, 'class', 'classes')}`;
   return `${of} ${worse} got worse, ${better} better`;
 }
 

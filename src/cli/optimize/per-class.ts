@@ -4,7 +4,10 @@ import { randomNumbers } from '../../kernels/random.ts';
 import type { ClassResult } from '../../report/evidence.ts';
 import { countDiscordant, isRightOrWrong, type Scored } from './scored.ts';
 
-/** Rows kept: a thousand classes would make the report large, and those that did not change say nothing. */
+/**
+ * Rows kept by each of two rankings: a thousand classes would make the report large, and those that did not change say nothing. Of the drop alone
+ * it would be classes of a single sample that are kept, which lose all or nothing, and not the large one that surely lost a tenth.
+ */
 const mostRows = 50;
 
 interface Row extends Omit<ClassResult, 'name' | 'base' | 'value'> {
@@ -20,7 +23,7 @@ interface Row extends Omit<ClassResult, 'name' | 'base' | 'value'> {
  * The drop of each class, both models on the same samples, worst first. Right and wrong: the share of the class that is right, score interval
  * and exact McNemar test. Metrics with figures of their own by class (f1, average precision, IoU): paired bootstrap and the normal tail of
  * drop / standard error. The p-values are adjusted for the number of classes, since one of a hundred classes always looks worse.
- * @returns undefined where samples have no classes
+ * @returns undefined where samples have no classes; of many classes those that lost most, and those least likely by chance
  */
 export function perClass(base: Scored, candidate: Scored, seed: number): ClassResult[] | undefined {
   const rows = candidate.classes
@@ -32,8 +35,14 @@ export function perClass(base: Scored, candidate: Scored, seed: number): ClassRe
   const adjusted = holm(rows.map(({ p }) => p));
   const judged = rows.map((row, at) => ({ ...row, p: adjusted[at] as number }));
   judged.sort((a, b) => b.drop - a.drop || a.p - b.p || a.id - b.id);
+  // Before the adjustment, which makes most of many 1.
+  const chance = new Map(rows.map(({ id, p }) => [id, p]));
+  const surest = judged
+    .toSorted((a, b) => (chance.get(a.id) ?? 1) - (chance.get(b.id) ?? 1) || b.samples - a.samples)
+    .slice(0, mostRows);
+  const kept = new Set([...judged.slice(0, mostRows), ...surest]);
   return judged
-    .slice(0, mostRows)
+    .filter((row) => kept.has(row))
     .map(({ id, drop: _, ...row }) => ({ name: candidate.labelNames?.[id] ?? String(id), ...row }));
 }
 
