@@ -21,7 +21,9 @@ export function compareAccuracy(now: Placed, then: Placed): Accuracy | string {
     return `the baseline was judged by ${before.metric}, this report by ${after.metric}`;
   const other = dataDifference(now.report, then.report);
   if (other !== undefined) return `${other}, so the two figures cannot be compared`;
-  const sign = directionOf([now.report, then.report], after);
+  const sign = after.value === before.value ? 1 : directionOf([now.report, then.report], [after, before]);
+  if (sign === undefined)
+    return `neither report says whether more or less ${after.metric} is better; optimize again with this mlpack`;
   const drop = after.value === null || before.value === null ? null : sign * (before.value - after.value);
   const { metric, value, samples } = after;
   const compared: Accuracy = { metric, value, base: before.value, drop, samples };
@@ -46,14 +48,17 @@ function sameSamples(report: Report, baseline: Report): boolean {
   return here !== undefined && there !== undefined && here.form === there.form && here.base64 === there.base64;
 }
 
-/** 1 where more is better. Told by the scores, else by any pair of figures in the reports. */
-function directionOf(reports: readonly Report[], { scores }: Accuracy): 1 | -1 {
-  if (scores) return scores.higherIsBetter ? 1 : -1;
+/** 1 where more is better. Reports of earlier versions say so with the scores, else by any pair of figures that differ. */
+function directionOf(reports: readonly Report[], figures: readonly Accuracy[]): 1 | -1 | undefined {
+  for (const { higherIsBetter, scores } of figures) {
+    const known = higherIsBetter ?? scores?.higherIsBetter;
+    if (known !== undefined) return known ? 1 : -1;
+  }
   for (const { accuracy } of reports.flatMap((report) => report.variants)) {
     if (!accuracy?.drop || accuracy.value === null || accuracy.base === null) continue;
     return accuracy.drop > 0 === accuracy.base > accuracy.value ? 1 : -1;
   }
-  return 1;
+  return undefined;
 }
 
 type Paired = Pick<Accuracy, 'dropCi' | 'discordant'>;

@@ -135,6 +135,8 @@ export interface Accuracy {
   /** base − value for metrics where more is better, value − base otherwise: positive is worse. null: cannot be said. */
   readonly drop: number | null;
   readonly samples: number;
+  /** Of the metric; absent in reports of earlier versions. */
+  readonly higherIsBetter?: boolean;
   /** 95 % interval of the drop, from the same samples through both models; absent where there is none (base itself, no numbers). */
   readonly dropCi?: readonly [number, number];
   /** For metrics of right and wrong: on which samples the two models differ. */

@@ -121,6 +121,7 @@ const accuracy = object('The task metric.', {
   base: nullable(number('The base model on the same samples.')),
   drop: nullable(number('Positive is worse, whatever the direction of the metric.')),
   samples: count('Samples judged.'),
+  higherIsBetter: optional(boolean('Whether more of the metric is better.')),
   dropCi: optional(
     pair('95 % interval of the drop, both models judged on the same samples.', number('End of the interval.')),
   ),
@@ -135,7 +136,12 @@ const accuracy = object('The task metric.', {
     }),
   ),
   neededSamples: optional(count('Samples that would tell a drop of the limit from none, where there are fewer.')),
-  classes: optional(array('By class, where samples have classes: the largest drop first; of many the 50 that lost most and the 50 least likely by chance.', classShape)),
+  classes: optional(
+    array(
+      'By class, where samples have classes: the largest drop first; of many the 50 that lost most and the 50 least likely by chance.',
+      classShape,
+    ),
+  ),
   scores: optional(scoresShape),
 });
 

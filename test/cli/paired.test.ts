@@ -47,6 +47,7 @@ describe('pairAccuracy', () => {
       value: base!.value,
       base: base!.value,
       drop: 0,
+      higherIsBetter: true,
       samples: 10_000,
     });
     expect(pairAccuracy(base!, candidate!, options)).not.toHaveProperty('neededSamples');
@@ -88,7 +89,7 @@ describe('pairAccuracy', () => {
 
   it('has no number for outputs with NaN, and keeps the samples in step', () => {
     const accuracy = pairAccuracy(scored('mae', [1, 2]), scored('mae', [1, Number.NaN]), options);
-    expect(accuracy).toEqual({ metric: 'mae', value: null, base: 1.5, drop: null, samples: 2 });
+    expect(accuracy).toEqual({ metric: 'mae', value: null, base: 1.5, drop: null, samples: 2, higherIsBetter: false });
     expect(() => pairAccuracy(scored('mae', [1, 2]), scored('mae', [1]), options)).toThrow(RangeError);
     expect(() => pairAccuracy(scored('mae', [1]), scored('rmse', [1]), options)).toThrow(RangeError);
   });

@@ -37,6 +37,18 @@ describe('gate', () => {
     expect(findings[1]).toMatchObject({ targets: ['server', 'browser'], value: 0.002, limit: 0.01, level: 'error' });
   });
 
+  it('takes a rule that is undefined for one that is not there, and not for "off"', () => {
+    const { findings } = gate(sampleReport, { accuracy: undefined, verdict: undefined });
+    expect(findings.map(({ rule }) => rule).sort()).toEqual(['accuracy', 'verdict']);
+  });
+
+  it('takes providers with their options', () => {
+    const name = 'latency.p50.cpu:threads=1';
+    expect(() => checkGateRules({ [name]: { max: 1 }, 'agreement.cuda:device=1': { min: 1 } }, 'x')).not.toThrow();
+    const report = change('int8', { latency: { 'cpu:threads=1': int8.latency.cpu! } });
+    expect(judge({ [name]: { max: 0.5 } }, report)).toMatchObject([{ status: 'failed', value: 0.565 }]);
+  });
+
   it('fails for the verdict of the report, or of the variant asked for', () => {
     const bad: Report = { ...sampleReport, verdict: { ok: false, reasons: ['nothing fits the browser'] } };
     expect(gate(bad, {}).ok).toBe(false);
@@ -287,6 +299,27 @@ describe('baseline', () => {
     expect(said(withAccuracy({ metric: 'top5' }))).toMatch(/judged by top5, this report by top1/);
     expect(said()).toMatch(/no baseline/);
     expect(said(syntheticReport)).toMatch(/not judged by the task metric/);
+  });
+
+  it('knows a metric of which less is better, also where nothing in the reports tells', () => {
+    // A model that was trained anew and got worse; base alone is recommended, whose drop against itself is 0.
+    const about = (value: number, part: Partial<Accuracy>): Report =>
+      withAccuracy({
+        ...{ metric: 'wer', value, base: value, drop: 0, samples: 500, dropCi: undefined, scores: undefined },
+        ...{ discordant: undefined, classes: undefined, higherIsBetter: undefined, ...part },
+      });
+    const [then, now] = [0.1, 0.3].map((value) => (part: Partial<Accuracy>) => {
+      const report = about(value, part);
+      return { ...report, variants: report.variants.filter(({ name }) => name === 'int8') };
+    });
+    const rules: GateRules = { accuracy: { of: 'baseline', maxDrop: 0.01 } };
+    const judged = (part: Partial<Accuracy>) => judge(rules, now!(part), { baseline: then!(part) })[0];
+    expect(judged({ higherIsBetter: false })).toMatchObject({ status: 'failed', value: expect.closeTo(0.2, 9) });
+    expect(judged({ higherIsBetter: true })).toMatchObject({ status: 'ok', value: expect.closeTo(-0.2, 9) });
+    expect(judged({})).toMatchObject({
+      status: 'undecided',
+      sentence: expect.stringContaining('neither report says whether more or less wer is better'),
+    });
   });
 
   it('is undecided without one', () => {

@@ -19,6 +19,7 @@ const top1 = (value: number | null): Accuracy => ({
   base: 0.974,
   drop: value === null ? null : Number((0.974 - value).toFixed(6)),
   samples: 500,
+  higherIsBetter: true,
   ...(value !== null &&
     value !== 0.974 && {
       dropCi: [0.974 - value - 0.009, 0.974 - value + 0.012],

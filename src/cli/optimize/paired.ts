@@ -25,13 +25,14 @@ export interface PairOptions {
  * @throws RangeError when the two were not judged on the same samples
  */
 export function pairAccuracy(base: Scored, candidate: Scored, { seed, maxDrop }: PairOptions): Accuracy {
-  const { metric, value, samples } = candidate;
+  const { metric, value, samples, higherIsBetter } = candidate;
   if (base.metric !== metric || base.scores.length !== candidate.scores.length)
     throw new RangeError(
       `cannot pair ${base.metric} of ${base.scores.length} samples with ${metric} of ${candidate.scores.length}`,
     );
-  const drop = candidate.higherIsBetter ? base.value - value : value - base.value;
-  const accuracy: Accuracy = { metric, value: finite(value), base: finite(base.value), drop: finite(drop), samples };
+  const drop = higherIsBetter ? base.value - value : value - base.value;
+  const figures = { metric, value: finite(value), base: finite(base.value), drop: finite(drop) };
+  const accuracy: Accuracy = { ...figures, samples, higherIsBetter };
   const isBase = base === candidate;
   if (isBase || samples === 0 || accuracy.drop === null || ![base, candidate].every(isDrawable)) return accuracy;
   const found = spreadOf(base, candidate, seed);

@@ -108,8 +108,8 @@ export const ruleForms: Readonly<Record<string, RuleForm>> = {
   'latency.p99': maxForm,
 };
 
-/** Rules that take a provider: any name, for which ones were measured, the report knows. */
-export const patternRules = /^(latency\.\w+|agreement)\.([\w-]+)$/;
+/** Rules that take a provider: any name, with its options (`cpu:threads=1`), for which ones were measured, the report knows. */
+export const patternRules = /^(latency\.\w+|agreement)\.([\w-][^\s]*)$/;
 
 export function formOf(name: string): RuleForm | undefined {
   if (Object.hasOwn(ruleForms, name)) return ruleForms[name];

@@ -44,7 +44,9 @@ type AnyRule = Exclude<GateRules[keyof GateRules], undefined>;
  * @throws UserError variant.unknown
  */
 export function gate(report: Report, rules: GateRules, options: GateOptions = {}): GateResult {
-  const all: GateRules = { verdict: {}, accuracy: {}, ...rules };
+  // A config in JavaScript may say `accuracy: undefined`, which is not "off".
+  const { verdict = {}, accuracy = {} } = rules;
+  const all: GateRules = { ...{ verdict, accuracy }, ...rules, ...{ verdict, accuracy } };
   const subjects = findSubjects(report, options);
   const findings: Finding[] = [];
   for (const [name, rule] of Object.entries(all) as [string, AnyRule][]) {
