@@ -128,7 +128,9 @@ export class FolderDataset implements Dataset {
     const place = places[index] ?? 0;
     const { targets, truths } = this.#parts;
     const truth = truths && JSON.stringify(truths[place]);
-    return [...(targets ? [await targets.digest(files, place)] : []), ...(truth === undefined ? [] : [truth])].join(' ');
+    return [...(targets ? [await targets.digest(files, place)] : []), ...(truth === undefined ? [] : [truth])].join(
+      ' ',
+    );
   }
 
   async prefetch(): Promise<void> {

@@ -7,8 +7,8 @@ import { Graph, Model } from '../../src/ir/graph.ts';
 import { tensorOf } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import { saveModel } from '../../src/onnx/save.ts';
-import { firstProblem } from '../../src/report/validate.ts';
 import { layerShape } from '../../src/report/evidence.ts';
+import { firstProblem } from '../../src/report/validate.ts';
 import { measured } from './measured.ts';
 
 /** x · weight, cut off at 1: whatever overflows in the product does not reach the output. */
