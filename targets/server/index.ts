@@ -47,6 +47,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/place.mjs': 'lib/place.mjs',
   'lib/placing.mjs': 'lib/placing.mjs',
   'lib/pool.mjs': 'lib/pool.mjs',
+  'lib/remembered.mjs': 'lib/remembered.mjs',
   'lib/request.mjs': 'lib/request.mjs',
   'lib/response.mjs': 'lib/response.mjs',
   'lib/routes/feedback.mjs': 'lib/routes/feedback.mjs',

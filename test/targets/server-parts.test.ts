@@ -492,3 +492,35 @@ describe('rows that pay', async () => {
     expect((await choose((rows) => 3000 * rows))[1]).toEqual([1, 2]);
   });
 });
+
+describe('what is remembered of requests', async () => {
+  interface RememberedLike {
+    add(thing: { id: string; value: number }): void;
+    get(id: string): { value: number } | undefined;
+    forget(id: string): void;
+  }
+  const { Remembered } = await load<{ Remembered: new (limit: number) => RememberedLike }>('remembered');
+  const values = (remembered: RememberedLike, ids: string): (number | undefined)[] =>
+    ids.split('').map((id) => remembered.get(id)?.value);
+
+  it.each([false, true])('are the last ones, the later of an id twice (asked before: %s)', (asked) => {
+    const remembered = new Remembered(3);
+    if (asked) remembered.get('a');
+    for (const [value, id] of ['a', 'a', 'b', 'c', 'b', 'd'].entries()) remembered.add({ id, value });
+    // The ring holds c, b, d: the first b went when the second was there already.
+    expect(values(remembered, 'abcd')).toEqual([undefined, 4, 3, 5]);
+    remembered.add({ id: 'e', value: 6 });
+    expect(values(remembered, 'bcde')).toEqual([4, undefined, 5, 6]);
+    remembered.forget('b');
+    expect(remembered.get('b')).toBeUndefined();
+    // Forgotten, and its place in the ring is taken by another.
+    for (const id of 'bfg') remembered.add({ id, value: 7 });
+    expect(values(remembered, 'bfgde')).toEqual([7, 7, 7, undefined, undefined]);
+  });
+
+  it('may be nothing', () => {
+    const remembered = new Remembered(0);
+    remembered.add({ id: 'a', value: 1 });
+    expect(remembered.get('a')).toBeUndefined();
+  });
+});

@@ -71,14 +71,14 @@ export function buildApp(config, services, logger) {
  * own listener stays for the rest; the server, its limits and its events are the same for all.
  */
 function shortWays(app, services, discarded) {
-  const direct = directInference(services, discarded);
+  const direct = directInference({ ...services, discarded });
   const [handle] = app.server.listeners('request');
   app.server.removeListener('request', handle);
   app.server.on('request', (request, response) => {
     if (!direct(request, response)) handle.call(app.server, request, response);
   });
   if (services.config.tls !== undefined) return;
-  const front = openFront(app.server, services, refuseMalformed);
+  const front = openFront(app.server, { ...services, discarded }, refuseMalformed);
   app.addHook('preClose', (done) => {
     front.close();
     done();

@@ -7,11 +7,11 @@
 import { Exchange, plainInference } from './exchange.mjs';
 
 /**
- * @param services as Exchange has them @param {(bytes: number) => void} discarded counts garbage
+ * @param services as Exchange has them
  * @returns (request, response) → whether it was taken
  */
-export function directInference(services, discarded) {
-  const { config, state } = services;
+export function directInference(services) {
+  const { config, state, discarded } = services;
   return (request, response) => {
     if (request.method !== 'POST' || !state.ready || state.draining) return false;
     const asked = plainInference(request.url, request.headers, config.bodyLimit);

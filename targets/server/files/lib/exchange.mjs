@@ -40,7 +40,7 @@ export class Exchange {
   #gone;
 
   /**
-   * @param services as buildApp has them, and `log`
+   * @param services as buildApp has them, `log`, and `discarded`, which counts bytes of garbage outside of the heap
    * @param wire { url, headers, socket, memory?, send(status, headers: string[], bytes) }: headers as name, value, name, value …
    *   memory: what the connection said before
    * @param asked of plainInference
@@ -112,6 +112,8 @@ export class Exchange {
       const begun = performance.now();
       const { body: bytes, jsonLength } = writeResponse(info, id, outputs, answer.results);
       answer.done(performance.now() - begun);
+      // What the model gave, and the answer's own copy.
+      this.#services.discarded(2 * bytes.length);
       if (jsonLength === undefined) await this.#sendJson(bytes);
       else {
         const headers = ['content-type', 'application/octet-stream', 'inference-header-content-length'];

@@ -2,6 +2,7 @@
 
 import { classesOf, rowFeatures } from './drift.mjs';
 import { halfToNumber } from './half.mjs';
+import { Remembered } from './remembered.mjs';
 
 /** Labels over which accuracy is taken. */
 const accuracyWindow = 500;
@@ -9,14 +10,15 @@ const accuracyWindow = 500;
 export class Monitor {
   #services;
   #shadowing = 0;
-  /** id → { model, version, classes } */
-  #predictions = new Map();
+  /** { id, model, version, classes } of the last requests */
+  #predictions;
   /** `model/version` → last verdicts, true: right. */
   #verdicts = new Map();
 
   /** @param services { config, models, metrics, log } */
   constructor(services) {
     this.#services = services;
+    this.#predictions = new Remembered(services.config.feedbackRequests);
   }
 
   /** Before the inputs go over to a session. @returns what `after` needs */
@@ -64,9 +66,7 @@ export class Monitor {
     if (id === undefined) return;
     const classes = firstClasses(readable(info, results));
     if (classes === undefined) return;
-    this.#predictions.set(id, { model: info.name, version: info.version, classes });
-    if (this.#predictions.size > this.#services.config.feedbackRequests)
-      this.#predictions.delete(this.#predictions.keys().next().value);
+    this.#predictions.add({ id, model: info.name, version: info.version, classes });
   }
 
   /**
@@ -77,7 +77,7 @@ export class Monitor {
   feedback(id, labels) {
     const kept = this.#predictions.get(id);
     if (kept === undefined || kept.classes.length !== labels.length) return undefined;
-    this.#predictions.delete(id);
+    this.#predictions.forget(id);
     const key = `${kept.model}/${kept.version}`;
     const verdicts = this.#verdicts.get(key) ?? [];
     this.#verdicts.set(key, verdicts);

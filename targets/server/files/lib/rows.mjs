@@ -1,9 +1,8 @@
 /** Rows of tensors: joining requests along their first dimension and taking the answer apart again. */
 
-/** A tensor's elements from row `start` to `end`; strings are lists, the rest typed arrays. */
-function slice(data, from, to) {
-  // A copy: the parts of a batch go to different clients and may outlive each other.
-  return data.slice(from, to);
+/** A tensor's elements `from` to `to`: a view, but of strings, which are lists. */
+function cut(data, from, to) {
+  return Array.isArray(data) ? data.slice(from, to) : data.subarray(from, to);
 }
 
 function join(parts, allocate) {
@@ -47,7 +46,8 @@ export function joinFeeds(requests, allocate = (bytes) => new ArrayBuffer(bytes)
 }
 
 /**
- * Takes results apart into those of each request.
+ * Takes results apart into those of each request: views, since each answer is written to bytes of its own, and a copy of its own for every client
+ * would be one more piece of garbage outside of V8's heap.
  * @param {number[]} counts rows of each request
  * @returns one results object per request, or undefined where an output does not have one row for each row that went in
  */
@@ -62,7 +62,7 @@ export function splitResults(results, counts) {
     return Object.fromEntries(
       entries.map(([name, { dims, data }]) => {
         const row = data.length / total;
-        return [name, { dims: [count, ...dims.slice(1)], data: slice(data, from * row, to * row) }];
+        return [name, { dims: [count, ...dims.slice(1)], data: cut(data, from * row, to * row) }];
       }),
     );
   });
@@ -72,10 +72,7 @@ export function splitResults(results, counts) {
 function rowsOf(feeds, from, to) {
   return feeds.map((feed) => {
     const row = feed.data.length / feed.shape[0];
-    const cut = Array.isArray(feed.data)
-      ? feed.data.slice(from * row, to * row)
-      : feed.data.subarray(from * row, to * row);
-    return { ...feed, shape: [to - from, ...feed.shape.slice(1)], data: cut };
+    return { ...feed, shape: [to - from, ...feed.shape.slice(1)], data: cut(feed.data, from * row, to * row) };
   });
 }
 
