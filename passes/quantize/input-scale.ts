@@ -148,7 +148,9 @@ function scaleVector(node: Node, index: number, factor: Float32Array): void {
   const data = typedArray(tensor, 'float32');
   const one = data.length === 1 && factor.length > 1;
   const scaled = factor.map((f, i) => f * (data[one ? 0 : i] as number));
-  replaceConstant(node, index, value, tensorFrom('float32', one ? [factor.length] : tensor.shape, scaled));
+  // As many leading ones as before: they give the result its rank.
+  const shape = one ? [...tensor.shape.slice(0, -1), factor.length] : tensor.shape;
+  replaceConstant(node, index, value, tensorFrom('float32', shape, scaled));
 }
 
 /** Other readers keep the constant as it is. */

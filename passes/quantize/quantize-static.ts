@@ -14,6 +14,7 @@ import { clipClip } from '../fuse/clip-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { fillInputs } from './static/fill-inputs.ts';
+import { fillResizes, fullResizeSummary } from './static/full-resize.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
 import { fitKernels, formRules, inputsToFill } from './static/kernel-forms.ts';
@@ -117,6 +118,7 @@ export const quantizeStatic = definePass({
     pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
     'clip-clip':
       'Two limits one after the other are one: behind a MatMul on integers ONNX Runtime cannot load them (MatMul, Relu, Relu)',
+    'resize-axes': fullResizeSummary,
     ...formRules,
     head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
@@ -169,6 +171,7 @@ export const quantizeStatic = definePass({
     const joinClamps = (source: Model, trace: Trace): void =>
       void toFixedPoint(source, [keepRule(clipClip, given.keep)], trace);
     joinClamps(trial, silent);
+    if (given.engine === 'cpu') fillResizes(trial);
     if (given.engine === 'cpu') fitKernels(trial, profile, mayChange, silent);
     // What averages windows is a convolution where integers are cheap: tried on the copy, and done where it came out on integers.
     const pools = profile.place !== 'all' ? poolsAsConvolutions(trial.graph, mayChange) : new Map<string, Node>();
@@ -205,6 +208,7 @@ export const quantizeStatic = definePass({
     uniqueInnerNames(model);
     const made: Trace = { ...silent, applied: ctx.applied.bind(ctx) };
     joinClamps(model, made);
+    if (given.engine === 'cpu') for (const node of fillResizes(model)) ctx.applied('resize-axes', node);
     if (given.engine === 'cpu') fitKernels(model, profile, mayChange, made);
     const stays = (made: Node | undefined): boolean =>
       trialPlans.some((plan) => made !== undefined && plan.units.has(made));

@@ -8,6 +8,7 @@ import { bf16ToF32 } from '../../src/kernels/bf16.ts';
 import { f16ToF32 } from '../../src/kernels/f16.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
+import { ElementTypes } from './fp16/element-types.ts';
 
 const others: readonly DType[] = ['float64', 'float16', 'bfloat16'];
 
@@ -32,6 +33,7 @@ export const toFp32 = definePass({
     type: 'A value, an input or an output becomes float32',
     clamp: 'Numbers beyond the range of float32 become its largest',
     trees: 'Operators of ai.onnx.ml that take float64 keep it, and so does the model',
+    bits: 'A BitCast from or to such a type needs its bits, and so the model stays as it is',
     nothing: 'Models without such values stay as they are',
   },
   // From halves the weights are the same numbers and sums are more exact: what differs is the rounding of the half model, 2⁻¹¹ or
@@ -45,6 +47,15 @@ export const toFp32 = definePass({
         'trees',
         trees,
         'its float64 attributes are part of what it computes, so the whole model keeps float64',
+      );
+      return { changed: false };
+    }
+    const bits = bitsOf(model, from);
+    if (bits) {
+      ctx.skipped(
+        'bits',
+        bits,
+        'it takes the bits of a number apart, which are others in float32: the model stays as it is',
       );
       return { changed: false };
     }
@@ -102,6 +113,20 @@ function treesOn(model: Model, from: ReadonlySet<DType>): Node | undefined {
       if (node.domain === 'ai.onnx.ml')
         for (const attr of node.attrs.values())
           if (attr.type === 'tensor' && attr.value.dtype === 'float64') return node;
+  return undefined;
+}
+
+/** A BitCast (opset 26) from or to one of the types. */
+function bitsOf(model: Model, from: ReadonlySet<DType>): Node | undefined {
+  const codes = new Set([...from].map((dtype) => dtypeCode(dtype)));
+  let types: ElementTypes | undefined;
+  for (const graph of model.graphs())
+    for (const node of graph.nodes) {
+      if (!node.is('BitCast')) continue;
+      types ??= new ElementTypes(model);
+      const dtype = types.of(node.input(0));
+      if (codes.has(node.int('to', 0)) || from.has(dtype as DType)) return node;
+    }
   return undefined;
 }
 

@@ -48,16 +48,22 @@ export function blockFormat(
 ): BlockFormat {
   const scaleType = linear.tensor.dtype === 'float16' ? 'float16' : 'float32';
   const own = blockFor(linear, block);
-  if (method === 'hqq') return { bits, block: own, symmetric: false, floatZeros: realZeros, scaleType };
+  // GatherBlockQuantized, which reads the codes of tied embeddings, takes codes for zero points alone.
+  if (method === 'hqq')
+    return { bits, block: own, symmetric: false, floatZeros: realZeros && !isTied(linear), scaleType };
   return { bits, block: own, symmetric, scaleType };
 }
 
 /** Kernels take blocks of 16 and more. */
 export const smallestBlock = 16;
 
+/** Whether embeddings look rows of the weights up. */
+const isTied = ({ weight }: Linear): boolean => weight.consumers.some((node) => looksUp(node, weight));
+
 /** The block asked for, or the largest that is not longer than the inputs; of tied embeddings one that ends with the row. */
-function blockFor({ k, weight }: Linear, block: number): number {
-  const tied = weight.consumers.some((node) => looksUp(node, weight));
+function blockFor(linear: Linear, block: number): number {
+  const { k } = linear;
+  const tied = isTied(linear);
   const fits = (own: number): boolean => own <= k && !(tied && k % own !== 0);
   let own = block;
   while (own > smallestBlock && !fits(own)) own /= 2;

@@ -95,6 +95,19 @@ describe('moving a scale from inputs to weights', () => {
     expect(left).toMatchObject({ folded: undefined, nodes: 0, db: Number.POSITIVE_INFINITY });
   });
 
+  it('keeps the rank that a number with leading ones gives the result', async () => {
+    const after = parseModel(
+      `<ir_version: 8, opset_import: ["" : 17]>
+g (float[3,8] x) => (float[1,3,4] y) <float[8,4] w = random(9), float[1,1,1] s = {3}> { n = Tanh (x)  h = Mul (n, s)  ${last} }`,
+    );
+    const node = after.graph.outputs[0]?.producer;
+    const value = node?.input(0);
+    if (!node || !value) throw new Error('no y');
+    expect(moveScale(after, value, [{ node, rows: 'k' }], scales, false)).toBe(true);
+    const [feeds] = edgeFeeds(after, 3);
+    expect((await runOrt(after, [feeds as never]))[0]?.get('y')?.shape).toEqual([1, 3, 4]);
+  });
+
   it('scales each input of the weights, and leaves constants that others read', async () => {
     const { weights } = await move(`n = Tanh (x)  h = Mul (n, g)  ${last}`, 'float[8] g = random(1)');
     const before = typedArray(

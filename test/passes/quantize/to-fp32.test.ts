@@ -101,4 +101,12 @@ g (bfloat16[2,2] x) => (bfloat16[2,2] y) { f = Cast <to = 1> (x)  r = Relu (f)  
       '--from names "float8"; there are float64, float16, bfloat16.',
     );
   });
+
+  it('leaves a model that takes the bits of a half apart', async () => {
+    const model = parseModel(`<ir_version: 11, opset_import: ["" : 26]>
+g (float16[4] x) => (uint16[4] y) { h = Neg (x)  y = BitCast <to = 4> (h) }`);
+    const { changed, why } = await convert(model);
+    expect(changed).toBe(false);
+    expect(why.join()).toContain('bits: it takes the bits of a number apart');
+  });
 });

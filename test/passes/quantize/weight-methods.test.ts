@@ -103,6 +103,24 @@ describe('methods of quantize-weights', () => {
     expect(await outputDb({})).toBe(await outputDb({ method: 'kquant' }));
   });
 
+  it('hqq gives tied embeddings zero points that their lookup takes, and other layers real ones', async () => {
+    const before = parseModel(
+      head(`g (int64[2] i) => (float[2,40] y) <float[40,64] w = random(1), float[64,64] v = random(2)> {
+        a = Gather (w, i)  b = MatMul (a, v)  t = Transpose (w)  y = MatMul (b, t) }`),
+    );
+    const after = cloneModel(before);
+    await quantize(after, { method: 'hqq', realZeros: true, minElements: 0 });
+    const zeros = [...after.graph.initializers].filter(({ name }) => name.endsWith('zero_points'));
+    expect(zeros.map(({ name, dtype }) => `${name} ${dtype}`).sort()).toEqual([
+      'v_zero_points float32',
+      'w_zero_points uint8',
+    ]);
+    const feeds = [new Map([['i', tensorFrom('int64', [2], BigInt64Array.of(3n, -1n))]])];
+    const read = async (model: Model) =>
+      typedArray((await runOrt(model, feeds))[0]?.get('y') as never, 'float32') as Float32Array;
+    expect(sqnrDb(addErrors(emptyErrorSums(), await read(before), await read(after)))).toBeGreaterThan(15);
+  });
+
   it.each([1, 2, 3, 4])('gptq with fewer rows than inputs is never below rounding (seed %i)', async (seed) => {
     const data = dataOf([rowsOf(k / 2, seed)]);
     for (const symmetric of [true, false]) {

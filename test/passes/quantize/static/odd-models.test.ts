@@ -55,6 +55,25 @@ describe('quantize-static between layers on integers', () => {
     }
   });
 
+  it.each<[string, string, string, string]>([
+    ['scales', 'axes = [3, -2]', ', s', 'float[2] s = {2, 3}'],
+    ['sizes', 'axes = [2, 3]', ', , s', 'int64[2] s = {18, 12}'],
+    ['sizes behind an open extent', 'axes = [2, 3]', ', , s', 'int64[2] s = {18, 12}'],
+  ])(
+    'says all %s of a Resize that names its axes, which ONNX Runtime cannot run between them',
+    async (name, axes, inputs, constant) => {
+      for (const mode of ['nearest', 'linear']) {
+        const text = between(18, `d = Resize <mode = "${mode}", ${axes}> (c, ${inputs})`, `, ${constant}`);
+        const open = name.includes('open')
+          ? text.replace('float[1,4,9,9] x', 'float[N,4,9,9] x').replace('[1,4,n,m] y', '[N,4,n,m] y')
+          : text;
+        const { off, on, ops } = await judged(open);
+        expect(Math.min(off, on)).toBeGreaterThan(30);
+        expect(ops.Shape).toBe(name.includes('open') ? 1 : undefined);
+      }
+    },
+  );
+
   it('takes the axis of Softmax that opset 12 has where none is named', async () => {
     // Scatter is not raised, so the model stays at opset 10.
     const text = head(
