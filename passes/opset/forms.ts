@@ -156,6 +156,12 @@ const roiAlign: Form = (node, step) => {
   return only('coordinate_transformation_mode', 16, () => true)(node, step);
 };
 
+/** Until opset 17 these took optionals alone; since, values as they are too, and none at all. */
+const optional: Form = (node, step) => {
+  if (!crosses(step, 18) || step.types.typeOf(node.input(0))?.kind === 'optional') return undefined;
+  return 'what it takes is not known to be an optional, which opset 18 brought';
+};
+
 const recurrent = only('layout', 14, isZero('layout'));
 
 export const forms: Readonly<Record<string, Form>> = {
@@ -197,6 +203,8 @@ export const forms: Readonly<Record<string, Form>> = {
     only('left_window_size', 25, isMinusOne('left_window_size')),
     only('right_window_size', 25, isMinusOne('right_window_size')),
   ),
+  OptionalGetElement: optional,
+  OptionalHasElement: optional,
   DFT: (_, step) => (crosses(step, 20) ? 'its axis became an input in opset 20' : undefined),
   ReduceMax: reduction,
   CumSum: () => undefined,

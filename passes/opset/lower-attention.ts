@@ -17,7 +17,6 @@ export const lowerAttention: Lowering = (emit) => {
   const shape = emit.shape(query);
   if (shape?.length !== 3 && shape?.length !== 4) return `the rank of "${query.name}" is not known to be 3 or 4`;
   const mode = node.int('qk_matmul_output_mode', 0);
-  const shown = node.outputs[3]?.isUsed === true;
   const flat = shape.length === 3;
   const queryHeads = flat ? node.int('q_num_heads') : shape[1];
   const keyHeads = flat ? node.int('kv_num_heads') : emit.shape(key)?.[1];
@@ -39,6 +38,7 @@ export const lowerAttention: Lowering = (emit) => {
   const v = repeated(emit, presentValue, queryHeads, keyHeads);
 
   let scores = emit.op('MatMul', [emit.op('Mul', [q, emit.number(scale, dtype)]), emit.transpose(k, 0, 1, 3, 2)]);
+  // What qk_matmul_output shows by mode: products, after the soft cap, after the mask, after the softmax (ONNX Attention-23 and -24).
   const stages: Value[] = [scores];
   const cap = node.float('softcap', 0);
   const capped = (input: Value): Value =>
@@ -52,10 +52,9 @@ export const lowerAttention: Lowering = (emit) => {
     return emit.op('Add', [result, mask]);
   };
   if (cap !== 0) scores = capped(scores);
-  stages[2] = scores;
-  scores = masked(scores);
   stages[1] = scores;
-  if (shown && (mode === 1 || mode === 2) && cap !== 0) return `${node} shows its scores between soft cap and mask`;
+  scores = masked(scores);
+  stages[2] = scores;
   const precision = node.int('softmax_precision');
   const code = { float32: 1, float16: 10, float64: 11 }[dtype];
   const wide = precision !== undefined && precision !== code;

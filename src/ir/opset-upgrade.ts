@@ -210,9 +210,12 @@ const functionsUntil18: Readonly<Record<string, number>> = {
   ThresholdedRelu: 18,
 };
 
-/** Operators that ONNX Runtime 1.30 has no CPU kernel for from opset 22 on (all versions of all operators looked up in its registry). */
+/**
+ * Operators that ONNX Runtime 1.30 has no CPU kernel for from opset 22 on (all versions of all operators looked up in its registry), by themselves or
+ * in their function body (Bernoulli draws with RandomUniformLike).
+ */
 const kernelsUntil21 = new Set(
-  'GlobalLpPool MaxRoiPool Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike RoiAlign'.split(
+  'Bernoulli GlobalLpPool MaxRoiPool Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike RoiAlign'.split(
     ' ',
   ),
 );

@@ -157,6 +157,18 @@ const lowered: readonly (readonly [name: string, text: string, to: readonly numb
     ),
     [17],
   ],
+  ...[0, 1, 2].flatMap((mode): (typeof lowered)[number][] =>
+    ['', ', softcap = 2.0'].map((cap) => [
+      `attention that shows its scores at stage ${mode}${cap}`,
+      model(
+        23,
+        `${byHeads}, float[3,5] m => float[2,4,3,6] y, float[2,4,3,5] s`,
+        '',
+        `y, , , s = Attention <qk_matmul_output_mode = ${mode}${cap}> (q, k, v, m)`,
+      ),
+      [17],
+    ]),
+  ),
   [
     'reductions and Squeeze',
     model(
@@ -312,6 +324,24 @@ describe('to-opset', () => {
       model(25, 'float[1,2,3,8] q => float[1,2,3,8] y', '', 'y = Attention <left_window_size = 1> (q, q, q)'),
       { to: 20 },
       /a window of keys only, which opset 25 brought/,
+    ],
+    [
+      'an optional that is none',
+      model(18, 'float[3] x => float[3] y', '', 'y = OptionalGetElement (x)'),
+      { to: 17 },
+      /not known to be an optional, which opset 18 brought/,
+    ],
+    [
+      'an optional that is not there',
+      model(18, 'float[3] x => float[3] y, bool h', '', 'y = Relu (x)  h = OptionalHasElement ()'),
+      { to: 17 },
+      /not known to be an optional, which opset 18 brought/,
+    ],
+    [
+      'a draw whose function body has no kernel any more',
+      model(15, 'float[3] x => float[3] y', '', 'y = Bernoulli (x)'),
+      { to: 22 },
+      /no kernel for it from opset 22 on/,
     ],
     [
       'a runtime that is too old',

@@ -119,6 +119,30 @@ describe('shape arithmetic comes out as ONNX Runtime has it', () => {
     });
   }
 
+  it.each([
+    ['float16', 10],
+    ['bfloat16', 16],
+    ['uint8', 2],
+    ['int8', 3],
+  ])('follows no open extent through %s', async (_name, to) => {
+    const before = parseModel(
+      `<ir_version: 8, opset_import: ["" : 17]> g (float[N] x) => (float[?] y, bool[1] s) <float[1] one = {1}> {
+        e = Shape (x)  h = Cast <to = ${to}> (e)  i = Cast <to = 7> (h)  k = Abs (i)  y = Expand (one, k)  s = Equal (i, e)
+      }`,
+    );
+    const after = cloneModel(before);
+    await runSteps(after, [simplify({})], { context: new TestContext() });
+    expect(await differential(before, after, edgeFeeds(before, 3, { N: 2049 }), exact)).toEqual([]);
+  });
+
+  it('broadcasts texts', () => {
+    const model = parseModel(
+      '<ir_version: 9, opset_import: ["" : 20]> g (string[1,3] x, string[N,1] y) => (string[?,?] z) { z = StringConcat (x, y) }',
+    );
+    const { types } = inferShapes(model);
+    expect(types.get(model.graph.outputs[0] as never)).toEqual(tensorType('string', ['N', 3]));
+  });
+
   it.each(['-1', '8', 'None', '?'])('takes "%s" for no extent and no name of one', async (dim) => {
     const before = parseModel(
       `<ir_version: 8, opset_import: ["" : 17]> g (float["${dim}","${dim}"] x) => (float[] y, int64[1] s) {

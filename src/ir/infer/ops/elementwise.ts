@@ -129,13 +129,16 @@ const cast: Rule = (ctx) => {
   if (dtype) ctx.setData(0, castData(ctx, dtype));
 };
 
+/** Types that an extent goes through unchanged: a half has 11 bits of it, and small integers wrap. */
+const holdsExtents = new Set<DType>(['int64', 'uint64', 'int32', 'uint32', 'float64', 'float32']);
+
 /** Elements after a cast; those that would change in a way not followed here become unknown. */
 function castData(ctx: NodeContext, dtype: DType): Data | undefined {
   if (dtype === 'string') return undefined;
   if (dtype === ctx.dtype(0)) return ctx.data(0);
   return mapData(exactData(ctx, 0), (item) => {
     if (dtype === 'bool') return typeof item === 'number' ? Number(item !== 0) : leastOf(item) > 0 ? 1 : undefined;
-    if (typeof item !== 'number') return item;
+    if (typeof item !== 'number') return holdsExtents.has(dtype) ? item : undefined;
     if (isFloat(dtype)) return item;
     const whole = Math.trunc(item);
     return dtype === 'int64' || dtype === 'int32' ? whole : whole >= 0 && whole < 128 ? whole : undefined;

@@ -3,6 +3,7 @@ import { type DType, dtypeFromCode } from '../../dtype.ts';
 import type { Dim } from '../../types.ts';
 import type { NodeContext, Rule, RuleTable } from '../context.ts';
 import { plainAxis, withDim } from '../shapes.ts';
+import { broadcast } from './elementwise.ts';
 
 function dtypeAttr(ctx: NodeContext, name: string, fallback: DType | undefined): DType | undefined {
   const code = ctx.int(name);
@@ -66,7 +67,7 @@ export const misc: RuleTable = {
     ctx.set(0, ctx.dtype(0), ctx.text('reduction') === 'none' ? ctx.shape(1) : []);
     if (ctx.outputCount > 1) ctx.set(1, ctx.dtype(0), ctx.shape(0));
   },
-  StringConcat: (ctx) => ctx.set(0, 'string', ctx.shape(0)),
+  StringConcat: broadcast,
   RegexFullMatch: (ctx) => ctx.set(0, 'bool', ctx.shape(0)),
   TfIdfVectorizer: (ctx) => {
     const indexes = ctx.ints('ngram_indexes');
