@@ -95,8 +95,30 @@ export function parseTrace(text: string): TraceEvent[] {
   }
 }
 
+/** Operators whose time holds that of the nodes in their bodies. */
+const holders: ReadonlySet<unknown> = new Set(['If', 'Loop', 'Scan']);
+
+/** Microseconds of each kernel without those of the nodes in its body, which have events of their own. */
+function ownTimes(kernels: readonly TraceEvent[]): Map<TraceEvent, number> {
+  const own = new Map(kernels.map((event) => [event, event.dur]));
+  const isHolder = ({ args }: TraceEvent): boolean => holders.has(args.op_name);
+  const ordered = kernels.toSorted(
+    (a, b) => a.tid - b.tid || a.ts - b.ts || b.dur - a.dur || Number(isHolder(b)) - Number(isHolder(a)),
+  );
+  const open: TraceEvent[] = [];
+  for (const event of ordered) {
+    const holds = (around: TraceEvent): boolean =>
+      around.tid === event.tid && around.ts + around.dur >= event.ts + event.dur;
+    while (open.length > 0 && !holds(open.at(-1) as TraceEvent)) open.pop();
+    const around = open.at(-1);
+    if (around) own.set(around, Math.max(0, (own.get(around) ?? 0) - event.dur));
+    if (isHolder(event)) open.push(event);
+  }
+  return own;
+}
+
 /**
- * Top operators and placement from a profile's events.
+ * Top operators and placement from a profile's events. What an If, Loop or Scan takes is what it takes beside the nodes in its body.
  * @param skip inferences at the start that do not count.
  */
 export function readProfile(events: readonly TraceEvent[], provider: string, skip: number): Profile {
@@ -108,7 +130,9 @@ export function readProfile(events: readonly TraceEvent[], provider: string, ski
   const kernels = events.filter((event) => event.cat === 'Node' && event.name.endsWith('_kernel_time'));
   const totals = new Map<string, { op: string; provider: string; nodes: Set<string>; us: number }>();
   const placed = new Map<string, { node: string; op: string; provider: string }>();
-  for (const { name, ts, dur, args } of kernels) {
+  const own = ownTimes(kernels);
+  for (const event of kernels) {
+    const { name, ts, args } = event;
     const op = String(args.op_name);
     const on = String(args.provider);
     const node = name.slice(0, -'_kernel_time'.length);
@@ -117,7 +141,7 @@ export function readProfile(events: readonly TraceEvent[], provider: string, ski
     const key = `${op} ${on}`;
     const total = totals.get(key) ?? { op, provider: placedOn(on), nodes: new Set(), us: 0 };
     total.nodes.add(`${String(args.node_index)} ${node}`);
-    total.us += dur;
+    total.us += own.get(event) ?? 0;
     totals.set(key, total);
   }
   const all = [...totals.values()].reduce((sum, { us }) => sum + us, 0);

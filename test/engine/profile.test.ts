@@ -57,6 +57,33 @@ describe('the profile of a file', () => {
     expect(() => parseTrace('[{"name" :"x","args" : {')).toThrow("the runtime's profile cannot be read");
   });
 
+  test('counts the nodes in a body once: what a Loop takes beside them is its own', () => {
+    const event = (name: string, op: string, ts: number, dur: number, cat = 'Node') => ({
+      name,
+      cat,
+      ts,
+      dur,
+      ph: 'X',
+      pid: 1,
+      tid: 1,
+      args: { op_name: op, provider: 'CPUExecutionProvider', node_index: name },
+    });
+    const events = [
+      event('model_run', '', 0, 200, 'Session'),
+      event('m_kernel_time', 'MatMul', 10, 30),
+      event('i_kernel_time', 'If', 40, 40),
+      event('t_kernel_time', 'Tanh', 40, 40),
+      event('l_kernel_time', 'Loop', 10, 100),
+      event('n_kernel_time', 'MatMul', 110, 20),
+    ];
+    expect(readProfile(events, 'cpu', 0).ops.map(({ op, ms }) => [op, ms])).toEqual([
+      ['MatMul', 0.05],
+      ['Tanh', 0.04],
+      ['Loop', 0.03],
+      ['If', 0],
+    ]);
+  });
+
   test('leaves out the first inferences', () => {
     const event = (name: string, cat: string, ts: number, dur: number, args = {}) => ({
       name,

@@ -48,6 +48,29 @@ describe('observed shapes', () => {
     expect(shapeOf(seen, 'm')).toBe('float[?,7]');
   });
 
+  it('leave open what is fed as a number, and follow what comes from shapes', () => {
+    const seen = parseModel(`<ir_version: 8, opset_import: ["" : 17, "com.acme" : 1]>
+g (float[n,10] x, int64[1] k) => (y) {
+  v, i = TopK (x, k)  s = Shape (x)  m = com.acme.Mystery (s)  t = Tile (x, m)  e = com.acme.Mystery (k)  u = Expand (x, e)  y = Abs (v)
+}`);
+    inferShapes(seen);
+    const once = (n: number): Observation => ({
+      bindings: new Map([['n', n]]),
+      values: new Map(
+        Object.entries({ v: [n, 3], t: [n, 20], u: [n, 10] }).map(([name, shape]) => [
+          name,
+          { dtype: 'float32', shape },
+        ]),
+      ),
+    });
+    mergeObserved(seen, [once(2), once(3)]);
+    expect(['v', 't', 'u'].map((name) => shapeOf(seen, name))).toEqual([
+      'float[n,unknown_0]',
+      'float[n,20]',
+      expect.not.stringContaining('10]'),
+    ]);
+  });
+
   it.each([
     ['one run', [run(2, 5, [2, 7], [2, 3])]],
     ['runs that share a binding', [run(2, 5, [2, 7], [2, 3]), run(2, 6, [2, 7], [2, 3])]],

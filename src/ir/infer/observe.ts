@@ -14,11 +14,43 @@ export interface Observation {
 /** Ops whose extents depend on the data itself: runs say nothing about other data. */
 const dataDependent = new Set(['NonZero', 'NonMaxSuppression', 'Unique', 'Compress', 'StringSplit', 'Loop']);
 
+/** Inputs whose elements decide extents: what a caller feeds there is no more than an example. */
+const decidingInputs: Readonly<Record<string, readonly number[]>> = {
+  AffineGrid: [1],
+  BlackmanWindow: [0],
+  CenterCropPad: [1],
+  Col2Im: [1, 2],
+  ConstantOfShape: [0],
+  DFT: [1, 2],
+  Expand: [1],
+  HammingWindow: [0],
+  HannWindow: [0],
+  If: [0],
+  MaxUnpool: [2],
+  MelWeightMatrix: [0, 1],
+  OneHot: [1],
+  Pad: [1, 3],
+  Range: [0, 1, 2],
+  Reshape: [1],
+  Resize: [1, 2, 3],
+  SequenceAt: [1],
+  Slice: [1, 2, 3, 4],
+  Split: [1],
+  SplitToSequence: [1],
+  STFT: [1, 3],
+  Tile: [1],
+  TopK: [1],
+  Upsample: [1],
+};
+
+/** Give the same whatever the elements of their input are. */
+const ofShapeAlone = new Set(['Shape', 'Size']);
+
 /**
  * Fills in what inference left open by what runs have shown: inner values without shape, and dimensions that only have
  * a made-up name. Takes at least two runs in which every symbol has different values; a dimension becomes a number when
  * it was the same in all of them, a symbol when it was that symbol's value (and no other's) in all of them, else it
- * stays as it is. Values that depend on the data (`NonZero` and the like, and all that follows from them) stay too.
+ * stays as it is. Values whose extents depend on the data (`NonZero` and the like, a `TopK` whose k is fed, and all that follows from them) stay too.
  * @returns how many values know more now.
  */
 export function mergeObserved(model: Model, observations: readonly Observation[]): number {
@@ -89,14 +121,23 @@ function generalize(
   return fitting.length === 1 ? fitting[0] : undefined;
 }
 
-/** Outputs of data-dependent nodes, and everything made from them. */
+/** Outputs of nodes whose extents depend on the data, and everything made from them. */
 function dependentValues(graph: Graph): Set<Value> {
   const dependent = new Set<Value>();
+  /** Values whose elements depend on what is fed, and not on its shape alone. */
+  const fed = new Set(graph.inputs.filter((value) => value.initializer === undefined));
   for (const node of topologicalOrder(graph)) {
+    const read = [...node.inputs, ...capturedValues(node)].filter((value) => value !== undefined);
+    const deciding = Object.hasOwn(decidingInputs, node.op) ? (decidingInputs[node.op] ?? []) : [];
     const tainted =
       dataDependent.has(node.op) ||
-      [...node.inputs, ...capturedValues(node)].some((value) => value && dependent.has(value));
-    if (tainted) for (const value of node.outputs) if (value) dependent.add(value);
+      deciding.some((index) => fed.has(node.input(index) as Value)) ||
+      read.some((value) => dependent.has(value));
+    const isFed = !ofShapeAlone.has(node.op) && read.some((value) => fed.has(value));
+    for (const value of node.outputs) {
+      if (value && tainted) dependent.add(value);
+      if (value && isFed) fed.add(value);
+    }
   }
   return dependent;
 }
