@@ -20,7 +20,8 @@ export function* bakedExtents(model: Model): Generator<Record<string, number>> {
   const numbers = [1, ...targetNumbers(model)];
   if (symbols.length === 0 || numbers.length === 1) return;
   // As many of the numbers as can be tried in all combinations.
-  const width = Math.min(numbers.length, Math.floor(most ** (1 / symbols.length)));
+  // (The cube root of 64 comes out as 3.9999999999999996.)
+  const width = Math.min(numbers.length, Math.floor(most ** (1 / symbols.length) + 1e-9));
   if (width < 2) return;
   for (let code = 0; code < width ** symbols.length; code++) {
     const entries = symbols.map((symbol, at) => [symbol, numbers[Math.floor(code / width ** at) % width] ?? 1]);

@@ -58,7 +58,7 @@ function repeats(node: Node, inferred: Inferred, bound: (dim: Dim) => number | u
   if (!node.is('Scan')) return 1;
   const states = node.inputs.length - node.int('num_scan_inputs', 0);
   const shape = new Shapes(node, inferred).input(states);
-  return bound(shape?.[node.ints('scan_input_axes')?.[0] ?? 0]) ?? 1;
+  return bound(shape?.at(node.ints('scan_input_axes')?.[0] ?? 0)) ?? 1;
 }
 
 /** Shapes of one node's inputs and outputs. */

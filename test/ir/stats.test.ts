@@ -62,6 +62,12 @@ describe('multiply-accumulates', () => {
     ],
     ['MatMul', '(float[N,5,7] x) => (y) < float[7,11] w = random(1) > { y = MatMul (x, w) }', 3 * 5 * 7 * 11],
     [
+      'Scan over the last axis',
+      `(float[4,N] x) => (y) < float[4] z = {0,0,0,0}, float[4,4] w = random(1) > {
+        y = Scan <num_scan_inputs = 1, scan_input_axes = [-1], body = b (float[4] a, float[4] e) => (float[4] s) { p = Add (a, e)  s = MatMul (w, p) }> (z, x) }`,
+      3 * 16,
+    ],
+    [
       'Gemm',
       '(float[7,N] x) => (y) < float[11,7] w = random(1) > { y = Gemm <transA = 1, transB = 1> (x, w) }',
       3 * 7 * 11,
