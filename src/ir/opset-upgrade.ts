@@ -101,9 +101,12 @@ const conversions: Readonly<Record<string, Conversion>> = {
     }
     return undefined;
   },
-  Dropout(node, { from, check, constant }) {
-    if (from < 10 && node.outputs[1]?.isUsed) return 'its mask changed from float to boolean';
+  Dropout(node, { from, to, check, constant }) {
+    const mask = node.outputs[1];
+    if (from < 10 && mask?.isUsed) return 'its mask changed from float to boolean';
     if (from >= 12 || check) return undefined;
+    // ONNX Runtime holds what is written down for a mask that nothing reads against the operator, too.
+    if (from < 10 && to >= 10 && mask) mask.type = undefined;
     const ratio = node.float('ratio');
     if (ratio !== undefined) node.setInput(1, constant('ratio', scalar(ratio)));
     node.removeAttr('ratio');

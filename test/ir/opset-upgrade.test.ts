@@ -29,6 +29,10 @@ const converted: readonly (readonly [name: string, text: string, opset?: number]
   ['Clip', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Clip <min = -0.5, max = 0.25> (x)')],
   ['Clip, one bound', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Clip <max = 0.25> (x)')],
   ['Dropout', model(8, 'float[2,6] x => float[2,6] y', '', 'y = Dropout <ratio = 0.5> (x)')],
+  [
+    'Dropout with a mask that nothing reads',
+    model(7, 'float[2,6] x => float[2,6] y', '', 'd, m = Dropout <ratio = 0.5> (x)  y = Neg (d)'),
+  ],
   ['Pad', model(9, 'float[2,6] x => float[3,8] y', '', 'y = Pad <pads = [0,1,1,1], value = 0.5> (x)')],
   [
     'Slice',

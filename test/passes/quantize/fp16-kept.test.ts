@@ -127,3 +127,19 @@ g (float[1,3,128] x0) => (float[1,3,128] y) <${weights}, float two = {2}, float 
     expect((await auditModel(model)).fusedOps.LayerNormalization).toBe(1);
   });
 });
+
+describe('operators that ONNX Runtime writes out as functions of float32', () => {
+  const normed = `<ir_version: 8, opset_import: ["" : 13]>
+g (float[1,3,128] x) => (float[1,3,128] y) <${weights}> { n = MeanVarianceNormalization <axes = [0,2]> (x)  y = MatMul (n, w) }`;
+  const sampled = `<ir_version: 9, opset_import: ["" : 20]>
+g (float[1,3,128] x) => (float[1,4,4,2] y) <${weights}, int64[3] shape = {1,2,3}, int64[3] zero = {0,0,0}, int64[3] one = {1,1,6}, int64[4] size = {1,1,4,4}> {
+  m = MatMul (x, w)  s = Slice (m, zero, one)  t = Reshape (s, shape)  y = AffineGrid (t, size) }`;
+  it.each([
+    ['MeanVarianceNormalization', normed],
+    ['AffineGrid', sampled],
+  ])('stay float32: %s', async (_, text) => {
+    const { db, skips } = await decibels(text, toFp16());
+    expect(db).toBeGreaterThan(50);
+    expect(skips.join('\n')).toContain('has no float16 kernel for it');
+  });
+});
