@@ -147,6 +147,7 @@ function lowerNode(node: Node, from: number, to: number, types: ValueTypes, ctx:
     const by = made[index];
     if (!output || (!by && !output.isUsed)) continue;
     if (!by) throw cannot(node, from, to, `its output "${output.name}" is not written down in older operators`);
+    types.carry(output, by); // operators behind it are lowered by its type
     give(node, output, by);
   }
   ctx.applied('lower-operator', node, node.op);

@@ -86,6 +86,16 @@ const lowered: readonly (readonly [name: string, text: string, to: readonly numb
     ),
     [17],
   ],
+  [
+    'attention of what a norm and a rotation give, which are lowered first',
+    model(
+      23,
+      'float[2,3,32] x => float[2,3,32] y',
+      'float[2,3,4] c = random(1), float[2,3,4] s = random(2), float[32] g = random(3)',
+      'n = RMSNormalization (x, g)  q = RotaryEmbedding <num_heads = 4> (n, c, s)  y = Attention <q_num_heads = 4, kv_num_heads = 4, is_causal = 1> (q, n, x)',
+    ),
+    [21, 17],
+  ],
   ['attention by heads', model(23, `${byHeads} => float[2,4,3,6] y`, '', 'y = Attention (q, k, v)'), [22, 13]],
   [
     'attention, flat, with fewer heads of keys',
