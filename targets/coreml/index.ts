@@ -1,5 +1,6 @@
 import { UserError } from '../../src/errors.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
+import { refusalOf } from '../../src/target/refusal.ts';
 import { programsCommand } from '../../src/target/replay-programs.ts';
 import { runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget, type Support } from '../../src/target/target.ts';
@@ -20,7 +21,7 @@ const options = {
 
 type Options = OptionValues<typeof options>;
 
-function supports(artifact: Artifact): Support {
+function supports(artifact: Artifact, chosen: Options): Support {
   // Golden outputs come from ONNX Runtime, so it must take the model too.
   const because = runtimeObjections(artifact);
   const { graph, golden } = artifact;
@@ -43,6 +44,9 @@ function supports(artifact: Artifact): Support {
   const odd = tensors.filter(({ shape }) => shape.length === 0 || shape.length > maxRank);
   for (const { name, shape } of odd)
     because.push(`"${name}" has ${shape.length} axes; Core ML's arrays have 1 to ${maxRank}.`);
+  // What single nodes lack (an attribute, weights that are computed) shows as they are converted.
+  const obstacle = because.length === 0 && graph ? refusalOf(() => convertToCoreml(graph, chosen)) : undefined;
+  if (obstacle !== undefined) because.push(obstacle);
   if (because.length > 0) return { ok: false, because };
   return {
     ok: true,

@@ -1,5 +1,6 @@
 import { UserError } from '../../src/errors.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
+import { refusalOf } from '../../src/target/refusal.ts';
 import { programsCommand } from '../../src/target/replay-programs.ts';
 import { runtimeObjections } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget, type Support } from '../../src/target/target.ts';
@@ -34,7 +35,7 @@ const maxBytes = 2 ** 31 - 1;
 /** Floats that hardly any kernel computes in. */
 const otherFloats: ReadonlySet<string> = new Set(['float16', 'bfloat16', 'float64']);
 
-function supports(artifact: Artifact): Support {
+function supports(artifact: Artifact, chosen: Options): Support {
   // Golden outputs come from ONNX Runtime, so it must take the model too.
   const because = runtimeObjections(artifact);
   const { graph } = artifact;
@@ -63,6 +64,9 @@ function supports(artifact: Artifact): Support {
     if (shape.includes(0))
       because.push(`"${name}" has no elements ([${shape.join(', ')}]); LiteRT refuses such inputs.`);
   }
+  // What single nodes lack (an attribute, a type, a shape that is not known) shows as they are converted.
+  const obstacle = because.length === 0 && graph ? refusalOf(() => convertToLite(graph, chosen)) : undefined;
+  if (obstacle !== undefined) because.push(obstacle);
   if (because.length > 0) return { ok: false, because };
   return { ok: true, because: ['Dimensions are fixed at the shapes of the first golden case.'] };
 }
