@@ -10,6 +10,7 @@ import type { PassContext, Step } from '../../pass/pass.ts';
 import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
 import type { Built } from './built.ts';
 import type { PassCache } from './pass-cache.ts';
+import { twinReason } from './twin-reason.ts';
 import type { VariantPlan } from './variants.ts';
 
 export interface BuildOptions {
@@ -149,15 +150,4 @@ function nothing(plan: VariantPlan, at: Prefix): Built {
     ops: Object.fromEntries(stats.ops),
     blockers: [],
   };
-}
-
-/** `quantize-dynamic changed nothing (the file would equal fp32): ` and the reason that most nodes had. */
-function twinReason(last: StepTrace | undefined, twin: string): string {
-  if (!last) return `the same as ${twin}`;
-  const counts = new Map<string, number>();
-  for (const { why } of last.skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
-  // Of equally many the one that says more than that something is small.
-  const isSmall = (why: string): number => Number(why.includes('--min-elements'));
-  const [most] = [...counts].sort(([x, a], [y, b]) => b - a || isSmall(x) - isSmall(y));
-  return `${last.pass} changed nothing, the file would equal ${twin}${most ? `: ${most[0]}` : ''}`;
 }

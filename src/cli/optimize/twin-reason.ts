@@ -1,0 +1,24 @@
+import type { StepTrace } from '../../pass/pipeline.ts';
+
+/** Rules under which passes say why the whole model stays as it is. */
+const ofWholeModel: ReadonlySet<string> = new Set(['search', 'quantize-static', 'mixed-precision', 'nothing']);
+
+/** What it says without the figures of single nodes. */
+const kindOf = (why: string): string => why.replace(/\d+(\.\d+)?|"[^"]*"/g, '#');
+
+/** `quantize-dynamic changed nothing, the file would equal fp32: ` and the reason of the whole model, else the one that most nodes had. */
+export function twinReason(last: StepTrace | undefined, twin: string): string {
+  if (!last) return `the same as ${twin}`;
+  const whole = last.skipped.filter(({ node, rule }) => node === 'model' && ofWholeModel.has(rule)).at(-1);
+  const kinds = new Map<string, { readonly why: string; count: number }>();
+  for (const { why } of last.skipped) {
+    const kind = kinds.get(kindOf(why));
+    if (kind) kind.count++;
+    else kinds.set(kindOf(why), { why, count: 1 });
+  }
+  // Of equally many the one that says more than that something is small.
+  const isSmall = (why: string): number => Number(why.includes('--min-elements'));
+  const [most] = [...kinds.values()].sort((x, y) => y.count - x.count || isSmall(x.why) - isSmall(y.why));
+  const why = whole?.why ?? most?.why;
+  return `${last.pass} changed nothing, the file would equal ${twin}${why === undefined ? '' : `: ${why}`}`;
+}

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+import { twinReason } from '../../src/cli/optimize/twin-reason.ts';
+
+const trace = (pass: string, skipped: readonly (readonly [rule: string, node: string, why: string])[]) => ({
+  pass,
+  options: {},
+  changed: false,
+  applied: [],
+  skipped: skipped.map(([rule, node, why]) => ({ rule, node, why })),
+});
+
+it('tells what a pass says of the whole model before what it says of single nodes', () => {
+  const searched = trace('prune-search', [
+    ['coupling', 'Gemm "o"', 'it feeds the graph output "y"'],
+    ['search', 'model', 'nothing that saves 3 % of its work keeps the floor'],
+  ]);
+  expect(twinReason(searched as never, 'fp32')).toBe(
+    'prune-search changed nothing, the file would equal fp32: nothing that saves 3 % of its work keeps the floor',
+  );
+});
+
+it('counts reasons that differ in their figures alone as one', () => {
+  const placed = trace('quantize-static', [
+    ['opset', 'model', 'one scale for each whole weight then'],
+    ['weighted', 'ConvTranspose "u"', 'ONNX Runtime has no integer ConvTranspose on the CPU'],
+    ['weighted', 'Conv "a"', 'it costs more than it gains (about 6.3 µs)'],
+    ['weighted', 'Conv "b"', 'it costs more than it gains (about 12 µs)'],
+  ]);
+  expect(twinReason(placed as never, 'base')).toMatch(/more than it gains \(about 6.3 µs\)$/);
+});
+
+it('has nothing to say where no pass ran', () => expect(twinReason(undefined, 'base')).toBe('the same as base'));
