@@ -31,6 +31,8 @@ export function gatedCopy(model: Model, gates: readonly Gate[]): Model {
       .insertBefore(before, 'Cast', { inputs: [input], outputs: [''], attrs: { to: dtypeCode(dtype) } })
       .output();
   };
+  // A stretch behind another is given what comes out of that one's gate.
+  const gated = new Map<Value, Value>();
   for (const [index, gate] of gates.entries()) {
     const width = gate.kind === 'places' ? gate.extent : 1;
     const input = copy.graph.addInput(nameOf(index), tensorType('float32', [width]));
@@ -45,14 +47,15 @@ export function gatedCopy(model: Model, gates: readonly Gate[]): Model {
       }
     } else {
       const [from, to] = [values.get(gate.from.name), values.get(gate.to.name)];
-      if (from && to?.producer) bypass(copy, from, to, to.producer, opened(input, to, to.producer));
+      if (!from || !to?.producer) continue;
+      gated.set(to, bypass(copy, gated.get(from) ?? from, to, to.producer, opened(input, to, to.producer)));
     }
   }
   return copy;
 }
 
-/** to ← from + gate · (to − from) */
-function bypass({ graph }: Model, from: Value, to: Value, after: Node, gate: Value): void {
+/** to ← from + gate · (to − from) @returns what stands for `to` */
+function bypass({ graph }: Model, from: Value, to: Value, after: Node, gate: Value): Value {
   const { uses } = to;
   const made = graph.insertAfter(after, 'Sub', { inputs: [to, from], outputs: [''] });
   const weighed = graph.insertAfter(made, 'Mul', { inputs: [made.output(), gate], outputs: [''] });
@@ -66,6 +69,7 @@ function bypass({ graph }: Model, from: Value, to: Value, after: Node, gate: Val
     sum.output().type = to.type;
     graph.setOutput(index, sum.output());
   }
+  return sum.output();
 }
 
 /** Measures what settings of gates cost at the outputs, on the same samples each time. */

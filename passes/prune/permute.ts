@@ -30,8 +30,8 @@ export function permuteChannels(
   for (const graph of graphsBelow(model.graph)) {
     for (const node of graph.nodes) {
       const chain = readChain(node, site, read);
-      if (chain === undefined) continue;
-      const why = typeof chain === 'string' ? chain : unfit(chain, minElements, m);
+      if (chain === undefined || (typeof chain !== 'string' && chain.second.data.length < minElements)) continue;
+      const why = typeof chain === 'string' ? chain : unfit(chain, m);
       if (why !== undefined) ctx.skipped('permute', node, why);
       else if (reorder(chain as Chain, n, m, ctx)) touched.add((chain as Chain).first).add((chain as Chain).second);
     }
@@ -40,11 +40,10 @@ export function permuteChannels(
   return touched.size > 0;
 }
 
-function unfit({ first, second, spread, middle }: Chain, minElements: number, m: number): string | undefined {
+function unfit({ first, second, spread, middle }: Chain, m: number): string | undefined {
   if (first.node.int('group', 1) > 1 || second.node.int('group', 1) > 1)
     return 'one of the two layers works in groups, which channels cannot leave';
   if (spread > 1) return `${second.node} reads several values of each channel`;
-  if (second.data.length < minElements) return undefined;
   if (second.inputs < 2 * m)
     return `${second.node} reads ${second.inputs} channels: no two groups of ${m} to choose between`;
   // Slopes of a PRelu would have to change places too.

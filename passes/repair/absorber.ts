@@ -2,6 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
+import { isKept } from '../../src/rewrite/keep.ts';
 import { readLayer, releaseConstant, scaleLayer, storeLayer } from './layer.ts';
 
 /** Norms whose gain (input 1) and shift (input 2) stand along the last axis. */
@@ -19,11 +20,13 @@ export type Absorber = (factors: Float64Array) => void;
  * What could divide `value` channel by channel at no cost: the gain of a norm (fused, or the Mul and Add of a decomposed one), or the weights of
  * a layer, through Relu.
  * @param channels extent of the last axis
+ * @param keep names of layers, or operators, that keep their weights
  * @returns a sentence where nothing can
  */
-export function absorberOf(value: Value, channels: number): Absorber | string {
+export function absorberOf(value: Value, channels: number, keep: readonly string[]): Absorber | string {
   const node = value.producer;
   if (!node) return `"${value.name}" is an input of the graph`;
+  if (isKept(node, keep)) return `${node} makes it, which you asked to keep (--keep)`;
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   const gains = norms.get(key);
   if (gains) return normAbsorber(node, gains, channels);
@@ -46,7 +49,7 @@ export function absorberOf(value: Value, channels: number): Absorber | string {
       };
     const other = node.input(1 - index);
     const before =
-      other && soleReader(other) ? absorberOf(other, channels) : `"${other?.name ?? ''}" is read elsewhere too`;
+      other && soleReader(other) ? absorberOf(other, channels, keep) : `"${other?.name ?? ''}" is read elsewhere too`;
     if (typeof before === 'string') return before;
     return (factors) => {
       replace(factors);
@@ -58,7 +61,7 @@ export function absorberOf(value: Value, channels: number): Absorber | string {
   if (node.op === 'Relu' || node.op === 'Identity') {
     const input = node.input(0);
     if (!input || !soleReader(input)) return `"${input?.name ?? ''}" is read elsewhere too`;
-    return absorberOf(input, channels);
+    return absorberOf(input, channels, keep);
   }
   if (node.op === 'MatMul' || node.op === 'Gemm') {
     const layer = readLayer(node);

@@ -73,7 +73,13 @@ export const smoothQuant = definePass({
       const seen = stats.get(value.name);
       const layers = groups.get(value) ?? [];
       const choice = seen
-        ? await chooseAlpha(layers, seen, gram, { ...given, rounded: roundedBefore(value, layers) }, product)
+        ? await chooseAlpha(
+            layers,
+            seen,
+            gram,
+            { ...given, rounded: roundedBefore(value, layers, given.keep) },
+            product,
+          )
         : `"${value.name}" was not reached by the samples`;
       if (typeof choice !== 'string') chosen.set(value, choice);
       else for (const { node } of layers) ctx.skipped('smooth', node, choice);
@@ -82,7 +88,7 @@ export const smoothQuant = definePass({
     let changed = false;
     for (const [value, choice] of chosen) {
       const layers = groups.get(value) ?? [];
-      if (kept.has(value.name)) changed = apply(value, layers, choice, given.insert, ctx) || changed;
+      if (kept.has(value.name)) changed = apply(value, layers, choice, given, ctx) || changed;
       else for (const { node } of layers) ctx.skipped('smooth', node, worseInAll);
     }
     return { changed };
@@ -113,7 +119,7 @@ async function keptChoices(
     const groups = findGroups(copy, given.keep, silent);
     for (const [{ name }, choice] of chosen) {
       const [value, layers] = [...groups].find(([own]) => own.name === name) ?? [];
-      if (names.has(name) && value && layers) apply(value, layers, choice, given.insert, silent);
+      if (names.has(name) && value && layers) apply(value, layers, choice, given, silent);
     }
     await applyFormat(copy, 'int8', [], { calibrate: 'minmax', cpu, place, block: 32, method: 'auto' }, silent);
     const outputs = await activations.layers.sqnr(model, copy, judgedSamples);
@@ -155,10 +161,10 @@ function findGroups(model: Model, keep: readonly string[], ctx: PassContext): Ma
  * Whether the factors would meet activations that are in 8 bits already: a multiplication of their own behind something that runs on integers
  * rounds a second time. (Without this the pass took layers that lost 3 dB in the whole model.)
  */
-function roundedBefore(value: Value, layers: readonly Layer[]): boolean {
+function roundedBefore(value: Value, layers: readonly Layer[], keep: readonly string[]): boolean {
   const { producer } = value;
   return (
-    typeof absorberFor(value, layers) === 'string' &&
+    typeof absorberFor(value, layers, keep) === 'string' &&
     producer !== undefined &&
     producer.domain === '' &&
     (producer.op === 'Relu' || producer.op === 'Clip' || quantizableOps.includes(producer.op))
@@ -166,12 +172,12 @@ function roundedBefore(value: Value, layers: readonly Layer[]): boolean {
 }
 
 /** What takes the factors in, or why nothing does. */
-function absorberFor(value: Value, layers: readonly Layer[]): ReturnType<typeof absorberOf> {
+function absorberFor(value: Value, layers: readonly Layer[], keep: readonly string[]): ReturnType<typeof absorberOf> {
   const nodes = new Set<Node>(layers.map(({ node }) => node));
   const others = value.consumers.filter((node) => !nodes.has(node));
   const alone = others.length === 0 && !value.isGraphOutput && value.useCount === layers.length;
   return alone
-    ? absorberOf(value, layers[0]?.inputs ?? 0)
+    ? absorberOf(value, layers[0]?.inputs ?? 0, keep)
     : `"${value.name}" is read by ${others[0] ?? 'the caller'} too`;
 }
 
@@ -179,11 +185,11 @@ function apply(
   value: Value,
   layers: readonly Layer[],
   { factors, alpha, gain }: Choice,
-  insert: boolean,
+  { insert, keep }: { readonly insert: boolean; readonly keep: readonly string[] },
   ctx: PassContext,
 ): boolean {
   const nodes = new Set<Node>(layers.map(({ node }) => node));
-  const absorber = absorberFor(value, layers);
+  const absorber = absorberFor(value, layers, keep);
   const detail = `α ${alpha.toFixed(2)}, ${gain.toFixed(1)} dB nearer`;
   if (typeof absorber === 'string' && !insert) {
     for (const node of nodes)

@@ -6,8 +6,9 @@ import type { Coupling } from '../coupling/analyze.ts';
 import type { Axis } from '../coupling/book.ts';
 import { type Group, unitsAlong } from '../coupling/groups.ts';
 
-/** A node's multiply-accumulates grow with the extents of these axes; how many positions of each a unit of a group takes. */
-interface Term {
+/** Multiply-accumulates of a node that grow with the extents of these axes; how many positions of each a unit of a group takes. */
+export interface Term {
+  readonly node: Node;
   readonly macs: number;
   readonly axes: readonly { readonly extent: number; readonly perUnit: ReadonlyMap<number, number> }[];
 }
@@ -25,15 +26,12 @@ export class MacModel {
     const terms: Term[] = [];
     for (const [node, macs] of byNode) {
       if (node.graph !== model.graph) continue;
-      const axes = axesOf(coupling, node).map((axis) => ({
-        extent: axis.extent ?? 1,
-        perUnit: positionsPerUnit(axis, groups, coupling),
-      }));
-      const term = { macs, axes: axes.filter(({ perUnit }) => perUnit.size > 0) };
-      if (term.axes.length === 0) continue;
-      terms.push(term);
-      for (const id of new Set(term.axes.flatMap(({ perUnit }) => [...perUnit.keys()])))
-        this.#termsOf.set(id, [...(this.#termsOf.get(id) ?? []), term]);
+      for (const term of termsOf(coupling, groups, node, macs)) {
+        if (term.axes.length === 0) continue;
+        terms.push(term);
+        for (const id of new Set(term.axes.flatMap(({ perUnit }) => [...perUnit.keys()])))
+          this.#termsOf.set(id, [...(this.#termsOf.get(id) ?? []), term]);
+      }
     }
     this.#terms = terms;
   }
@@ -61,7 +59,7 @@ function savedBy({ macs, axes }: Term, removed: ReadonlyMap<number, number>): nu
 }
 
 /** How many positions of an axis a unit of each group (by id) takes. */
-export function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupling): Map<number, number> {
+function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }: Coupling): Map<number, number> {
   const counts = new Map<number, number>();
   for (const group of groups) {
     if (!group.axes.includes(axis)) continue;
@@ -71,8 +69,26 @@ export function positionsPerUnit(axis: Axis, groups: readonly Group[], { union }
   return counts;
 }
 
+/** What a node multiplies, in terms of what can go. */
+export function termsOf(coupling: Coupling, groups: readonly Group[], node: Node, macs: number): Term[] {
+  const term = (share: number, axes: readonly Axis[]): Term => ({
+    node,
+    macs: macs * share,
+    axes: axes
+      .map((axis) => ({ extent: axis.extent ?? 1, perUnit: positionsPerUnit(axis, groups, coupling) }))
+      .filter(({ perUnit }) => perUnit.size > 0),
+  });
+  const [w, r] = [coupling.slotsOf(node).input(1), coupling.slotsOf(node).input(2)];
+  const [given, hidden] = [w?.axes[2]?.extent, r?.axes[2]?.extent];
+  const recurs = node.is('LSTM') || node.is('GRU') || node.is('RNN');
+  if (!recurs || !w || !r || given === undefined || hidden === undefined) return [term(1, axesOf(coupling, node))];
+  // What comes in and the hidden state go into every gate, each by weights of its own.
+  const share = given / (given + hidden);
+  return [term(share, w.axes.slice(1)), term(1 - share, r.axes.slice(1))];
+}
+
 /** Axes whose extents are factors of a node's products. */
-export function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
+function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
   const site = slotsOf(node);
   const [a, b, y] = [site.input(0), site.input(1), site.output()];
   switch (node.op) {
@@ -83,13 +99,10 @@ export function axesOf({ slotsOf }: Coupling, node: Node): Axis[] {
     case 'Gemm':
       if (b && constantOf(b.value)) return [...b.axes];
       return [...(y?.axes ?? []), ...(a?.axes.slice(-1) ?? [])];
-    case 'LSTM':
-    case 'GRU':
-    case 'RNN':
-      return site.input(2)?.axes.slice(1, 2) ?? [];
     case 'Attention':
     case 'MultiHeadAttention':
-      return y?.axes.slice(-1) ?? [];
+      // [batch, length, heads · size] or [batch, heads, length, size]
+      return (y?.axes.length === 4 ? [y.axes[1], y.axes[3]] : [y?.axes.at(-1)]).filter((axis) => axis !== undefined);
     default:
       return y?.axes.filter(({ extent }) => extent !== undefined) ?? [];
   }

@@ -77,7 +77,11 @@ export async function planChannels(model: Model, options: PlanOptions, ctx: Pass
     });
   }
   const gone = new Map(cuts.map(({ group, left }) => [group.id, group.size - left]));
-  const originals = new Map(candidates.map((one) => [labels.get(one.group.id) ?? '', one.original]));
+  // What prune-heads noted stays: it would take as many heads again.
+  const originals = new Map([
+    ...before,
+    ...candidates.map((one) => [labels.get(one.group.id) ?? '', one.original] as const),
+  ]);
   const after = macs.total - macs.saved(gone);
   explainWidths(candidates, widths, options, ratios.length > 0, after / original, ctx);
   return { coupling, removed, cuts, macs: { before: macs.total, after, original }, originals };

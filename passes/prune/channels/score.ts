@@ -88,12 +88,19 @@ function readBy(axis: Axis): { value: Value; axis: number } | undefined {
   const node = axis.roles.find(({ role }) => role === 'in')?.node;
   const weights = axis.slot.value;
   if (!node || !weights) return undefined;
-  const value = node.input(0) === weights ? node.input(1) : node.input(0);
+  if (node.is('LSTM') || node.is('GRU') || node.is('RNN')) {
+    // Weights of the hidden state read what the layer gave a step before.
+    const value = node.input(2) === weights ? node.outputs.find((one) => one?.isUsed) : node.input(0);
+    return value && { value, axis: -1 };
+  }
+  const onLeft = node.input(0) === weights;
+  const value = onLeft ? node.input(1) : node.input(0);
   if (!value) return undefined;
   if (node.is('Conv') || node.is('ConvTranspose')) return { value, axis: 1 };
-  return node.is('MatMul') || node.is('Gemm') || node.is('LSTM') || node.is('GRU') || node.is('RNN')
-    ? { value, axis: -1 }
-    : undefined;
+  if (!node.is('MatMul') && !node.is('Gemm')) return undefined;
+  // A product sums over the last axis of its left operand and the second last of its right one, turned or not.
+  const turned = node.is('Gemm') && node.int(onLeft ? 'transB' : 'transA', 0) !== 0;
+  return { value, axis: onLeft === turned ? -1 : -2 };
 }
 
 type Stats = ReadonlyMap<string, ChannelStats>;

@@ -46,7 +46,7 @@ export class Site {
   output(index = 0): Slot | undefined {
     const value = this.node.outputs[index];
     const shape = value && this.shapeOf(value);
-    return value && shape && this.book.valueSlot(value, shape, false);
+    return value && shape && this.book.valueSlot(value, shape, constantOf(value) !== undefined);
   }
   get inputs(): Slot[] {
     return this.node.inputs.flatMap((_, index) => this.input(index) ?? []);

@@ -1,14 +1,7 @@
-import type { Node } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
 import { countMacs } from '../../../src/ir/macs.ts';
-import { axesOf, positionsPerUnit } from '../channels/macs.ts';
+import { type Term, termsOf } from '../channels/macs.ts';
 import type { Parts, Shape } from './parts.ts';
-
-interface Term {
-  readonly node: Node;
-  readonly macs: number;
-  readonly axes: readonly { readonly extent: number; readonly perUnit: ReadonlyMap<number, number> }[];
-}
 
 /** Channels that float kernels of ONNX Runtime work on at a time with AVX-512 (NCHWc blocks; columns of products). */
 export const lanes = 16;
@@ -32,11 +25,7 @@ export class TimeModel {
     const terms: Term[] = [];
     for (const [node, macs] of byNode) {
       if (node.graph !== coupling.model.graph) continue;
-      const axes = axesOf(coupling, node).map((axis) => ({
-        extent: axis.extent ?? 1,
-        perUnit: positionsPerUnit(axis, groups, coupling),
-      }));
-      terms.push({ node, macs, axes: axes.filter(({ perUnit }) => perUnit.size > 0) });
+      terms.push(...termsOf(coupling, groups, node, macs));
     }
     this.#terms = terms;
     this.#parts = parts;

@@ -139,12 +139,21 @@ describe('absorberOf', () => {
         'g (float[2,4] x) => (float[1,2,4] z) <float[1,1,4] c = {1, 2, 3, 4}, float[1,1] d = {2}> { n = Mul (x, c)  z = Add (n, d) }',
       ),
     );
-    const absorb = absorberOf(model.graph.outputs[0] as never, 4);
+    const absorb = absorberOf(model.graph.outputs[0] as never, 4, []);
     if (typeof absorb === 'string') throw new Error(absorb);
     absorb(Float64Array.of(1, 2, 4, 8));
     const x = tensorFrom('float32', [2, 4], Float32Array.of(1, 1, 1, 1, 2, 2, 2, 2));
     const [outputs] = await runOrt(model, [new Map([['x', x]])]);
     expect(outputs?.get('z')?.shape).toEqual([1, 2, 4]);
     expect([...typedArray(outputs?.get('z') as never, 'float32')]).toEqual([3, 2, 1.25, 0.75, 4, 3, 2, 1.25]);
+  });
+
+  it('takes nothing in where it was asked to keep the weights', () => {
+    const model = parseModel(
+      head('g (float[2,4] x) => (float[2,4] z) <float[4,4] w = random(1)> { h = MatMul (x, w)  z = Relu (h) }'),
+    );
+    const z = model.graph.outputs[0] as never;
+    expect(typeof absorberOf(z, 4, [])).toBe('function');
+    expect(absorberOf(z, 4, ['h'])).toBe('MatMul "h" makes it, which you asked to keep (--keep)');
   });
 });

@@ -25,6 +25,8 @@ export function attention(site: Site): void {
   const byHead = mask?.axes.at(-3);
   if (byHead && byHead.dim !== 1) site.same(byHead, all);
   for (const past of [site.input(4), site.input(5), site.output(1), site.output(2)]) site.same(past?.axes[1], shared);
+  // Scores, where they are asked for: [batch, heads, length, total].
+  site.same(site.output(3)?.axes[1], all);
   site.same(q.axes[0], y.axes[0]);
   site.role(y.axes[flat ? 2 : 1], 'head');
   site.adjust((kept) => {

@@ -8,6 +8,12 @@ export function unary(site: Site): void {
   for (const out of site.outputs) site.sameShape(x, out);
 }
 
+/** Of its second input the type alone counts, whatever its shape is. */
+export function castLike(site: Site): void {
+  site.sameShape(site.input(0), site.output());
+  site.free(...(site.input(1)?.axes ?? []));
+}
+
 /** NumPy broadcasting: axes from the right; an extent of 1 says nothing about the others. */
 export function broadcast(site: Site): void {
   const out = site.output();
@@ -44,7 +50,6 @@ export const unaryOps = [
   'Atanh',
   'BitwiseNot',
   'Cast',
-  'CastLike',
   'Ceil',
   'Celu',
   'Clip',

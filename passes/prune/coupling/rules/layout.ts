@@ -107,7 +107,7 @@ export function slice(site: Site): void {
       site.block(axis, `${node} cuts it at places that are not known`);
       site.block(own, `${node} cuts it at places that are not known`);
     } else if (positions.length === axis.extent && step === 1) site.same(axis, own);
-    else take(site, axis, own, positions, i);
+    else take(site, axis, own, positions, i, (step ?? 1) > 0);
   }
   for (const axis of x.axes) {
     if (cut.has(axis.index)) continue;
@@ -134,10 +134,10 @@ function picked(extent: number, start?: number, end?: number, step?: number): nu
 }
 
 /** A stretch stays a stretch; what was taken in steps is named position by position, with a Gather. */
-function take(site: Site, axis: Axis, own: Axis, positions: number[], at: number): void {
+function take(site: Site, axis: Axis, own: Axis, positions: number[], at: number, forwards: boolean): void {
   const { node } = site;
   site.map(own, axis, range(positions.length), positions);
-  const stretch = positions.every((p, i) => i === 0 || p === (positions[i - 1] as number) + 1);
+  const stretch = forwards && positions.every((p, i) => i === 0 || p === (positions[i - 1] as number) + 1);
   if (!stretch) {
     site.block(axis, `${node} takes it in steps or backwards`);
     return;

@@ -1,7 +1,7 @@
 import type { Site } from '../site.ts';
 import { attention, multiHeadAttention, rotary } from './attention.ts';
 import { batchNorm, conv, convTranspose, groupNorm, instanceNorm, pool } from './conv.ts';
-import { broadcast, broadcastOps, unary, unaryOps } from './elementwise.ts';
+import { broadcast, broadcastOps, castLike, unary, unaryOps } from './elementwise.ts';
 import {
   concat,
   constantOfShape,
@@ -23,11 +23,13 @@ import { refold, reshape } from './reshape.ts';
 
 type Rule = (site: Site) => void;
 
-const nothing: Rule = () => undefined;
+/** Its numbers are cut as its readers say. */
+const constant: Rule = (site) => site.free(...(site.output()?.axes ?? []));
 
 const rules = new Map<string, Rule>([
   ...unaryOps.map((op): [string, Rule] => [op, unary]),
   ...broadcastOps.map((op): [string, Rule] => [op, broadcast]),
+  ['CastLike', castLike],
   ['Conv', conv],
   ['ConvTranspose', convTranspose],
   ['MaxPool', pool],
@@ -60,7 +62,7 @@ const rules = new Map<string, Rule>([
   ['DepthToSpace', depthToSpace],
   ['SpaceToDepth', depthToSpace],
   ['Shape', shape],
-  ['Constant', nothing],
+  ['Constant', constant],
   ['LayerNormalization', layerNorm],
   ['RMSNormalization', layerNorm],
   ['SimplifiedLayerNormalization', layerNorm],
