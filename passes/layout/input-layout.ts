@@ -29,8 +29,6 @@ export const inputLayout = definePass({
   rules: { [rule]: 'a Transpose between the order that callers use and that of the model' },
   numerics: () => exact,
   run(model, options, ctx) {
-    const both = options.nhwc.find((name) => options.nchw.includes(name));
-    if (both !== undefined) throw new UserError('layout.both', `"${both}" is to be NHWC and NCHW at once.`);
     const { types } = inferShapes(model, { write: false });
     const shapeOf = (value: Value): Shape | undefined => {
       const type = types.get(value) ?? value.type;
@@ -42,11 +40,21 @@ export const inputLayout = definePass({
         found(model, name, shapeOf).map((value) => ({ value, order, shape: shapeOf(value) as Shape })),
       ),
     );
-    const open = edits.filter(({ value, order }) => !isTurned(value, order));
+    const orders = new Map<Value, Order>();
+    const open = edits.filter(({ value, order }) => {
+      const other = orders.get(value);
+      if (other !== undefined && other !== order) throw twoOrders(value.name);
+      orders.set(value, order);
+      // A name may be said twice, or be one of all.
+      return other === undefined && !isTurned(value, order);
+    });
     for (const { value, order, shape } of open) turn(model.graph, value, shape, order, ctx);
     return { changed: open.length > 0 };
   },
 });
+
+const twoOrders = (name: string): UserError =>
+  new UserError('layout.both', `"${name}" is to be NHWC and NCHW at once: name it under one of --nhwc and --nchw.`);
 
 /** @throws UserError for a name that is neither an input nor an output, or one of a rank without channels and places. */
 function found(model: Model, name: string, shapeOf: (value: Value) => Shape | undefined): Value[] {

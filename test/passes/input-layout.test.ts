@@ -100,11 +100,24 @@ main (float[1,4,5,3] x) => (float[1,4,5,2] y)
     expect(model.graph.inputs[0]?.shape).toEqual([1, 3, 4, 5]);
   });
 
+  it('turns what is named twice once', async () => {
+    for (const nhwc of [
+      ['x', 'x'],
+      ['x', '*'],
+      ['*', 'x', 'y'],
+    ]) {
+      const model = parseModel(image);
+      await run(model, inputLayout({ nhwc }));
+      expect(countOps(model)['Transpose'], nhwc.join()).toBe(nhwc.includes('*') ? 2 : 1);
+    }
+  });
+
   it('says what it cannot do', async () => {
     const attempt = (options: Parameters<typeof inputLayout>[0]) => run(parseModel(image), inputLayout(options));
     await expect(attempt({ nhwc: ['X'] })).rejects.toThrow('the model has no input or output "X"');
     await expect(attempt({ nhwc: ['mean'] })).rejects.toThrow('"mean" is of rank 2');
     await expect(attempt({ nhwc: ['x'], nchw: ['x'] })).rejects.toThrow('"x" is to be NHWC and NCHW at once');
+    await expect(attempt({ nhwc: ['*'], nchw: ['x'] })).rejects.toThrow('"x" is to be NHWC and NCHW at once');
     const passed = `<ir_version: 8, opset_import: ["" : 17]> g (float[1,2,3,4] x) => (float[1,2,3,4] x) { z = Relu (x) }`;
     await expect(run(parseModel(passed), inputLayout({ nhwc: ['x'] }))).rejects.toThrow(
       'an input and an output at once',
