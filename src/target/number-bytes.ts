@@ -45,10 +45,19 @@ export function jsonData({ dtype, bytes }: Typed): unknown[] {
   });
 }
 
-/** Bytes of a flat JSON list, for the one comparison that all ways share. */
+/** JSON has `null` for NaN, which is no 0. */
+function numberOf(value: unknown): number {
+  if (typeof value === 'number' || typeof value === 'boolean') return Number(value);
+  throw new RangeError(`${JSON.stringify(value) ?? 'nothing'} is no number`);
+}
+
+/**
+ * Bytes of a flat JSON list, for the one comparison that all ways share.
+ * @throws RangeError where a value is none of that type
+ */
 export function bytesOfNumbers(dtype: string, data: readonly unknown[]): Uint8Array {
   if (dtype === 'string') return packStrings(data.map(String));
-  const numbers = data.map(Number);
+  const numbers = data.map(numberOf);
   const view = (store: { readonly buffer: ArrayBufferLike }): Uint8Array => new Uint8Array(store.buffer as ArrayBuffer);
   switch (dtype) {
     case 'float32':

@@ -45,9 +45,17 @@ export async function replayLambda(
     if (errorMessage !== undefined) {
       options.findings.push({ code: 'golden-refused', message: `Case ${n}: the function answers "${errorMessage}".` });
     }
-    return (got ?? []).map(({ name, shape, data }) => {
-      const dtype = wanted.find((one) => one.name === name)?.dtype ?? 'float32';
-      return { name, dtype, shape, bytes: bytesOfNumbers(dtype, data) };
+    return wanted.flatMap(({ name, dtype }) => {
+      const one = Array.isArray(got) ? got.find((output) => output?.name === name) : undefined;
+      if (!Array.isArray(one?.shape) || !Array.isArray(one.data)) return [];
+      try {
+        return { name, dtype, shape: one.shape, bytes: bytesOfNumbers(dtype, one.data) };
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        const message = `Case ${n}: the function answers with output "${name}": ${error.message}.`;
+        options.findings.push({ code: 'golden-refused', message });
+        return [];
+      }
     });
   });
   const way = { provider: manifest.providers[0] ?? 'cpu', how: 'Lambda Runtime API' };
@@ -55,9 +63,9 @@ export async function replayLambda(
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of request) text += String(chunk);
-  return text;
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 async function invoke(

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { UserError } from '../errors.ts';
 import type { Finding } from './inspect.ts';
 import { rowOf, takesRows } from './json-rows.ts';
@@ -38,14 +37,44 @@ export async function replayLines(
     const count = byRow ? (inputs[0]?.shape[0] ?? 0) : 1;
     const rows = answers.slice(at, at + count);
     at += count;
-    return wanted.map((want) => gather(want, rows));
+    return wanted.flatMap((want) => gather(want, rows, options) ?? []);
   });
   return [judge({ provider: manifest.providers[0] ?? 'cpu', how: 'JSON lines' }, cases, outputs, options.findings)];
 }
 
-function gather(want: LoadedTensor, rows: readonly Record<string, unknown>[]): GotTensor {
-  const values = rows.flatMap((row) => [row[want.name]].flat(32));
-  return { name: want.name, dtype: want.dtype, shape: want.shape, bytes: bytesOfNumbers(want.dtype, values) };
+/** Undefined where a row has no such output, or values that are none of its type. */
+function gather(
+  { name, dtype, shape }: LoadedTensor,
+  rows: readonly Record<string, unknown>[],
+  { command, findings }: LinesOptions,
+): GotTensor | undefined {
+  if (!rows.every((row) => Object.hasOwn(row, name))) return undefined;
+  try {
+    return {
+      name,
+      dtype,
+      shape,
+      bytes: bytesOfNumbers(
+        dtype,
+        rows.flatMap((row) => [row[name]].flat(32)),
+      ),
+    };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    findings.push({ code: 'golden-refused', message: `"${command}" answers with output "${name}": ${error.message}` });
+    return undefined;
+  }
+}
+
+/** An answer, which is an object on a line of its own. @throws UserError `bundle-start` */
+function parseAnswer(line: string, command: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  throw new UserError('bundle-start', `"${command}" prints a line that is no JSON object: ${line.slice(0, 100)}`);
 }
 
 async function converse(
@@ -57,6 +86,7 @@ async function converse(
     cwd: dir,
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: timeoutMs,
+    killSignal: 'SIGKILL',
     signal,
   });
   let complaint = '';
@@ -64,12 +94,17 @@ async function converse(
   // A program that ends early closes its end: its exit says why.
   child.stdin.on('error', () => {});
   child.stdin.end(lines.map((line) => `${line}\n`).join(''));
-  const ended = new Promise<number | null>((resolve, reject) => child.once('close', resolve).once('error', reject));
-  const answers: Record<string, unknown>[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    if (line.trim() !== '') answers.push(JSON.parse(line) as Record<string, unknown>);
-  }
-  const code = await ended;
+  // Not by node:readline, which also ends a line at U+2028: that may stand in a text.
+  const printed: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => printed.push(chunk));
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.once('close', resolve).once('error', reject),
+  );
+  const text = Buffer.concat(printed).toString('utf8');
+  const answers = text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => parseAnswer(line, command));
   if (code !== 0 || answers.length !== lines.length) {
     const what = `answered ${answers.length} of ${lines.length} lines and ended with ${code}`;
     throw new UserError('bundle-start', `"${command}" ${what}: ${complaint.trim() || 'it printed nothing'}`);

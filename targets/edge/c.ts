@@ -73,9 +73,10 @@ function signature({ inputs, outputs }: Artifact): string {
 function cases({ golden }: Artifact): string {
   const entry = (
     file: string,
-    { name, dtype, shape, bytes }: GoldenTensor,
-    tolerance: { rtol: number; atol: number },
+    { name, dtype, shape, bytes, tolerance: own }: GoldenTensor,
+    ofCase: { rtol: number; atol: number },
   ): string => {
+    const tolerance = own ?? ofCase;
     const { code = 'f', width = 4 } = types[dtype] ?? {};
     const dims = shape.length > 0 ? shape.join(', ') : '0';
     return `{${cString(name)}, ${cString(file)}, '${code}', ${width}, ${bytes.length}, ${shape.length}, {${dims}}, ${tolerance.rtol}, ${tolerance.atol}}`;

@@ -37,7 +37,7 @@ function* emit(artifact: Artifact, { prefix: given }: { readonly prefix: string 
   yield {
     path: 'model.c',
     bytes: printSource(program, names),
-    program: { format: 'c99', ...(artifact.golden[0] && { tolerance: artifact.golden[0].tolerance }) },
+    program: { format: 'c99' },
   };
   yield { path: 'model.h', bytes: printHeader(program, names) };
   yield { path: 'test/golden.c', bytes: goldenTest(program, prefix, artifact.golden) };

@@ -126,6 +126,22 @@ describe('the C library', () => {
     expect(run.stdout.trim().split('\n')).toHaveLength(2);
   });
 
+  it('gives Windows the path of the model in its own letters', ({ skip }) => {
+    if (!can) return skip();
+    const flags = [
+      '-E',
+      '-P',
+      '-D_WIN32',
+      '-DMODEL_TINY_FILE="C:/m.onnx"',
+      '-I',
+      'include',
+      '-I',
+      join(home, 'include'),
+    ];
+    const text = execFileSync('gcc', [...flags, 'src/model_tiny.c'], { cwd: bundle, encoding: 'utf8' });
+    expect(text).toMatch(/CreateSession\(model->env, L"" "C:\/m\.onnx"/);
+  });
+
   it('says which file cannot be read, and ends with 2', ({ skip }) => {
     if (!can) return skip();
     const run = spawnSync(join(dir, 'sanitized'), [join(dir, 'nowhere')], {

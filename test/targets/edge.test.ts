@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { freePort } from '../../src/target/process.ts';
 import type { Artifact } from '../../src/target/target.ts';
+import { cBundle } from '../../targets/edge/c.ts';
 import { edge } from '../../targets/edge/index.ts';
 import { classifier, classifierFeeds, everyType, everyTypeFeeds, makeArtifact } from './support/artifact.ts';
 import { installedModules } from './support/modules.ts';
@@ -95,7 +96,7 @@ describe.skipIf(modules === '')('the runner', () => {
       'x.npy': Buffer.concat([start, Buffer.from(`${header}\n`, 'latin1'), bytes]),
       'x.bin': bytes,
       'x.json': JSON.stringify({ image: flat }),
-      'x.jsonl': `${JSON.stringify(flat)}\n`,
+      'x.jsonl': `\ufeff${JSON.stringify(flat)}\n`,
       'bad.bin': bytes.subarray(4),
       'f8.npy': Buffer.concat([start, Buffer.from(`${header.replace('f4', 'f8')}\n`, 'latin1'), bytes]),
       'x.png': 'x',
@@ -130,6 +131,25 @@ describe.skipIf(modules === '')('the runner', () => {
       1,
       expect.objectContaining({ ok: false, problems: [expect.stringMatching(/^case 1, output "scores" has /)] }),
     ]);
+  });
+
+  it('holds every output to its own tolerance', async () => {
+    const place = join(dir, 'narrow');
+    const golden = artifact.golden.map((one) => ({
+      ...one,
+      tolerance: { rtol: 0, atol: 9 },
+      outputs: one.outputs.map((output) => ({
+        ...output,
+        bytes: new Uint8Array(Float32Array.from({ length: output.bytes.length / 4 }, () => 2).buffer),
+        tolerance: { rtol: 0, atol: 0.01 },
+      })),
+    }));
+    await buildBundle(edge, { ...artifact, golden }, {}, place);
+    await symlink(modules, join(place, 'node_modules'));
+    expect(spawnSync(process.execPath, ['run.mjs', 'selftest'], { cwd: place }).status).toBe(1);
+    const files = new Map<string, unknown>();
+    for (const file of cBundle({ ...artifact, golden })) files.set(file.path, 'bytes' in file ? file.bytes : '');
+    expect(files.get('test/cases.h')).toContain(', 0, 0.01}');
   });
 
   it('refuses a wrong command and a wrong setting with one sentence', () => {
@@ -222,6 +242,33 @@ describe.skipIf(modules === '')('the runner', () => {
     };
     await watch({ info: { inputs: [x], outputs: [x] }, run }, root, { pollMs: 1, signal: stop.signal, say });
     expect(said).toEqual(['a.json: answered', 'b.json: gone', 'c.json: answered']);
+  });
+
+  it('reads lines of any text, and arrays with values that are missing', async () => {
+    // Outputs NaN in any place: the input goes through, and the answer, which has no form in JSON, is refused.
+    const bytes = Buffer.from(Float32Array.from(flat, (value, i) => (i === 3 ? Number.NaN : value)).buffer);
+    await writeFile(join(dir, 'missing.bin'), bytes);
+    expect(run(['predict', join(dir, 'missing.bin')]).stderr).toBe('output "scores": NaN has no form in JSON\n');
+    const input = `\ufeff{"image":${JSON.stringify(flat)}}\n{"no\u2028ne":1}\r\n\n{"image":3}`;
+    expect(lines(run(['predict', '-'], input))).toEqual([
+      { scores: expect.any(Array) },
+      { error: expect.stringContaining('the model has no input "no\u2028ne"') },
+      { error: expect.stringContaining('has shape []') },
+    ]);
+  });
+
+  it('refuses a body that is much too large with the reason', async () => {
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}/v2`;
+    const ok = (): Promise<boolean> =>
+      fetch(`${url}/health/ready`).then(
+        (response) => response.ok,
+        () => false,
+      );
+    const server = await started(['serve'], ok, { PORT: String(port), BODY_LIMIT_BYTES: '100000' });
+    const answer = await fetch(`${url}/models/tiny/infer`, { method: 'POST', body: 'x'.repeat(3_000_000) });
+    expect([answer.status, await answer.json()]).toEqual([413, { error: 'the body has more than 100000 bytes' }]);
+    expect(await server.stop()).toBe(0);
   });
 
   it('writes a unit that systemd takes, with a limit above what was measured', async ({ skip }) => {

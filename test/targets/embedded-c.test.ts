@@ -9,6 +9,7 @@ import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { cRunner } from '../../src/target/c-runner.ts';
+import { checkBundle } from '../../src/target/check.ts';
 import { compileModel, type Program } from '../../targets/embedded-c/compile/compile.ts';
 import { planMemory } from '../../targets/embedded-c/compile/memory.ts';
 import { printHeader, printSource } from '../../targets/embedded-c/compile/print.ts';
@@ -335,6 +336,42 @@ int main(void) {
     execFileSync('gcc', [...sanitized, 'model.c', 'main.c', '-lm', '-o', 'names'], { cwd: place, stdio: 'pipe' });
     expect(spawnSync(join(place, 'names')).status).toBe(0);
     if (has('g++')) execFileSync('g++', ['-fsyntax-only', '-x', 'c++', 'model.h'], { cwd: place, stdio: 'pipe' });
+  });
+
+  it('holds every output to its own tolerance, and finds what is no number', async () => {
+    const place = join(dir, 'own');
+    await mkdir(place);
+    const one: Case = { x: 'float[1,4] x', body: 'y = Log (x)\n z = Neg (x)', outputs: 'float[1,4] y, float[1,4] z' };
+    const { x } = feeds(one.x)[0] as Record<string, ort.Tensor>;
+    const { golden, ...artifact } = await makeArtifact(place, textOf(one), [
+      { x: new ort.Tensor('float32', Float32Array.of(-1, 1, 2, 3), x?.dims) },
+    ]);
+    const moved = (output: number, element: number, by: Float32Array) =>
+      golden.map((all) => ({
+        ...all,
+        tolerance: { rtol: 0, atol: 5 },
+        outputs: all.outputs.map((tensor, i) => {
+          const tolerance = { rtol: 0, atol: i === 0 ? 5 : 0.1 };
+          const bytes = Uint8Array.from(tensor.bytes);
+          if (i === output) bytes.set(new Uint8Array(by.buffer), element * 4);
+          return { ...tensor, bytes, tolerance };
+        }),
+      }));
+    for (const [name, output, element, value, status] of [
+      ['right', 0, 1, 1, 0],
+      ['no-number', 0, 0, 1, 1],
+      ['narrow', 1, 1, -2, 1],
+    ] as const) {
+      const [bundle, binary] = [join(place, name), join(place, `${name}-test`)];
+      await buildBundle(embeddedC, { ...artifact, golden: moved(output, element, Float32Array.of(value)) }, {}, bundle);
+      execFileSync('gcc', [...strict, '-O1', 'model.c', 'test/golden.c', '-lm', '-o', binary], {
+        cwd: bundle,
+        stdio: 'pipe',
+      });
+      expect(spawnSync(binary, ['golden'], { cwd: bundle }).status, name).toBe(status);
+      const { ok } = await checkBundle(bundle, { runners: { c99: cRunner } });
+      expect(ok, name).toBe(status === 0);
+    }
   });
 
   it('a bias in steps of its own', async () => {

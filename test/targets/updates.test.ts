@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -394,6 +394,26 @@ describe('a download', () => {
     expect(await look(root)).toMatchObject({ outcome: 'updated', version: '1.2.0' });
   });
 
+  it('is refused where there is less than was announced, and something else in its place', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at());
+    for (const fault of [{ html: '<p>Please log in.</p>' }, {}]) {
+      server.faults = 'html' in fault ? [{ path: /^\/blobs\//, ...fault }] : [];
+      if (!('html' in fault))
+        for (const name of await readdir(join(folder, 'blobs')))
+          if ((await stat(join(folder, 'blobs', name))).size === 300_000)
+            await truncate(join(folder, 'blobs', name), 200_000);
+      server.sent.length = 0;
+      expect(await look(root)).toMatchObject({
+        outcome: 'refused',
+        code: 'hash',
+        why: expect.stringContaining('less'),
+      });
+      expect(server.sent.length).toBeLessThan(12);
+      expect(await readdir(join(root, 'downloads'))).toEqual([]);
+    }
+  });
+
   it('that is not what was signed is refused and not kept', async () => {
     const root = await device();
     await publish(await bundleOf('1.1.0'), 100, at());
@@ -420,6 +440,64 @@ describe('a device', () => {
     const { active } = await agent.knownState(root);
     await rm(join(root, 'slots', active.slot, 'model'), { recursive: true });
     expect(await startable(root)).toBe('1.0.0');
+  });
+
+  it('is repaired with a newer version without waiting for its turn', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 0, at());
+    expect(await look(root)).toMatchObject({ outcome: 'waiting' });
+    await writeFile(join(root, 'slots/a/notes/version.txt'), '1.0.x');
+    expect(await look(root)).toMatchObject({ outcome: 'updated', why: 'repair with 1.1.0' });
+  });
+
+  it('goes back where a file of its version cannot be read any more', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at());
+    await look(root);
+    await agent.confirm(root);
+    const broken = `import fs from 'node:fs'; import { syncBuiltinESMExports } from 'node:module';
+      const real = fs.createReadStream;
+      fs.createReadStream = (path, ...more) => {
+        const stream = real(path, ...more);
+        if (path.endsWith('slots/b/large.bin')) stream.destroy(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }));
+        return stream;
+      };
+      syncBuiltinESMExports();`;
+    const next = spawnSync(
+      process.execPath,
+      [
+        '--import',
+        `data:text/javascript,${encodeURIComponent(broken)}`,
+        literalPath('edge', 'agent/agent.mjs'),
+        'next',
+        '--root',
+        root,
+      ],
+      { encoding: 'utf8' },
+    );
+    expect([next.status, next.stdout]).toEqual([0, `${join(root, 'slots/a')}\n`]);
+    expect(next.stderr).toContain('version 1.1.0 is damaged, back to 1.0.0');
+  });
+
+  it('says why it cannot look where its folder does not take the lock, and has no half of one', async () => {
+    const root = await device();
+    await mkdir(join(root, 'lock'));
+    expect(await look(root)).toMatchObject({ outcome: 'failed' });
+    await rm(join(root, 'lock'), { recursive: true });
+    // The lock is there with its owner's name or not at all: one without a name would be taken for that of a process that is gone.
+    const all = await Promise.all(Array.from({ length: 8 }, () => agent.takeLock(root)));
+    expect(all.filter((release) => release !== undefined)).toHaveLength(1);
+  });
+
+  it('is not taken back by hand in the middle of an update', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at());
+    await look(root);
+    await agent.confirm(root);
+    const release = await agent.takeLock(root);
+    await expect(agent.rollback(root)).rejects.toThrow('an update is under way; try again when it has ended');
+    await release?.();
+    expect(await agent.rollback(root)).toBe('1.0.0');
   });
 
   it('finds its state again from a copy, and from the slots', async () => {
@@ -467,16 +545,25 @@ describe('a device', () => {
 });
 
 describe('the supervisor', () => {
-  it('starts, updates, goes back from a version that crashes, and stops', async () => {
-    const root = await device();
-    const port = await freePort();
+  interface Supervised {
+    serves(version: string): Promise<void>;
+    crash(): Promise<void>;
+    said(): string;
+    stop(): Promise<number | null>;
+  }
+
+  /** `agent.mjs run`; TEST_CRASHES names a version that ends as soon as it is started. */
+  async function supervise(root: string, more: Record<string, string> = {}): Promise<Supervised> {
     const env = {
       ...process.env,
-      PORT: String(port),
+      HOST: '127.0.0.1',
+      PORT: String(await freePort()),
       INTERVAL_SECONDS: '0.2',
       CONFIRM_SECONDS: '0.3',
       READY_SECONDS: '5',
+      ...more,
     };
+    const url = `http://${env.HOST}:${env.PORT}`;
     const child = spawn(process.execPath, [literalPath('edge', 'agent/agent.mjs'), 'run', '--root', root], {
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -484,27 +571,76 @@ describe('the supervisor', () => {
     const said: string[] = [];
     child.stderr.on('data', (chunk: Buffer) => said.push(chunk.toString()));
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-    const serves = async (version: string): Promise<void> => {
-      for (;;) {
-        const got = await fetch(`http://127.0.0.1:${port}/version`).then(
-          (response) => response.text(),
-          () => '',
-        );
-        if (got === version) return;
-        await sleep(30);
-      }
+    const ask = (path: string): Promise<string> =>
+      fetch(`${url}${path}`).then(
+        (response) => response.text(),
+        () => '',
+      );
+    return {
+      async serves(version) {
+        while ((await ask('/version')) !== version) await sleep(30);
+      },
+      async crash() {
+        await ask('/crash');
+      },
+      said: () => said.join(''),
+      stop: () => (child.kill('SIGTERM'), ended),
     };
-    await serves('1.0.0');
+  }
+
+  it('starts, updates, goes back from a version that crashes, and stops', async () => {
+    const root = await device();
+    const running = await supervise(root);
+    await running.serves('1.0.0');
     // Published now, as the clock of the agent is the real one.
     await publish(await bundleOf('1.1.0'), 100, at({ at: Date.now() }));
-    await serves('1.1.0');
+    await running.serves('1.1.0');
     while ((await agent.knownState(root)).active.status !== 'good') await sleep(30);
     await publish(await bundleOf('1.2.0', 'crashes'), 100, at({ at: Date.now() }));
     while (!(await agent.knownState(root)).rejected.some(({ version }) => version === '1.2.0')) await sleep(50);
-    await serves('1.1.0');
-    child.kill('SIGTERM');
-    expect(await ended).toBe(0);
-    expect(said.join('')).toContain('did not come up in 3 starts, back to 1.1.0');
+    await running.serves('1.1.0');
+    expect(await running.stop()).toBe(0);
+    expect(running.said()).toContain('did not come up in 3 starts, back to 1.1.0');
+  });
+
+  it('replaces a version that no longer comes up, though it is whole', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at({ at: Date.now() }));
+    const running = await supervise(root, { TEST_CRASHES: '1.0.0' });
+    await running.serves('1.1.0');
+    expect(await running.stop()).toBe(0);
+  });
+
+  it('starts a model again that ends while an update is on its way', async () => {
+    const root = await device();
+    const running = await supervise(root);
+    await running.serves('1.0.0');
+    server.faults = [{ path: /^\/blobs\//, hangAfter: 0 }];
+    server.sent.length = 0;
+    await publish(await bundleOf('1.1.0'), 100, at({ at: Date.now() }));
+    while (!server.sent.some(({ path }) => path.startsWith('/blobs/'))) await sleep(20);
+    await running.crash();
+    await running.serves('1.0.0');
+    expect(await running.stop()).toBe(0);
+  });
+
+  it('has a unit with whole paths', async () => {
+    const root = join(dir, 'my device');
+    const unit = spawnSync(process.execPath, [literalPath('edge', 'agent/agent.mjs'), 'unit', '--root', 'my device/'], {
+      cwd: dir,
+      encoding: 'utf8',
+    });
+    expect(unit.stdout).toContain(` run --root "${root}"\n`);
+    expect(unit.stdout).toContain(`\nReadWritePaths="${root}"\n`);
+  });
+
+  it('looks for the model where it listens', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at({ at: Date.now() }));
+    const running = await supervise(root, { HOST: '127.0.0.2' });
+    await running.serves('1.1.0');
+    while ((await agent.knownState(root)).active.status !== 'good') await sleep(30);
+    expect(await running.stop()).toBe(0);
   });
 });
 

@@ -9,7 +9,6 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
 import { RequestError } from './lib/errors.mjs';
 import { fileValues } from './lib/files.mjs';
 import { openModel } from './lib/open.mjs';
@@ -38,6 +37,21 @@ function untilStopped() {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT']) process.once(name, () => stop.abort());
   return stop.signal;
+}
+
+/** Lines of a stream. Not by node:readline, which also ends a line at U+2028: that may stand in a text. */
+async function* linesOf(stream) {
+  const decoder = new TextDecoder();
+  let held = [];
+  for await (const chunk of stream) {
+    const [first, ...others] = decoder.decode(chunk, { stream: true }).split('\n');
+    held.push(first);
+    for (const other of others) {
+      yield held.join('');
+      held = [other];
+    }
+  }
+  yield held.join('') + decoder.decode();
 }
 
 async function answered(model, value) {
@@ -69,7 +83,7 @@ const commands = {
     const model = await openModel(dir);
     for (const place of places) {
       if (place === '-') {
-        for await (const line of createInterface({ input: process.stdin })) {
+        for await (const line of linesOf(process.stdin)) {
           if (line.trim() === '') continue;
           const { value, error } = parsed(line);
           print(error === undefined ? await answered(model, value) : { error });

@@ -20,10 +20,13 @@ if (process.argv[2] === 'selftest') {
   if (behaviour === 'sick') { process.stderr.write('case 0 differs\\n'); process.exit(1); }
   if (behaviour === 'hangs') setInterval(() => {}, 1000);
   else process.stdout.write('{"ok":true}\\n');
-} else if (behaviour === 'crashes') process.exit(1);
+} else if (behaviour === 'crashes' || process.env.TEST_CRASHES === manifest.release.version) process.exit(1);
 else {
-  const server = createServer((request, response) => response.end(request.url === '/version' ? manifest.release.version : ''));
-  server.listen(Number(process.env.PORT), '127.0.0.1');
+  const server = createServer((request, response) => {
+    if (request.url === '/crash') process.exit(1);
+    response.end(request.url === '/version' ? manifest.release.version : '');
+  });
+  server.listen(Number(process.env.PORT), process.env.HOST);
   process.once('SIGTERM', () => server.close(() => process.exit(0)));
 }
 `;

@@ -10,6 +10,7 @@
  *   unit      a systemd unit that does `run`
  */
 
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { chooseSlot, confirm, knownState, rollback } from './boot.mjs';
 import { init } from './init.mjs';
@@ -97,9 +98,11 @@ const commands = {
       stop.signal,
       say,
     );
+    // What is still being downloaded is no reason to stay: the next start goes on with it.
+    process.exit(0);
   },
   async unit() {
-    print(agentUnit({ root: needed('root'), agent: import.meta.filename, node: process.execPath }).trimEnd());
+    print(agentUnit({ root: resolve(needed('root')), agent: import.meta.filename, node: process.execPath }).trimEnd());
   },
 };
 

@@ -3,6 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hashFile } from './download.mjs';
+import { takeLock } from './lock.mjs';
 import { isWhole, releaseName } from './slots.mjs';
 import { firstState, loadState, saveState, slotFolder } from './state.mjs';
 import { compareVersions } from './versions.mjs';
@@ -82,10 +83,19 @@ export async function confirm(root) {
   return true;
 }
 
-/** Back by hand. @returns the version that runs from now on; undefined where there is none to go back to */
+/**
+ * Back by hand, and not in the middle of an update, which goes on from the state that it has read.
+ * @returns the version that runs from now on; undefined where there is none to go back to
+ */
 export async function rollback(root, why = 'it was given up by hand') {
-  const state = await knownState(root);
-  const { fallback } = state;
-  if (fallback === null || !(await isWhole(slotFolder(root, fallback.slot), fallback.manifest))) return undefined;
-  return (await giveUp(root, state, why)).active.version;
+  const release = await takeLock(root);
+  if (!release) throw new Error('an update is under way; try again when it has ended');
+  try {
+    const state = await knownState(root);
+    const { fallback } = state;
+    if (fallback === null || !(await isWhole(slotFolder(root, fallback.slot), fallback.manifest))) return undefined;
+    return (await giveUp(root, state, why)).active.version;
+  } finally {
+    await release();
+  }
 }

@@ -65,6 +65,22 @@ export async function fetchText(url, { limit = 2 ** 22, stallMs = 30_000 } = {})
 /** Ranges count the bytes of the file, not of a packed form of it. */
 const plain = { 'accept-encoding': 'identity' };
 
+/**
+ * An answer that has come to its end, and of which no more will come, must be all of the file: a page to log in at, or a file that was put on the server
+ * half, would be asked for without end.
+ * @throws Refused `hash` where it is not; Error where another connection may have the rest
+ */
+function requireAll(url, { at, bytes, response, resumed }) {
+  if (at === bytes) return;
+  const { headers } = response;
+  // An answer that only the end of its connection ends may have been cut.
+  const whole = headers.get('content-length') ?? (headers.has('transfer-encoding') ? at : undefined);
+  const total = resumed ? headers.get('content-range')?.split('/')[1] : whole;
+  if (total !== undefined && Number(total) < bytes)
+    throw new Refused('hash', `${url} has ${total} bytes, less than the ${bytes} that were announced`);
+  throw new Error(`${url} ends after ${at} of ${bytes} bytes`);
+}
+
 /** One connection's worth of a file, appended to what is there. */
 async function fetchPart(url, part, bytes, stallMs) {
   const have = await sizeOf(part);
@@ -90,6 +106,7 @@ async function fetchPart(url, part, bytes, stallMs) {
         await handle.writeFile(chunk);
       }
       await handle.sync();
+      requireAll(url, { at, bytes, response, resumed });
     } finally {
       await handle.close();
     }
@@ -99,10 +116,12 @@ async function fetchPart(url, part, bytes, stallMs) {
 }
 
 /**
- * Brings a file of known size and digest to `part`. A connection that breaks is taken up again where it broke, `tries` times without a byte of progress.
+ * Brings a file of known size and digest to `part`. A connection that breaks is taken up again where it broke, `tries` times without getting further than
+ * before.
  * @throws Refused `hash` when what the server has is not the file; Error when it cannot be reached
  */
 export async function download(url, part, { bytes, sha256 }, { stallMs = 30_000, tries = 5, pauseMs = 500 } = {}) {
+  let furthest = await sizeOf(part);
   for (let failures = 0; ; ) {
     const before = await sizeOf(part);
     if (before > bytes) await rm(part, { force: true });
@@ -117,7 +136,9 @@ export async function download(url, part, { bytes, sha256 }, { stallMs = 30_000,
       }
       // A full disk does not get better by trying again.
       if (['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO'].includes(error.code)) throw error;
-      failures = (await sizeOf(part)) > before ? 0 : failures + 1;
+      const now = await sizeOf(part);
+      failures = now > furthest ? 0 : failures + 1;
+      furthest = Math.max(furthest, now);
       if (failures >= tries) throw error;
       await sleep(pauseMs * 2 ** failures * (0.5 + Math.random()));
     }

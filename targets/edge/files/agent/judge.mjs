@@ -49,7 +49,7 @@ export function judge(statement, state, { runtimes, broken }) {
       return { take: false, why: `version ${version} needs ${name} ${least}, and there is ${own ?? 'none'} here` };
   }
   // A way back and a repair do not wait for their turn.
-  if (order > 0 && rolloutPlace(device, manifest) >= percent)
+  if (order > 0 && !broken && rolloutPlace(device, manifest) >= percent)
     return { take: false, why: `version ${version} goes to ${percent} % of the devices, and this one waits` };
   return {
     take: true,

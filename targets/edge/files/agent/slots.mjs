@@ -23,8 +23,14 @@ async function sizeOf(path) {
   }
 }
 
+/** Whether a file is what it must be; one that the disk does not give back any more is not. */
 async function isThere(path, { bytes, sha256 }) {
-  return (await sizeOf(path)) === bytes && (await hashFile(path)) === sha256;
+  try {
+    return (await sizeOf(path)) === bytes && (await hashFile(path)) === sha256;
+  } catch (error) {
+    if (error.code === 'EIO') return false;
+    throw error;
+  }
 }
 
 /** Every file and link below a slot but the runtime's, relative to it. */
@@ -148,7 +154,7 @@ export async function filesOfSlot(slot, manifest) {
 /** Whether the slot still holds what the state says. */
 export async function isWhole(slot, manifest) {
   const files = await filesOfSlot(slot, manifest).catch((error) => {
-    if (error instanceof SyntaxError) return undefined;
+    if (error instanceof SyntaxError || error.code === 'EIO') return undefined;
     throw error;
   });
   return files !== undefined && (await slotProblem(slot, files)) === undefined;

@@ -13,9 +13,17 @@ async function pause(ms, signal) {
   });
 }
 
-async function isReady(port) {
+/** Where one who listens on `host` is reached from here, as addresses have it. */
+function reached(host) {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+async function isReady({ host, port }) {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/v2/health/ready`, { signal: AbortSignal.timeout(2000) });
+    const url = `http://${reached(host)}:${port}/v2/health/ready`;
+    const response = await fetch(url, { signal: AbortSignal.timeout(2000) });
     await response.arrayBuffer();
     return response.ok;
   } catch {
@@ -47,43 +55,86 @@ async function stop({ child, ended }, graceMs = 10_000) {
 }
 
 /**
- * One version, until it ends, is replaced or the agent is stopped.
+ * Looks at the channel when it is time, beside the model: that is watched meanwhile. The time goes on when the model is started again, so that a version
+ * that keeps failing is replaced, too.
+ */
+function lookout(root, settings, say) {
+  let next = Date.now() + Math.random() * settings.jitterMs;
+  let going = false;
+  let found = false;
+  const look = async () => {
+    const { outcome, why } = await update(root, settings.update).catch((error) => ({
+      outcome: 'failed',
+      why: error.message,
+    }));
+    if (outcome !== 'current') say(`update: ${outcome}, ${why}`);
+    found = outcome === 'updated';
+    next = Date.now() + settings.intervalMs + Math.random() * settings.jitterMs;
+    going = false;
+  };
+  return {
+    /** Whether the state and the other slot are being worked on. */
+    isGoing: () => going,
+    /** Begins a look where it is time. @returns whether a new version waits to be started */
+    poll() {
+      if (!going && !found && Date.now() >= next) {
+        going = true;
+        void look();
+      }
+      return found;
+    },
+    /** What was found is about to be started. */
+    take() {
+      found = false;
+    },
+  };
+}
+
+/** An error of the system, which may pass; what else is wrong does not get better by waiting. */
+function sayPassing(error, say) {
+  if (error.code === undefined) throw error;
+  say(error.message);
+}
+
+/** Whether the version on trial may stay from now on. What a full disk keeps from being written down is tried again. */
+async function settle(root, settings, say) {
+  if (!(await isReady(settings))) return false;
+  try {
+    if (await confirm(root)) say('the new version has stayed up: it stays');
+    return true;
+  } catch (error) {
+    sayPassing(error, say);
+    return false;
+  }
+}
+
+/**
+ * One version, until it ends, is replaced or the agent is stopped. `chosen.trial` ends when it has stayed up.
  * @returns {Promise<'stopped' | 'switch' | 'ended'>}
  */
-async function runOnce(root, slot, trial, settings, signal, say) {
-  const running = start(slot, settings);
+async function runOnce(root, chosen, looks, settings, signal, say) {
+  const running = start(chosen.slot, settings);
   let gone = false;
   const ended = running.ended.then((how) => {
     gone = true;
     return how;
   });
   const deadline = Date.now() + settings.readyMs;
-  while (!gone && !signal.aborted && !(await isReady(settings.port))) {
-    if (Date.now() > deadline) {
+  let up;
+  while (!gone && !signal.aborted) {
+    if (up === undefined && (await isReady(settings))) up = Date.now();
+    if (up === undefined && Date.now() > deadline) {
       say(`not ready within ${settings.readyMs} ms`);
       await stop(running);
       return 'ended';
     }
-    await pause(100, signal);
-  }
-  const up = Date.now();
-  let confirmed = !trial;
-  let nextLook = up + (trial ? settings.confirmMs : 0) + Math.random() * settings.jitterMs;
-  while (!gone && !signal.aborted) {
-    if (!confirmed && Date.now() - up >= settings.confirmMs) {
-      confirmed = await isReady(settings.port);
-      if (confirmed && (await confirm(root))) say('the new version has stayed up: it stays');
+    if (up !== undefined && chosen.trial && Date.now() - up >= settings.confirmMs)
+      chosen.trial = !(await settle(root, settings, say));
+    if (!chosen.trial && looks.poll()) {
+      await stop(running);
+      return 'switch';
     }
-    if (confirmed && Date.now() >= nextLook) {
-      const found = await update(root, settings.update);
-      if (found.outcome !== 'current') say(`update: ${found.outcome}, ${found.why}`);
-      nextLook = Date.now() + settings.intervalMs + Math.random() * settings.jitterMs;
-      if (found.outcome === 'updated') {
-        await stop(running);
-        return 'switch';
-      }
-    }
-    await Promise.race([ended, pause(Math.min(250, settings.intervalMs), signal)]);
+    await Promise.race([ended, pause(up === undefined ? 100 : Math.min(250, settings.intervalMs), signal)]);
   }
   if (gone) {
     say(`the model's process ended (${await ended})`);
@@ -93,19 +144,36 @@ async function runOnce(root, slot, trial, settings, signal, say) {
   return 'stopped';
 }
 
-/** @param settings { host, port, readyMs, confirmMs, intervalMs, jitterMs, update } */
+/** Which version is started now; one that cannot be repaired yet is started as it is. */
+async function choose(root, settings, say) {
+  const { state, slot, notes } = await chooseSlot(root);
+  for (const one of notes) say(one);
+  if (notes.some((one) => one.includes('waiting for a repair'))) {
+    const found = await update(root, settings.update);
+    say(`update: ${found.outcome}, ${found.why}`);
+    if (found.outcome === 'updated') return choose(root, settings, say);
+  }
+  return { slot, version: state.active.version, trial: state.active.status === 'trial' };
+}
+
+/** @param settings { host, port, readyMs, confirmMs, intervalMs, jitterMs, restartMs, update } */
 export async function supervise(root, settings, signal, say) {
+  const looks = lookout(root, settings, say);
+  let chosen;
   for (let failures = 0; !signal.aborted; ) {
-    const { state, slot, notes } = await chooseSlot(root);
-    for (const one of notes) say(one);
-    if (notes.some((one) => one.includes('waiting for a repair'))) {
-      const found = await update(root, settings.update);
-      say(`update: ${found.outcome}, ${found.why}`);
-      if (found.outcome === 'updated') continue;
-    }
-    say(`starting version ${state.active.version}`);
     const started = Date.now();
-    const how = await runOnce(root, slot, state.active.status === 'trial', settings, signal, say);
+    let how = 'ended';
+    try {
+      // An update that is on its way goes on from the state as it is, and fills the slot that does not run: the same one is started again.
+      if (chosen === undefined || !looks.isGoing()) {
+        looks.take();
+        chosen = await choose(root, settings, say);
+      }
+      say(`starting version ${chosen.version}`);
+      how = await runOnce(root, chosen, looks, settings, signal, say);
+    } catch (error) {
+      sayPassing(error, say);
+    }
     if (how !== 'ended') failures = 0;
     else {
       failures = Date.now() - started > 60_000 ? 1 : failures + 1;

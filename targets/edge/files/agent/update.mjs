@@ -29,15 +29,16 @@ async function readChannel(root, config, options) {
  * @returns {Promise<{ outcome: 'current' | 'waiting' | 'busy' | 'refused' | 'rejected' | 'failed' | 'updated', code?: string, why: string, version?: string }>}
  */
 export async function update(root, { now = Date.now(), options = {}, health = {} } = {}) {
-  const release = await takeLock(root);
-  if (!release) return { outcome: 'busy', why: 'another agent is at work' };
+  let release;
   try {
+    release = await takeLock(root);
+    if (!release) return { outcome: 'busy', why: 'another agent is at work' };
     return await updateLocked(root, { now, options, health });
   } catch (error) {
     if (error instanceof Refused) return { outcome: 'refused', code: error.code, why: error.message };
     return { outcome: 'failed', code: error.cause?.code ?? error.code, why: error.message };
   } finally {
-    await release();
+    await release?.();
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { datatype, fromBytes } from './datatypes.mjs';
 import { RequestError } from './errors.mjs';
+import { halfToNumber } from './half.mjs';
 
 const numpy = {
   '|b1': 'BOOL',
@@ -63,10 +64,17 @@ function fromNumpy(name, bytes, info) {
   return arrayValue(name, bytes.subarray(start + length), type, shape, input);
 }
 
+const same = (value) => value;
+
+/** Elements as `predict` reads them. NaN has no form in JSON, and an array may well hold it: a value that is missing. */
+const numbers = { FP16: halfToNumber, FP32: same, FP64: same };
+
 function arrayValue(name, bytes, type, shape, input) {
   const count = shape.reduce((product, dim) => product * dim, 1);
   try {
-    return { [input.name]: nested(Array.from(fromBytes(type, bytes, count), datatype(type).show), shape) };
+    return {
+      [input.name]: nested(Array.from(fromBytes(type, bytes, count), numbers[type] ?? datatype(type).show), shape),
+    };
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
     throw new RequestError(`${name}: ${error.message}`);
@@ -79,13 +87,18 @@ function fromRaw(name, bytes, info) {
   return arrayValue(name, bytes, input.datatype, one, input);
 }
 
+/** Without the byte order mark that some editors put in front. */
+function textOf(bytes) {
+  return new TextDecoder().decode(bytes);
+}
+
 /** The values of a file, one after the other, as `predict` takes them. @throws RequestError */
 export function* fileValues(name, bytes, info) {
   if (name.endsWith('.npy')) yield fromNumpy(name, bytes, info);
   else if (name.endsWith('.bin')) yield fromRaw(name, bytes, info);
   else if (name.endsWith('.jsonl')) {
-    for (const [i, line] of bytes.toString('utf8').split('\n').entries())
+    for (const [i, line] of textOf(bytes).split('\n').entries())
       if (line.trim() !== '') yield parse(line, `${name}, line ${i + 1},`);
-  } else if (name.endsWith('.json')) yield parse(bytes.toString('utf8'), name);
+  } else if (name.endsWith('.json')) yield parse(textOf(bytes), name);
   else throw new RequestError(`${name}: only .json, .jsonl, .npy and .bin are read`);
 }

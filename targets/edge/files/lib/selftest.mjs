@@ -63,7 +63,7 @@ export async function selftest(dir, model, repeats = 5) {
     }));
     const results = await model.run(feeds);
     for (const want of outputs) {
-      const found = difference(want, results[want.name], tolerance);
+      const found = difference(want, results[want.name], want.tolerance ?? tolerance);
       worst = Math.max(worst, found.worst);
       if (found.why !== undefined) problems.push(`case ${n}, output "${want.name}" ${found.why}`);
     }

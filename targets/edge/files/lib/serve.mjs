@@ -10,7 +10,7 @@ const json = { 'content-type': 'application/json; charset=utf-8' };
 async function bodyOf(request, limit) {
   const chunks = [];
   let bytes = 0;
-  for await (const chunk of request) {
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length;
     if (bytes > limit) throw new RequestError(`the body has more than ${limit} bytes`, 413);
     chunks.push(chunk);
@@ -95,6 +95,8 @@ export async function serve(model, { host, port, bodyLimit, waiting }) {
   const server = createServer((request, response) => {
     answer(request, response).catch((error) => {
       const known = error instanceof RequestError;
+      // The rest of a body is read and forgotten: a connection that nobody reads from any more never ends, nor does the server then.
+      request.resume();
       if (!known) process.stderr.write(`${error.stack ?? error}\n`);
       if (response.headersSent) return response.destroy();
       const message = known ? error.message : 'something went wrong here; the log says what';

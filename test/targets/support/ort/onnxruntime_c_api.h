@@ -6,7 +6,13 @@
 #include <stdint.h>
 
 #define ORT_API_VERSION 17
+#ifdef _WIN32
+#define ORT_TSTR(x) L##x
+#define ORT_TSTR_ON_MACRO(x) L"" x
+#else
 #define ORT_TSTR(x) x
+#define ORT_TSTR_ON_MACRO(x) x
+#endif
 #define UNUSED_FROM_TO(from, to) void* unused_##from[(to) - (from) + 1];
 
 typedef struct OrtStatus OrtStatus;

@@ -90,7 +90,7 @@ int __LOWER___open(__LOWER__** out, int threads, char* error, size_t error_bytes
             failed(ort, ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &model->memory), error, error_bytes);
   if (!bad && threads > 0) bad = failed(ort, ort->SetIntraOpNumThreads(options, threads), error, error_bytes);
 #if defined(__UPPER___FILE)
-  if (!bad) bad = failed(ort, ort->CreateSession(model->env, ORT_TSTR(__UPPER___FILE), options, &model->session), error, error_bytes);
+  if (!bad) bad = failed(ort, ort->CreateSession(model->env, ORT_TSTR_ON_MACRO(__UPPER___FILE), options, &model->session), error, error_bytes);
 #else
   if (!bad) bad = failed(ort, ort->CreateSessionFromArray(model->env, BEGIN, SIZE, options, &model->session), error, error_bytes);
 #endif

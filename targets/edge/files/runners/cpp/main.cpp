@@ -89,7 +89,15 @@ int main(int argc, char** argv) {
     for (size_t k = 0; k < count; ++k) {
       if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) std::printf(" %.9g", static_cast<double>(static_cast<float*>(data)[k]));
       else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64) std::printf(" %lld", static_cast<long long>(static_cast<int64_t*>(data)[k]));
+      else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE) std::printf(" %.17g", static_cast<double*>(data)[k]);
+      else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32) std::printf(" %d", static_cast<int32_t*>(data)[k]);
+      else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8) std::printf(" %d", static_cast<int8_t*>(data)[k]);
       else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8) std::printf(" %d", static_cast<uint8_t*>(data)[k]);
+      else if (element == ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL) std::printf(" %d", static_cast<bool*>(data)[k] ? 1 : 0);
+      else {
+        std::printf(" %zu elements of type %d, which are not printed here", count, static_cast<int>(element));
+        break;
+      }
     }
     std::printf("\n");
     ort->ReleaseTensorTypeAndShapeInfo(info);
