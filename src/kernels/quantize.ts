@@ -52,6 +52,12 @@ export function affineParams(low: number, high: number, range: IntRange, symmetr
   return { scale, zeroPoint: Math.min(range.max, Math.max(range.min, zeroPoint)) };
 }
 
+/**
+ * The largest code of an int32 bias: kernels add the products to it in int32, and wrap around where the sum does not fit. What is left holds 33,000
+ * products of 8 bits, however large they are.
+ */
+export const largestBias = 2 ** 30;
+
 /** Tensor data seen as [outer, channels, inner] in row-major order: any axis of any shape. */
 export interface AxisView {
   readonly outer: number;

@@ -7,6 +7,7 @@ import {
   axisView,
   channelRanges,
   intRanges,
+  largestBias,
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
@@ -36,9 +37,6 @@ export interface QuantizedWeight {
   /** Output channels whose scale was widened so that no pair of products saturates. */
   readonly widened: number;
 }
-
-/** Biases are int32: a little room is left for rounding. */
-const largestBias = 2 ** 31 - 256;
 
 /** Quantizes each weight once, whoever reads it, as long as all its readers can take the same scales. */
 export class WeightStore {

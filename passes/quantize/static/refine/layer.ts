@@ -1,7 +1,7 @@
 import { constantOf } from '../../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../../src/ir/graph.ts';
 import { elementCount, tensorFrom, typedArray } from '../../../../src/ir/tensor.ts';
-import { transpose } from '../../../../src/kernels/quantize.ts';
+import { largestBias, transpose } from '../../../../src/kernels/quantize.ts';
 import type { CodedRows } from '../../../../src/kernels/weight-rows.ts';
 import type { Unit } from '../unit.ts';
 import type { Weighted } from '../weighted.ts';
@@ -113,7 +113,15 @@ export function biasOf({ bias, floatBias, n }: QdqLayer): Float64Array {
   );
 }
 
-const largestBias = 2 ** 31 - 256;
+/** Channels whose bias would not fit int32 in steps of these products. */
+export function overflowingChannels(layer: QdqLayer, scales: Float32Array, inputScale: number): number[] {
+  if (!layer.bias) return [];
+  const factor = layer.weighted.alpha * inputScale;
+  return [...biasOf(layer)].flatMap((b, c) => {
+    const scale = scales[scales.length === 1 ? 0 : c] as number;
+    return Math.abs(b) > largestBias * scale * factor ? [c] : [];
+  });
+}
 
 /** @param scales of the products, one or one for each channel. @returns false where a number does not fit int32; nothing is changed then. */
 export function storeBias({ bias }: QdqLayer, numbers: Float64Array, scales: Float32Array): boolean {

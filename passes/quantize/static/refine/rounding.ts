@@ -6,7 +6,7 @@ import { type CodedRows, gptqRows, roundRows, searchScales } from '../../../../s
 import type { Activations, Gram, PassContext, PatchRequest } from '../../../../src/pass/pass.ts';
 import { beyondBudget, checkMemory, gptqCost } from '../../fit-cost.ts';
 import { type Products, products } from '../../weight-only/product.ts';
-import { codedRows, type QdqLayer, storeRows } from './layer.ts';
+import { codedRows, overflowingChannels, type QdqLayer, storeRows } from './layer.ts';
 
 /**
  * minmax: the whole range, rounded to nearest · mse: the range with the least squared error of the weights · weighted: of the outputs,
@@ -135,7 +135,7 @@ type Answer = { readonly coded: CodedRows; readonly detail: string } | { readonl
 async function fitLayer(
   layer: QdqLayer,
   grams: readonly Gram[],
-  { method, range, unsafe }: RoundingOptions,
+  { method, range, unsafe, inputScale }: RoundingOptions,
   product: Products,
 ): Promise<Answer> {
   const { rows, k, n, groups } = layer;
@@ -170,7 +170,9 @@ async function fitLayer(
   let reverted = 0;
   for (const [name, coded] of candidates) {
     const rowsBack = unsafe(layer, coded.codes);
-    if (!revertRows(coded, now, rowsBack, k)) continue;
+    // Finer steps than a large bias has room for: those of next to dead channels.
+    const tooFine = overflowingChannels(layer, coded.scales, inputScale(layer));
+    if (!revertRows(coded, now, [...rowsBack, ...tooFine], k)) continue;
     const noise = await noiseOf(layer, coded, grams, product);
     if (!(noise < (best?.noise ?? before))) continue;
     best = { name, coded, noise };

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { simplify } from '../../../../passes/simplify/simplify.ts';
+import { cloneModel } from '../../../../src/ir/clone.ts';
 import { parseModel } from '../../../../src/ir/text/parse.ts';
 import { verify } from '../../../../src/ir/verify.ts';
+import { TestContext } from '../../../support/context.ts';
 import { countOps } from '../../../support/count-ops.ts';
+import { calmFillings, edgeFeeds } from '../../../support/differential.ts';
 import { type Feeds, runOrt } from '../../../support/ort.ts';
-import { calmFeeds, head, type Options, quantize, sqnr } from './support.ts';
+import { activationsOf, calmFeeds, head, type Options, quantize, sqnr } from './support.ts';
 
 /** Decibels with the runtime's optimizer off and with all of it, and the operators of the result. */
 async function judged(text: string, options: Options = {}) {
@@ -107,6 +111,26 @@ describe('quantize-static of layers', () => {
         const [got] = await runOrt(before, feeds, level);
         expect(sqnr(want, got)).toBeGreaterThan(40);
       }
+    },
+  );
+
+  it.each<Options>([{}, { weights: 'mse' }, { weights: 'gptq' }, { format: 'qoperator' }])(
+    'keeps the bias of next to dead channels, in steps of which it nearly fills int32: %o',
+    async (form) => {
+      const before = parseModel(
+        head(
+          13,
+          `g (float[200,32] x) => (float[200,4] y) <float[32,4] r = random(1), float[1,4] f = {0.00000008, 1, 1, 1}, float[4] b = {0.5, 1, 2, -3}> {
+            w = Mul (r, f)  y = Gemm (x, w, b) }`,
+        ),
+      );
+      await simplify.run(before, simplify().options as never, new TestContext());
+      const after = cloneModel(before);
+      const feeds = [1, 2].flatMap((seed) => edgeFeeds(before, seed, {}, {}, calmFillings.slice(0, 1)));
+      await quantize(after, form, activationsOf(feeds));
+      const [want] = await runOrt(before, feeds);
+      for (const level of ['disabled', 'all'] as const)
+        expect(sqnr(want, (await runOrt(after, feeds, level))[0])).toBeGreaterThan(40);
     },
   );
 
