@@ -31,10 +31,7 @@ export async function startDecoding(file: string, spec: ImageSpec): Promise<{ re
   const { autoOrient } = await sharp(file, options).metadata();
   const plan = placement(autoOrient, spec, file);
   const { scaled, window } = plan;
-  let image: Sharp = sharp(file, options)
-    .autoOrient()
-    .flatten()
-    .toColourspace(spec.channels === 'GRAY' ? 'b-w' : 'srgb');
+  let image: Sharp = sharp(file, options).autoOrient().flatten().toColourspace('srgb');
   if (scaled.width !== autoOrient.width || scaled.height !== autoOrient.height)
     image = image.resize(scaled.width, scaled.height, { fit: 'fill', kernel: kernels[spec.interpolation] });
   if (window.width !== scaled.width || window.height !== scaled.height) image = image.extract(window);
@@ -68,7 +65,7 @@ function inChannels(data: Uint8Array, found: number, spec: ImageSpec, file: stri
   const channels = spec.channels === 'GRAY' ? 1 : 3;
   if (found === channels) return data;
   if (found === 1) return grayToColour(data, channels);
-  if (channels === 1 && found === 3) return data.filter((_, at) => at % 3 === 0);
+  if (channels === 1 && found === 3) return luma(data);
   throw new UserError('dataset-image', `${file} decodes to ${found} channels; ${channels} are needed.`);
 }
 
@@ -120,6 +117,15 @@ function placement(picture: Size, spec: ImageSpec, file: string): Placement {
     top: Math.floor((scaled.height - height) / 2),
   };
   return { scaled, window, border: whole };
+}
+
+/** Grey as Pillow's "L" mode and OpenCV have it (ITU-R BT.601), which models are trained on; libvips' own is that of linear light, far brighter for red and green. */
+function luma(data: Uint8Array): Uint8Array {
+  const grey = new Uint8Array(data.length / 3);
+  for (let at = 0, from = 0; at < grey.length; at++, from += 3)
+    grey[at] =
+      ((data[from] ?? 0) * 19_595 + (data[from + 1] ?? 0) * 38_470 + (data[from + 2] ?? 0) * 7471 + 0x8000) >> 16;
+  return grey;
 }
 
 function grayToColour(gray: Uint8Array, channels: number): Uint8Array {

@@ -2,8 +2,11 @@ import { companionJson } from '../../src/target/literal.ts';
 import type { Artifact } from '../../src/target/target.ts';
 import { isObject, type Json } from './json.ts';
 
-/** What the tokenizer gives for an input, or a number put everywhere. */
-export type TokenField = 'ids' | 'mask' | 'types' | 'positions' | number;
+/**
+ * What the tokenizer gives for an input, or a number put everywhere; `range`: 0, 1, … over the whole row, also where it is filled up; `notEqual`: 1
+ * where the ids are another number.
+ */
+export type TokenField = 'ids' | 'mask' | 'types' | 'positions' | 'range' | number | { readonly notEqual: number };
 
 export interface TextTask {
   readonly kind: 'text';
@@ -62,11 +65,21 @@ export function textTask(artifact: Artifact, sections: Json): TextTask | undefin
   if (!Object.values(feeds).some(({ field }) => field === 'ids')) return undefined;
   const ids = artifact.inputs.find(({ name }) => feeds[name]?.field === 'ids');
   const extent = ids?.shape?.[1];
-  const length = typeof extent === 'number' ? extent : source.padding === 'max' ? numberOr(source.maxLength) : null;
+  const padded = source.padding === 'max' ? (numberOr(source.maxLength) ?? tokenizerLength(artifact)) : null;
+  const length = typeof extent === 'number' ? extent : padded;
   return {
-    ...{ kind: 'text', feeds, pair: typeof source.pair === 'string', length },
+    // Pairs that are encoded separately are rows of their own: the model takes one text.
+    ...{ kind: 'text', feeds, pair: typeof source.pair === 'string' && source.encode !== 'separately', length },
     maxLength: length ?? numberOr(source.maxLength),
   };
+}
+
+/** The most tokens by the tokenizer's own configuration; models without a bound say 1e30. */
+function tokenizerLength({ companions }: Artifact): number | null {
+  const file = companions?.find(({ name }) => name === 'tokenizer_config.json');
+  const config = file && companionJson(file.source);
+  const length = isObject(config) ? numberOr(config.model_max_length) : null;
+  return length !== null && length < 1e6 ? length : null;
 }
 
 function numberOr(value: unknown): number | null {
@@ -76,8 +89,8 @@ function numberOr(value: unknown): number | null {
 function fieldOf(name: string, section: Json | undefined): TokenField | undefined {
   if (typeof section?.text === 'string') return 'ids';
   if (typeof section?.constant === 'number') return section.constant;
-  if (typeof section?.notEqual === 'number') return 'mask';
-  if (section?.positions === true) return 'positions';
+  if (typeof section?.notEqual === 'number') return { notEqual: section.notEqual };
+  if (section?.positions === true) return 'range';
   if (typeof section?.take === 'string') return wellKnown[section.take];
   return wellKnown[name];
 }

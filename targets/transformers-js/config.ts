@@ -37,10 +37,22 @@ export function configJson(artifact: Artifact, placed: readonly Placed[]): strin
           label2id: Object.fromEntries(labels.map((label, n) => [label, n])),
         }
       : {};
+  // Which files there are says this folder, not the one that the model came from.
+  const { dtype: _, use_external_data_format: __, device_config: theirs, ...kept } = before;
   const ours = {
-    ...before,
-    device_config: { ...Object.fromEntries(devices), ...(isObject(before.device_config) ? before.device_config : {}) },
+    ...kept,
+    device_config: deviceConfig(isObject(theirs) ? theirs : {}, Object.fromEntries(devices)),
     ...(Object.keys(external).length > 0 && { use_external_data_format: external }),
   };
   return `${JSON.stringify({ ...config, ...named, 'transformers.js_config': ours }, null, 2)}\n`;
+}
+
+/** Settings of each device, with the dtype that is here. */
+function deviceConfig(theirs: Json, ours: Readonly<Record<string, Json>>): Json {
+  const merged = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])].map((device) => {
+    const settings = theirs[device];
+    const { dtype: _, use_external_data_format: __, ...kept } = isObject(settings) ? settings : {};
+    return [device, { ...kept, ...ours[device] }] as const;
+  });
+  return Object.fromEntries(merged);
 }

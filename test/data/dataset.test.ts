@@ -202,6 +202,15 @@ describe('pictures', () => {
     expect(numbers(first, 'x')?.slice(0, 3)).toEqual([0, 128, 255]);
   });
 
+  test('are grey as Pillow has it', async () => {
+    await picture('r.png', 2, 2, '#ff0000');
+    await picture('s.png', 2, 2, '#00ff00');
+    await picture('t.png', 2, 2, '#0ac85a');
+    describeAs({ inputs: { x: { images: 'images', size: [2, 2], channels: 'GRAY' } }, batch: 3 });
+    const [batch] = await batchesOf();
+    expect(numbers(batch, 'x')?.filter((_, at) => at % 4 === 0)).toEqual([76, 150, 131]);
+  });
+
   test('are resized by the shorter side and cropped in the middle', async () => {
     const left = await sharp({ create: { width: 10, height: 10, channels: 3, background: '#000000' } })
       .png()

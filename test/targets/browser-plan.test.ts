@@ -220,8 +220,32 @@ describe('texts and sounds as input', () => {
       maxLength: 64,
       length: null,
     });
+    const fields = (of: object) => {
+      const task = taskOf(artifact({ inputs, companions, preprocessing: { input_ids: { text: 't.csv' }, ...of } }));
+      return task?.kind === 'text' ? Object.values(task.feeds).map(({ field }) => field) : [];
+    };
+    expect(fields({ attention_mask: { from: 'input_ids', notEqual: 7 } })).toEqual(['ids', { notEqual: 7 }, 'types']);
+    expect(fields({ token_type_ids: { from: 'input_ids', positions: true } })).toEqual(['ids', 'mask', 'range']);
     expect(taskOf(artifact({ inputs }))).toBeUndefined();
     expect(taskOf(artifact({ inputs: [...inputs, ids('past')], companions }))).toBeUndefined();
+  });
+
+  it('asks for two texts only where they are one row, and fills rows up to what the tokenizer says', async () => {
+    const place = join(await tempDir(), 'tokenizer_config.json');
+    await writeFile(place, JSON.stringify({ model_max_length: 96 }));
+    const all = [...companions, { name: 'tokenizer_config.json', source: place, bytes: 1 }];
+    const task = (section: object) =>
+      taskOf(
+        artifact({
+          inputs: [ids('input_ids')],
+          companions: all,
+          preprocessing: { input_ids: { text: 't.csv', ...section } },
+        }),
+      );
+    expect(task({ pair: 'b' })).toMatchObject({ pair: true, length: null });
+    expect(task({ pair: 'b', encode: 'separately' })).toMatchObject({ pair: false });
+    expect(task({ padding: 'max' })).toMatchObject({ length: 96, maxLength: 96 });
+    expect(task({ padding: 'max', maxLength: 64 })).toMatchObject({ length: 64, maxLength: 64 });
   });
 
   it('reads a wave, or the log-mel frames that Whisper makes of it, and no other features', async () => {

@@ -1,8 +1,12 @@
 /** The plain JavaScript that bundles carry, tested part by part outside of them. */
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { fromHalf, toHalf } from '../../src/kernels/f16.ts';
-import { literalPath } from '../../src/target/literal.ts';
+import { dependencyFile, literalPath } from '../../src/target/literal.ts';
 
 async function load<T>(target: string, name: string): Promise<T> {
   return (await import(literalPath(target, name))) as T;
@@ -134,5 +138,117 @@ describe('log-mel frames of the browser loader', async () => {
     let worst = 0;
     for (const [i, value] of data.entries()) worst = Math.max(worst, Math.abs(value - (own[i] ?? Number.NaN)));
     expect(worst).toBeLessThan(1e-4);
+  });
+});
+
+describe('answers of the browser loader', async () => {
+  type Output = { readonly data: readonly number[]; readonly dims: readonly number[]; readonly type: string };
+  const { answerOf } = await load<{
+    answerOf(model: object, outputs: Record<string, Output>): readonly { readonly label: string }[] | undefined;
+  }>('browser', 'mlpack-model/answer.js');
+  const of = (dims: number[]) =>
+    answerOf({ labels: ['a', 'b'] }, { y: { data: [1, 3, 9, 2, 9, 2], dims, type: 'float32' } })?.[0]?.label;
+
+  it('are the classes of a row, and not those of its first token', () => {
+    expect(of([3, 2])).toBe('b');
+    expect(of([1, 1, 2])).toBe('b');
+    expect(of([1, 3, 2])).toBeUndefined();
+  });
+});
+
+describe('the comparison of the self test in the page', async () => {
+  const { compare } = await load<{
+    compare(got: unknown[], want: unknown[], tolerance: { rtol: number; atol: number }): { readonly ok: boolean };
+  }>('browser', 'golden.js');
+  const same = (got: unknown, want: unknown) => compare([got], [want], { rtol: 0.1, atol: 0.01 }).ok;
+
+  it('takes numbers within the tolerance, and texts that are the same', () => {
+    expect([same(1.05, 1), same(1.5, 1), same(5n, 5n), same('a', 'a')]).toEqual([true, false, true, true]);
+    expect([same('1', '1.0'), same('', '0')]).toEqual([false, false]);
+  });
+});
+
+describe('a folder of the browser loader', () => {
+  let dir: string;
+  const broken = new Map<string, Response | Error>();
+  const asked: { readonly name: string; readonly cache: string | undefined }[] = [];
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'mlpack-loader-'));
+    await mkdir(join(dir, 'tokenizer'));
+    const code = dependencyFile('@huggingface/tokenizers', '0.2.0', 'dist/tokenizers.min.mjs').place;
+    await copyFile(code, join(dir, 'tokenizer/tokenizers.min.mjs'));
+    for (const name of ['tokenizer.json', 'tokenizer_config.json'])
+      await copyFile(join(import.meta.dirname, '../../models/intents', name), join(dir, 'tokenizer', name));
+    vi.stubGlobal('navigator', { hardwareConcurrency: 1 });
+    vi.stubGlobal('fetch', async (url: URL | string, { cache }: RequestInit = {}) => {
+      const path = fileURLToPath(new URL(url));
+      const name = path.slice(dir.length + 1);
+      asked.push({ name, cache });
+      const answer = broken.get(name);
+      if (answer instanceof Error) throw answer;
+      return answer ?? new Response(await readFile(path));
+    });
+  });
+  afterEach(() => broken.clear());
+  afterAll(async () => {
+    vi.unstubAllGlobals();
+    await rm(dir, { recursive: true, force: true });
+  });
+
+  type Row = { readonly data: readonly number[]; readonly dims: readonly number[] };
+  const text = async (field: unknown, length: number | null, most: number | null) => {
+    const { prepare } = await load<{
+      prepare(task: object, media: object, base: URL): Promise<{ feeds: Record<string, Row>; tokens: object }>;
+    }>('browser', 'mlpack-model/prepare/text.js');
+    const task = { feeds: { ids: { field: 'ids' }, x: { field } }, length, maxLength: most };
+    return await prepare(task, { texts: ['what time is it'] }, pathToFileURL(`${dir}/`));
+  };
+
+  it('does not prepare texts by half a tokenizer when the network fails, and does when it is back', async () => {
+    broken.set('tokenizer/tokenizer_config.json', new TypeError('the network is gone'));
+    await expect(text('mask', 8, 8)).rejects.toThrow('the network is gone');
+    broken.clear();
+    const { feeds } = await text('mask', 8, 8);
+    expect(feeds.x?.data).toEqual([1, 1, 1, 1, 1, 1, 0, 0]);
+    expect(asked.filter(({ name }) => name.endsWith('.json')).every(({ cache }) => cache === 'no-cache')).toBe(true);
+  });
+
+  it('fills what is computed from the ids as the data set does, and says how many tokens a text has', async () => {
+    expect((await text('range', 8, 8)).feeds.x?.data).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect((await text('positions', 8, 8)).feeds.x?.data).toEqual([0, 1, 2, 3, 4, 5, 0, 0]);
+    const { feeds } = await text('ids', 8, 8);
+    const [first = -1] = feeds.x?.data ?? [];
+    expect((await text({ notEqual: first }, 8, 8)).feeds.x?.data).toEqual([0, 1, 1, 1, 1, 1, 1, 1]);
+    expect((await text('mask', null, 4)).tokens).toEqual({ count: 6, most: 4 });
+  });
+
+  it('takes the next way where the browser itself refuses one', async () => {
+    const file = (name: string) => ({ name, bytes: 0, sha256: '0', partBytes: 4, parts: [], pieces: [] });
+    const way = (variant: string) => ({ variant, provider: 'wasm', features: [], bufferBytes: 0 });
+    const variant = (name: string) => ({ name, files: [file(name)], bytes: 0, sessionOptions: {} });
+    const description = {
+      ...{ schema: 'mlpack.browser-model/2', name: 'm', inputs: [], outputs: [] },
+      ...{ ways: [way('a'), way('b')], variants: [variant('a'), variant('b')] },
+      runtimes: { wasm: { script: 'ort.mjs', mjs: 'glue.mjs', wasm: file('wasm') } },
+    };
+    await writeFile(join(dir, 'model.json'), JSON.stringify(description));
+    await writeFile(
+      join(dir, 'ort.mjs'),
+      `let tries = 0;
+export const env = { wasm: {} };
+export const InferenceSession = {
+  create: async () => {
+    if (tries++ === 0) throw new DOMException('the device is lost', 'OperationError');
+    return {};
+  },
+};`,
+    );
+    const { open } = await load<{
+      open(options: object, hooks: object): Promise<{ about(): { variant: string; reasons: string[] } }>;
+    }>('browser', 'mlpack-model/engine.js');
+    const options = { base: pathToFileURL(`${dir}/`).href, provider: 'auto', cache: true };
+    const about = (await open(options, { onProgress: () => undefined })).about();
+    expect(about.variant).toBe('b');
+    expect(about.reasons).toEqual(['a on wasm: the device is lost.']);
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findChromium, launchChromium } from '../../src/target/chromium.ts';
 import { resolveTargetOptions } from '../../src/target/plan.ts';
 import type { Artifact } from '../../src/target/target.ts';
+import { configJson } from '../../targets/transformers-js/config.ts';
 import { transformersJs } from '../../targets/transformers-js/index.ts';
 import { placeAll } from '../../targets/transformers-js/place.ts';
 import { runCli } from '../cli/support.ts';
@@ -148,5 +149,34 @@ describe('names', () => {
     expect(support(two).because.join(' ')).toContain('keeps its weights in "weights.bin"');
     const good = one('base', { files: [...one('base').files, { ...data, name: 'model.onnx_data' }] });
     expect(support(good).ok).toBe(true);
+  });
+});
+
+it('says of files what is in this folder, whatever the model came from said', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'mlpack-hf-config-'));
+  const source = join(dir, 'config.json');
+  const theirs = {
+    dtype: 'q4',
+    use_external_data_format: { 'model.onnx': 2 },
+    kv_cache_dtype: { fp16: 'float16' },
+    device_config: { webgpu: { dtype: 'q4f16', free_dimension_overrides: { batch: 1 } }, webnn: { dtype: 'q4' } },
+  };
+  await writeFile(source, JSON.stringify({ model_type: 'bert', 'transformers.js_config': theirs }));
+  const one = {
+    variant: 'base',
+    ops: {},
+    files: [{ name: 'model.onnx' }],
+    companions: [{ name: 'config.json', source, bytes: 1 }],
+  } as unknown as Artifact;
+  const made = JSON.parse(configJson(one, placeAll(one).placed)) as Record<string, unknown>;
+  await rm(dir, { recursive: true, force: true });
+  expect(made['transformers.js_config']).toEqual({
+    kv_cache_dtype: { fp16: 'float16' },
+    device_config: {
+      wasm: { dtype: 'fp32' },
+      webgpu: { dtype: 'fp32', free_dimension_overrides: { batch: 1 } },
+      cpu: { dtype: 'fp32' },
+      webnn: {},
+    },
   });
 });

@@ -80,3 +80,20 @@ function halfToNumber(half) {
 export function numbersOf(data, dtype) {
   return dtype === 'float16' && data instanceof Uint16Array ? Float32Array.from(data, halfToNumber) : data;
 }
+
+/** Largest |got − expected|, and whether every element is within atol + rtol · max|expected|. */
+export function compare(got, expected, { rtol, atol }) {
+  const finite = Array.from(expected, (value) => Math.abs(Number(value))).filter(Number.isFinite);
+  const allowed = atol + rtol * finite.reduce((max, value) => Math.max(max, value), 0);
+  let maxAbs = 0;
+  let ok = got.length === expected.length;
+  for (let i = 0; i < expected.length && ok; i++) {
+    const [a, b] = [got[i], expected[i]];
+    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
+    // Texts are the same or are not: "1" is no "1.0".
+    const difference = typeof b === 'string' ? Number.POSITIVE_INFINITY : Math.abs(Number(a) - Number(b));
+    maxAbs = Math.max(maxAbs, difference);
+    if (!(difference <= allowed)) ok = false;
+  }
+  return { ok, maxAbs, allowed };
+}

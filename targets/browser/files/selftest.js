@@ -3,7 +3,7 @@
  * every output as base64, for `mlpack check`, which does its own comparison.
  */
 import { load } from './mlpack-model/index.js';
-import { goldenFeeds, numbersOf, readManifest, readTensor } from './golden.js';
+import { compare, goldenFeeds, numbersOf, readManifest, readTensor } from './golden.js';
 
 function toBase64(bytes) {
   let text = '';
@@ -23,22 +23,6 @@ function outputBytes({ data, type }) {
     at += 4 + part.length;
   }
   return bytes;
-}
-
-/** Largest |got − expected|, and whether every element is within atol + rtol · max|expected|. */
-function compare(got, expected, { rtol, atol }) {
-  const finite = Array.from(expected, (value) => Math.abs(Number(value))).filter(Number.isFinite);
-  const allowed = atol + rtol * finite.reduce((max, value) => Math.max(max, value), 0);
-  let maxAbs = 0;
-  let ok = got.length === expected.length;
-  for (let i = 0; i < expected.length && ok; i++) {
-    const [a, b] = [got[i], expected[i]];
-    if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
-    const difference = Math.abs(Number(a) - Number(b));
-    maxAbs = Math.max(maxAbs, difference);
-    if (!(difference <= allowed)) ok = false;
-  }
-  return { ok, maxAbs, allowed };
 }
 
 function addRow(cells, ok) {

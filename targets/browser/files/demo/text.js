@@ -41,7 +41,7 @@ export function textInput(model, examples, ask) {
     extras: buttons.length > 0 ? [h('h2', {}, 'Examples'), h('div', { className: 'row' }, ...buttons)] : [],
     fed: (_feeds, tokens) => {
       if (!tokens) return;
-      const cut = tokens.most !== null && tokens.count >= tokens.most;
+      const cut = tokens.most !== null && tokens.count > tokens.most;
       count.textContent = `${tokens.count} tokens${tokens.most === null ? '' : ` of at most ${tokens.most}`}${cut ? '; the rest is cut off' : ''}`;
     },
     begin: () => texts.length > 0 && tryOne(texts[0]),

@@ -1,12 +1,13 @@
 /**
- * Classes with their scores, best first, of the first row of the first output that looks like scores of classes; undefined where none does. Classes
- * without names are called by their number.
+ * Classes with their scores, best first, of the first row of the first output that looks like scores of classes; undefined where none does: scores of
+ * each token or place are many answers, not one. Classes without names are called by their number.
  */
 export function answerOf({ labels, hasClasses }, outputs) {
   if (!labels && !hasClasses) return undefined;
   for (const { data, dims, type } of Object.values(outputs)) {
     const count = labels?.length ?? dims.at(-1);
     if (!type.startsWith('float') || dims.length < 2 || dims.at(-1) !== count || count < 2) continue;
+    if (dims.slice(1, -1).some((dim) => dim !== 1)) continue;
     const values = Array.from(data.slice(0, count), type === 'float16' && data instanceof Uint16Array ? fromHalf : Number);
     const scores = toShares(values);
     return scores

@@ -102,7 +102,8 @@ class Engine {
         this.waysOpened++;
         return;
       } catch (error) {
-        if (error.code !== undefined) throw error;
+        // Errors of the browser's own (DOMException) have codes, too: those leave the next way its turn.
+        if (error instanceof ModelError) throw error;
         this.#reasons.push(`${way.variant} on ${way.provider}: ${messageOf(error)}.`);
       }
     }

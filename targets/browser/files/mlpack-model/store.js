@@ -33,8 +33,14 @@ export class Store {
 
   /** A kept file as a Blob, which may stay on the disk; or undefined. */
   async get(name) {
-    const response = await this.#cache?.match(this.#key(name));
-    return response?.blob();
+    try {
+      const response = await this.#cache?.match(this.#key(name));
+      return await response?.blob();
+    } catch (error) {
+      // What cannot be read is fetched.
+      this.#giveUp(error);
+      return undefined;
+    }
   }
 
   /** @param keep names to keep when room is needed */

@@ -4,7 +4,8 @@ import { messageOf, ModelError } from '../errors.js';
 let opened;
 
 async function readJson(base, name) {
-  return (await fetchOk(new URL(`tokenizer/${name}`, base), {})).json();
+  // Asked for anew, as model.json is: that of an older model would give other tokens.
+  return (await fetchOk(new URL(`tokenizer/${name}`, base), { cache: 'no-cache' })).json();
 }
 
 async function open(base) {
@@ -12,7 +13,11 @@ async function open(base) {
     const [{ Tokenizer }, json, config] = await Promise.all([
       import(/* webpackIgnore: true */ /* @vite-ignore */ new URL('tokenizer/tokenizers.min.mjs', base).href),
       readJson(base, 'tokenizer.json'),
-      readJson(base, 'tokenizer_config.json').catch(() => ({})),
+      readJson(base, 'tokenizer_config.json').catch((error) => {
+        // Without it padding and length are others, so that only a file that is not there is done without.
+        if (error.final) return {};
+        throw error;
+      }),
     ]);
     return describe(new Tokenizer(json, config), json, config);
   } catch (error) {
@@ -41,7 +46,7 @@ function describe(inner, json, config) {
 function encode({ inner }, [text, pair], maxLength) {
   const { ids, token_type_ids: types } = inner.encode(text, { text_pair: pair ?? null, return_token_type_ids: true });
   if (maxLength === undefined || ids.length <= maxLength) {
-    return { ids, types: types?.length === ids.length ? types : ids.map(() => 0) };
+    return { ids, types: types?.length === ids.length ? types : ids.map(() => 0), count: ids.length };
   }
   const plain = (one) => inner.tokenize(one, { add_special_tokens: false });
   const [a, b] = [plain(text), pair === undefined ? undefined : plain(pair)];
@@ -50,7 +55,7 @@ function encode({ inner }, [text, pair], maxLength) {
   const processed = inner.post_processor?.post_process(a.slice(0, keepA), b?.slice(0, keepB) ?? null, true);
   const tokens = processed?.tokens ?? [...a.slice(0, keepA), ...(b?.slice(0, keepB) ?? [])];
   const cut = tokens.map((token) => inner.token_to_id(token) ?? inner.model?.unk_token_id ?? 0);
-  return { ids: cut, types: processed?.token_type_ids ?? cut.map(() => 0) };
+  return { ids: cut, types: processed?.token_type_ids ?? cut.map(() => 0), count: ids.length };
 }
 
 /** How many tokens of two texts stay within `room`: the longer one gives first, and keeps the odd one. */
@@ -71,7 +76,7 @@ export async function prepare(task, { texts }, base) {
   opened ??= open(base);
   const tokenizer = await opened;
   const most = task.maxLength ?? tokenizer.maxLength;
-  const { ids, types } = encode(tokenizer, texts, most);
+  const { ids, types, count } = encode(tokenizer, texts, most);
   const length = Math.max(1, task.length ?? ids.length);
   const shift = tokenizer.left ? length - ids.length : 0;
   const row = (values, fill) => {
@@ -83,13 +88,16 @@ export async function prepare(task, { texts }, base) {
     ids: () => row(ids, tokenizer.pad),
     mask: () => row(ids.map(() => 1), 0),
     types: () => row(types, 0),
+    range: () => Array.from({ length }, (_, at) => at),
     positions: () => row(ids.map((_, at) => at), 0),
   };
+  const valuesOf = (field) => {
+    if (typeof field === 'number') return Array(length).fill(field);
+    return typeof field === 'string' ? fields[field]() : fields.ids().map((id) => (id === field.notEqual ? 0 : 1));
+  };
   const feeds = {};
-  for (const [name, { field }] of Object.entries(task.feeds)) {
-    feeds[name] = { data: typeof field === 'number' ? Array(length).fill(field) : fields[field](), dims: [1, length] };
-  }
-  return { feeds, tokens: { count: ids.length, most: most ?? null } };
+  for (const [name, { field }] of Object.entries(task.feeds)) feeds[name] = { data: valuesOf(field), dims: [1, length] };
+  return { feeds, tokens: { count, most: most ?? null } };
 }
 
 export async function decode(ids, base) {
