@@ -35,8 +35,8 @@ export function nearestIndex(x: number, rule: ResizeRule): number {
 }
 
 /**
- * The rules of all axes of a Resize or Upsample; `scales` where the node gives them. Before opset 11 there was one rule, and ONNX Runtime
- * takes the element before where an axis grows and the one behind where it shrinks (tried on 1.30).
+ * The rules of all axes of a Resize or Upsample; `scales` as the node gives them, for its `axes` where it names some. Before opset 11 there was one
+ * rule, and ONNX Runtime takes the element before where an axis grows and the one behind where it shrinks (tried on 1.30).
  */
 export function resizeRules(
   node: Node,
@@ -45,8 +45,10 @@ export function resizeRules(
   { scales, opset }: { readonly scales: readonly number[] | undefined; readonly opset: number },
 ): ResizeRule[] {
   const old = node.op === 'Upsample' || opset < 11;
+  const axes = node.ints('axes')?.map((axis) => (axis < 0 ? axis + input.length : axis)) ?? [...input.keys()];
+  const given = scales?.length === axes.length ? scales : undefined;
   return input.map((from, axis) => {
-    const scale = scales?.[axis] ?? Math.fround((output[axis] ?? 1) / from);
+    const scale = given?.[axes.indexOf(axis)] ?? Math.fround((output[axis] ?? 1) / from);
     return {
       mode: old ? 'asymmetric' : (node.string('coordinate_transformation_mode') ?? 'half_pixel'),
       nearest: old ? (scale < 1 ? 'ceil' : 'floor') : (node.string('nearest_mode') ?? 'round_prefer_floor'),

@@ -177,9 +177,9 @@ export class Converter {
   cast(x: Ref, type: MilType): Ref {
     if (x.type === type) return x;
     if (x.data !== undefined && typeof x.data !== 'string' && type !== 'bool' && type !== 'string') {
-      return type === 'int32'
-        ? this.mil.constant(x.name, type, x.shape, Int32Array.from(x.data))
-        : this.floats(x.name, x.shape, x.data);
+      if (type === 'int32') return this.mil.constant(x.name, type, x.shape, Int32Array.from(x.data));
+      if (type === this.float) return this.floats(x.name, x.shape, x.data);
+      return this.mil.constant(x.name, type, x.shape, Float32Array.from(x.data));
     }
     return this.op('cast', { x, dtype: this.text(type) }, { name: x.name, shape: x.shape, type });
   }

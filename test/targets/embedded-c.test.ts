@@ -128,6 +128,14 @@ const cases: Readonly<Record<string, Case>> = {
       ct = ConvTranspose <output_shape=[6,8], strides=[2,2]> (q, k)`,
     outputs: 'float[3,4] r, float[3,4] mf, float[3,4] p, float[3,4] hf, float[1,3,4] ln, float[1,1,6,8] ct',
   },
+  'Resize of some axes': {
+    opset: 18,
+    x: 'float[1,2,7,7] x',
+    constants: 'float[2] scales = {0.6,0.6}',
+    body: `n = Resize <axes=[-2,-1], mode="nearest"> (x, , scales)
+      l = Resize <axes=[2,3], mode="linear"> (x, , scales)`,
+    outputs: 'float[1,2,4,4] n, float[1,2,4,4] l',
+  },
   'Resize of opset 10': {
     x: 'float[1,2,10,7] x',
     constants: 'float[4] scales = {1.0,1.0,0.6,1.6}, float[4] grown = {1.0,1.0,1.5,2.5}',

@@ -84,7 +84,9 @@ export const clip: Handler = (node, c) => {
     return c.has(node, index) ? (c.numbers(node, index, 'a bound')[0] ?? fallback) : fallback;
   };
   const [low, high] = [bound(1, 'min', Number.NEGATIVE_INFINITY), bound(2, 'max', Number.POSITIVE_INFINITY)];
-  const bounded = [low > -3.4e38, high < 3.4e38];
+  // Whole numbers have 32 bits there: bounds beyond them bound nothing.
+  const [least, most] = x.type === 'int32' ? [-(2 ** 31), 2 ** 31 - 1] : [-3.4e38, 3.4e38];
+  const bounded = [low > least, high < most];
   if (x.type !== 'int32' && low === 0 && high === 6) return c.emit(node, 'relu6', { x });
   if (x.type !== 'int32' && low === 0 && !bounded[1]) return c.emit(node, 'relu', { x });
   if (x.type !== 'int32' && bounded[0] && bounded[1])

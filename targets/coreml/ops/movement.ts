@@ -17,6 +17,11 @@ function through(c: Converter, node: Node, type: Ref['type'], work: (x: Ref) => 
   c.put(node.output(), c.cast(work(c.cast(x, type)), x.type));
 }
 
+/** Floats that hold the value as it is: halves would hold whole numbers up to 2048 only. */
+function exactFloat(c: Converter, x: Ref): 'fp16' | 'fp32' {
+  return x.type === 'fp16' ? c.float : 'fp32';
+}
+
 export const gather: Handler = (node, c) => {
   const x = c.in(node, 0);
   const axis = (node.int('axis', 0) + x.shape.length) % x.shape.length;
@@ -142,22 +147,20 @@ export const pad: Handler = (node, c) => {
     c.fail(node, 'only the last two axes can be padded by what is there');
   const value = old ? node.float('value', 0) : c.has(node, 2) ? (c.numbers(node, 2, 'what it pads with')[0] ?? 0) : 0;
   const name = node.output().name;
-  through(c, node, c.float, (from) => {
+  const type = exactFloat(c, x);
+  through(c, node, type, (from) => {
     let result = from;
     if (rows.flat().some((pads) => pads < 0)) {
       const begin = rows.map(([before]) => Math.max(0, -before));
       const end = rows.map(([, after], axis) => (x.shape[axis] ?? 1) - Math.max(0, -after));
       const shape = end.map((to, axis) => to - (begin[axis] ?? 0));
-      result = c.op(
-        'slice_by_index',
-        { x: from, begin: c.ints(begin), end: c.ints(end) },
-        { name, shape, type: c.float },
-      );
+      result = c.op('slice_by_index', { x: from, begin: c.ints(begin), end: c.ints(end) }, { name, shape, type });
     }
     const added = rows.flat().map((pads) => Math.max(0, pads));
     if (added.every((pads) => pads === 0)) return result;
-    const inputs = { x: result, pad: c.ints(added), mode: c.text(mode), constant_val: c.scalar(value) };
-    return c.op('pad', inputs, { name, shape: c.shape(node.output()), type: c.float });
+    const fill = c.mil.constant('number', type, [], Float32Array.of(value));
+    const inputs = { x: result, pad: c.ints(added), mode: c.text(mode), constant_val: fill };
+    return c.op('pad', inputs, { name, shape: c.shape(node.output()), type });
   });
 };
 
@@ -186,7 +189,7 @@ export const trilu: Handler = (node, c) => {
   // A band keeps a number of diagonals on either side of the main one; beyond it there is none that leaves out the main one.
   if (upper ? k > 0 : k < 0) c.fail(node, 'a triangle without the main diagonal has no counterpart');
   const [lower, higher] = upper ? [-k, -1] : [-1, k];
-  through(c, node, c.float, (x) =>
+  through(c, node, exactFloat(c, c.in(node, 0)), (x) =>
     c.op(
       'band_part',
       { x, lower: c.int(lower), upper: c.int(higher) },

@@ -32,10 +32,8 @@ export const resize: Handler = (node, c) => {
 
 function rulesOf(node: Node, c: Converter, x: Ref, out: readonly number[]): ResizeRule[] {
   const { opset } = c.model;
-  const named = c.has(node, 3) || node.attr('axes') !== undefined;
-  const table = named ? undefined : c.constant(node.input(node.op === 'Upsample' || opset < 11 ? 1 : 2));
-  const scales = table?.values.length === x.shape.length ? Array.from(table.values) : undefined;
-  return resizeRules(node, x.shape, out, { scales, opset });
+  const table = c.has(node, 3) ? undefined : c.constant(node.input(node.op === 'Upsample' || opset < 11 ? 1 : 2));
+  return resizeRules(node, x.shape, out, { scales: table && [...table.values], opset });
 }
 
 /** Whole factors of the last two axes are an operator; anything else picks rows by index, which is exact for every rule. */

@@ -51,9 +51,10 @@ export function compileResize(compiler: Compiler, node: Node, opset: number): vo
   const scalesInput = old ? 1 : 2;
   const given = node.inputs[scalesInput] ? known(compiler, node, scalesInput) : undefined;
   const axes = Array.from({ length: spatial }, (_, i) => i + 2);
+  const named = node.ints('axes')?.map((axis) => (axis < 0 ? axis + shape.length : axis)) ?? [...shape.keys()];
   const places = axes.map((axis) => {
     const [extent, to] = [shape[axis] ?? 1, out[axis] ?? 1];
-    const scale = given && given.length === shape.length ? (given[axis] ?? 1) : Math.fround(to / extent);
+    const scale = given && given.length === named.length ? (given[named.indexOf(axis)] ?? 1) : Math.fround(to / extent);
     return Array.from({ length: to }, (_, i) => placeOf(node, coordinates, i, extent, to, scale));
   });
   while (places.length < 2) places.unshift([0]);

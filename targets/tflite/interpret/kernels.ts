@@ -210,7 +210,7 @@ const resizeBilinear: Kernel = ([x], out, options) => {
 
 const argMax: Kernel = ([x, axis]) => {
   const { shape, values } = x;
-  const at = (axis.values[0] ?? 0 + shape.length) % shape.length;
+  const at = ((axis.values[0] ?? 0) + shape.length) % shape.length;
   const [outer, extent, inner] = [elementCount(shape.slice(0, at)), shape[at] ?? 1, elementCount(shape.slice(at + 1))];
   return Float64Array.from({ length: outer * inner }, (_, i) => {
     const base = Math.floor(i / inner) * extent * inner + (i % inner);

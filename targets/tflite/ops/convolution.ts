@@ -256,6 +256,7 @@ export const convTranspose: Handler = (node, c) => {
     order.map((at) => weight.values[at] ?? 0),
   );
   const bias = node.input(2) ? c.constant(node.input(2)) : undefined;
+  if (node.input(2) && !bias) c.fail(node, 'its bias is computed, and must be a constant');
   const name = node.output().name;
   const from = asPicture(c, name, c.get(c.entry(x), 'last'));
   const wide = [shape[0] ?? 1, full[0] ?? 1, full[1] ?? 1, o];

@@ -146,14 +146,15 @@ export const clip: Handler = chain((node, c, step, from) => {
   const { type } = c.of(from);
   if (type !== 'float32') {
     const [least, most] = [Math.max(low, -(2 ** 31)), Math.min(high, 2 ** 31 - 1)];
-    const above = high > most ? from : step('MINIMUM', [from, c.scalar('high', type, most)]);
-    return low < least ? above : step('MAXIMUM', [above, c.scalar('low', type, least)]);
+    const below = low < least ? from : step('MAXIMUM', [from, c.scalar('low', type, least)]);
+    return high > most ? below : step('MINIMUM', [below, c.scalar('high', type, most)]);
   }
   if (low === 0 && high === 6) return step('RELU6', [from]);
   if (low === 0 && high === Number.POSITIVE_INFINITY) return step('RELU', [from]);
+  // In this order, so that of bounds the wrong way round the upper one holds, as in ONNX.
   let result = from;
-  if (high !== Number.POSITIVE_INFINITY) result = step('MINIMUM', [result, c.floats('high', [], [high])]);
   if (low !== Number.NEGATIVE_INFINITY) result = step('MAXIMUM', [result, c.floats('low', [], [low])]);
+  if (high !== Number.POSITIVE_INFINITY) result = step('MINIMUM', [result, c.floats('high', [], [high])]);
   return result;
 });
 
@@ -173,6 +174,8 @@ export const pow: Handler = (node, c) => {
   const [base, given] = values.map((value) => operand(c, value, layout, shape.length)) as [number, number];
   const { type } = c.of(base);
   const { name } = node.output();
+  if (type !== 'float32' && c.of(given).type === 'float32' && !c.constant(values[1])?.values.every(Number.isInteger))
+    c.fail(node, 'whole numbers to the power of floats have no counterpart');
   const exponent = c.of(given).type === type ? given : c.op('CAST', [given], { name, shape: c.of(given).shape, type });
   const to = layout === 'last' ? permuted(shape, lastPerm(shape.length)) : shape;
   c.put(node.output(), layout, c.op('POW', [base, exponent], { name, shape: to, type }));

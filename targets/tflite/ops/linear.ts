@@ -59,7 +59,11 @@ function fullyConnected(
   const [a = 1, b = 1] = w.shape;
   const [rows, columns] = transposed ? [b, a] : [a, b];
   const biasConstant = bias ? c.constant(bias) : undefined;
-  if (bias && (!biasConstant || ![1, columns].includes(biasConstant.values.length))) return false;
+  // One number for each column: as many in a column are one for each row.
+  const isRow =
+    biasConstant?.values.length === 1 ||
+    (biasConstant?.values.length === columns && biasConstant.shape.at(-1) === columns);
+  if (bias && !isRow) return false;
   const out = c.shape(node.output());
   const stored = scale[0] === 1 && scale[1] === 1 ? storedInputs(c, [x])?.[0] : undefined;
   const wq = stored && storedWeight(c, weight);

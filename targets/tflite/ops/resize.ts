@@ -25,7 +25,7 @@ export const resize: Handler = (node, c) => {
   if (shape.length !== 4 && shape.length !== 3) c.fail(node, 'only one or two axes can be resized');
   const table = node.op === 'Upsample' || c.model.opset < 11 ? node.input(1) : node.input(2);
   const given = table ? c.constant(table) : undefined;
-  const scales = given && given.values.length === shape.length ? Array.from(given.values) : undefined;
+  const scales = given && Array.from(given.values);
   const rules = resizeRules(node, shape, out, { scales, opset: c.model.opset }).slice(2);
   const name = node.output().name;
   const from = asPicture(c, name, c.get(c.entry(x), 'last'));

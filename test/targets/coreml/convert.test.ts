@@ -496,3 +496,46 @@ describe('files', () => {
     await expect(both(six)).rejects.toThrow(/has 6 axes .*at most 5/);
   });
 });
+
+describe('what was given other numbers without a word', () => {
+  const two = 'float[2,3] x) => (float[n,k] y';
+  const whole = (weights: string, body: string): Case => ({
+    io: two,
+    weights: `${weights}, float many = {10000.0}`,
+    body: `m = Mul (x, many)\na = Cast <to = 7> (m)\n${body}\ny = Cast <to = 1> (b)`,
+  });
+  it.each<[string, Case]>([
+    [
+      'an upper bound of whole numbers beyond 32 bits',
+      whole('int64 lo = {0}, int64 hi = {9223372036854775807}', 'b = Clip (a, lo, hi)'),
+    ],
+    [
+      'a lower bound beyond 32 bits',
+      whole('int64 lo = {-9223372036854775808}, int64 hi = {5}', 'b = Clip (a, lo, hi)'),
+    ],
+    [
+      'scales of some axes',
+      {
+        io: 'float[1,2,7,7] x) => (float[b,c,h,w] y',
+        opset: 18,
+        weights: 'float[2] s = {0.6,0.6}',
+        body: 'y = Resize <axes = [2,3], mode = "linear"> (x, , s)',
+      },
+    ],
+  ])('%s', async (_, one) => void (await expectSame(one, 1e-5)));
+
+  it.each<[string, Case]>([
+    ['Pad', whole('int64[4] p = {0,1,0,1}, int64 fill = {30001}', 'b = Pad (a, p, fill)')],
+    ['Trilu', whole('int64 k = {0}', 'b = Trilu <upper = 0> (a, k)')],
+  ])('%s of whole numbers beyond 2048 in 16-bit programs', async (_, { io, weights, body }) => {
+    // The product is computed in halves; what it gives is a whole number that both see.
+    const exact = {
+      io: io.replace('float[2,3]', 'int64[2,3]'),
+      weights: weights?.replace('float many = {10000.0}', 'int64 many = {10001}') ?? '',
+      body: body
+        .replace('a = Cast <to = 7> (m)', 'a = Identity (m)')
+        .replace('y = Cast <to = 1> (b)', 'y = Identity (b)'),
+    };
+    await expectSame({ ...exact, io: exact.io.replace('(float[n,k] y', '(int64[n,k] y') }, 1e-7, 'float16');
+  });
+});

@@ -503,3 +503,66 @@ main (uint8[4] x) => (uint8[4] y) <float s = {0.5}, uint8 z = {100}, float t = {
     );
   });
 });
+
+describe('what was given other numbers without a word', () => {
+  const small = 'float[3,5] x) => (float[m,n] y';
+  const five = 'float[5,3] w = random(1, -0.5, 0.5)';
+  it.each<[string, Case]>([
+    [
+      'one number for each row of a square product',
+      { io: small, weights: `${five}, float[3,1] q = {1,20,300}`, body: 'y = Gemm (x, w, q)' },
+    ],
+    [
+      'bounds the wrong way round',
+      { io: rows, weights: 'float lo = {1.0}, float hi = {-1.0}', body: 'y = Clip (x, lo, hi)' },
+    ],
+    [
+      'bounds of whole numbers beyond 32 bits',
+      {
+        io: rows,
+        weights: 'int64 lo = {0}, int64 hi = {9223372036854775807}',
+        body: 'a = Cast <to = 7> (x)\nb = Clip (a, lo, hi)\ny = Cast <to = 1> (b)',
+      },
+    ],
+    [
+      'whole numbers to the power of a whole float',
+      { io: rows, weights: 'float q = {3.0}', body: 'a = Cast <to = 6> (x)\nb = Pow (a, q)\ny = Cast <to = 1> (b)' },
+    ],
+    [
+      'scales of some axes',
+      {
+        io: 'float[1,2,7,7] x) => (float[b,c,h,w] y',
+        opset: 18,
+        weights: 'float[2] s = {0.6,0.6}',
+        body: 'y = Resize <axes = [-2,-1], mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"> (x, , s)',
+      },
+    ],
+  ])('%s', async (_, one) => void (await expectSame(one, 1e-5)));
+
+  it.each<[string, Case, string]>([
+    [
+      'a bias that is computed',
+      {
+        io: 'float[1,4,5,5] x, float[3] q) => (float[a,b,c,d] y',
+        weights: 'float[4,3,2,2] w = random(1, -0.5, 0.5)',
+        body: 'y = ConvTranspose (x, w, q)',
+      },
+      'its bias is computed',
+    ],
+    [
+      'roots of whole numbers',
+      { io: rows, weights: 'float q = {0.5}', body: 'a = Cast <to = 6> (x)\nb = Pow (a, q)\ny = Cast <to = 1> (b)' },
+      'whole numbers to the power of floats',
+    ],
+    [
+      'fractional scales of some axes',
+      {
+        io: 'float[1,2,7,7] x) => (float[b,c,h,w] y',
+        opset: 18,
+        weights: 'float[2] s = {0.6,0.6}',
+        body: 'y = Resize <axes = [2,3], mode = "linear"> (x, , s)',
+      },
+      'a scale that does not give whole extents',
+    ],
+  ])('refuses %s', async (_, one, why) => void (await expect(both(one)).rejects.toThrow(why)));
+});
