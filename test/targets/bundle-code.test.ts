@@ -180,7 +180,7 @@ describe('a folder of the browser loader', () => {
     for (const name of ['tokenizer.json', 'tokenizer_config.json'])
       await copyFile(join(import.meta.dirname, '../../models/intents', name), join(dir, 'tokenizer', name));
     vi.stubGlobal('navigator', { hardwareConcurrency: 1 });
-    vi.stubGlobal('fetch', async (url: URL | string, { cache }: RequestInit = {}) => {
+    vi.stubGlobal('fetch', async (url: URL | string, { cache }: { readonly cache?: string } = {}) => {
       const path = fileURLToPath(new URL(url));
       const name = path.slice(dir.length + 1);
       asked.push({ name, cache });
