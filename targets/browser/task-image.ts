@@ -72,7 +72,8 @@ function fromPictures({ name, dtype, shape }: Io, spec: Json): ImageTask | undef
     ...{ kind: 'image', input: name, dtype, height: frame.height, width: frame.width },
     resize: typeof spec.resize === 'number' ? spec.resize : null,
     crop: choice(spec.crop, ['center', 'none', 'letterbox'], 'center'),
-    pad: typeof spec.pad === 'number' ? spec.pad : 114,
+    // Pixels are whole, there as well as where the data is read.
+    pad: typeof spec.pad === 'number' ? Math.trunc(spec.pad) : 114,
     anchor: choice(spec.anchor, ['center', 'corner'], 'center'),
     interpolation: choice(spec.interpolation, ['nearest', 'bilinear', 'bicubic', 'lanczos'], 'bilinear'),
     ...{ channels, layout, factor, offset, drawn: false },

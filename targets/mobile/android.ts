@@ -3,7 +3,7 @@ import { ortVersion } from '../../src/target/runtime.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import type { ImageTask } from '../browser/task-image.ts';
 import type { PlatformChoice } from './choice.ts';
-import { goldenJson } from './golden-json.ts';
+import { goldenJson, replayable } from './golden-json.ts';
 import { codeNames, floatLiteral, kotlinString } from './names.ts';
 
 /** OnnxJavaType by element type. */
@@ -47,9 +47,10 @@ export function* androidFiles({ artifact, choice, bytes, image, cases }: GlueInp
   yield { path: `${code}/ModelInfo.kt`, bytes: modelInfo(kotlinPackage, artifact, file, choice) };
   if (image) yield { path: `${code}/Preprocess.kt`, bytes: preprocess(kotlinPackage, image) };
   if (artifact.labels) yield { path: `${code}/Labels.kt`, bytes: labelsFile(kotlinPackage, artifact.labels) };
-  if (cases.length > 0) {
+  const replays = replayable(artifact, javaTypes, cases);
+  if (replays.length > 0) {
     yield { path: `${test}/GoldenTest.kt`, bytes: adapted('GoldenTest.kt') };
-    yield* goldenJson(artifact, 'android/src/androidTest/assets', javaTypes, cases);
+    yield* goldenJson(artifact, 'android/src/androidTest/assets', javaTypes, replays);
   }
 }
 
@@ -138,9 +139,15 @@ ${
 `;
 }
 
+/** Brought to the size of the input without regard to its proportions. */
+export function isStretched({ crop, resize }: ImageTask): boolean {
+  return crop === 'none' && resize === null;
+}
+
 /** How a picture gets into the frame, in words. */
-export function placementSentence({ crop, resize }: ImageTask): string {
-  if (crop === 'none') return 'The picture, stretched to the size of the input.';
+export function placementSentence(image: ImageTask): string {
+  const { crop, resize } = image;
+  if (isStretched(image)) return 'The picture, stretched to the size of the input.';
   if (crop === 'letterbox') return 'The whole picture in its proportions, the rest of the frame grey.';
   const scaled = resize === null ? 'so that it covers the frame' : `so that its shorter side has ${resize} pixels`;
   return `The middle of the picture, scaled ${scaled}.`;
@@ -156,7 +163,7 @@ export function placementScale(
 }
 
 function kotlinPlacement(image: ImageTask): string {
-  if (image.crop === 'none') return '        return RectF(0f, 0f, WIDTH.toFloat(), HEIGHT.toFloat())';
+  if (isStretched(image)) return '        return RectF(0f, 0f, WIDTH.toFloat(), HEIGHT.toFloat())';
   const scale = placementScale(image, ['minOf', 'maxOf']).replaceAll('.0', 'f');
   const corner = image.crop === 'letterbox' && image.anchor === 'corner';
   return `        val scale = ${scale}

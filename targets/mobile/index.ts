@@ -148,20 +148,27 @@ async function* emit(artifact: Artifact, chosen: Options): AsyncIterable<BundleF
     android: chooseFor('android', report, 'model/model.ort'),
     ios: chooseFor('ios', report, 'model/model.ort'),
   };
+  const tests = { android: false, ios: false };
   if (chosen.apps) {
+    const image = isObject(artifact.preprocessing) ? imageTask(artifact, artifact.preprocessing) : undefined;
     const glue = (choice: PlatformChoice) => ({
       artifact,
       choice,
-      image: isObject(artifact.preprocessing) ? imageTask(artifact, artifact.preprocessing) : undefined,
+      // The code that prepares pictures makes floats.
+      image: image?.dtype === 'float32' ? image : undefined,
       ...fileOf(built, choice.path, artifact),
     });
-    yield* androidFiles(glue(choices.android));
-    yield* iosFiles(glue(choices.ios));
+    const android = [...androidFiles(glue(choices.android))];
+    const ios = [...iosFiles(glue(choices.ios))];
+    yield* android;
+    yield* ios;
     yield* reactNativeFiles(glue(choices.android));
+    tests.android = android.some(({ path }) => path.endsWith('/GoldenTest.kt'));
+    tests.ios = ios.some(({ path }) => path.endsWith('/GoldenTests.swift'));
   }
   yield {
     path: 'README.md',
-    bytes: readme({ artifact, report, choices, built, apps: chosen.apps, platform: chosen.platform }),
+    bytes: readme({ artifact, report, choices, built, apps: chosen.apps, platform: chosen.platform, tests }),
   };
 }
 

@@ -1,9 +1,9 @@
 import { literalText } from '../../src/target/literal.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import type { ImageTask } from '../browser/task-image.ts';
-import { type GlueInput, placementScale, placementSentence } from './android.ts';
+import { type GlueInput, isStretched, placementScale, placementSentence } from './android.ts';
 import type { PlatformChoice } from './choice.ts';
-import { goldenJson } from './golden-json.ts';
+import { goldenJson, replayable } from './golden-json.ts';
 import { codeNames, floatLiteral, swiftString } from './names.ts';
 
 /** Raw values of ORTTensorElementDataType (ort_enums.h) by element type; the Objective-C API has no others. */
@@ -16,7 +16,8 @@ export function* iosFiles({ artifact, choice, bytes, image, cases }: GlueInput):
   const sources = `ios/Sources/${swiftModule}`;
   const adapted = (name: string): string =>
     literalText('mobile', `ios/${name}`).replaceAll('__MODULE__', swiftModule).replaceAll('__FILE__', file);
-  const tests = cases.length > 0;
+  const replays = replayable(artifact, objcTypes, cases);
+  const tests = replays.length > 0;
   const manifest = adapted('Package.swift');
   yield {
     path: 'ios/Package.swift',
@@ -29,7 +30,7 @@ export function* iosFiles({ artifact, choice, bytes, image, cases }: GlueInput):
   if (artifact.labels) yield { path: `${sources}/Labels.swift`, bytes: labelsFile(artifact.labels) };
   if (tests) {
     yield { path: `ios/Tests/${swiftModule}Tests/GoldenTests.swift`, bytes: adapted('GoldenTests.swift') };
-    yield* goldenJson(artifact, `ios/Tests/${swiftModule}Tests/Golden`, objcTypes, cases);
+    yield* goldenJson(artifact, `ios/Tests/${swiftModule}Tests/Golden`, objcTypes, replays);
   }
 }
 
@@ -117,7 +118,7 @@ ${swiftPlacement(image)}
 }
 
 function swiftPlacement(image: ImageTask): string {
-  if (image.crop === 'none') return `        return CGRect(x: 0, y: 0, width: ${image.width}, height: ${image.height})`;
+  if (isStretched(image)) return `        return CGRect(x: 0, y: 0, width: ${image.width}, height: ${image.height})`;
   const corner = image.crop === 'letterbox' && image.anchor === 'corner';
   return `        let scale: CGFloat = ${placementScale(image, ['min', 'max'])}
         let left: CGFloat = ${corner ? '0' : `(${image.width}.0 - width * scale) / 2`}

@@ -17,6 +17,8 @@ interface ReadmeInput {
   }[];
   readonly apps: boolean;
   readonly platform: string;
+  /** Whether the modules have a test that replays golden cases. */
+  readonly tests: { readonly android: boolean; readonly ios: boolean };
 }
 
 function providerRow({ name, verdict, use, file: best, files, precision }: ProviderReport): string {
@@ -53,7 +55,11 @@ There is no runtime-optimized form of this model: ONNX Runtime ${ortVersion} fai
 `;
 }
 
-function appsSection({ artifact, choices }: ReadmeInput): string {
+function appsSection({ artifact, choices, tests }: ReadmeInput): string {
+  const replays = (how: string, are: boolean): string =>
+    are
+      ? `${how} replays the golden inputs`
+      : 'There is no golden test: the runtime there does not exchange the types of this model';
   const { kotlinPackage, swiftModule, npmPackage } = codeNames(artifact.name);
   return `## Apps
 
@@ -65,9 +71,9 @@ val model = ${kotlinPackage}.Model(context)          // keep it; Provider.XNNPAC
 val outputs = model.run(mapOf("…" to tensor))
 \`\`\`
 
-\`./gradlew connectedAndroidTest\` replays the golden inputs on a device.
+${replays('`./gradlew connectedAndroidTest`', tests.android)}${tests.android ? ' on a device' : ''}.
 
-**iOS** (\`ios/\`, a Swift package; packs \`${choices.ios.path}\`): add the folder as a local package. \`xcodebuild test\` replays the golden inputs.
+**iOS** (\`ios/\`, a Swift package; packs \`${choices.ios.path}\`): add the folder as a local package. ${replays('`xcodebuild test`', tests.ios)}.
 
 \`\`\`swift
 import ${swiftModule}

@@ -98,7 +98,8 @@ function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
     `${artifact.name} (${artifact.variant})`,
     metadata ? { TFLITE_METADATA: metadata } : {},
   );
-  const labels = artifact.labels && `${artifact.labels.join('\n')}\n`;
+  // One a line: a name of several lines would move all behind it.
+  const labels = artifact.labels?.map((label) => `${label.replace(/\s*[\r\n]+\s*/g, ' ')}\n`).join('');
   const bytes = metadata && labels ? withFiles(plain, { [labelsFile]: Buffer.from(labels, 'utf8') }) : plain;
   const tolerance = toleranceOf(artifact, chosen);
   yield { path: 'model.tflite', bytes, program: { format: 'tflite', axes, tolerance } };

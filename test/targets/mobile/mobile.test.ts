@@ -136,6 +136,43 @@ describe('a picture classifier with a dynamic batch', () => {
     expect(cases).toHaveLength(2);
     expect(cases[0].inputs[0]).toEqual({ name: 'image', type: 'FLOAT', shape: [2, 1, 12, 12], file: 'case0-in0.bin' });
     expect(existsSync(join(assets, 'case0-in0.bin'))).toBe(true);
+    const [{ tolerance }] = artifact.golden as [Artifact['golden'][number]];
+    expect(cases[0].outputs[0]).toMatchObject(tolerance);
+  });
+
+  it('holds each output on the device against its own tolerance', async () => {
+    const own = { rtol: 0.5, atol: 0.25 };
+    const golden = artifact.golden.map((one) => ({
+      ...one,
+      outputs: one.outputs.map((output) => ({ ...output, tolerance: own })),
+    }));
+    const to = join(dir, 'tolerances');
+    await buildBundle(mobile, { ...artifact, golden }, {}, to);
+    for (const at of ['android/src/androidTest/assets', 'ios/Tests/Model2TinyNetV1Tests/Golden']) {
+      const [one] = JSON.parse(await readFile(join(to, at, 'golden.json'), 'utf8'));
+      expect(one.outputs[0]).toMatchObject(own);
+    }
+  });
+
+  it('has no golden test where the runtime of a platform cannot take part, and does not speak of one', async () => {
+    const golden = artifact.golden.map((one) => ({
+      ...one,
+      outputs: one.outputs.map((output) => ({ ...output, dtype: 'bool' })),
+    }));
+    const all: string[] = [];
+    let text = '';
+    for await (const file of mobile.emit(
+      { ...artifact, golden },
+      { platform: 'arm', static: true, fp16: false, apps: true },
+    )) {
+      all.push(file.path);
+      if (file.path === 'README.md' && 'bytes' in file) text = String(file.bytes);
+      if (file.path === 'ios/Package.swift' && 'bytes' in file) expect(file.bytes).not.toContain('testTarget');
+    }
+    expect(all.filter((path) => /Golden|golden/.test(path) && path.startsWith('ios/'))).toEqual([]);
+    expect(all.some((path) => path.endsWith('/GoldenTest.kt'))).toBe(true);
+    expect(text).not.toContain('`xcodebuild test` replays');
+    expect(text).toContain('`./gradlew connectedAndroidTest` replays the golden inputs on a device.');
   });
 });
 
@@ -161,6 +198,30 @@ describe('other models', () => {
     expect(await syntaxError('kotlin', kotlin)).toBeUndefined();
     expect(await syntaxError('swift', swift)).toBeUndefined();
     expect([...files.keys()].some((path) => path.includes('static/'))).toBe(false);
+  });
+
+  it('cuts the middle where the shorter side is brought to a size, and prepares floats only', async () => {
+    const own = join(dir, 'placed');
+    await mkdir(own);
+    const given = await makeArtifact(own, classifier.replaceAll('batch', '1'), [
+      { image: new ort.Tensor('float32', new Float32Array(144).fill(0.5), [1, 1, 12, 12]) },
+    ]);
+    const image = { images: 'i', size: [12, 12], resize: 16, crop: 'none', channels: 'GRAY', pad: 127.5 };
+    const code = async (change: Partial<Artifact>) => {
+      const found = new Map<string, string>();
+      const artifact = { ...given, preprocessing: { image }, ...change };
+      for await (const file of mobile.emit(artifact, { platform: 'arm', static: false, fp16: false, apps: true }))
+        if (/Preprocess\.(kt|swift)$/.test(file.path) && 'bytes' in file)
+          found.set(file.path.split('.').at(-1) ?? '', String(file.bytes));
+      return found;
+    };
+    const floats = await code({});
+    expect(floats.get('kt')).toContain('16f / minOf(width, height)');
+    expect(floats.get('swift')).toContain('16.0 / min(width, height)');
+    expect(floats.get('kt')).toContain('Color.rgb(127, 127, 127)');
+    expect(floats.get('swift')).toContain('127.0 / 255.0');
+    const bytes = given.inputs.map((input) => ({ ...input, dtype: 'uint8' }));
+    expect([...(await code({ inputs: bytes })).keys()]).toEqual([]);
   });
 
   it('leaves the apps out where they are not wanted', async () => {
