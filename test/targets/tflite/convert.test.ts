@@ -564,5 +564,7 @@ describe('what was given other numbers without a word', () => {
       },
       'a scale that does not give whole extents',
     ],
-  ])('refuses %s', async (_, one, why) => void (await expect(both(one)).rejects.toThrow(why)));
+  ])('refuses %s', async (_, one, why) => {
+    await expect(both(one)).rejects.toThrow(why);
+  });
 });
