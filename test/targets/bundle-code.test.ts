@@ -252,3 +252,33 @@ export const InferenceSession = {
     expect(about.reasons).toEqual(['a on wasm: the device is lost.']);
   });
 });
+
+describe('pictures brought to size in the page', async () => {
+  const { resample } = await load<{
+    resample(pixels: Uint8Array, from: object, to: object, kernel: string): Uint8ClampedArray;
+  }>('browser', 'mlpack-model/prepare/resample.js');
+  const edges = Uint8Array.of(0, 255, 0, 255, 255, 0, 0, 0, 255);
+  const of = (kernel: string) =>
+    Array.from(resample(edges, { width: 3, height: 3, count: 1 }, { width: 5, height: 5 }, kernel));
+
+  it('are those of Pillow 12, whose passes hand over bytes', () => {
+    const pillow = {
+      bicubic: [
+        ...[0, 89, 255, 102, 0, 101, 166, 255, 93, 0, 255, 255, 255, 89, 0],
+        ...[101, 96, 89, 138, 166, 0, 0, 0, 172, 255],
+      ],
+      lanczos: [
+        ...[0, 86, 247, 116, 8, 106, 184, 255, 93, 0, 247, 255, 255, 84, 0],
+        ...[112, 99, 84, 140, 171, 0, 0, 0, 181, 255],
+      ],
+    };
+    for (const [kernel, want] of Object.entries(pillow))
+      expect(Math.max(...of(kernel).map((value, at) => Math.abs(value - (want[at] ?? -1)))), kernel).toBeLessThan(2);
+  });
+
+  it('take the element that Pillow takes where a centre lies between two', () => {
+    const row = Uint8Array.from({ length: 80 }, (_, i) => i);
+    const made = resample(row, { width: 80, height: 1, count: 1 }, { width: 180, height: 1 }, 'nearest');
+    expect([4, 40, 49, 58, 103, 175].map((at) => made[at])).toEqual([2, 18, 21, 25, 45, 77]);
+  });
+});

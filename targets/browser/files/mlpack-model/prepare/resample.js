@@ -19,7 +19,13 @@ function sinc(x) {
 function taps(from, to, name) {
   const scale = from / to;
   if (name === 'nearest') {
-    return Array.from({ length: to }, (_, i) => ({ first: Math.min(from - 1, Math.floor((i + 0.5) * scale)), weights: [1] }));
+    // Summed up, as Pillow does: it decides where a centre lies between two elements.
+    let centre = scale * 0.5;
+    return Array.from({ length: to }, () => {
+      const first = Math.min(from - 1, Math.floor(centre));
+      centre += scale;
+      return { first, weights: [1] };
+    });
   }
   const { reach, weight } = kernels[name];
   const stretch = Math.max(1, scale);
@@ -41,7 +47,8 @@ function taps(from, to, name) {
 export function resample(pixels, { width, height, count }, to, kernel) {
   if (width === to.width && height === to.height) return pixels;
   const across = taps(width, to.width, kernel);
-  const wide = new Float32Array(height * to.width * count);
+  // Bytes between the passes, too: what kernels overshoot at edges would come back in the second.
+  const wide = new Uint8ClampedArray(height * to.width * count);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < to.width; x++) {
       const { first, weights } = across[x];
