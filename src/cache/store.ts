@@ -32,6 +32,9 @@ interface Manifest {
 }
 
 const manifestName = 'entry.json';
+const partPrefix = '.part-';
+/** Copying the largest entry takes minutes; a part older than this has nobody who writes it. */
+const longestWriteMs = 24 * 3_600_000;
 const isKey = /^[0-9a-f]{64}$/;
 
 /**
@@ -72,7 +75,7 @@ export class CacheStore {
    */
   async put(key: string, meta: unknown, write: (folder: string) => Promise<void> = async () => {}): Promise<void> {
     const { dir, maxBytes } = this.#options;
-    const part = join(dir, `.part-${process.pid}-${randomUUID()}`);
+    const part = join(dir, `${partPrefix}${process.pid}-${randomUUID()}`);
     if (!(await this.#attempt(() => makeFolder(part)))) return;
     try {
       await write(part);
@@ -106,6 +109,7 @@ export class CacheStore {
     const entries: { folder: string; bytes: number; used: number }[] = [];
     for (const name of await readdir(dir)) {
       const folder = join(dir, name);
+      if (name.startsWith(partPrefix)) await this.#sweep(folder);
       if (name === newest || !isKey.test(name)) continue;
       const used = await stat(join(folder, manifestName)).then(
         ({ mtimeMs }) => mtimeMs,
@@ -119,6 +123,15 @@ export class CacheStore {
       await rm(folder, { recursive: true, force: true });
       total -= bytes;
     }
+  }
+
+  /** What a killed process was writing; one that still writes has touched it not long ago. */
+  async #sweep(part: string): Promise<void> {
+    const age = await stat(part).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
+    if (age > longestWriteMs) await rm(part, { recursive: true, force: true });
   }
 
   async #attempt(work: () => Promise<unknown>): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { probe } from '../engine/isolated.ts';
 import { mergeTraces, traceStart } from '../engine/profile.ts';
-import { withThreads } from '../engine/providers.ts';
+import { isWeb, withThreads } from '../engine/providers.ts';
 import { openSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import { loadModel } from '../onnx/load.ts';
@@ -40,6 +40,7 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   const subjects: Subject[] = sources.map(({ file, name }, at) => ({ name: modelTexts[at] ?? name, file }));
   await refuseCrashing(subjects, session);
   const ready = await prepareProviders(withThreads(flags.provider ?? ['cpu'], flags.threads), session);
+  if (trace !== undefined && ready.working.every(isWeb)) throw noProfile();
   const runtime = await openSession(first.file, { label: subjects[0]?.name ?? first.name });
   let settings: Setting[];
   try {
@@ -87,12 +88,14 @@ function refuseUnusable(subjects: readonly Subject[], results: readonly Provider
   }
 }
 
+const noProfile = (): UserError =>
+  new UserError('trace.none', 'there is no profile to write: --trace needs a provider of onnxruntime-node.');
+
 async function writeTrace(path: string, results: readonly ProviderBench[], { talk }: Session): Promise<void> {
   const traces = results.flatMap(({ provider, profiles }) =>
     [...profiles].map(([name, { events }]) => ({ name: `${name} on ${provider}`, events })),
   );
-  if (traces.length === 0)
-    throw new UserError('trace.none', 'there is no profile to write: --trace needs a provider of onnxruntime-node.');
+  if (traces.length === 0) throw noProfile();
   await writeAtomically(path, mergeTraces(traces), true);
   talk.note(`wrote ${path}; open it at https://ui.perfetto.dev`);
 }

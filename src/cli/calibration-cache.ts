@@ -97,20 +97,22 @@ async function write(path: string, histograms: ReadonlyMap<string, Histogram>): 
   await writeFile(path, Buffer.concat(rows.map((row) => new Uint8Array(row.buffer))));
 }
 
-/** @returns undefined when the file is none of ours (of another build, say): the samples are counted again then. */
+/**
+ * @returns undefined when the file is none of ours (of another build, say), or another process has just trimmed it away: the samples are counted
+ * again then.
+ */
 async function read(path: string, names: readonly string[]): Promise<Map<string, Histogram> | undefined> {
-  const bytes = await readFile(path);
-  const numbers = new Float64Array(new Uint8Array(bytes).buffer);
   const histograms = new Map<string, Histogram>();
   let at = 0;
   try {
+    const numbers = new Float64Array(new Uint8Array(await readFile(path)).buffer);
     for (const name of names) {
       const { histogram, next } = Histogram.unpack(numbers, at);
       histograms.set(name, histogram);
       at = next;
     }
   } catch (error) {
-    if (error instanceof RangeError) return undefined;
+    if (error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
   return histograms;

@@ -21,7 +21,14 @@ export function decide({ drop, dropCi, samples }: Accuracy, limit: number): Deci
   const said = (value: number): string => Number(value.toPrecision(3)).toString();
   if (drop === null) return { verdict: 'fail', limit, why: 'the model gives no finite number, so no drop can be told' };
   // The same answers on every sample: nothing to draw an interval from, and nothing lost.
-  const [low, high] = dropCi ?? (drop === 0 ? [0, 0] : [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY]);
+  const interval = dropCi ?? (drop === 0 ? ([0, 0] as const) : undefined);
+  if (!interval)
+    return {
+      verdict: 'undecided',
+      limit,
+      why: `the drop is ${said(drop)}, ${said(limit)} is allowed, and there is no interval to hold against it: samples drawn anew mostly give no number (more samples of each class would)`,
+    };
+  const [low, high] = interval;
   const range = `the drop is ${said(drop)} (95 % interval ${said(low)} to ${said(high)}), ${said(limit)} is allowed`;
   if (high <= limit + 1e-12) return { verdict: 'pass', limit, why: range };
   if (low > limit) return { verdict: 'fail', limit, why: range };

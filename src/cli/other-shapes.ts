@@ -14,12 +14,14 @@ export function otherShapes(inputs: readonly IoInfo[], feeds: ReadonlyMap<string
       const changed = new Map(feeds);
       let differs = false;
       for (const input of inputs) {
-        const axis = (input.shape ?? []).findIndex((dim, n) => freeName(dim, n) === name);
-        const tensor = changed.get(input.name);
-        if (axis < 0 || !tensor) continue;
-        const other = withExtent(tensor, axis, change(tensor.shape[axis] ?? 0));
-        differs ||= other !== tensor;
-        changed.set(input.name, other);
+        // A mask may have the same dimension twice: [batch, length, length].
+        for (const [axis, dim] of (input.shape ?? []).entries()) {
+          const tensor = changed.get(input.name);
+          if (freeName(dim, axis) !== name || !tensor) continue;
+          const other = withExtent(tensor, axis, change(tensor.shape[axis] ?? 0));
+          differs ||= other !== tensor;
+          changed.set(input.name, other);
+        }
       }
       if (differs) made.push(changed);
     }

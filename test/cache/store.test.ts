@@ -77,6 +77,14 @@ describe('the cache', () => {
     expect(new Set(await readdir(dir))).toEqual(new Set([keys[0], keys[1]]));
   });
 
+  test('sweeps what a killed process left half written, and nothing that is being written', async () => {
+    for (const name of ['.part-1-old', '.part-2-new']) await mkdir(join(dir, name));
+    const past = new Date(Date.now() - 48 * 3_600_000);
+    await utimes(join(dir, '.part-1-old'), past, past);
+    await open().put(key, null, holding('x', 'y'));
+    expect(new Set(await readdir(dir))).toEqual(new Set([key, '.part-2-new']));
+  });
+
   test('says so and goes on where nothing can be kept', async () => {
     await writeFile(join(dir, 'file'), '');
     const cache = open(1e6, join(dir, 'file'));

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -6,7 +6,10 @@ import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSession } from '../../src/engine/session.ts';
 import { tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
+import { npyFile } from '../data/npy-file.ts';
 import { runCli } from './support.ts';
 
 const model = fileURLToPath(new URL('../../models/digits/model.onnx', import.meta.url));
@@ -149,6 +152,41 @@ describe('export-teacher', () => {
     const other = await run('-o', 'cut-rows', ...options.slice(0, -2), '-q');
     expect(other).toMatchObject({ code: 2, stderr: expect.stringContaining('other options') });
   }, 60_000);
+
+  it('does not take an axis of time for the one of samples', async () => {
+    const timed = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[4,3] x) => (float[4,6] y) <float[3,6] w = random(1)> {
+  m = MatMul (x, w)
+  h = Transpose <perm = [1, 0]> (m)
+  y = Transpose <perm = [1, 0]> (h)
+}`);
+    const folder = join(dir, 'timed');
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'm.onnx'), encodeModel(timed));
+    writeFileSync(
+      join(folder, 'x.npy'),
+      npyFile(
+        '<f4',
+        [10, 3],
+        Float32Array.from({ length: 30 }, (_, at) => at),
+      ),
+    );
+    const described = { schema: 'mlpack.dataset/1', name: 'd', inputs: { x: { file: 'x.npy' } }, metric: 'agreement' };
+    writeFileSync(join(folder, 'dataset.json'), JSON.stringify(described));
+    const teach = (out: string, ...more: string[]) =>
+      runCli(['export-teacher', 'm.onnx', '-d', '.', '--hidden', 'h', '-o', out, '-q', ...more], { cwd: folder });
+    expect((await teach('batches')).stderr).toBe('');
+    const { header } = readShard(join(folder, 'batches', 'shard-00000.safetensors'));
+    const { sizes, rows } = header.__metadata__;
+    expect([sizes, rows]).toEqual(['[4,4,2]', '[4,4,4]']);
+    expect(header['00002.hidden.h']?.shape).toEqual([6, 4]);
+    // Eight samples fill their batches: the first four of six steps were written as rows of the four samples.
+    const refused = await teach('rows', '--format', 'parquet', '--samples', '8');
+    expect(refused).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"h" has the shape [6, 4], which has no'),
+    });
+  });
 
   it('says in a sentence what it cannot do', async () => {
     const failing = async (...args: string[]) => {

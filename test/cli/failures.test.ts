@@ -190,6 +190,13 @@ it('--trace writes over no other file, such as the model that follows it', async
   expect(await readFile(join(cwd, 'traced.onnx'))).toEqual(await readFile(join(digits, 'model.onnx')));
 });
 
+it('--trace says that there is nothing to trace before the models are timed, and not in place of their times', async () => {
+  const argv = ['bench', digits, '--provider', 'web-wasm', '--trace', 'web.json', '--seconds', '0.1'];
+  const { code, stderr } = await runCli(argv, { cwd });
+  expect([code, stderr]).toEqual([2, expect.stringContaining('no profile to write')]);
+  expect(stderr).not.toMatch(/^(measure|start) on/m);
+});
+
 it('--force deletes nothing but what an earlier run of optimize wrote', async () => {
   const own = join(cwd, 'own');
   mkdirSync(join(own, 'out'), { recursive: true });

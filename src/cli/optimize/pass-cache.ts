@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cacheKey } from '../../cache/key.ts';
 import { cacheFolder } from '../../cache/place.ts';
@@ -40,9 +40,16 @@ export function openPassCache(identity: Identity, { io, talk }: Session): PassCa
       const hit = await store.get(keyOf(steps));
       if (!hit) return undefined;
       const kept = hit.meta as Kept;
-      await makeFolder(folder);
-      for (const { name } of kept.files) await copy(join(hit.folder, name), join(folder, name));
-      return kept;
+      try {
+        await makeFolder(folder);
+        for (const { name } of kept.files) await copy(join(hit.folder, name), join(folder, name));
+        return kept;
+      } catch (error) {
+        // Another process trims the cache, or puts the same entry anew: what was found whole may be gone now.
+        await rm(folder, { recursive: true, force: true });
+        talk.warn(`a kept variant could not be taken from the cache, and is built again: ${(error as Error).message}`);
+        return undefined;
+      }
     },
     async keep(steps, kept, folder) {
       await store.put(keyOf(steps), kept, async (into) => {

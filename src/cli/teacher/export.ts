@@ -191,6 +191,7 @@ function splitOf(dataset: Dataset, flags: TeacherFlags, note: (text: string) => 
 async function identityOf(facts: object, dataset: Dataset, split: 'calibration' | 'eval'): Promise<string> {
   const count = split === 'calibration' ? dataset.calibrationSamples : dataset.samples;
   const ends = count === 0 ? [] : [await dataset.digest(split, 0), await dataset.digest(split, count - 1)];
-  const text = JSON.stringify([facts, dataset.inputs, dataset.preprocessing, dataset.batch, count, ends]);
+  const { inputs, preprocessing, preparation, batch } = dataset;
+  const text = JSON.stringify([facts, inputs, preprocessing, preparation, batch, count, ends]);
   return createHash('sha256').update(text).digest('hex');
 }

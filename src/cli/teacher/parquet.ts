@@ -15,8 +15,7 @@ export async function encodeParquet(batches: readonly StoredBatch[]): Promise<Ui
   const columns = new Map(names.map((name): [string, Uint8Array[]] => [name, []]));
   const numbers: number[] = [];
   const shapes: string[] = [];
-  for (const [index, { size, tensors }] of batches.entries()) {
-    const rows = Math.max(...[...tensors].map(([, { shape }]) => shape[0] ?? 0));
+  for (const [index, { size, rows, tensors }] of batches.entries()) {
     const text = JSON.stringify(Object.fromEntries([...tensors].map(([name, { shape }]) => [name, shape.slice(1)])));
     for (let row = 0; row < size; row++) {
       numbers.push(index);
@@ -52,7 +51,7 @@ export async function encodeParquet(batches: readonly StoredBatch[]): Promise<Ui
 /** The bytes of each sample. Labels are as many as count, other tensors may have rows that only fill the batch. */
 function rowsOf(name: string, tensor: Tensor | undefined, size: number, rows: number): Uint8Array[] {
   const own = tensor?.shape[0];
-  if (!tensor || own === undefined || (own !== rows && own !== size))
+  if (!tensor || own === undefined || own !== (name.startsWith('labels.') ? size : rows))
     throw new UserError(
       'teacher.rows',
       `"${name.slice(name.indexOf('.') + 1)}" has the shape [${tensor?.shape.join(', ') ?? ''}], which has no axis of ${rows} samples: it cannot be a row for each in Parquet; take --format safetensors, which holds batches as they are.`,

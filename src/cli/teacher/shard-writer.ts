@@ -43,7 +43,7 @@ export class ShardWriter {
     for (const name of hidden) put('hidden', name, results.get(name));
     if (batch.labels)
       put('labels', 'labels', tensorFrom('int64', [batch.labels.length], BigInt64Array.from(batch.labels, BigInt)));
-    this.#batches.push({ size: batch.size, tensors });
+    this.#batches.push({ size: batch.size, rows: rowsOf(batch), tensors });
     this.samples += batch.size;
   }
 
@@ -74,7 +74,18 @@ const encode: Readonly<Record<ShardFormat, (batches: readonly StoredBatch[]) => 
           [...batch.tensors].map(([name, tensor]) => [`${String(index).padStart(5, '0')}.${name}`, tensor] as const),
         ),
       );
-      return encodeSafetensors(tensors, { format: 'pt', sizes: JSON.stringify(batches.map(({ size }) => size)) });
+      return encodeSafetensors(tensors, {
+        format: 'pt',
+        sizes: JSON.stringify(batches.map(({ size }) => size)),
+        rows: JSON.stringify(batches.map(({ rows }) => rows)),
+      });
     },
     parquet: encodeParquet,
   };
+
+/** Extents of what the model gives may be those of time: what is fed has a row for each sample, unless the one sample is fed without that axis. */
+function rowsOf({ feeds, states, size, unbatched }: Batch): number {
+  if (unbatched) return size;
+  const extents = [...feeds].filter(([name]) => !states.has(name)).map(([, { shape }]) => shape[0] ?? 0);
+  return Math.max(size, ...extents);
+}

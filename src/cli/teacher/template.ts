@@ -40,12 +40,14 @@ def safetensors(path):
 
     with safe_open(path, framework="pt") as file:
         sizes = json.loads(file.metadata()["sizes"])
+        rows = json.loads(file.metadata()["rows"])
         kinds = [{} for _ in sizes]
         for key in file.keys():
             number, kind, name = key.split(".", 2)
             tensor = file.get_tensor(key)
             size = sizes[int(number)]
-            if kind != "labels" and tensor.ndim > 0 and tensor.shape[0] > size:
+            # What does not begin with the axis of samples (time first) stays as it is.
+            if kind != "labels" and tensor.ndim > 0 and tensor.shape[0] == rows[int(number)] > size:
                 tensor = tensor[:size]
             kinds[int(number)].setdefault(kind, {})[name] = tensor
     return kinds
@@ -192,7 +194,7 @@ main()
 `;
 
 const safetensorsText = `Each \`shard-*.safetensors\` holds batches: \`00000.inputs.NAME\`, \`00000.outputs.NAME\`, \`00000.hidden.NAME\` where inner values were asked for, and, where the data have them,
-\`00000.labels.labels\`; \`sizes\` in its metadata says how many rows of each batch count.`;
+\`00000.labels.labels\`; \`sizes\` in its metadata says how many rows of each batch count, \`rows\` how many were fed.`;
 
 const parquetText = `Each \`shard-*.parquet\` has a row for each sample: \`batch\`, \`shapes\` (JSON, by column) and binary columns \`inputs.NAME\`, \`outputs.NAME\`, \`hidden.NAME\` where inner values were asked for, and, where the data have them,
 \`labels.labels\`: numbers as they lie in memory (\`numpy.frombuffer\`), of the types that \`dtypes\` in the file's metadata says.`;
