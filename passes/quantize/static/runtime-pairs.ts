@@ -1,6 +1,7 @@
 import type { Node } from '../../../src/ir/graph.ts';
 import type { Shape } from '../../../src/ir/types.ts';
 import type { Plan } from './plan.ts';
+import { isSpreadPool } from './unit.ts';
 
 /** What ONNX Runtime moves QuantizeLinear and DequantizeLinear over (QDQPropagation). */
 const carriers: ReadonlySet<string> = new Set(['MaxPool', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Slice']);
@@ -45,10 +46,6 @@ function isCarried(plan: Plan, first: Node): boolean {
     }
   return false;
 }
-
-/** An AveragePool with dilations: QLinearAveragePool has none. */
-export const isSpreadPool = (node: Node): boolean =>
-  node.is('AveragePool') && (node.ints('dilations') ?? []).some((dilation) => dilation !== 1);
 
 const poolReason = (pool: Node): string =>
   `${pool} reads its result, and has dilations: ONNX Runtime makes an integer operator of it that it cannot load`;

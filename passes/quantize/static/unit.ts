@@ -4,7 +4,6 @@ import { movers } from '../../../src/ir/movers.ts';
 import { typedArray } from '../../../src/ir/tensor.ts';
 import type { RealRange } from '../../../src/kernels/calibrate.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
-import { isSpreadPool } from './runtime-pairs.ts';
 import { readWeighted, type Weighted } from './weighted.ts';
 
 /**
@@ -97,6 +96,10 @@ export function readUnit(node: Node, options: { readonly minElements: number }):
   if (why) return why;
   return finish(node, movers.has(node.op) ? 'mover' : 'compute', inputs, undefined);
 }
+
+/** An AveragePool with dilations: QLinearAveragePool has none. */
+export const isSpreadPool = (node: Node): boolean =>
+  node.is('AveragePool') && (node.ints('dilations') ?? []).some((dilation) => dilation !== 1);
 
 function operandProblem(node: Node, inputs: readonly number[]): string | undefined {
   let constants = 0;
