@@ -15,9 +15,11 @@ const isCount: Check = (value) => Number.isSafeInteger(value) && (value as numbe
 const isPositive: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value > 0;
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+/** By name, or made by calling the pass in a config of JavaScript: then the pass has its id. */
 const isStep: Check = (value) =>
-  isText(value) ||
-  (isObject(value) && (isText(value.pass) || isObject(value.pass) || typeof value.pass === 'function'));
+  isText(value) || (isObject(value) && (isText(value.pass) || (isText(idOf(value.pass)) && isObject(value.options))));
+const idOf = (pass: unknown): unknown =>
+  isObject(pass) || typeof pass === 'function' ? (pass as { readonly id?: unknown }).id : undefined;
 
 const isData: Check = (value) =>
   isText(value) ||

@@ -249,6 +249,8 @@ describe('flags and settings', () => {
     ['[1]', /must give one object/],
     ['{"variants":{"a":["simplfy"]}}', /variant "a": there is no pass "simplfy" \(did you mean "simplify"\?\)/],
     ['{"variants":{"../a":["simplify"]}}', /the variant name "\.\.\/a" cannot be a folder's/],
+    ['{"variants":{"a":[{"pass":{}}]}}', /variants takes lists of steps by variant name/],
+    ['{"variants":{"a":[{"pass":{"id":"simplify"}}]}}', /variants takes lists of steps by variant name/],
     ['{"variants":{"base":["simplify"]}}', /"base" is the model as it came/],
     ['{"targets":{"server":{"from":"nix"}}}', /there is no variant "nix"/],
     ['{"maxDrop":-7}', /maxDrop takes a number from 0, in the unit of the metric, or a share such as "1%", not -7/],

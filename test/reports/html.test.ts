@@ -85,6 +85,15 @@ describe('html', () => {
     expect(page).not.toContain('No data');
   });
 
+  it('draws no bars of a metric below zero', () => {
+    const below = { metric: 'r2', value: -0.4, base: -0.2, drop: 0.2, samples: 500 };
+    const variants = sampleReport.variants.map((one) => ({
+      ...one,
+      accuracy: one.accuracy && { ...one.accuracy, ...below },
+    }));
+    expect(html.render({ ...sampleReport, variants })).not.toMatch(/(width|x|height)="(-|NaN|-?Infinity)[^"]*%"/);
+  });
+
   it('says so when the checks did not pass', () => {
     const failed = {
       ...sampleReport,

@@ -124,7 +124,9 @@ function accuracyTile(report: Report, variant: VariantResult): Html {
       formatMetric(accuracy.metric, accuracy.value),
       '',
       html`${formatDrop(accuracy)} on ${accuracy.samples.toLocaleString('en-US')} samples; ${limit} allowed`,
-      accuracy.value !== null && accuracy.base !== null ? pairBars(accuracy.base, accuracy.value) : undefined,
+      accuracy.value !== null && accuracy.base !== null && Math.min(accuracy.base, accuracy.value) >= 0
+        ? pairBars(accuracy.base, accuracy.value)
+        : undefined,
     );
   }
   const { fidelity } = variant;
