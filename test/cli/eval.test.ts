@@ -239,7 +239,7 @@ describe('decide', () => {
     dropCi: [low, high] as const,
   });
   it('passes, fails, or says how many samples would tell', () => {
-    const bare = decide({ ...accuracy(0.02, 0, 0), dropCi: undefined } as never, 0.01);
+    const bare = decide({ ...accuracy(0.02, 0, 0), dropCi: undefined }, 0.01);
     expect(bare).toMatchObject({ verdict: 'undecided', why: expect.stringContaining('there is no interval') });
     expect(bare.why).not.toMatch(/Infinity|set another limit/);
     expect(decide(accuracy(0.001, -0.004, 0.006), 0.01).verdict).toBe('pass');
