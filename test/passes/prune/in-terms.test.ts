@@ -151,7 +151,7 @@ describe('scores by energy', () => {
     for (const model of [rnn, left]) {
       const coupling = analyzeCoupling(model);
       const context = Object.assign(new TestContext(), { activations: observedOn(feeds) });
-      const [scored] = await scoreGroups(coupling, coupling.groups, 'energy', context as never);
+      const [scored] = await scoreGroups(coupling, coupling.groups, 'energy', context);
       expect(scored?.by).toBe('energy');
       const shares = [...(scored?.shares ?? [])];
       expect(shares.indexOf(Math.min(...shares))).toBe(0);
@@ -174,7 +174,7 @@ describe('gates', () => {
       const zero = (): ReturnType<typeof tensorFrom> => tensorFrom('float32', [1], Float32Array.of(0));
       return new Map([...one, ['mlpack_gate_0', zero()], ['mlpack_gate_1', zero()]]);
     });
-    const [want, got] = [await runOrt(plain, feeds), await runOrt(gated, off as never)];
+    const [want, got] = [await runOrt(plain, feeds), await runOrt(gated, off)];
     for (const [i, one] of want.entries()) expect(violations(one, got[i] as never, reordered())).toEqual([]);
   });
 });
