@@ -29,8 +29,8 @@ export class Batcher {
   /**
    * @param pool Pool
    * @param {{ maxRows: number, countsRows: boolean, delayMs: number, queueLimit: number, queueBytes: number, queueTimeoutMs: number,
-   *   allocate?: (bytes: number) => ArrayBuffer, slabs?: Slabs, onRun: Function }} limits maxRows 1: no batches. countsRows: a
-   *   request's first dimension is its rows, else it is one. allocate: memory for what
+   *   buffers?: Buffers, slabs?: Slabs, onRun: Function }} limits maxRows 1: no batches. countsRows: a
+   *   request's first dimension is its rows, else it is one. buffers: memory for what
    *   runs together. slabs: where rows may lie side by side already. onRun({ rows, requests, inferMs, failed }) after every run
    */
   constructor(pool, limits) {
@@ -159,7 +159,7 @@ export class Batcher {
 
   /** What a run of `batch` is fed: the slab that they fill, or a copy of theirs. */
   #feedsOf(batch) {
-    const { slabs, allocate } = this.#limits;
+    const { slabs, buffers } = this.#limits;
     if (batch.every(({ feeds }) => slabs?.of(feeds) !== undefined)) {
       // As they lie, which is the order of their heads; they wait in the order of their last bytes.
       batch.sort((a, b) => a.feeds[0].data.byteOffset - b.feeds[0].data.byteOffset);
@@ -167,13 +167,12 @@ export class Batcher {
       if (lent !== undefined) return lent;
     }
     const keep = batch.length === 1 && batch[0].feeds.some(({ data }) => slabs?.has(data.buffer));
-    return {
-      feeds: joinFeeds(
-        batch.map(({ feeds }) => feeds),
-        allocate,
-        keep,
-      ),
-    };
+    const requests = batch.map(({ feeds }) => feeds);
+    if (buffers === undefined) return { feeds: joinFeeds(requests, undefined, keep) };
+    // Memory of a request that runs by itself is for the one who took it to give back.
+    if (batch.length === 1 && !keep) return { feeds: requests[0] };
+    const back = (used) => used.forEach((buffer) => buffers.give(buffer));
+    return { feeds: joinFeeds(requests, (bytes) => buffers.take(bytes), keep), back };
   }
 
   async #run(batch, started) {

@@ -33,7 +33,7 @@ export class Pool {
 
   /**
    * @param {{ workers: number, threads: number, timeoutMs: number, log: { error: Function }, buffers?: Buffers,
-   *   here?: { rows?: number } }} options buffers: where the memory of inputs goes after their run. here: one session, in this
+   *   here?: { rows?: number } }} options buffers: where the memory of inputs goes that came back from a thread. here: one session, in this
    *   thread (herePlace); else each has its own
    */
   constructor(path, options) {
@@ -79,7 +79,9 @@ export class Pool {
   #settle(slot, { results, error, used }) {
     const { job } = slot;
     if (job?.back !== undefined) job.back(used);
-    else for (const buffer of used) this.#options.buffers?.give(buffer);
+    // What a thread sends back is nobody else's. In this thread nothing went away: whoever took the memory gives it back, and may not
+    // before the answer has been made; by then it would be somebody else's.
+    else if (this.#options.here === undefined) for (const buffer of used) this.#options.buffers?.give(buffer);
     if (job === undefined) return;
     slot.job = undefined;
     clearTimeout(job.timer);
@@ -111,7 +113,7 @@ export class Pool {
 
   /**
    * One run on a free session; call it only while `idle` is not 0. The buffers of the feeds are the session's meanwhile.
-   * @param {(buffers: ArrayBuffer[]) => void} [back] takes them when it has been; else they are for anybody to use
+   * @param {(buffers: ArrayBuffer[]) => void} [back] takes them when it has been; else those of a thread are for anybody to use
    * @returns name → { dims, data }. @throws RunError
    */
   run(feeds, outputs, back) {

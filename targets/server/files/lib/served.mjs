@@ -76,7 +76,7 @@ export class Served {
       queueLimit: this.queueLimit,
       queueBytes: config.queueBytes,
       queueTimeoutMs: config.queueTimeoutMs,
-      allocate: (bytes) => buffers.take(bytes),
+      buffers,
       slabs: this.slabs,
       onRun: (run) => this.metrics.ran(this.info, run),
     });
