@@ -45,9 +45,11 @@ export function toOrtTensor(ort: OrtApi, name: string, tensor: Tensor): OrtTenso
       [...tensor.shape],
     );
   }
-  // float16 stays a Uint16Array of bit patterns: the constructor takes it on every Node version.
   const data = typedArray(tensor, dtype as ArrayDType);
-  return new ort.Tensor(dtype as 'float32', data as Float32Array, [...tensor.shape]);
+  const made = new ort.Tensor(dtype as 'float32', data as Float32Array, [...tensor.shape]);
+  // From Node.js 24 on the constructor makes a Float16Array of the bits of float16, which onnxruntime-node 1.30 reads as empty.
+  if (dtype === 'float16' && made.data !== data) Object.defineProperty(made, 'data', { value: data });
+  return made;
 }
 
 /** ONNX Runtime's tensor as ours, over the same memory. */

@@ -76,7 +76,7 @@ aws sagemaker wait endpoint-in-service --region "$REGION" --endpoint-name ${kube
 aws sagemaker-runtime invoke-endpoint --region "$REGION" --endpoint-name ${kubernetesName(name)} --content-type application/json --body fileb://request.json /dev/stdout
 \`\`\`
 
-A request is that of the Open Inference Protocol v2, or \`{"instances": […]}\`; \`application/octet-stream\` and \`application/x-npy\` are raw bytes of the one input. New version: the same script; the endpoint is updated
+A request is that of the Open Inference Protocol v2, or \`{"instances": […]}\`; \`application/octet-stream\` is the raw bytes of the one input, \`application/x-npy\` an array as numpy saves it (NumpySerializer). New version: the same script; the endpoint is updated
 without being down, and the configuration before stays to go back to (\`aws sagemaker update-endpoint\`).
 
 On this machine, as SageMaker starts it:

@@ -1,5 +1,6 @@
 import type { Artifact } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { modelDigest } from '../server/digest.ts';
 
 interface Places {
   readonly image: string;
@@ -14,7 +15,7 @@ const imageOf = (name: string, { image }: Places): string => image || `${name}-s
 export function requests(artifact: Artifact, places: Places): Readonly<Record<string, object>> {
   const name = kubernetesName(artifact.name);
   // The model's own digest names what can be told apart by nothing else: models and configurations cannot be changed, only followed.
-  const version = artifact.files[0]?.sha256.slice(0, 8) ?? '';
+  const version = modelDigest(artifact).slice(0, 8);
   return {
     'create-model': {
       ModelName: `${name}-${version}`,

@@ -42,6 +42,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/model.mjs': 'lib/model.mjs',
   'lib/models.mjs': 'lib/models.mjs',
   'lib/monitor.mjs': 'lib/monitor.mjs',
+  'lib/npy.mjs': 'lib/npy.mjs',
   'lib/opening.mjs': 'lib/opening.mjs',
   'lib/parted.mjs': 'lib/parted.mjs',
   'lib/place.mjs': 'lib/place.mjs',

@@ -2,6 +2,7 @@ import { opt } from '../../src/pass/options.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
 import { kubernetesName } from '../server/deploy.ts';
+import { modelDigest } from '../server/digest.ts';
 import { exampleInstances } from '../server/example.ts';
 import { server } from '../server/index.ts';
 import { serverParts } from '../server/parts.ts';
@@ -15,8 +16,8 @@ interface Options {
 const asServer = ({ image, baseImage }: Options) => ({ image, baseImage, user: '65532:65532', modelVersion: 1 });
 
 /** `REGION-docker.pkg.dev/PROJECT/models/<model>:<digest>`, filled in by deploy.sh. */
-function imageOf({ name, files }: Artifact, { image }: Options): string {
-  return `${image || `REGION-docker.pkg.dev/PROJECT/models/${kubernetesName(name)}`}:${files[0]?.sha256.slice(0, 8) ?? ''}`;
+function imageOf(artifact: Artifact, { image }: Options): string {
+  return `${image || `REGION-docker.pkg.dev/PROJECT/models/${kubernetesName(artifact.name)}`}:${modelDigest(artifact).slice(0, 8)}`;
 }
 
 /** The body of `projects.locations.models.upload`. */
@@ -31,7 +32,7 @@ function uploadRequest(artifact: Artifact, options: Options): object {
         healthRoute: '/v2/health/ready',
         predictRoute: '/predict',
       },
-      labels: { tool: 'mlpack', digest: artifact.files[0]?.sha256.slice(0, 16) ?? '' },
+      labels: { tool: 'mlpack', digest: modelDigest(artifact).slice(0, 16) },
     },
   };
 }

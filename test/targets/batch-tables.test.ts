@@ -21,6 +21,10 @@ main (float[n,3] x) => (float[n,1] y)
   y = MatMul (x, w)
 }`;
 
+/** A table in each row, handed through in its order. */
+const planes = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[n,2,3] x) => (float[n,6] y) { y = Flatten (x) }`;
+
 /** As many rows out as there are elements above zero, whatever the number of rows. */
 const found = `<ir_version: 8, opset_import: ["" : 17]>
 main (float[n,3] x) => (int64[m,2] y)
@@ -82,6 +86,7 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
   beforeAll(async () => {
     const x = new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]);
     await bundleOf('places', places, { x });
+    await bundleOf('planes', planes, { x: new ort.Tensor('float32', new Float32Array(6), [1, 2, 3]) });
     await bundleOf('found', found, { x });
     const one = BigUint64Array.of(1n);
     await bundleOf('hashes', hashes, {
@@ -149,6 +154,54 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
       const types = schema.filter(({ name }) => name === 'id' || name === 'n').map(({ type }) => type);
       expect(types, String(part)).toEqual(['BYTE_ARRAY', 'INT64']);
     }
+  });
+
+  it('leaves nothing unfinished of other work where several shards begin anew', async () => {
+    const out = join(dir, 'shards');
+    await mkdir(out);
+    const rows = await file('shards.csv', `a,b,c\n${'0,0,1\n'.repeat(8193)}`);
+    // As a crash leaves them: of a piece that is there, in another form, and of one that is not.
+    for (const name of ['part-00000-00001.csv', 'part-00000-00007.parquet', 'part-00002-00000.jsonl.tmp', 'mine.csv'])
+      await writeFile(join(out, name), 'half');
+    for (const shard of ['0/2', '1/2']) {
+      const args = [rows, '--out', out, '--format', 'jsonl', '--restart', '--shard', shard];
+      expect(run('places', args)).toMatchObject({ status: 0 });
+    }
+    const left = (await readdir(out)).filter((name) => !/^_|\.done$/.test(name));
+    expect(left.sort()).toEqual(['mine.csv', 'part-00000-00000.jsonl', 'part-00000-00001.jsonl']);
+  });
+
+  it('does not take one column for another: two of one name, lists of another shape', async () => {
+    const twice = await file('twice.csv', 'a,a,b\n1,2,3\n');
+    const { status, err } = run('places', [twice, '--out', join(dir, 'twice')]);
+    expect([status, err]).toEqual([1, expect.stringContaining('two columns are named "a"')]);
+    const rows = [[[1], [2], [3]], [[1, 2, 3]], [1, 2, 3], [[1, 2], [3]], [[[1, 2, 3]]], [[1], [2, 3]]];
+    const input = rows.map((x) => `${JSON.stringify({ x })}\n`).join('');
+    const answers = run('places', ['-'], input).out.trimEnd().split('\n');
+    expect(answers.map((line) => (line.includes('error') ? 'error' : line))).toEqual([
+      '{"y":123}',
+      '{"y":123}',
+      '{"y":123}',
+      'error',
+      '{"y":123}',
+      'error',
+    ]);
+    const tables = [
+      [
+        [1, 2],
+        [3, 4],
+        [5, 6],
+      ],
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+      [1, 2, 3, 4, 5, 6],
+    ];
+    const asked = tables.map((x) => `${JSON.stringify({ x })}\n`).join('');
+    const [wrong, ...good] = run('planes', ['-'], asked).out.trimEnd().split('\n');
+    expect(wrong).toContain('column \\"x\\" has lists of [3, 2], and the input \\"x\\" takes [2, 3]');
+    expect(good).toEqual(['{"y":[1,2,3,4,5,6]}', '{"y":[1,2,3,4,5,6]}']);
   });
 
   it('does not take the rest of a file for one cell where a quote is never closed', async () => {

@@ -1,6 +1,9 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cp, symlink } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
@@ -68,6 +71,42 @@ describe.skipIf(modules === '')('lambda', () => {
     expect([answer.statusCode, JSON.parse(answer.body).error]).toEqual([400, expect.stringContaining('not [1]')]);
     await expect(handler(wrong)).rejects.toThrow('not [1]');
     await expect(handler(null)).rejects.toThrow('must be a JSON object');
+  });
+
+  it('waits for the next call as long as it takes, and reports an answer that the platform does not take', async () => {
+    const posted: string[] = [];
+    const api = createServer((request, response) => {
+      const path = request.url ?? '';
+      if (path.endsWith('/next') && posted.length === 0) {
+        response.writeHead(200, { 'lambda-runtime-aws-request-id': 'one' }).end(JSON.stringify({ inputs: [good] }));
+      } else if (!path.endsWith('/next')) {
+        let text = '';
+        request.on('data', (chunk) => (text += chunk));
+        request.on('end', () => {
+          posted.push(`${path.split('/').slice(-2).join('/')} ${text}`);
+          response.writeHead(path.endsWith('/response') ? 413 : 202).end('{"errorType":"RequestEntityTooLarge"}');
+        });
+      }
+    });
+    await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+    const address = `127.0.0.1:${(api.address() as AddressInfo).port}`;
+    // `fetch` gives up after five minutes without an answer: here at once.
+    const hasty = 'data:text/javascript,globalThis.fetch = () => { throw new Error("fetch failed") }';
+    const child = spawn(process.execPath, ['--import', hasty, 'bootstrap.mjs'], {
+      cwd: bundle,
+      env: { ...process.env, AWS_LAMBDA_RUNTIME_API: address },
+      stdio: 'ignore',
+    });
+    for (let tries = 0; posted.length < 2 && tries < 400; tries++) await sleep(25);
+    expect([posted[0]?.slice(0, 12), posted[1]]).toEqual([
+      'one/response',
+      expect.stringMatching(/^one\/error .*took no answer: 413.*RequestEntityTooLarge/),
+    ]);
+    await sleep(100);
+    expect(child.exitCode).toBeNull();
+    child.kill();
+    api.closeAllConnections();
+    api.close();
   });
 
   it('packs a zip that unzip takes, the same twice, and names the limits', async ({ skip }) => {

@@ -72,7 +72,7 @@ describe('where a session runs', async () => {
     const { describeModel } = (await import(literalPath('server', 'lib/model.mjs'))) as {
       describeModel(manifest: object): Info;
     };
-    const manifest = { model: { name: 'm', sha256: '' }, options: {}, inputs: [], outputs: [] };
+    const manifest = { model: { name: 'm', sha256: '', files: [] }, files: [], options: {}, inputs: [], outputs: [] };
     expect(describeModel({ ...manifest, notes }).loops).toContain('Loop');
     expect(describeModel({ ...manifest, notes: [] }).loops).toBeUndefined();
   });
@@ -147,7 +147,7 @@ describe.skipIf(modules === '')('a server that runs its model between requests',
     expect(running.log().match(/"inline":true/g)).toHaveLength(2);
   }, 30_000);
 
-  it('answers with nobody else\'s numbers where an answer takes its time after the run', async () => {
+  it("answers with nobody else's numbers where an answer takes its time after the run", async () => {
     const width = 2048;
     const text = `<ir_version: 8, opset_import: ["" : 17]>
 main (float[n,${width}] x) => (float[n,${width}] y) { y = Relu (x) }`;

@@ -45,6 +45,29 @@ describe('labels that come back', () => {
     monitor.after(served, {}, { y: { dims: [2, 2], data: scores } }, 'a');
     expect(monitor.feedback('a', [1, 0])).toEqual({ right: 2, rows: 2 });
   });
+
+  it('are remembered for so many rows in all, under ids that somebody can ask for', async () => {
+    const { Monitor } = (await import(literalPath('server', 'lib/monitor.mjs'))) as {
+      Monitor: new (
+        services: object,
+      ) => {
+        cached(served: object, feeds: object[], results: object, id: string): void;
+        feedback(id: string, labels: number[]): object | undefined;
+      };
+    };
+    const monitor = new Monitor({ config: { feedbackRequests: 100 }, metrics: { labelled: () => {} } });
+    const served = { info: { name: 'm', version: '1', outputs: [{ name: 'y', datatype: 'FP32' }] } };
+    const answer = (id: string, rows: number): void =>
+      monitor.cached(served, [], { y: { dims: [rows, 2], data: new Float32Array(2 * rows) } }, id);
+    const rows = 900_000;
+    for (const id of ['a', 'b', 'c', 'b']) answer(id, rows);
+    const labels = Array<number>(rows).fill(0);
+    expect(monitor.feedback('a', labels)).toBeUndefined();
+    expect(monitor.feedback('b', labels)).toEqual({ right: rows, rows });
+    expect(monitor.feedback('c', labels)).toEqual({ right: rows, rows });
+    answer('x'.repeat(1000), 1);
+    expect(monitor.feedback('x'.repeat(1000), [0])).toBeUndefined();
+  });
 });
 
 describe('statistics of drift', () => {

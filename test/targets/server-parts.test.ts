@@ -158,10 +158,41 @@ describe('queue in front of the sessions', async () => {
     await expect(small.batcher.submit(feed([0]), ['y'])).rejects.toMatchObject({ status: 503 });
     const late = make({ queueTimeoutMs: 1 });
     void late.batcher.submit(feed([0]), ['y']);
-    const old = late.batcher.submit(feed([1]), ['y']);
+    const old = expect(late.batcher.submit(feed([1]), ['y'])).rejects.toMatchObject({ status: 503 });
     await new Promise((resolve) => setTimeout(resolve, 10));
     late.pool.runs[0]?.settle();
-    await expect(old).rejects.toMatchObject({ status: 503 });
+    await old;
+  });
+
+  it('tells who waits for a session that hangs, and takes nothing once it is closed', async () => {
+    const { batcher } = make({ queueTimeoutMs: 20 });
+    void batcher.submit(feed([0]), ['y']);
+    await expect(batcher.submit(feed([1]), ['y'])).rejects.toMatchObject({ status: 503 });
+    const gone = make();
+    (gone.batcher as unknown as { close(error: Error): void }).close(new Error('no longer served'));
+    await expect(gone.batcher.submit(feed([0]), ['y'])).rejects.toThrow('no longer served');
+    expect(gone.pool.runs).toHaveLength(0);
+  });
+
+  it('runs requests alone whose inputs have different numbers of rows: behind each other they would meet others', async () => {
+    const { pool, batcher } = make();
+    const two = (a: number[], b: number[]): Feed[] => [...feed(a), ...feed(b).map((one) => ({ ...one, name: 'z' }))];
+    void batcher.submit(feed([0]), ['y']);
+    for (const one of [two([1], [2, 3]), two([4, 5], [6]), two([7], [8]), two([9], [10])])
+      void batcher.submit(one, ['y']).catch(() => {});
+    for (let i = 0; i < 3; i++) {
+      pool.runs[i]?.settle();
+      await tick();
+    }
+    expect(pool.runs.map(({ feeds }) => feeds.map(({ data }) => [...data]))).toEqual([
+      [[0]],
+      [[1], [2, 3]],
+      [[4, 5], [6]],
+      [
+        [7, 9],
+        [8, 10],
+      ],
+    ]);
   });
 
   it('drops a request whose client has gone', async () => {
@@ -318,7 +349,7 @@ describe('cache', async () => {
     };
   }>('cache');
   const tensors = ['a', 'b'].map((name) => ({ name, datatype: 'FP32' }));
-  const info = { properties: { sha256: 'm' }, inputs: tensors, outputs: tensors };
+  const info = { digest: 'm', inputs: tensors, outputs: tensors };
   const feed = (name: string, value: number): object => ({
     name,
     dtype: 'float32',
@@ -332,7 +363,7 @@ describe('cache', async () => {
     const others = [
       cache.cacheKey(info, [feed('a', 2), feed('b', 1)], ['a']),
       cache.cacheKey(info, [feed('a', 1), feed('b', 2)], ['b']),
-      cache.cacheKey({ ...info, properties: { sha256: 'n' } }, [feed('a', 1), feed('b', 2)], ['a']),
+      cache.cacheKey({ ...info, digest: 'n' }, [feed('a', 1), feed('b', 2)], ['a']),
     ];
     expect(new Set([key, ...others]).size).toBe(4);
   });

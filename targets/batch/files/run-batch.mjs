@@ -7,7 +7,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { beginJob, doneBefore } from './batch/job.mjs';
+import { beginJob, doneBefore, removeParts } from './batch/job.mjs';
 import { answerLines } from './batch/lines.mjs';
 import { openModel } from './batch/open.mjs';
 import { encodeRows, keptValue, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
@@ -17,6 +17,8 @@ import { formatOf, pieces } from './batch/tables.mjs';
 
 const dir = dirname(fileURLToPath(import.meta.url));
 const say = (text) => process.stderr.write(`${text}\n`);
+
+const formats = ['parquet', 'csv', 'jsonl'];
 
 function settings() {
   const { values, positionals } = parseArgs({
@@ -38,8 +40,7 @@ function settings() {
     },
   });
   if (positionals.length === 0) throw new Error('which files? node run-batch.mjs data.parquet --out predictions');
-  if (!['parquet', 'csv', 'jsonl'].includes(values.format))
-    throw new Error(`--format is parquet, csv or jsonl, not "${values.format}"`);
+  if (!formats.includes(values.format)) throw new Error(`--format is parquet, csv or jsonl, not "${values.format}"`);
   const [, index, count] = values.shard.match(/^(\d+)\/(\d+)$/)?.map(Number) ?? [];
   if (!(index < count)) throw new Error(`--shard is <number>/<how many>, counted from 0, not "${values.shard}"`);
   const columns = Object.fromEntries(
@@ -57,13 +58,15 @@ function settings() {
   return { ...values, files: positionals, columns, keep, batch, maxErrors, index, count };
 }
 
-async function* work({ files, index, count }) {
+/** This shard's pieces. @param {Set<string>} names filled with those of all */
+async function* work({ files, index, count }, names) {
   let number = 0;
   for (const [f, path] of files.entries()) {
     let p = 0;
     for await (const piece of pieces(path)) {
-      if (number++ % count === index)
-        yield { path, piece, name: `part-${String(f).padStart(5, '0')}-${String(p).padStart(5, '0')}` };
+      const name = `part-${String(f).padStart(5, '0')}-${String(p).padStart(5, '0')}`;
+      names.add(name);
+      if (number++ % count === index) yield { path, piece, name };
       p++;
     }
   }
@@ -79,7 +82,8 @@ async function runFiles(options) {
   model.batch = job.batch;
   const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
   let firstError;
-  for await (const { path, piece, name } of work(options)) {
+  const names = new Set();
+  for await (const { path, piece, name } of work(options, names)) {
     const done = join(options.out, `${name}.done`);
     const before = await doneBefore(done, job);
     const counts = before ?? (await onePiece());
@@ -101,6 +105,8 @@ async function runFiles(options) {
       const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
       const errors = bad.map(({ index: i, error }) => ({ file: basename(path), row: rowOf(i), error }));
       await removeIfThere(join(options.out, `${name}.errors.jsonl`));
+      // What other work that was broken off has left of this piece, whatever its form.
+      if (options.restart) for (const ending of formats) await removeIfThere(join(options.out, `${name}.${ending}`));
       if (errors.length > 0) await writeWhole(join(options.out, `${name}.errors.jsonl`), encodeRows(errors, 'jsonl'));
       if (answers.length > 0)
         await writeWhole(
@@ -113,6 +119,8 @@ async function runFiles(options) {
       return result;
     }
   }
+  // Of other work that was broken off, pieces that this one has none of.
+  if (options.restart) await removeParts(options.out, (name) => !names.has(name));
   await model.close();
   // One that is left out is an error of its row, all of them one of the table or the flags.
   if (total.rows === 0 && total.errors > 0)

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { modelDigest } from '../lib/model.mjs';
 import { readIfThere, removeIfThere, writeWhole } from './parts.mjs';
 import { pieceRows } from './tables.mjs';
 
@@ -15,7 +16,7 @@ async function identity(options, manifest) {
     }),
   );
   const { columns, keep, format, count } = options;
-  const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: manifest.model.sha256 });
+  const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: modelDigest(manifest) });
   return createHash('sha256').update(text).digest('hex');
 }
 
@@ -47,6 +48,14 @@ export async function doneBefore(path, { id }) {
   if (text === undefined) return undefined;
   const { id: of, rows, errors } = JSON.parse(text);
   return of === id ? { rows, errors } : undefined;
+}
+
+/** Removes the files of pieces, by the name of the piece. */
+export async function removeParts(out, strange) {
+  for (const file of await readdir(out)) {
+    const [, name] = file.match(/^(part-\d+-\d+)\./) ?? [];
+    if (name !== undefined && strange(name)) await removeIfThere(join(out, file));
+  }
 }
 
 async function jobsIn(out) {

@@ -44,6 +44,15 @@ function flatten(value, out) {
   return out;
 }
 
+/** Whether lists lie in each other with these lengths, level by level. */
+function hasLengths(value, [dim, ...inner]) {
+  const list = Array.isArray(value) || ArrayBuffer.isView(value);
+  if (dim === undefined || !list) return dim === undefined && !list;
+  return value.length === dim && Array.from(value).every((item) => hasLengths(item, inner));
+}
+
+const withoutOnes = (shape) => shape.filter((dim) => dim !== 1).join();
+
 function lengths(value) {
   const shape = [];
   for (let at = value; Array.isArray(at) || ArrayBuffer.isView(at); at = at[0]) shape.push(at.length);
@@ -103,6 +112,12 @@ export function readRow({ input, columns }, row, rows) {
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (flat.length === 1 && count !== 1) cell(flat[0], input.datatype, where(0));
   const fits = shape.length === wanted.length && wanted.every((dim, i) => typeof dim !== 'number' || dim === shape[i]);
+  // A flat list says its order by itself. Nested ones say their shape, which may differ by dimensions of 1 and in nothing else: lists of
+  // pixels for planes of colours would have as many numbers.
+  if (given.length > 1 && flat.length > 0 && !(hasLengths(value, given) && withoutOnes(given) === withoutOnes(shape)))
+    throw new RowError(
+      `${where(0)} has lists of [${given.join(', ')}], and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
+    );
   if (!fits || flat.length !== count) {
     throw new RowError(
       `${several ? `"${input.name}"` : where(0)} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,

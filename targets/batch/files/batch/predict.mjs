@@ -43,7 +43,7 @@ function batches(ready, size) {
   let key;
   for (const one of ready) {
     const own = shapeKey(one.feeds);
-    if (own !== key || jobs.at(-1).length >= size) jobs.push([]);
+    if (jobs.length === 0 || own === undefined || own !== key || jobs.at(-1).length >= size) jobs.push([]);
     key = own;
     jobs.at(-1).push(one);
   }

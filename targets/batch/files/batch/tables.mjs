@@ -85,8 +85,12 @@ async function* chunks(records, head = {}) {
 async function* delimited(path, separator, head) {
   let names;
   for await (const record of records(path, separator)) {
-    if (names === undefined) head.columns = names = record.map((name) => name.trim());
-    else if (record.length !== names.length)
+    if (names === undefined) {
+      head.columns = names = record.map((name) => name.trim());
+      const twice = names.find((name, i) => names.indexOf(name) < i);
+      if (twice !== undefined)
+        throw new Error(`${path}: two columns are named "${twice}"; give each a name of its own`);
+    } else if (record.length !== names.length)
       yield { [problem]: `the row has ${record.length} cells, and the head ${names.length}` };
     else yield Object.fromEntries(names.map((name, i) => [name, record[i]]));
   }

@@ -2,6 +2,7 @@
 
 import { readManifest, verifiedModel } from './bundle.mjs';
 import { RequestError } from './errors.mjs';
+import { elementsOf, ortTensor } from './half.mjs';
 import { describeModel } from './model.mjs';
 
 function threads(env) {
@@ -28,13 +29,13 @@ export async function openModel(dir, env = process.env) {
     manifest,
     info: describeModel(manifest),
     async run(feeds, names) {
-      const tensors = Object.fromEntries(
-        feeds.map(({ name, dtype, shape, data }) => [name, new Tensor(dtype, data, shape)]),
-      );
-      return session.run(tensors, names).catch((error) => {
+      const tensors = Object.fromEntries(feeds.map((feed) => [feed.name, ortTensor(Tensor, feed)]));
+      const given = await session.run(tensors, names).catch((error) => {
         const why = String(error.message).split('\n', 1)[0].slice(0, 300);
         throw new RequestError(`the model cannot run these inputs: ${why}`);
       });
+      const results = Object.entries(given).map(([name, one]) => [name, { dims: one.dims, data: elementsOf(one) }]);
+      return Object.fromEntries(results);
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { readManifest, verifiedModel } from './bundle.mjs';
 import { RequestError } from './errors.mjs';
+import { elementsOf, ortTensor } from './half.mjs';
 import { describeModel } from './model.mjs';
 import { readRequest } from './request.mjs';
 import { writeResponse } from './response.mjs';
@@ -33,16 +34,15 @@ export async function openFunction(dir, cpus) {
   /** @param {Buffer} body @param {string | undefined} jsonLength header of binary tensors @throws RequestError */
   async function infer(body, jsonLength) {
     const { id, feeds, outputs } = readRequest(info, body, jsonLength);
-    const tensors = Object.fromEntries(
-      feeds.map(({ name, dtype, shape, data }) => [name, new Tensor(dtype, data, shape)]),
-    );
+    const tensors = Object.fromEntries(feeds.map((feed) => [feed.name, ortTensor(Tensor, feed)]));
     const names = outputs.map(({ tensor: one }) => one.name);
-    const results = await session.run(tensors, names).catch((error) => {
+    const given = await session.run(tensors, names).catch((error) => {
       throw new RequestError(
         `the model cannot run these inputs: ${String(error.message).split('\n', 1)[0].slice(0, 300)}`,
       );
     });
-    return writeResponse(info, id, outputs, results);
+    const results = Object.entries(given).map(([name, one]) => [name, { dims: one.dims, data: elementsOf(one) }]);
+    return writeResponse(info, id, outputs, Object.fromEntries(results));
   }
 
   async function inferAnswer(headers, body) {

@@ -22,6 +22,9 @@ export class Batcher {
   #queue = [];
   #waitingBytes = 0;
   #timer;
+  #deadline;
+  /** Why nothing is taken any more. */
+  #closed;
   /** Requests per run and milliseconds per run, moving averages. */
   #usualRequests = 1;
   #usualMs = 1;
@@ -58,6 +61,7 @@ export class Batcher {
    * @throws RequestError 503 when the queue is full or the wait too long; RunError when the model refuses
    */
   submit(feeds, outputs, whenGone) {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
     const bytes = feeds.reduce((sum, { data }) => sum + (data.byteLength ?? data.length * 64), 0);
     const { queueLimit, queueBytes } = this.#limits;
     const free = this.#pool.idle > 0 && this.#queue.length === 0;
@@ -72,6 +76,7 @@ export class Batcher {
       this.#waitingBytes += bytes;
       whenGone?.(() => this.#cancel(entry));
       this.#dispatch();
+      this.#watch();
     });
   }
 
@@ -100,6 +105,20 @@ export class Batcher {
       this.#remove(entry);
       entry.reject(overloaded(this.retryAfter()));
     }
+  }
+
+  /** Also where no session becomes free: one that hangs must not keep those who wait. */
+  #watch() {
+    if (this.#deadline !== undefined || this.#queue.length === 0) return;
+    const waitMs = this.#queue[0].at + this.#limits.queueTimeoutMs - performance.now();
+    this.#deadline = setTimeout(
+      () => {
+        this.#deadline = undefined;
+        this.#dropLate(performance.now());
+        this.#watch();
+      },
+      Math.max(1, Math.ceil(waitMs) + 1),
+    ).unref();
   }
 
   #dispatch() {
@@ -223,7 +242,9 @@ export class Batcher {
 
   /** Fails what waits: the model goes away. */
   close(error) {
+    this.#closed = error;
     clearTimeout(this.#timer);
+    clearTimeout(this.#deadline);
     for (const entry of this.#queue.splice(0)) entry.reject(error);
     this.#waitingBytes = 0;
   }

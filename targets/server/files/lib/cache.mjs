@@ -5,7 +5,7 @@ import { datatype, fromBytes, toBytes } from './datatypes.mjs';
 
 /** @returns {string} the key of a request; the order of its inputs does not matter */
 export function cacheKey(info, feeds, outputs) {
-  const hash = createHash('sha256').update(`${info.properties.sha256}\n${JSON.stringify(outputs)}\n`);
+  const hash = createHash('sha256').update(`${info.digest}\n${JSON.stringify(outputs)}\n`);
   for (const { name, dtype, shape, data } of [...feeds].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const type = info.inputs.find((input) => input.name === name).datatype;
     hash.update(`${JSON.stringify([name, dtype, shape])}\n`).update(toBytes(type, data));

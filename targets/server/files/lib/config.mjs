@@ -33,13 +33,17 @@ function file(env, name) {
 function keys(env, name) {
   const texts = [env[name] ?? '', file(env, `${name}_FILE`) ?? ''];
   const lines = texts.flatMap((text) => text.split(/[\n,]/)).map((line) => line.trim());
-  return lines
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line, i) => {
-      const [, label = `key ${i + 1}`, key] = line.match(/^(?:([\w.-]+):)?(.+)$/);
-      if (key.length < 16) throw new Error(`${name}: ${label} is shorter than 16 characters`);
-      return { label, key };
-    });
+  const given = lines.filter((line) => line !== '' && !line.startsWith('#'));
+  // Without keys everybody may ask: whoever names a file or writes something wants that not.
+  if (given.length === 0 && (texts[0].trim() !== '' || env[`${name}_FILE`]))
+    throw new Error(
+      `${name}: there is no key in ${env[`${name}_FILE`] ? `"${env[`${name}_FILE`]}"` : `"${texts[0]}"`}`,
+    );
+  return given.map((line, i) => {
+    const [, label = `key ${i + 1}`, key] = line.match(/^(?:([\w.-]+):)?(.+)$/);
+    if (key.length < 16) throw new Error(`${name}: ${label} is shorter than 16 characters`);
+    return { label, key };
+  });
 }
 
 function version(env, name, fallback, words) {

@@ -1,5 +1,6 @@
 /** Datatypes of the Open Inference Protocol, and what stands for them in JSON, in raw bytes and in ONNX Runtime. */
 
+import { isUtf8 } from 'node:buffer';
 import { halfToNumber, numberToHalf } from './half.mjs';
 
 function number(value) {
@@ -124,13 +125,19 @@ export function fromBytes(name, buffer, count, inPlace = false) {
     if (at + 4 > buffer.length) throw new RangeError('the length of a BYTES element is cut off');
     const length = buffer.readUInt32LE(at);
     if (at + 4 + length > buffer.length) throw new RangeError('a BYTES element runs past the end of its tensor');
-    values.push(buffer.toString('utf8', at + 4, at + 4 + length));
+    values.push(textOf(buffer.subarray(at + 4, at + 4 + length)));
     at += 4 + length;
   }
   if (values.length !== count || at !== buffer.length) {
     throw new RangeError(`the shape asks for ${count} BYTES elements, and the data does not hold exactly that many`);
   }
   return values;
+}
+
+/** A string of ONNX is UTF-8: other bytes would come to the model as other ones. @throws RangeError */
+export function textOf(bytes) {
+  if (!isUtf8(bytes)) throw new RangeError('a BYTES element is not UTF-8, which strings of ONNX are');
+  return bytes.toString('utf8');
 }
 
 /** Bytes of a tensor's elements, little-endian, row-major. */

@@ -32,3 +32,20 @@ export function halfToNumber(half) {
   if (exponent === 0) return sign * mantissa * 2 ** -24;
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
+
+/**
+ * ONNX Runtime's tensor of a feed. From Node.js 24 on its constructor makes a Float16Array of the bits of half-precision numbers, which
+ * onnxruntime-node 1.30 reads as empty; it takes the bits themselves.
+ * @param Tensor the constructor @param feed { dtype, data, shape }
+ */
+export function ortTensor(Tensor, { dtype, data, shape }) {
+  const tensor = new Tensor(dtype, data, shape);
+  if (dtype === 'float16' && tensor.data !== data) Object.defineProperty(tensor, 'data', { value: data });
+  return tensor;
+}
+
+/** Elements of ONNX Runtime's tensor. Half-precision numbers are their bits, also where Node.js has an array for them. */
+export function elementsOf({ type, data }) {
+  if (type !== 'float16' || data instanceof Uint16Array) return data;
+  return new Uint16Array(data.buffer, data.byteOffset, data.length);
+}

@@ -47,7 +47,10 @@ export class Inference {
     const names = [...outputs].sort();
     const key = cache === undefined ? undefined : cacheKey(served.info, feeds, names);
     const kept = key === undefined ? undefined : await this.#kept(served.info, key);
-    if (kept !== undefined) return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
+    if (kept !== undefined) {
+      monitor.cached(served, feeds, kept, id);
+      return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
+    }
     const chosen = this.#whoAnswers(served);
     const watched = monitor.before(chosen, feeds);
     const answer = await chosen.run(feeds, names, whenGone);

@@ -40,6 +40,8 @@ export function readInstances(info, { instances }) {
     const given = inFull(extents(rows), shape);
     // An input of one value a row may come as plain numbers: [1.5, 2] for shape [batch, 1].
     const dims = shape !== null && given.length === 1 && shape.length === 2 && shape[1] === 1 ? [...given, 1] : given;
+    if (dims.includes(0) && rows.flat(Number.POSITIVE_INFINITY).length > 0)
+      throw new RequestError(`input "${name}" is empty in one instance and not in another`);
     const data = dims.includes(0) ? [] : dims === given ? rows : rows.map((row) => [row]);
     return { name, datatype: type, shape: dims, data };
   });

@@ -60,6 +60,7 @@ export class Models {
   #models = new Map();
   #services;
   #scanning;
+  #following;
   #timer;
   #closed = false;
 
@@ -87,9 +88,20 @@ export class Models {
     return model;
   }
 
-  /** Looks for new, changed and removed versions. Several calls at once share one look. */
+  /**
+   * Looks for new, changed and removed versions. Calls during a look share the one that follows it: what they are about may lie where this
+   * one has been already.
+   */
   scan() {
-    this.#scanning ??= this.#scanOnce()
+    if (this.#closed) return Promise.resolve();
+    if (this.#scanning !== undefined) {
+      this.#following ??= this.#scanning.then(() => {
+        this.#following = undefined;
+        return this.scan();
+      });
+      return this.#following;
+    }
+    this.#scanning = this.#scanOnce()
       .catch((error) => this.#services.log.error({ err: error }, 'models could not be looked through'))
       .finally(() => (this.#scanning = undefined));
     return this.#scanning;

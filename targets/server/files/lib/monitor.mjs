@@ -6,6 +6,10 @@ import { Remembered } from './remembered.mjs';
 
 /** Labels over which accuracy is taken. */
 const accuracyWindow = 500;
+/** Rows of predictions that are remembered in all, two bytes each: requests may have any number of them. */
+const mostRows = 2_000_000;
+/** A longer id is nobody's who wants to find it again. */
+const longestId = 256;
 
 export class Monitor {
   #services;
@@ -18,7 +22,7 @@ export class Monitor {
   /** @param services { config, models, metrics, log } */
   constructor(services) {
     this.#services = services;
-    this.#predictions = new Remembered(services.config.feedbackRequests);
+    this.#predictions = new Remembered(services.config.feedbackRequests, mostRows);
   }
 
   /** Before the inputs go over to a session. @returns what `after` needs */
@@ -35,6 +39,13 @@ export class Monitor {
     served.drift?.sawOutputs(results);
     this.#remember(served, results, id);
     if (shadow !== undefined) void this.#compare(served, shadow, feeds, results);
+  }
+
+  /** The same for an answer from the cache, which nobody is asked about. */
+  cached(served, feeds, results, id) {
+    served.drift?.sawInputs(feeds);
+    served.drift?.sawOutputs(results);
+    this.#remember(served, results, id);
   }
 
   #shadowOf(served) {
@@ -63,10 +74,12 @@ export class Monitor {
   }
 
   #remember({ info }, results, id) {
-    if (id === undefined) return;
+    if (id === undefined || id.length > longestId) return;
     const classes = firstClasses(readable(info, results));
     if (classes === undefined) return;
-    this.#predictions.add({ id, model: info.name, version: info.version, classes });
+    // There are 10,000 classes at most (drift.mjs).
+    const kept = Uint16Array.from(classes);
+    this.#predictions.add({ id, model: info.name, version: info.version, classes: kept, weight: kept.length });
   }
 
   /**
@@ -82,7 +95,7 @@ export class Monitor {
     const verdicts = this.#verdicts.get(key) ?? [];
     this.#verdicts.set(key, verdicts);
     const right = labels.map((label, row) => label === kept.classes[row]);
-    verdicts.push(...right);
+    verdicts.push(...right.slice(-accuracyWindow));
     verdicts.splice(0, Math.max(0, verdicts.length - accuracyWindow));
     const accuracy = verdicts.filter(Boolean).length / verdicts.length;
     this.#services.metrics.labelled(kept, right, verdicts.length >= accuracyWindow ? accuracy : undefined);
@@ -111,12 +124,16 @@ function firstClasses(results) {
   return undefined;
 }
 
-/** The same class for every row; where there are no classes, within a hundredth of the largest value. */
+/** The same class for every row; where there are no classes, within a hundredth of the largest finite value; NaN and infinities are met. */
 function sameAnswer(name, a, b) {
   if (b === undefined || a.dims.join() !== b.dims.join()) return false;
   const [left, right] = [a, b].map(({ dims, data }) => rowFeatures(name, dims, data, true));
   if (left[0]?.kind === 'class') return left[0].values.every((value, i) => value === right[0].values[i]);
   if (Array.isArray(a.data)) return a.data.every((value, i) => value === b.data[i]);
-  const scale = a.data.reduce((max, value) => Math.max(max, Math.abs(Number(value))), 0);
-  return a.data.every((value, i) => Math.abs(Number(value) - Number(b.data[i])) <= 0.01 * scale);
+  const finite = (value) => (Number.isFinite(Number(value)) ? Math.abs(Number(value)) : 0);
+  const scale = a.data.reduce((max, value) => Math.max(max, finite(value)), 0);
+  return a.data.every((value, i) => {
+    const [mine, theirs] = [Number(value), Number(b.data[i])];
+    return Object.is(mine, theirs) || Math.abs(mine - theirs) <= 0.01 * scale;
+  });
 }

@@ -4,25 +4,38 @@
  */
 export class Remembered {
   #limit;
+  #most;
   #ring = [];
   #next = 0;
+  /** Where the oldest lies, if there is any. */
+  #oldest = 0;
+  #weight = 0;
   /** Id → the last thing of that id in the ring. */
   #byId;
 
-  /** @param {number} limit things that are remembered at most */
-  constructor(limit) {
+  /** @param {number} limit things that are remembered at most @param {number} most what they may weigh together */
+  constructor(limit, most = Number.POSITIVE_INFINITY) {
     this.#limit = limit;
+    this.#most = most;
   }
 
-  /** @param {{ id: string }} thing */
+  /** @param {{ id: string, weight?: number }} thing */
   add(thing) {
     if (this.#limit === 0) return;
-    const oldest = this.#ring[this.#next];
+    if (this.#ring[this.#next] !== undefined) this.#drop();
     this.#ring[this.#next] = thing;
     this.#next = (this.#next + 1) % this.#limit;
-    if (this.#byId === undefined) return;
-    if (oldest !== undefined && this.#byId.get(oldest.id) === oldest) this.#byId.delete(oldest.id);
-    this.#byId.set(thing.id, thing);
+    this.#weight += thing.weight ?? 1;
+    this.#byId?.set(thing.id, thing);
+    while (this.#weight > this.#most) this.#drop();
+  }
+
+  #drop() {
+    const thing = this.#ring[this.#oldest];
+    this.#ring[this.#oldest] = undefined;
+    this.#oldest = (this.#oldest + 1) % this.#limit;
+    this.#weight -= thing.weight ?? 1;
+    if (this.#byId?.get(thing.id) === thing) this.#byId.delete(thing.id);
   }
 
   get(id) {
@@ -37,7 +50,7 @@ export class Remembered {
   }
 
   #indexed() {
-    const oldestFirst = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
-    return new Map(oldestFirst.map((thing) => [thing.id, thing]));
+    const oldestFirst = [...this.#ring.slice(this.#oldest), ...this.#ring.slice(0, this.#oldest)];
+    return new Map(oldestFirst.filter((thing) => thing !== undefined).map((thing) => [thing.id, thing]));
   }
 }

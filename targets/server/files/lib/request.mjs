@@ -77,7 +77,7 @@ function isObject(value) {
 function parametersOf(holder, where) {
   const parameters = holder.parameters ?? {};
   if (!isObject(parameters)) throw new RequestError(`${where}: parameters must be an object`);
-  for (const name of ['shared_memory_region', 'classification']) {
+  for (const name of ['shared_memory_region', 'classification', 'sequence_id']) {
     if (name in parameters) throw new RequestError(`${where}: the extension behind "${name}" is not supported`);
   }
   return parameters;
@@ -265,8 +265,8 @@ export function readOutputs(model, wanted, binaryDefault) {
 /** Raw mode: the body is the one input's elements; the length gives the one dimension that may vary. */
 function fromRaw(model, body) {
   const [input, ...others] = model.inputs;
-  const free = input.shape?.filter((dim) => typeof dim !== 'number').length ?? 2;
-  const elementBytes = datatype(input.datatype).bytes;
+  const free = input?.shape?.filter((dim) => typeof dim !== 'number').length ?? 2;
+  const elementBytes = input === undefined ? 0 : datatype(input.datatype).bytes;
   if (others.length > 0 || free > 1 || elementBytes === 0) {
     throw new RequestError('a raw body needs a model with one numeric input that has at most one variable dimension');
   }

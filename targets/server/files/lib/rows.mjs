@@ -18,8 +18,12 @@ function join(parts, allocate) {
   return whole;
 }
 
-/** What two requests must share to run as one: every dimension but the first, of every input. */
+/**
+ * What two requests must share to run as one: every dimension but the first, of every input. Undefined where the inputs of a request have
+ * different first dimensions, as those may that have no name in common: behind each other their rows would meet others.
+ */
 export function shapeKey(feeds) {
+  if (feeds.some(({ shape }) => shape[0] !== feeds[0].shape[0])) return undefined;
   return feeds.map(({ name, shape }) => `${name}:${shape.slice(1).join('x')}`).join('|');
 }
 
@@ -83,7 +87,7 @@ function rowsOf(feeds, from, to) {
  */
 export async function inParts(run, feeds, most) {
   const total = feeds[0].shape[0];
-  if (total <= most) return run(feeds);
+  if (total <= most || feeds.some(({ shape }) => shape[0] !== total)) return run(feeds);
   const parts = [];
   for (let at = 0; at < total; at += most) parts.push(await run(rowsOf(feeds, at, Math.min(total, at + most))));
   const entries = Object.entries(parts[0]).map(([name, { dims }]) => {

@@ -1,5 +1,7 @@
 /** One ONNX Runtime session, in whatever thread it is opened; `run` blocks that thread. */
 
+import { elementsOf, ortTensor } from './half.mjs';
+
 export function textOf(error) {
   return String(error instanceof Error ? error.message : error);
 }
@@ -15,10 +17,10 @@ export async function openSession(path, threads) {
   return {
     async run(feeds, outputs) {
       const tensors = {};
-      for (const { name, dtype, shape, data } of feeds) tensors[name] = new Tensor(dtype, data, shape);
+      for (const feed of feeds) tensors[feed.name] = ortTensor(Tensor, feed);
       const given = outputs === undefined ? await session.run(tensors) : await session.run(tensors, outputs);
       const results = {};
-      for (const [name, { dims, data }] of Object.entries(given)) results[name] = { dims, data };
+      for (const [name, one] of Object.entries(given)) results[name] = { dims: one.dims, data: elementsOf(one) };
       return results;
     },
     close: () => session.release(),

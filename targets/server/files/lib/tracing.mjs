@@ -17,7 +17,8 @@ export function traceOf(header) {
 
 const attribute = ([key, value]) => ({
   key,
-  value: typeof value === 'number' ? { doubleValue: value } : { stringValue: String(value) },
+  // 64-bit numbers are text in JSON of protocol buffers.
+  value: Number.isInteger(value) ? { intValue: String(value) } : { stringValue: String(value) },
 });
 
 export class Tracer {

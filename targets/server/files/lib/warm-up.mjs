@@ -1,6 +1,7 @@
 /** Before a model version is called ready: it answers its golden cases as recorded, and shows how many rows pay in one run. */
 
 import { datatypeOf, fromBytes } from './datatypes.mjs';
+import { halfToNumber } from './half.mjs';
 import { joinFeeds, shapeKey, splitResults } from './rows.mjs';
 
 /** Recorded inputs as feeds; a fresh copy each time, since buffers go over to the session. */
@@ -11,30 +12,36 @@ export function feedsOf(inputs) {
   });
 }
 
-/** Where two outputs differ by more than the tolerance, in words; undefined where they agree. */
-function difference(name, got, want, { rtol, atol }) {
-  if (got === undefined || got.dims.join() !== want.dims.join()) return `output "${name}" has another shape`;
-  if (Array.isArray(want.data) || want.data instanceof Uint16Array) return undefined;
-  const largest = want.data.reduce((max, value) => Math.max(max, Math.abs(Number(value)) || 0), 0);
-  const limit = atol + rtol * largest;
-  const at = want.data.findIndex((value, i) => {
-    const [a, b] = [Number(got.data[i]), Number(value)];
-    return !(Object.is(a, b) || Math.abs(a - b) <= limit);
-  });
-  return at < 0 ? undefined : `output "${name}" is ${got.data[at]} at element ${at} instead of ${want.data[at]}`;
+/** Numbers that can be compared, or texts: half-precision ones come as their bits. */
+function readable({ data }, dtype) {
+  return dtype === 'float16' ? Float32Array.from(data, halfToNumber) : data;
 }
 
-function recorded(outputs) {
-  return Object.fromEntries(feedsOf(outputs).map(({ name, shape, data }) => [name, { dims: shape, data }]));
+/**
+ * Where two outputs differ by more than `atol` + `rtol` · the largest finite number, in words; undefined where they agree. NaN,
+ * infinities and texts have to be met (as mlpack check has it, src/target/compare.ts).
+ */
+function difference({ name, dtype }, got, want, { rtol, atol }) {
+  if (got === undefined || got.dims.join() !== want.dims.join()) return `output "${name}" has another shape`;
+  const [mine, theirs] = [got, want].map((one) => readable(one, dtype));
+  const finite = (value) => (Number.isFinite(Number(value)) ? Math.abs(Number(value)) : 0);
+  const largest = dtype === 'string' ? 0 : theirs.reduce((max, value) => Math.max(max, finite(value)), 0);
+  const limit = atol + rtol * largest;
+  const at = theirs.findIndex((value, i) => {
+    if (dtype === 'string') return mine[i] !== value;
+    const [a, b] = [Number(mine[i]), Number(value)];
+    return !(a === b || Object.is(a, b) || Math.abs(a - b) <= limit);
+  });
+  return at < 0 ? undefined : `output "${name}" is ${mine[at]} at element ${at} instead of ${theirs[at]}`;
 }
 
 /** Throws where the model does not answer its golden cases as it did when it was packed. */
 export async function proveItself(run, golden) {
   for (const [n, { inputs, outputs, tolerance }] of golden.entries()) {
     const got = await run(feedsOf(inputs));
-    const wanted = recorded(outputs);
-    for (const { name, tolerance: own } of outputs) {
-      const why = difference(name, got[name], wanted[name], own ?? tolerance);
+    for (const [i, { name, dtype, shape, data }] of feedsOf(outputs).entries()) {
+      const want = { dims: shape, data };
+      const why = difference({ name, dtype }, got[name], want, outputs[i].tolerance ?? tolerance);
       if (why !== undefined) throw new Error(`golden case ${n} comes out differently: ${why}`);
     }
   }
@@ -75,8 +82,9 @@ export async function refusalByTrial(run, golden) {
   const alone = await run(feedsOf(first.inputs));
   const parts = splitResults(await run(joinFeeds(pair)), counts);
   if (parts === undefined) return 'an output does not have one row for each row of the inputs';
+  const types = new Map(first.outputs.map(({ name, dtype }) => [name, dtype]));
   for (const [name, want] of Object.entries(alone)) {
-    const why = difference(name, parts[0][name], want, first.tolerance);
+    const why = difference({ name, dtype: types.get(name) }, parts[0][name], want, first.tolerance);
     if (why !== undefined) return `rows depend on each other: ${why}`;
   }
   return undefined;

@@ -1,6 +1,6 @@
 /** Between the messages of the protocol and what the model is fed: lists of numbers or raw bytes. */
 
-import { datatype, fromBytes, toBytes } from '../datatypes.mjs';
+import { datatype, fromBytes, textOf, toBytes } from '../datatypes.mjs';
 import { RequestError } from '../errors.mjs';
 import { guarded, readInputs, readOutputs } from '../request.mjs';
 
@@ -66,7 +66,7 @@ function readList(where, { contents }, count, { datatype: type }) {
   }
   const other = Object.entries(contents ?? {}).find(([name, one]) => name !== list && one?.length > 0);
   if (other !== undefined) throw new RequestError(`${where}: ${type} belongs into ${list}, not ${other[0]}`);
-  if (type === 'BYTES') return values.map((value) => value.toString('utf8'));
+  if (type === 'BYTES') return guarded(where, () => values.map(textOf));
   const { Store, read } = datatype(type);
   return guarded(where, () => Store.from(values, isWide(type) ? BigInt : read));
 }

@@ -72,7 +72,7 @@ function admitting(admission) {
         next({
           onReceiveMetadata(metadata, proceed) {
             try {
-              if (!open.has(method)) admission.identify(headersOf(metadata), call.getPeer());
+              if (!open.has(method)) admission.identify(headersOf(metadata), addressOf(call.getPeer()));
               if (places > 0) admission.enter();
               taken = places;
             } catch (error) {
@@ -94,6 +94,9 @@ function admitting(admission) {
 function headersOf(metadata) {
   return { authorization: textOf(metadata.get('authorization')), 'x-api-key': textOf(metadata.get('x-api-key')) };
 }
+
+/** Without the port, which is another one with each connection. */
+const addressOf = (peer) => peer.replace(/:\d+$/, '');
 
 const textOf = ([value]) => (value === undefined ? undefined : String(value));
 

@@ -2,6 +2,7 @@
 
 import { RequestError } from '../errors.mjs';
 import { readInstances, writePredictions } from '../instances.mjs';
+import { readNpy } from '../npy.mjs';
 import { readRequest } from '../request.mjs';
 import { writeResponse } from '../response.mjs';
 import { infer } from './inference.mjs';
@@ -26,15 +27,17 @@ export function platformRoutes(app, services) {
   }
 }
 
-/** A request is in the form of Vertex AI where it has `instances`, in that of the protocol else; bytes that are not JSON are raw. */
+/** A request is in the form of Vertex AI where it has `instances`, in that of the protocol else; bytes that are not JSON are an array of numpy or raw. */
 async function invoke(services, request, reply) {
   const { models, state } = services;
   if (!state.ready) throw new RequestError('the model is still being loaded', 503, { retryAfter: 1 });
   const served = models.find(models.first);
-  const raw = /^application\/(octet-stream|x-npy)/.test(request.headers['content-type'] ?? '');
+  const type = (request.headers['content-type'] ?? '').split(';', 1)[0].trim().toLowerCase();
   let asInstances = false;
   const { info, id, outputs, answer } = await infer(services, served, request, reply, (body) => {
-    const header = request.headers['inference-header-content-length'] ?? (raw ? '0' : undefined);
+    if (type === 'application/x-npy') return readNpy(served.info, body);
+    const raw = type === 'application/octet-stream' ? '0' : undefined;
+    const header = request.headers['inference-header-content-length'] ?? raw;
     if (header !== undefined) return readRequest(served.info, body, header);
     const instances = instancesIn(body);
     asInstances = instances !== undefined;
