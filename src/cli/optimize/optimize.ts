@@ -57,6 +57,7 @@ import { identify } from './identity.ts';
 import { timeAll } from './latency.ts';
 import { withLayerErrors } from './layer-errors.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
+import { madeBundle } from './made-bundle.ts';
 import { measureAll } from './measure.ts';
 import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
@@ -182,7 +183,6 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       ...ofTiming,
     ];
     const choice = choose(measured, floors, answers.map(needOf));
-    const { recommendations } = choice;
     const variants = await withLayerErrors(choice.variants, { ...context, folder: staging });
     const input = { ...(await describeInput(source, base, io.cwd)), inputs, outputs };
     const data = {
@@ -190,8 +190,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       ...(dataset && ofBase && { sha256: await dataHash(dataset, ofBase) }),
     };
     const bundles: BundleResult[] = [];
+    const unmade = new Set<string>();
     for (const [at, { target, from, options }] of chosenTargets.entries()) {
-      const auto = recommendations.find((one) => one.target === target.id)?.variant;
+      const auto = choice.recommendations.find((one) => one.target === target.id)?.variant;
       const name = from === 'auto' ? auto : from;
       const artifact = name === undefined ? undefined : artifacts.get(name);
       if (!artifact) {
@@ -216,13 +217,22 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         timed: (variant) => ({ ...evidenceOf(facts, variant), latency: timesOf(variant) }),
       });
       const packed = { ...withEvidence(artifact), ...(others.length > 0 && { others: others.map(withEvidence) }) };
-      const result = await buildBundle(target, packed, options, dir, {});
+      const result = await madeBundle(
+        () => buildBundle(target, packed, options, dir, {}),
+        { target: target.id, variant: artifact.variant, dir },
+        talk,
+      );
+      if (result === undefined) {
+        unmade.add(target.id);
+        continue;
+      }
       if (others.length > 0)
         talk.note(
           `${target.id}: beside ${artifact.variant} the bundle holds ${others.map(({ variant }) => variant).join(', ')}`,
         );
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
+    const recommendations = choice.recommendations.filter((one) => !unmade.has(one.target));
     findings ??= await findSensitivity(variants, { base, judge, passes: building.context, talk });
     const sensitivity = sensitivityOf(
       findings,
