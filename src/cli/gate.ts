@@ -1,3 +1,4 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { githubAnnotations } from '../../reports/gate/github.ts';
@@ -112,7 +113,13 @@ function parseWrite(value: string): { format: GateFormat; file: string } {
 function baselinePath(named: string | undefined, { io }: Session): string {
   if (named === undefined)
     throw new UserError('baseline.none', 'where is the baseline to be stored? Give --baseline <report.json> too.');
-  return resolve(io.cwd, named);
+  const path = resolve(io.cwd, named);
+  if (existsSync(path) && statSync(path).isFile() && !readFileSync(path, 'utf8').includes('"mlpack.report/'))
+    throw new UserError(
+      'out.exists',
+      `"${named}" exists and is no report of mlpack, so it is left alone; give --baseline another file.`,
+    );
+  return path;
 }
 
 async function readBaseline(flags: GateFlags, report: Report, { io, talk }: Session): Promise<Report | undefined> {

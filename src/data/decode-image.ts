@@ -83,6 +83,13 @@ interface Placement {
   readonly border: { readonly left: number; readonly top: number };
 }
 
+/** As torchvision and transformers do it: the longer side is cut down to whole pixels. */
+function byShorterSide({ width, height }: Size, side: number): Size {
+  return width < height
+    ? { width: side, height: Math.floor((side * height) / width) }
+    : { width: Math.floor((side * width) / height), height: side };
+}
+
 function placement(picture: Size, spec: ImageSpec, file: string): Placement {
   const [height, width] = spec.size;
   const whole = { left: 0, top: 0 };
@@ -99,11 +106,10 @@ function placement(picture: Size, spec: ImageSpec, file: string): Placement {
     const scaled = { width, height };
     return { scaled, window: { ...scaled, ...whole }, border: whole };
   }
-  const factor =
+  const scaled =
     spec.resize === undefined
-      ? Math.max(width / picture.width, height / picture.height)
-      : spec.resize / Math.min(picture.width, picture.height);
-  const scaled = by(factor);
+      ? by(Math.max(width / picture.width, height / picture.height))
+      : byShorterSide(picture, spec.resize);
   if (scaled.width < width || scaled.height < height) {
     throw new UserError(
       'dataset-format',

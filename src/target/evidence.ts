@@ -61,8 +61,12 @@ export function evidenceOf(
     bytes: variant.bytes ?? 0,
     parameters: variant.parameters,
     data:
-      data && !data.synthetic && accuracy
-        ? { name: data.name, samples: accuracy.samples, sha256: data.sha256 ?? null }
+      data && !data.synthetic
+        ? {
+            name: data.name,
+            samples: accuracy?.samples ?? fidelity?.samples ?? data.samples,
+            sha256: data.sha256 ?? null,
+          }
         : null,
     accuracy: accuracy && {
       metric: accuracy.metric,

@@ -172,6 +172,21 @@ function kotlinPlacement(image: ImageTask): string {
         return RectF(left, top, left + width * scale, top + height * scale)`;
 }
 
+/** Labels in one method: the JVM takes 64 kB of code in each, and a label is about 7 bytes of it. */
+const labelsInOne = 4000;
+
+function kotlinNames(labels: readonly string[]): string {
+  const list = (some: readonly string[]): string =>
+    `listOf(\n${some.map((label) => `        ${kotlinString(label)},`).join('\n')}\n    )`;
+  if (labels.length <= labelsInOne) return `    val NAMES: List<String> = ${list(labels)}`;
+  const parts = Array.from({ length: Math.ceil(labels.length / labelsInOne) }, (_, part) =>
+    labels.slice(part * labelsInOne, (part + 1) * labelsInOne),
+  );
+  const sum = parts.map((_, part) => `names${part}()`).join(' + ');
+  const methods = parts.map((some, part) => `    private fun names${part}(): List<String> = ${list(some)}`);
+  return [`    val NAMES: List<String> = ${sum}`, ...methods].join('\n\n');
+}
+
 function labelsFile(kotlinPackage: string, labels: readonly string[]): string {
   return `package ${kotlinPackage}
 
@@ -186,9 +201,7 @@ data class Ranked(
 
 /** The classes of the model, in the order of its output. */
 object Labels {
-    val NAMES: List<String> = listOf(
-${labels.map((label) => `        ${kotlinString(label)},`).join('\n')}
-    )
+${kotlinNames(labels)}
 
     /** The [count] likeliest classes of one row of scores. */
     fun top(scores: FloatArray, count: Int = 5): List<Ranked> {

@@ -110,7 +110,7 @@ them as binary data.
 | \`WORKERS\` | 0 | sessions; 0: one for each CPU of the container's quota, fewer where the model is large |
 | \`INTRA_OP_THREADS\` | 0 | threads of one session; 0: the CPUs divided by the sessions. \`WORKERS=1\` answers a single request fastest, the default answers most requests |
 | \`INLINE\` | auto | \`on\`: the session runs in the thread that speaks HTTP, \`off\`: in a thread of its own. \`auto\`: in the former where there is one CPU, inputs have one size, and the largest batch takes 20 ms at most |
-| \`MODEL_TIMEOUT_MS\` | 30000 | longest run; a session that takes longer is replaced (not with \`INLINE\`, where a run cannot be called off) |
+| \`MODEL_TIMEOUT_MS\` | 30000 | longest run; a session that takes longer is replaced, and its thread ends with its run (not with \`INLINE\`, where a run cannot be called off) |
 | \`BATCH_MAX\` | 0 | rows in one run; 0: found out by timing at start, 1: no batches |
 | \`BATCH_DELAY_MS\` | 2 | how long a free session waits for more rows, where the last runs show that more are coming |
 | \`BATCH_TUNE_MS\` | 200 | time for that timing at start |

@@ -171,6 +171,12 @@ describe('mlpack gate', () => {
     write('report.json', { ...sampleReport, input: { ...sampleReport.input, sha256: 'd'.repeat(64) } });
     expect((await gate('--baseline', 'kept/main.json')).code).toBe(2);
     expect((await gate('--baseline', 'kept/main.json', '--update-baseline')).code).toBe(0);
+    write('notes.json', { mine: true });
+    expect(await gate('--baseline', 'notes.json', '--update-baseline')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"notes.json" exists and is no report of mlpack') as string,
+    });
+    expect(readFileSync(join(cwd, 'notes.json'), 'utf8')).toBe('{"mine":true}');
     expect(readFileSync(stored, 'utf8')).toContain('d'.repeat(64));
 
     write('report.json', { ...sampleReport, verdict: { ok: false, reasons: ['no'] } });

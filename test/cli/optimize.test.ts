@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -141,8 +141,10 @@ describe.each([
 
   it('--force replaces the folder, --json prints the report and nothing else', async () => {
     const flags = ['--force', '--no-bench', '--json', '-q', '-v', 'fp16', '--samples', '50', '-t', 'server'];
+    await writeFile(join(out, 'notes.txt'), 'mine');
     const again = await runCli(['optimize', join(root, 'models', name), ...flags], { cwd });
     expect(again).toMatchObject({ code: 0, stderr: '' });
+    expect(await readFile(join(out, 'notes.txt'), 'utf8')).toBe('mine');
     const printed = JSON.parse(again.stdout) as Report;
     expect(printed).toEqual(JSON.parse(await readFile(join(out, 'report.json'), 'utf8')));
     expect(printed.variants.map((one) => one.name)).toEqual(['base', 'fp16']);

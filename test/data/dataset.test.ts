@@ -225,6 +225,13 @@ describe('pictures', () => {
     expect(new Set(numbers(batch, 'x'))).toEqual(new Set([255]));
   });
 
+  test('resized by the shorter side have a longer one of whole pixels, as torchvision cuts it down', async () => {
+    await picture('landscape.png', 640, 427, '#ff8000');
+    // 256 · 640 / 427 = 383.7
+    describeAs({ inputs: { x: { images: 'images', size: [256, 384], resize: 256 } } });
+    await expect(batchesOf()).rejects.toThrow('leaves 256×383 of');
+  });
+
   test('prepared ahead are the same, each used once; one that cannot be decoded is still told when it is read', async () => {
     await picture('a.png', 4, 4, '#ff8000');
     await picture('b.png', 4, 4, '#0000ff');

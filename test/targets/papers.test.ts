@@ -7,7 +7,7 @@ import Ajv from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { printCard } from '../../src/target/card.ts';
-import type { Evidence } from '../../src/target/evidence.ts';
+import { type Evidence, evidenceOf } from '../../src/target/evidence.ts';
 import type { Manifest } from '../../src/target/manifest.ts';
 import { dependencyRoot, packageRoot } from '../../src/target/package-root.ts';
 import { planBundle } from '../../src/target/plan.ts';
@@ -20,6 +20,7 @@ import { writeBundle } from '../../src/target/write.ts';
 import { browser } from '../../targets/browser/index.ts';
 import { targets } from '../../targets/index.ts';
 import { runCli } from '../cli/support.ts';
+import { sampleReport } from '../reports/sample.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { tempDir } from './support/temp.ts';
 
@@ -154,6 +155,20 @@ describe('bill of materials', () => {
 });
 
 describe('model card', () => {
+  it('says what data outputs were held against, where there are no labels too', async () => {
+    const { input } = sampleReport;
+    const variant = sampleReport.variants.find(({ name }) => name === 'int8');
+    if (!variant) throw new Error('no int8');
+    const unlabelled = { ...variant, accuracy: null };
+    const data = { path: 'eval', name: 'rooms', samples: 40, calibrationSamples: 0, metric: null, synthetic: false };
+    const cardOf = async (about: typeof data): Promise<string> => {
+      const found = evidenceOf({ input, seed: 0, data: about }, unlabelled);
+      return printCard((await manifestFor('server', { evidence: found })).manifest);
+    };
+    expect(await cardOf(data)).toContain(`On ${variant.fidelity?.samples} samples of rooms.`);
+    expect(await cardOf({ ...data, synthetic: true })).toContain('On made-up inputs');
+  });
+
   it('carries front matter for the hub and the measured figures', async () => {
     const { manifest } = await manifestFor('server', { evidence });
     const card = printCard(manifest);

@@ -156,6 +156,14 @@ describe.skipIf(modules === '')('connections', () => {
     );
   });
 
+  it('end with 431 where heads are too large', async () => {
+    const line = new Line(running.port);
+    line.socket.write(`GET /v2 HTTP/1.1\r\nHost: x\r\nX-Large: ${'a'.repeat(40_000)}\r\n\r\n`);
+    expect(await line.until((one) => one.closed)).toMatch(
+      /^HTTP\/1\.1 431[\s\S]*\{"error":"the headers of the request are too large"\}$/,
+    );
+  });
+
   it.each([
     ['an answer', body('x'), {}],
     ['a binary answer', JSON.stringify({ inputs, parameters: { binary_data_output: true } }), {}],

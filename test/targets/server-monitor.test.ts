@@ -107,6 +107,12 @@ describe('statistics of drift', () => {
       ['x.mean', [0.5]],
       ['x.deviation', [0.5]],
     ]);
+    // Large, and little between them: deviation 0.5 of 1e9 and 1e9 + 1.
+    const far = Array.from({ length: 100 }, (_, i) => 1e9 + (i % 2));
+    expect(drift.rowFeatures('t', [1, 100], Float64Array.from(far), false).map(({ values }) => values)).toEqual([
+      [1e9 + 0.5],
+      [0.5],
+    ]);
     expect(drift.rowFeatures('y', [2, 3], Float32Array.of(0, 5, 1, 9, 0, 0), true)).toMatchObject([
       { name: 'y.class', kind: 'class', values: [1, 0] },
     ]);

@@ -1,8 +1,10 @@
 /** The parts of the server bundle that can be tested without a model. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { describe, expect, it } from 'vitest';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { literalPath } from '../../src/target/literal.ts';
 import { tempDir } from './support/temp.ts';
 
@@ -554,4 +556,58 @@ describe('what is remembered of requests', async () => {
     remembered.add({ id: 'a', value: 1 });
     expect(remembered.get('a')).toBeUndefined();
   });
+});
+
+describe('a session that is gone', async () => {
+  interface PoolLike {
+    open(): Promise<void>;
+    run(feeds: object[]): Promise<object>;
+    readonly idle: number;
+    close(): Promise<void>;
+  }
+  const { Pool } = await load<{ Pool: new (path: string, options: object) => PoolLike }>('pool');
+
+  const text = `<ir_version: 8, opset_import: ["" : 17]>
+    main (float[900,900] x) => (float[900,900] y)
+    { a = MatMul (x, x) b = MatMul (a, x) c = MatMul (b, x) d = MatMul (c, x) y = MatMul (d, x) }`;
+  const bytes = encodeModel(parseModel(text));
+  const feed = (): object => ({
+    name: 'x',
+    dtype: 'float32',
+    shape: [900, 900],
+    data: new Float32Array(810_000),
+  });
+
+  it('is opened again, with pauses as long as that fails', async () => {
+    const path = join(dir, 'slow.onnx');
+    await writeFile(path, bytes);
+    const errors: string[] = [];
+    const log = { error: (_: object, message: string) => errors.push(message) };
+    const pool = new Pool(path, { workers: 1, threads: 1, timeoutMs: 1, log });
+    await pool.open();
+    await rm(path);
+    await expect(pool.run([feed()])).rejects.toThrow('did not answer in time');
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBe(1);
+    const begun = performance.now();
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBe(2);
+    expect(performance.now() - begun).toBeGreaterThan(400);
+    await writeFile(path, bytes);
+    await expect.poll(() => pool.idle, { timeout: 20_000 }).toBe(1);
+    expect(errors).toEqual(Array(errors.length).fill('a session could not be opened again'));
+    await pool.close();
+  }, 60_000);
+
+  it('costs no more threads than there are sessions, and the process goes on', async () => {
+    const path = join(dir, 'hangs.onnx');
+    await writeFile(path, bytes);
+    const pool = new Pool(path, { workers: 1, threads: 1, timeoutMs: 1, log: { error: () => {} } });
+    await pool.open();
+    for (const _ of [1, 2]) {
+      await expect.poll(() => pool.idle, { timeout: 20_000 }).toBe(1);
+      await expect(pool.run([feed()])).rejects.toThrow('did not answer in time');
+    }
+    // Two threads are at work: another session comes when one of them has ended.
+    await expect.poll(() => pool.idle, { timeout: 20_000 }).toBe(1);
+    await pool.close();
+  }, 60_000);
 });

@@ -62,7 +62,7 @@ import { measureAll } from './measure.ts';
 import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openFitting } from './open-fitting.ts';
-import { refuseOverwrite } from './overwrite.ts';
+import { carryOver, refuseOverwrite } from './overwrite.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { findSensitivity, sensitivityOf } from './sensitivity.ts';
@@ -264,7 +264,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await writeReports(report, staging);
     await writeAtomically(join(staging, lockName), `${JSON.stringify(lock, undefined, 2)}\n`, false);
     io.signal.throwIfAborted();
-    await moveInto(staging, out);
+    const carried = await moveInto(staging, out);
+    if (carried.length > 0)
+      talk.note(`left in ${shownPath(out, io.cwd)}, since no run wrote it: ${carried.join(', ')}`);
     if (session.json) talk.json(report);
     else printSummary(report, shownPath(out, io.cwd), talk, io.stdout);
     return report.verdict.ok ? exitCodes.ok : exitCodes.gate;
@@ -303,9 +305,13 @@ function refuseUnknownVariant(target: string, from: string, plans: readonly { re
 }
 
 /** Replaces `out` (allowed by --force) only after the new folder is complete. */
-async function moveInto(staging: string, out: string): Promise<void> {
+/** @returns names of what was in the folder before and is no run's */
+async function moveInto(staging: string, out: string): Promise<string[]> {
   await makeFolder(dirname(out));
-  if (!existsSync(out)) return rename(staging, out);
+  if (!existsSync(out)) {
+    await rename(staging, out);
+    return [];
+  }
   const old = `${out}.old-${process.pid}`;
   await rename(out, old);
   try {
@@ -314,7 +320,9 @@ async function moveInto(staging: string, out: string): Promise<void> {
     await rename(old, out);
     throw error;
   }
+  const carried = await carryOver(old, out);
   await rm(old, { recursive: true });
+  return carried;
 }
 
 async function describeInput(

@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { refuseLosing } from '../output.ts';
+import { lockName } from './lock.ts';
 import type { Settings } from './settings.ts';
 
 /**
@@ -17,6 +19,19 @@ export function refuseOverwrite(out: string, { force, data }: Settings, needed: 
   refuseLosing(out, [...needed, data]);
   if (readdirSync(out).length > 0 && !isOutput(out))
     throw refuse('is not empty and holds no report of mlpack, so it is left alone');
+}
+
+/** What runs write at the top of their folder. */
+const ours: ReadonlySet<string> = new Set(['variants', 'bundles', 'onnx', 'report.json', 'report.html', lockName]);
+
+/**
+ * Takes what somebody else put into the folder of an earlier run over into that of this one.
+ * @returns the names of what was taken over
+ */
+export async function carryOver(old: string, out: string): Promise<string[]> {
+  const others = readdirSync(old).filter((name) => !ours.has(name) && !existsSync(join(out, name)));
+  for (const name of others) await rename(join(old, name), join(out, name));
+  return others.sort();
 }
 
 function isOutput(folder: string): boolean {

@@ -140,6 +140,19 @@ describe('a picture classifier with a dynamic batch', () => {
     expect(cases[0].outputs[0]).toMatchObject(tolerance);
   });
 
+  it('splits many labels over methods, of which the JVM takes 64 kB each', async () => {
+    const labels = Array.from({ length: 10_000 }, (_, i) => `class ${i}`);
+    const to = join(dir, 'many-labels');
+    await buildBundle(mobile, { ...artifact, labels }, {}, to);
+    const paths = await readdir(to, { recursive: true });
+    const kotlin = await readFile(join(to, paths.find((path) => path.endsWith('Labels.kt')) ?? ''), 'utf8');
+    expect(await syntaxError('kotlin', kotlin)).toBeUndefined();
+    const lists = kotlin.split('listOf(').slice(1);
+    expect(lists.map((list) => list.match(/"class \d+"/g)?.length)).toEqual([4000, 4000, 2000]);
+    expect(kotlin).toContain('val NAMES: List<String> = names0() + names1() + names2()');
+    expect([...kotlin.matchAll(/"class (\d+)"/g)].map(([, i]) => Number(i))).toEqual(labels.map((_, i) => i));
+  });
+
   it('holds each output on the device against its own tolerance', async () => {
     const own = { rtol: 0.5, atol: 0.25 };
     const golden = artifact.golden.map((one) => ({

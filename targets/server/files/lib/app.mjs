@@ -164,12 +164,15 @@ function answerError(error, request, reply) {
 }
 
 /** Bytes that are not HTTP never reach a route. */
+const malformed = {
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long'],
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers of the request are too large'],
+};
+
 function refuseMalformed(error, socket) {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return socket.destroy();
-  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
-  const body = JSON.stringify({
-    error: status === '400 Bad Request' ? 'this is not a valid HTTP request' : 'the request took too long',
-  });
+  const [status, why] = malformed[error.code] ?? ['400 Bad Request', 'this is not a valid HTTP request'];
+  const body = JSON.stringify({ error: why });
   const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
   return socket.end(head + body);
 }

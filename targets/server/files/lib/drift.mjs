@@ -56,15 +56,17 @@ function largest(data, from, size) {
 
 function momentsOf(at, row, size) {
   const step = Math.ceil(size / sampled);
+  // From the first value on: squares of large values that differ by little would leave no digits for the deviation.
+  const first = Number.isFinite(at(row, 0)) ? at(row, 0) : 0;
   let [count, sum, squares] = [0, 0, 0];
   for (let i = 0; i < size; i += step) {
-    const value = at(row, i);
+    const value = at(row, i) - first;
     count++;
     sum += value;
     squares += value * value;
   }
   const mean = sum / count;
-  return { mean, deviation: Math.sqrt(Math.max(0, squares / count - mean * mean)) };
+  return { mean: first + mean, deviation: Math.sqrt(Math.max(0, squares / count - mean * mean)) };
 }
 
 /** The bin of a value: bin i holds what is at most edges[i], the last one the rest, NaN too. */

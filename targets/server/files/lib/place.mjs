@@ -31,7 +31,9 @@ export function threadPlace(model, settled, ended) {
   return {
     opened,
     begin: (feeds, outputs, buffers) => worker.postMessage({ feeds, outputs }, buffers),
-    abandon: () => void worker.terminate(),
+    // Not terminated: ONNX Runtime's binding ends the whole process where a run comes back to a thread that is being taken down. It ends by itself
+    // after its run.
+    abandon: () => worker.postMessage('close'),
     end: () => {
       worker.postMessage('close');
       return gone;

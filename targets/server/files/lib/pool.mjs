@@ -4,6 +4,10 @@ import { RequestError } from './errors.mjs';
 import { herePlace, threadPlace } from './place.mjs';
 import { textOf } from './session.mjs';
 
+/** Before a session that could not be opened is tried again, each time twice as long. */
+const firstPauseMs = 500;
+const longestPauseMs = 30_000;
+
 /** What ONNX Runtime says, in one line and without places on this machine. */
 export function firstLine(text) {
   return text
@@ -28,6 +32,14 @@ export class Pool {
   #idle = [];
   #all = new Set();
   #closed = false;
+  /** Sessions that did not come back in time: their threads end after their runs. */
+  #hung = new Set();
+  /** Sessions to open once such threads have ended. */
+  #owed = 0;
+  /** Openings in a row that failed. */
+  #failures = 0;
+  /** Timers of openings to come. */
+  #waiting = new Set();
   /** Called whenever a session has become free. */
   onIdle = () => {};
 
@@ -62,9 +74,15 @@ export class Pool {
 
   async #start() {
     const { threads, here } = this.#options;
-    const slot = { place: undefined, job: undefined };
+    const slot = { place: undefined, job: undefined, opened: false };
     const settled = (message) => this.#settle(slot, message);
-    const ended = () => this.#lose(slot, 'the session of this model ended unexpectedly');
+    const ended = () => {
+      if (this.#hung.delete(slot) && this.#owed > 0) {
+        this.#owed--;
+        this.#again();
+      }
+      this.#lose(slot, 'the session of this model ended unexpectedly');
+    };
     const model = { path: this.#path, threads };
     slot.place = here === undefined ? threadPlace(model, settled, ended) : herePlace(model, here, settled);
     this.#all.add(slot);
@@ -73,6 +91,7 @@ export class Pool {
     } catch (error) {
       throw new Error(firstLine(textOf(error)), { cause: error });
     }
+    slot.opened = true;
     return slot;
   }
 
@@ -105,10 +124,34 @@ export class Pool {
     clearTimeout(job?.timer);
     job?.reject(new RunError(why, true));
     if (this.#closed) return;
+    // A model that hangs every time must not fill the machine with threads.
+    if (this.#hung.size > this.size) this.#owed++;
+    else if (slot.opened) this.#again();
+    else this.#later();
+  }
+
+  /** Opens a session in the place of one that is gone. */
+  #again() {
+    if (this.#closed) return;
     this.#start().then(
-      (next) => this.#free(next),
+      (next) => {
+        this.#failures = 0;
+        this.#free(next);
+      },
       (error) => this.#options.log.error({ err: error }, 'a session could not be opened again'),
     );
+  }
+
+  /** A model whose file is gone, or for which memory is missing, is not tried again and again without a pause. */
+  #later() {
+    const timer = setTimeout(
+      () => {
+        this.#waiting.delete(timer);
+        this.#again();
+      },
+      Math.min(longestPauseMs, firstPauseMs * 2 ** this.#failures++),
+    );
+    this.#waiting.add(timer);
   }
 
   /**
@@ -130,6 +173,7 @@ export class Pool {
   }
 
   #giveUp(slot) {
+    this.#hung.add(slot);
     this.#lose(slot, 'the model did not answer in time');
     slot.place.abandon();
   }
@@ -137,6 +181,7 @@ export class Pool {
   /** Ends all sessions; runs that are on their way fail. */
   async close() {
     this.#closed = true;
+    for (const timer of this.#waiting) clearTimeout(timer);
     await Promise.all(
       [...this.#all].map(async (slot) => {
         await slot.place.end();

@@ -28,6 +28,13 @@ function grey(data, at) {
   return 0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2];
 }
 
+/** The longer side is cut down to whole pixels. */
+function byShorterSide({ width, height }, side) {
+  return width < height
+    ? { width: side, height: Math.floor((side * height) / width) }
+    : { width: Math.floor((side * width) / height), height: side };
+}
+
 /** The size that the whole picture is brought to, and where the model's frame lies in it (letterbox: it in the frame). */
 function placement(picture, { width, height, resize, crop, anchor }) {
   const by = (factor) => ({
@@ -41,8 +48,7 @@ function placement(picture, { width, height, resize, crop, anchor }) {
     return { scaled, left: -border(width - scaled.width), top: -border(height - scaled.height) };
   }
   if (resize === null && crop === 'none') return { scaled: { width, height }, left: 0, top: 0 };
-  const factor = resize === null ? Math.max(width / picture.width, height / picture.height) : resize / Math.min(picture.width, picture.height);
-  const scaled = by(factor);
+  const scaled = resize === null ? by(Math.max(width / picture.width, height / picture.height)) : byShorterSide(picture, resize);
   return { scaled, left: Math.floor((scaled.width - width) / 2), top: Math.floor((scaled.height - height) / 2) };
 }
 
