@@ -112,17 +112,17 @@ export function readRow({ input, columns }, row, rows) {
   const count = shape.reduce((product, dim) => product * dim, 1);
   if (flat.length === 1 && count !== 1) cell(flat[0], input.datatype, where(0));
   const fits = shape.length === wanted.length && wanted.every((dim, i) => typeof dim !== 'number' || dim === shape[i]);
+  if (!fits || flat.length !== count) {
+    throw new RowError(
+      `${several ? `"${input.name}"` : where(0)} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
+    );
+  }
   // A flat list says its order by itself. Nested ones say their shape, which may differ by dimensions of 1 and in nothing else: lists of
   // pixels for planes of colours would have as many numbers.
   if (given.length > 1 && flat.length > 0 && !(hasLengths(value, given) && withoutOnes(given) === withoutOnes(shape)))
     throw new RowError(
       `${where(0)} has lists of [${given.join(', ')}], and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
     );
-  if (!fits || flat.length !== count) {
-    throw new RowError(
-      `${several ? `"${input.name}"` : where(0)} has ${flat.length} elements, and the input "${input.name}" takes [${wanted.map((dim) => dim ?? '?').join(', ')}]`,
-    );
-  }
   const { Store, read } = datatype(input.datatype);
   const data = new Store(count);
   for (let i = 0; i < count; i++) {

@@ -77,7 +77,7 @@ function isObject(value) {
 function parametersOf(holder, where) {
   const parameters = holder.parameters ?? {};
   if (!isObject(parameters)) throw new RequestError(`${where}: parameters must be an object`);
-  for (const name of ['shared_memory_region', 'classification', 'sequence_id']) {
+  for (const name of ['shared_memory_region', 'classification']) {
     if (name in parameters) throw new RequestError(`${where}: the extension behind "${name}" is not supported`);
   }
   return parameters;

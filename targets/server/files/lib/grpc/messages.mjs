@@ -40,10 +40,10 @@ export function readMessage(model, message) {
   return { id: message.id === '' ? undefined : message.id, feeds, outputs: readOutputs(model, wanted, raw), raw };
 }
 
-/** Extensions that would change the answer are refused rather than passed over. */
+/** Extensions that would change the answer are refused rather than passed over; what says which sequence a request is of changes nothing here. */
 function refuseExtensions({ parameters, inputs, outputs }) {
   for (const holder of [{ parameters }, ...inputs, ...outputs]) {
-    for (const name of ['shared_memory_region', 'classification', 'sequence_id']) {
+    for (const name of ['shared_memory_region', 'classification']) {
       if (Object.hasOwn(holder.parameters ?? {}, name)) {
         throw new RequestError(`the extension behind "${name}" is not supported`);
       }
