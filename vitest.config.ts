@@ -1,4 +1,4 @@
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 
@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
+    // Vitest leaves one CPU out, which is half of a machine with two.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Child processes that the engine forks inherit this: they run the sources as they are.
     execArgv: ['--import', new URL('./test/support/ts-loader.mjs', import.meta.url).href],
     // Never the user's own cache: what an earlier run left there would decide what is tested.
