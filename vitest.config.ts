@@ -13,7 +13,7 @@ export default defineConfig({
     // Never the user's own cache: what an earlier run left there would decide what is tested.
     env: { MLPACK_CACHE: join(tmpdir(), `mlpack-test-cache-${process.pid}`) },
     globalSetup: ['test/support/clean-cache.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 300_000,
   },
 });
