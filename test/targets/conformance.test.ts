@@ -60,6 +60,9 @@ async function readBundle(place: string): Promise<Manifest> {
   return parseManifest(await readFile(join(place, 'mlpack.json'), 'utf8'));
 }
 
+/** Kinds of bundles of which a wrong recorded output was found. */
+const seenWrong = new Set<string>();
+
 describe.each(targets.map((target) => [target.id, target] as const))('target %s', (id: string, target: Target) => {
   let artifact: Artifact;
   let place: string;
@@ -269,6 +272,9 @@ describe.each(targets.map((target) => [target.id, target] as const))('target %s'
   }, 240_000);
 
   it('check finds a wrong recorded output by replaying', async ({ skip }) => {
+    // Replayed by the same code as one before, and installing it once more takes seconds.
+    if (manifest.commands.install !== null && seenWrong.has(manifest.kind)) skip();
+    seenWrong.add(manifest.kind);
     if (id === 'embedded-c' && (await findCompiler()) === undefined) skip();
     if (manifest.kind === 'browser' && findChromium() === undefined) skip();
     const cases = artifact.golden.map(({ outputs, ...rest }, n) => ({
