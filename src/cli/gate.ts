@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { githubAnnotations } from '../../reports/gate/github.ts';
@@ -17,7 +17,7 @@ import type { Session } from './command.ts';
 import { printFindings } from './gate-table.ts';
 import { exitCodes } from './io.ts';
 import { requireWritable } from './output.ts';
-import { readReport } from './read-report.ts';
+import { isReport, readReport } from './read-report.ts';
 import { writeAtomically } from './write.ts';
 
 export interface GateFlags {
@@ -114,7 +114,7 @@ function baselinePath(named: string | undefined, { io }: Session): string {
   if (named === undefined)
     throw new UserError('baseline.none', 'where is the baseline to be stored? Give --baseline <report.json> too.');
   const path = resolve(io.cwd, named);
-  if (existsSync(path) && statSync(path).isFile() && !readFileSync(path, 'utf8').includes('"mlpack.report/'))
+  if (existsSync(path) && statSync(path).isFile() && !isReport(path))
     throw new UserError(
       'out.exists',
       `"${named}" exists and is no report of mlpack, so it is left alone; give --baseline another file.`,

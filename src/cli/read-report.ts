@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -7,6 +8,9 @@ import type { Report } from '../report/report.ts';
 
 /** A report of 100 variants with 100,000 reasons each has about 1 GB of text; Node's strings end at half of that. */
 const mostBytes = 500_000_000;
+
+/** Whether a file calls itself a report of mlpack, of whatever version. */
+export const isReport = (file: string): boolean => readFileSync(file, 'utf8').includes('"mlpack.report/');
 
 export interface ReadReport {
   readonly report: Report;

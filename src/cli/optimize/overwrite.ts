@@ -1,13 +1,14 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { refuseLosing } from '../output.ts';
+import { isReport } from '../read-report.ts';
 import { lockName } from './lock.ts';
 import type { Settings } from './settings.ts';
 
 /**
- * What `--force` replaces is deleted whole, so it must be what an earlier run wrote, and must not hold what this run reads.
+ * What runs write is deleted by `--force`, so the folder must be an earlier run's, and must not hold what this run reads.
  * @param needed the model, and the folder that the command runs in
  * @throws UserError `out.exists`
  */
@@ -36,5 +37,5 @@ export async function carryOver(old: string, out: string): Promise<string[]> {
 
 function isOutput(folder: string): boolean {
   const report = join(folder, 'report.json');
-  return existsSync(report) && readFileSync(report, 'utf8').includes('"mlpack.report/');
+  return existsSync(report) && isReport(report);
 }

@@ -163,12 +163,12 @@ function answerError(error, request, reply) {
   return reply.code(status).headers(headers).send({ error: message });
 }
 
-/** Bytes that are not HTTP never reach a route. */
 const malformed = {
   ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'the request took too long'],
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers of the request are too large'],
 };
 
+/** Bytes that are not HTTP never reach a route. */
 function refuseMalformed(error, socket) {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return socket.destroy();
   const [status, why] = malformed[error.code] ?? ['400 Bad Request', 'this is not a valid HTTP request'];
