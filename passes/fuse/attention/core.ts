@@ -41,6 +41,9 @@ export interface Core {
 /** Below this a masked score is nothing beside the others, even where all of a row are masked. */
 const lowestFill = -1e9;
 
+/** The same after it was multiplied with a scale. */
+const lowestScaled = -1e6;
+
 /** @returns why it is no attention: `far` where nothing speaks for one. */
 export function findCore(softmax: Node, site: Site): Core | { readonly why: string; readonly far?: boolean } {
   const nodes = new Set<Node>([softmax]);
@@ -208,8 +211,12 @@ function findScores(
     }
     const next = stepUp(node, scale, site);
     if ('why' in next) return { ...next, far: biases.length === 0 && scale === 1 && !leadsToProduct(value) };
+    const { bias } = next;
+    // A factor near zero or below it, behind the mask, lets through what was masked.
+    if (bias?.kind === 'mask' && !(bias.fill * scale <= lowestScaled))
+      return { why: `${node} masks scores with ${bias.fill}, which are multiplied by ${scale} behind it` };
     nodes.add(node);
-    if (next.bias) biases.push(next.bias);
+    if (bias) biases.push(bias);
     scale *= next.factor;
     value = next.value;
   }
