@@ -10,6 +10,7 @@ import { mixingNotes } from '../server/mixing.ts';
 const own: Readonly<Record<string, string>> = {
   'run-batch.mjs': 'run-batch.mjs',
   'batch/job.mjs': 'batch/job.mjs',
+  'batch/kept.mjs': 'batch/kept.mjs',
   'batch/lines.mjs': 'batch/lines.mjs',
   'batch/mapping.mjs': 'batch/mapping.mjs',
   'batch/open.mjs': 'batch/open.mjs',
@@ -18,6 +19,7 @@ const own: Readonly<Record<string, string>> = {
   'batch/predict.mjs': 'batch/predict.mjs',
   'batch/problem.mjs': 'batch/problem.mjs',
   'batch/tables.mjs': 'batch/tables.mjs',
+  'batch/utf8.mjs': 'batch/utf8.mjs',
   'package.json': 'package.json',
   'package-lock.json': 'package-lock.json',
   '.npmrc': 'dot-npmrc',
@@ -95,6 +97,7 @@ Inputs: ${list(inputs)}. Outputs: ${list(outputs)}.
 
 A row is one sample. The column named like an input feeds it: a number, or a list with the elements of the row, nested or flat. A table that has exactly as many columns as the
 one input has elements needs no names; else say which: \`--columns ${inputs[0]?.name ?? 'x'}=a,b,c\`. Text cells of a CSV are read as numbers.
+Text is UTF-8: rows that hold other bytes are put aside.
 
 | flag | default | |
 |---|---|---|

@@ -30,7 +30,7 @@ const own: Readonly<Record<string, string>> = {
 };
 
 /** Parts of the batch target: rows to tensors and back. */
-const rows = ['lines', 'mapping', 'open', 'predict', 'problem'];
+const rows = ['lines', 'mapping', 'open', 'predict', 'problem', 'utf8'];
 
 function* emit(artifact: Artifact, options: Options): Iterable<BundleFile> {
   const place = placeOf(artifact.name, options);

@@ -46,7 +46,7 @@ Inputs: ${listed(inputs)}. Outputs: ${listed(outputs)}.
 
 A record is one row as a JSON object: the column named like an input feeds it, a number or a list with the elements of the row, nested or flat. An object that has
 exactly as many columns as the one input has elements needs no names. The answer is an object with the outputs, under the key of the record, with
-its headers and \`mlpack-source\` (where the record stood) and \`mlpack-model\` (name and digest). What cannot be used goes to \`${place.dead}\` as it came, with \`mlpack-error\`.
+its headers and \`mlpack-source\` (where the record stood) and \`mlpack-model\` (name and digest). What cannot be used goes to \`${place.dead}\` as it came, with \`mlpack-error\`; and so does a record whose answer is larger than the broker takes.
 
 **At least once.** A record is committed after its answer has been taken by the broker. A worker that is killed in between answers it again when it, or another, comes up; \`mlpack-source\` is the
 same then${place.kind === 'nats' ? ', and JetStream drops the second within its duplicate window' : ''}${place.kind === 'mqtt' ? ' for one run of a worker only, since MQTT numbers no messages' : ''}. SIGTERM: the batch in hand is finished and committed, then it ends.

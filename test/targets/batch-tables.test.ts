@@ -156,6 +156,52 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
     }
   });
 
+  it('gives a kept column of JSON Lines one type in all parts, too', async () => {
+    const row = (i: number): object => ({
+      x: [1, 2, 3],
+      note: i < 9000 ? null : 'late',
+      score: i < 9000 ? null : 0.5,
+      mixed: i < 9000 ? 1 : 'one',
+      flag: i < 9000 ? null : true,
+      list: i < 9000 ? [null, 1] : [2, 3],
+      never: null,
+    });
+    const path = await file(
+      'nulls.jsonl',
+      Array.from({ length: 9010 }, (_, i) => `${JSON.stringify(row(i))}\n`).join(''),
+    );
+    const out = join(dir, 'nulls-lines');
+    const keep = ['note', 'score', 'mixed', 'flag', 'list', 'never'];
+    expect(run('places', [path, '--out', out, '--keep', keep.join()])).toMatchObject({ status: 0 });
+    for (const part of [0, 1]) {
+      const bytes = await readFile(join(out, `part-00000-0000${part}.parquet`));
+      const { schema } = parquetMetadata(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+      const types = Object.fromEntries(schema.map(({ name, type }) => [name, type]));
+      expect(types, String(part)).toMatchObject({
+        note: 'BYTE_ARRAY',
+        score: 'DOUBLE',
+        mixed: 'BYTE_ARRAY',
+        flag: 'BOOLEAN',
+        'list.0': 'DOUBLE',
+        'list.1': 'DOUBLE',
+        never: 'BYTE_ARRAY',
+      });
+    }
+    const late = (await parquetRows(join(out, 'part-00000-00001.parquet'))).at(-1);
+    expect(late).toMatchObject({ note: 'late', score: 0.5, mixed: 'one', flag: true, 'list.0': 2 });
+  });
+
+  it('names the file that cannot be written, and leaves nothing of it', async () => {
+    const { writeWhole } = (await import(join(dir, 'places/batch/parts.mjs'))) as {
+      writeWhole(path: string, bytes: string): Promise<void>;
+    };
+    // A folder of the name: the rename fails when all has been written.
+    const path = join(dir, 'data/taken');
+    await mkdir(join(path, 'full'), { recursive: true });
+    await expect(writeWhole(path, 'text')).rejects.toThrow(`${path} cannot be written: `);
+    expect((await readdir(join(dir, 'data'))).filter((name) => name.startsWith('taken'))).toEqual(['taken']);
+  });
+
   it('leaves nothing unfinished of other work where several shards begin anew', async () => {
     const out = join(dir, 'shards');
     await mkdir(out);
@@ -213,6 +259,54 @@ describe.skipIf(modules === '')('tables of the batch program', () => {
       expect.stringContaining('quote.csv: a quote that line 3 opens is closed nowhere'),
     ]);
     expect(await readdir(out)).not.toContain('_SUCCESS');
+  });
+
+  it('puts rows aside whose bytes are not UTF-8, instead of other text in their place', async () => {
+    const name = (bytes: number[]): Buffer => Buffer.from(bytes);
+    const table = (rows: Buffer[]): Buffer => Buffer.concat(rows.flatMap((row) => [row, Buffer.from('\n')]));
+    const cells = (text: Buffer): Buffer => Buffer.concat([Buffer.from('1,2,3,'), text]);
+    // Windows-1252 and UTF-8.
+    const texts = [name([0x63, 0xe9]), Buffer.from('é€😀')];
+    const path = await file('latin.csv', '');
+    await writeFile(path, table([Buffer.from('a,b,c,who'), ...texts.map(cells)]));
+    const out = join(dir, 'latin');
+    const args = ['--keep', 'who', '--format', 'jsonl'];
+    expect(run('places', [path, '--out', out, ...args])).toMatchObject({ status: 0 });
+    expect(await lines(join(out, 'part-00000-00000.errors.jsonl'))).toMatchObject([
+      { row: 0, error: 'the row is not UTF-8' },
+    ]);
+    expect((await lines(join(out, 'part-00000-00000.jsonl'))).map((row) => row.row)).toEqual([1]);
+
+    const json = texts.map((text) => Buffer.concat([Buffer.from('{"x":[1,2,3],"who":"'), text, Buffer.from('"}')]));
+    const whole = await file('latin.jsonl', '');
+    await writeFile(whole, table([json[1], json[0], json[1]].map((row) => row ?? Buffer.alloc(0))));
+    expect(run('places', [whole, '--out', `${out}-lines`, ...args])).toMatchObject({ status: 0 });
+    expect(await lines(join(`${out}-lines`, 'part-00000-00000.errors.jsonl'))).toMatchObject([
+      { row: 1, error: 'the line is not UTF-8' },
+    ]);
+    expect(await lines(join(`${out}-lines`, 'part-00000-00000.jsonl'))).toMatchObject([
+      { who: 'é€😀' },
+      { who: 'é€😀' },
+    ]);
+
+    const wide = await file('wide.csv', '');
+    await writeFile(wide, Buffer.from('\ufeffa,b,c\r\n1,2,3\r\n', 'utf16le'));
+    const { status, err } = run('places', [wide, '--out', `${out}-wide`]);
+    expect([status, err]).toEqual([1, expect.stringMatching(/^\S+wide\.csv is not UTF-8, by its first line; .*\n$/)]);
+  });
+
+  it('cuts no letter where the pieces of a file end', async () => {
+    // 64 kB are read at once: letters of two, three and four bytes lie across each end. The last one is a letter like others.
+    const text = (i: number): string => `${'a'.repeat(i % 7)}${'é€😀'.repeat(20)}\ufffd`;
+    const path = await file(
+      'cut.jsonl',
+      Array.from({ length: 2000 }, (_, i) => `${JSON.stringify({ x: [1, 2, 3], who: text(i) })}\n`).join(''),
+    );
+    const out = join(dir, 'cut');
+    expect(run('places', [path, '--out', out, '--keep', 'who', '--format', 'jsonl'])).toMatchObject({ status: 0 });
+    expect((await lines(join(out, 'part-00000-00000.jsonl'))).map(({ who }) => who)).toEqual(
+      Array.from({ length: 2000 }, (_, i) => text(i)),
+    );
   });
 
   it('reads whole numbers of JSON beyond 2^53 exactly, and no other differently', async () => {

@@ -52,6 +52,22 @@ describe.skipIf(modules === '')('lambda', () => {
     }
   });
 
+  it('says what it is behind a stage of API Gateway, too', async () => {
+    for (const path of ['/v2', '/prod/v2', '/prod/v2/']) {
+      const answer = (await handler({ httpMethod: 'GET', path })) as HttpAnswer;
+      expect([answer.statusCode, JSON.parse(answer.body)], path).toEqual([
+        200,
+        expect.objectContaining({ name: 'mlpack-function', extensions: ['binary_tensor_data'] }),
+      ]);
+    }
+    const post = (await handler({
+      httpMethod: 'POST',
+      path: '/v2',
+      body: JSON.stringify({ inputs: [good] }),
+    })) as HttpAnswer;
+    expect(post.statusCode).toBe(200);
+  });
+
   it('takes and gives binary tensors through a call', async () => {
     const [{ inputs, outputs }] = artifact.golden as [Artifact['golden'][number]];
     const answer = (await handler({

@@ -130,6 +130,12 @@ describe.skipIf(modules === '')('gRPC', () => {
     expect(bytes.raw_output_contents[0]?.equals(Buffer.from(want.buffer))).toBe(true);
   });
 
+  it('takes an infinity, which a message can hold', async () => {
+    const contents = { fp32_contents: [Number.NEGATIVE_INFINITY, ...pixels.slice(1)] };
+    const { outputs } = await infer({ inputs: [{ ...image, contents }] });
+    expect(outputs[0]?.contents?.fp32_contents).toHaveLength(4);
+  });
+
   it('runs requests of both kinds of clients together', async () => {
     const runs = async (): Promise<number> => {
       const text = await (await fetch(`${running.url}/metrics`)).text();

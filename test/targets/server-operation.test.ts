@@ -129,8 +129,31 @@ describe.skipIf(modules === '')('versions', () => {
     };
     await buildBundle(server, wrong, {}, join(models, 'tiny/4'));
     await until(async () => (await metric(running.url, 'mlpack_model_load_failures_total')) === 2);
-    expect(running.log()).toContain('golden case 0 comes out differently');
+    await until(async () => running.log().includes('golden case 0 comes out differently'));
     expect(await version()).toBe('2');
+  });
+
+  it('goes on with its own version where a folder has its number', async () => {
+    const url = `${running.url}/v2/models/tiny/versions/1/infer`;
+    const before = await post(url, { inputs: [good] });
+    const reload = (): Promise<unknown> => post(`${running.url}/v2/repository/models/tiny/load`, '', auth);
+    const states = async (): Promise<string[]> => {
+      const { body } = await post(`${running.url}/v2/repository/index`, '');
+      const rows = body as unknown as { name: string; version: string; state: string; reason: string }[];
+      return rows.filter((row) => row.name === 'tiny' && row.version === '1').map((row) => row.state + row.reason);
+    };
+    cpSync(join(dir, 'versions'), join(models, 'tiny/1'), { recursive: true });
+    await reload();
+    expect(await states()).toEqual(['READY']);
+    rmSync(join(models, 'tiny/1'), { recursive: true });
+    await buildBundle(server, second, {}, join(models, 'tiny/1'));
+    await reload();
+    expect(await states()).toEqual(['READY', expect.stringContaining("is the one in this server's own bundle")]);
+    expect((await post(url, { inputs: [good] })).body).toEqual(before.body);
+    rmSync(join(models, 'tiny/1'), { recursive: true });
+    await reload();
+    expect(await states()).toEqual(['READY']);
+    expect((await post(url, { inputs: [good] })).body).toEqual(before.body);
   });
 
   it('serves another model beside it, and lets go of what is removed', async () => {

@@ -100,7 +100,10 @@ describe('half-precision numbers', async () => {
 
 describe('requests', async () => {
   const { fromBytes } = await load<{ fromBytes(name: string, bytes: Buffer, count: number): unknown }>('datatypes');
-  const { readInstances } = await load<{ readInstances(info: object, body: object): unknown }>('instances');
+  const { readInstances, writePredictions } = await load<{
+    readInstances(info: object, body: object): unknown;
+    writePredictions(info: object, outputs: object[], results: object): unknown;
+  }>('instances');
   const { readRequest } = await load<{
     readRequest(info: object, body: Buffer, header: string | undefined): unknown;
   }>('request');
@@ -120,6 +123,33 @@ describe('requests', async () => {
     const rows = { inputs: [{ ...x, shape: ['n', 'length'] }], outputs: [] };
     expect(() => readInstances(rows, { instances: [[], [1, 2, 3]] })).toThrow('"x" is empty in one instance');
     expect(readInstances(rows, { instances: [[], []] })).toMatchObject({ feeds: [{ shape: [2, 0] }] });
+  });
+
+  it('are no predictions for each instance where outputs have different numbers of rows', () => {
+    const output = (name: string, dims: number[], data: Float32Array | string[]): [object, object] => [
+      { tensor: { name, datatype: Array.isArray(data) ? 'BYTES' : 'FP32' } },
+      { dims, data },
+    ];
+    const two = Float32Array.of(1, 2);
+    const write = (...rows: [string, number[], Float32Array | string[]][]): unknown => {
+      const made = rows.map((row) => output(...row));
+      const results = Object.fromEntries(rows.map(([name], i) => [name, made[i]?.[1]]));
+      return writePredictions(
+        info,
+        made.map(([one]) => one),
+        results,
+      );
+    };
+    expect(write(['a', [2], two], ['b', [2], two])).toEqual({
+      predictions: [
+        { a: 1, b: 1 },
+        { a: 2, b: 2 },
+      ],
+    });
+    expect(write(['a', [], Float32Array.of(1)], ['b', [], ['x']])).toEqual({ predictions: [{ a: 1, b: 'x' }] });
+    expect(() => write(['a', [2], two], ['b', [1], two])).toThrow('"a" has 2 rows and "b" 1');
+    expect(() => write(['a', [2], two], ['b', [], ['xy']])).toThrow('"a" has 2 rows and "b" no');
+    expect(() => write(['a', [], two], ['b', [2], two])).toThrow('"a" has no rows and "b" 2');
   });
 
   it('are none of a model without inputs', () => {

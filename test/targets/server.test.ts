@@ -96,6 +96,20 @@ describe.skipIf(modules === undefined)('server of a classifier', () => {
     expect(body.outputs).toEqual([{ name: 'scores', datatype: 'FP32', shape: [0, 4], data: [] }]);
   });
 
+  it('takes null and an empty list of outputs as what is left out', async () => {
+    const all = await infer({ inputs: [good] });
+    for (const outputs of [[], null]) {
+      const { status, body } = await infer({
+        id: null,
+        parameters: null,
+        inputs: [{ ...good, parameters: null }],
+        outputs,
+      });
+      expect(status).toBe(200);
+      expect(body).toEqual(all.body);
+    }
+  });
+
   it('answers a raw body', async () => {
     const golden = artifact.golden[0];
     const response = await fetch(`${model}/infer`, {
@@ -140,7 +154,12 @@ describe.skipIf(modules === undefined)('server of a classifier', () => {
     ['a string among numbers', { inputs: [{ ...good, data: [...ones.slice(1), '1'] }] }, '"1" is not a number'],
     ['a null among numbers', { inputs: [{ ...good, data: [...ones.slice(1), null] }] }, 'null is not a number'],
     ['an unknown output', { inputs: [good], outputs: [{ name: 'x' }] }, 'it has "scores"'],
-    ['no outputs', { inputs: [good], outputs: [] }, 'at least one output'],
+    ['outputs that are no list', { inputs: [good], outputs: 'scores' }, 'outputs must be a list'],
+    [
+      'a number that float32 does not hold',
+      { inputs: [{ ...good, data: [...ones.slice(1), 1e39] }] },
+      '1e+39 is beyond',
+    ],
     ['an output twice', { inputs: [good], outputs: [{ name: 'scores' }, { name: 'scores' }] }, 'asked for twice'],
     ['parameters that are a list', { inputs: [good], parameters: [] }, 'parameters must be an object'],
     ['a flag that is text', { inputs: [good], parameters: { binary_data_output: 'yes' } }, 'must be true or false'],
@@ -154,6 +173,11 @@ describe.skipIf(modules === undefined)('server of a classifier', () => {
       'binary without its header',
       { inputs: [{ ...good, data: undefined, parameters: { binary_data_size: 576 } }] },
       'needs the header',
+    ],
+    [
+      'a number that no float holds',
+      `{"inputs":[${JSON.stringify(good).replace('"data":[1', '"data":[1e999')}]}`,
+      'an infinity can be sent as binary data',
     ],
     ['deep JSON', `{"inputs":${'['.repeat(100_000)}${']'.repeat(100_000)}}`, 'each input must be an object'],
     [
@@ -303,6 +327,7 @@ describe.skipIf(modules === undefined)('server of every element type', () => {
     ['i64_in', [2 ** 53], 'send it as binary data'],
     ['u64_in', [-1], 'not a whole number'],
     ['double_in', [{}], 'an object is not a number'],
+    ['half_in', [65520], '65520 is beyond the largest number of FP16'],
   ])('refuses %s = %j', async (name, data, message) => {
     const { status, body } = await request({ [name]: data });
     expect(body.error).toContain(`input "${name}": `);
@@ -316,8 +341,18 @@ describe.skipIf(modules === undefined)('server of every element type', () => {
     expect(body.error).toBe('"n" is 1 in input "bool_in" and 2 in input "b"');
   });
 
-  it('says that JSON cannot carry an infinity, and gives it as binary', async () => {
-    const text = await request({ half_in: [1e9] });
+  it('says that JSON cannot carry an infinity, and takes it as binary', async () => {
+    const inputs = Object.entries(rows).map(([name, [datatype, data]]) => {
+      const shape = name === 'a' || name === 'b' ? [1, 2] : [1];
+      if (name === 'half_in') return { name, datatype, shape, parameters: { binary_data_size: 2 } };
+      return { name, datatype, shape, data };
+    });
+    const head = JSON.stringify({ inputs, outputs: [{ name: 'half_out' }] });
+    const text = await call(`${model}/infer`, {
+      method: 'POST',
+      headers: { 'inference-header-content-length': String(head.length) },
+      body: Buffer.concat([Buffer.from(head), Buffer.from([0x00, 0x7c])]),
+    });
     expect(text.status).toBe(400);
     expect(text.body.error).toBe('output "half_out": Infinity has no form in JSON; ask for it with binary_data');
   });

@@ -1,8 +1,10 @@
 /** The streaming worker with real brokers: Kafka is librdkafka's mock cluster, which kcat hosts. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import * as ort from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
@@ -96,7 +98,7 @@ export async function openBroker(...given) {
   });
 
   // Most of the time is waiting for brokers: side by side.
-  describe.concurrent.each(brokerKinds)('over $scheme', ({ scheme, programs, start: startBroker }) => {
+  describe.concurrent.each(brokerKinds)('over $scheme', ({ scheme, programs, largest, start: startBroker }) => {
     const missing = Object.entries(programs).filter(([program]) => !has(program));
     if (missing.length > 0) {
       note(
@@ -104,7 +106,7 @@ export async function openBroker(...given) {
       );
     }
     let broker: Broker;
-    const topics = ['a', 'b'].flatMap((names) => ['in', 'out', 'dead'].map((one) => `${names}-${one}`));
+    const topics = ['a', 'b', 'c'].flatMap((names) => ['in', 'out', 'dead'].map((one) => `${names}-${one}`));
 
     beforeAll(async () => {
       if (missing.length > 0) return;
@@ -176,6 +178,93 @@ export async function openBroker(...given) {
       },
       90_000,
     );
+
+    it.skipIf(missing.length > 0 || largest === undefined)(
+      'puts aside a record whose answer is larger than the broker takes, and goes on',
+      async () => {
+        // As long as may be; the sums have more digits than the numbers.
+        const x = '"x":[0.1,0.1,0.1]';
+        const long = `{${x},"id":"${'a'.repeat((largest ?? 0) - x.length - 10)}"}`;
+        const shorter = `{${x},"id":"${'b'.repeat((largest ?? 0) - x.length - 10 - 600)}"}`;
+        const values = [row(1), long, row(2), shorter, row(3)];
+        if (scheme !== 'mqtt') await broker.send('c-in', values);
+        const worker = start(bundle, broker.address, 'c');
+        await until('ready', () => worker.printed().includes('"ready"'), worker);
+        if (scheme === 'mqtt') await broker.send('c-in', values);
+        await until('three answers', async () => (await broker.read('c-out')).length >= 3, worker);
+        await until('a dead letter', async () => (await broker.read('c-dead')).length > 0, worker);
+        await drained(worker);
+        const ids = (await broker.read('c-out')).map(({ value }) =>
+          String((JSON.parse(value) as { id: unknown }).id).slice(0, 3),
+        );
+        const dead = await broker.read('c-dead');
+        expect([ids, dead.map(({ value, headers }) => [value.length, headers['mlpack-error']])]).toEqual([
+          ['1', '2', 'bbb', '3'],
+          [
+            [
+              0,
+              expect.stringMatching(
+                /^the broker does not take the answer of \d+ bytes: .*the record of \d+ bytes is left out/,
+              ),
+            ],
+          ],
+        ]);
+        expect(worker.printed()).not.toContain('cannot produce');
+      },
+      60_000,
+    );
+  });
+
+  it('takes bytes that are no text for no record', async () => {
+    const load = (name: string): Promise<unknown> => import(pathToFileURL(join(bundle, `stream/${name}.mjs`)).href);
+    const { Inbox } = (await load('inbox')) as {
+      Inbox: new (limit: number) => { push(r: object): void; stop(): void };
+    };
+    const { work } = (await load('work')) as { work(parts: object): Promise<void> };
+    const inbox = new Inbox(8);
+    const value = Buffer.from('{"x":[1,2,3],"id":"caf\xe9"}', 'latin1');
+    inbox.push({ key: null, value, headers: {}, id: 'in/0/7' });
+    const produced: [string, { value: Buffer; headers: object }[]][] = [];
+    const broker = {
+      produce: async (place: string, records: { value: Buffer; headers: object }[]) => {
+        produced.push([place, records]);
+        return [];
+      },
+      commit: async () => inbox.stop(),
+    };
+    const quiet = { warn: () => {}, error: () => {} };
+    const model = { batch: 1, pool: { size: 1, idle: 1 }, info: { inputs: [], outputs: [] } };
+    const settings = { waitMs: 1, tries: 1, columns: {}, keep: [] };
+    await work({ model, inbox, broker, settings, metrics: { done: () => {} }, log: quiet });
+    expect(produced.map(([place]) => place)).toEqual(['dead']);
+    expect(produced[0]?.[1]).toMatchObject([
+      { value, headers: { 'mlpack-source': 'in/0/7', 'mlpack-error': 'the record is not UTF-8' } },
+    ]);
+  });
+
+  it('sends to Kafka in parts what is too large at once, in order, and says what is so alone', async () => {
+    const { sendInParts } = (await import(pathToFileURL(join(bundle, 'stream/brokers/kafka.mjs')).href)) as {
+      sendInParts(
+        send: (messages: { value: Buffer }[]) => Promise<void>,
+        records: { value: Buffer }[],
+      ): Promise<{ record: object; why: string }[]>;
+    };
+    const own = createRequire(join(modules, 'x'));
+    const { createErrorFromCode } = own('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };
+    const taken: number[] = [];
+    const send = async (messages: { value: Buffer }[]): Promise<void> => {
+      // MESSAGE_TOO_LARGE as kafkajs has it.
+      if (messages.reduce((sum, { value }) => sum + value.length, 0) > 100) throw createErrorFromCode(10);
+      taken.push(...messages.map(({ value }) => value.length));
+    };
+    const sizes = [40, 41, 42, 101, 43, 44, 102, 45];
+    const records = sizes.map((size) => ({ value: Buffer.alloc(size), place: size }));
+    const refused = await sendInParts(send, records);
+    expect(taken).toEqual([40, 41, 42, 43, 44, 45]);
+    expect(refused.map(({ record }) => record)).toEqual([records[3], records[6]]);
+    expect(refused[0]?.why).toContain('larger than the max message size');
+    const gone = new Error('gone');
+    await expect(sendInParts(() => Promise.reject(gone), records)).rejects.toBe(gone);
   });
 
   it('refuses settings with one sentence', async () => {

@@ -8,6 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { beginJob, doneBefore, removeParts } from './batch/job.mjs';
+import { keptTypes } from './batch/kept.mjs';
 import { answerLines } from './batch/lines.mjs';
 import { openModel } from './batch/open.mjs';
 import { encodeRows, keptValue, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
@@ -80,6 +81,8 @@ async function runFiles(options) {
   await mkdir(options.out, { recursive: true });
   const job = await beginJob(options, model);
   model.batch = job.batch;
+  const given =
+    options.format === 'parquet' && options.keep.length > 0 ? await keptTypes(options.files, options.keep) : {};
   const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
   let firstError;
   const names = new Set();
@@ -111,7 +114,7 @@ async function runFiles(options) {
       if (answers.length > 0)
         await writeWhole(
           join(options.out, `${name}.${options.format}`),
-          encodeRows(answers, options.format, typesOf(model.info, options.keep, piece.types)),
+          encodeRows(answers, options.format, typesOf(model.info, options.keep, piece.types ?? given)),
         );
       const result = { rows: answers.length, errors: errors.length };
       // Last: what has this file is whole.

@@ -28,6 +28,8 @@ export interface BrokerKind {
   readonly scheme: 'kafka' | 'redis' | 'nats' | 'mqtt';
   /** Programs it needs and the Debian packages that have them. */
   readonly programs: Readonly<Record<string, string>>;
+  /** Bytes of a record that it takes at most; undefined where that cannot be reached here (of Kafka's the mock cluster knows nothing). */
+  readonly largest?: number;
   start(dir: string, modules: string, topics: readonly string[]): Promise<Broker>;
 }
 
@@ -184,7 +186,10 @@ async function startMqtt(dir: string, _modules: string, topics: readonly string[
   const port = await freePort();
   await mkdir(dir, { recursive: true });
   const config = join(dir, 'mosquitto.conf');
-  await writeFile(config, `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n`);
+  await writeFile(
+    config,
+    `listener ${port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_packet_size 200000\n`,
+  );
   const child = spawn('mosquitto', ['-c', config], { stdio: 'ignore' });
   await reachable(port);
   const at = ['-h', '127.0.0.1', '-p', String(port), '-V', '5', '-q', '1'];
@@ -198,10 +203,10 @@ async function startMqtt(dir: string, _modules: string, topics: readonly string[
     for (const line of lines) {
       const { topic, payload, properties } = JSON.parse(line) as {
         topic: string;
-        payload: string;
+        payload: string | null;
         properties?: { 'user-properties'?: Record<string, string> };
       };
-      got.get(topic)?.push({ value: payload, headers: { ...properties?.['user-properties'] } });
+      got.get(topic)?.push({ value: payload ?? '', headers: { ...properties?.['user-properties'] } });
     }
   });
   const [stop, stopReader] = [stopper(child), stopper(reader)];
@@ -223,10 +228,12 @@ async function startMqtt(dir: string, _modules: string, topics: readonly string[
 export const brokerKinds: readonly BrokerKind[] = [
   { scheme: 'kafka', programs: { kcat: 'kcat' }, start: startKafka },
   { scheme: 'redis', programs: { 'redis-server': 'redis-server' }, start: startRedis },
-  { scheme: 'nats', programs: { 'nats-server': 'nats-server' }, start: startNats },
+  { scheme: 'nats', programs: { 'nats-server': 'nats-server' }, largest: 1 << 20, start: startNats },
   {
     scheme: 'mqtt',
     programs: { mosquitto: 'mosquitto', mosquitto_sub: 'mosquitto-clients' },
+    // A packet, whose head and topic come to a few bytes more than this leaves.
+    largest: 200_000 - 20,
     start: startMqtt,
   },
 ];

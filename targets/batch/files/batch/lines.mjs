@@ -4,29 +4,32 @@ import { createReadStream } from 'node:fs';
 import { planInputs } from './mapping.mjs';
 import { predict } from './predict.mjs';
 import { problem } from './problem.mjs';
+import { replacement, textPieces } from './utf8.mjs';
 
 /** Objects of a file or stream; a line that is no JSON object stands as { [problem]: why }. */
 export async function* jsonLines(source) {
-  for await (const line of textLines(typeof source === 'string' ? createReadStream(source) : source)) {
-    if (line.trim() !== '') yield readRecord(line);
+  for await (const { line, damaged } of textLines(typeof source === 'string' ? createReadStream(source) : source)) {
+    if (line.trim() !== '') yield damaged ? { [problem]: 'the line is not UTF-8' } : readRecord(line);
   }
 }
 
 /** Lines end in a line feed alone: texts may hold U+2028 and U+2029, at which node:readline cuts. Without a byte order mark. */
 async function* textLines(input) {
-  input.setEncoding('utf8');
   let pending = [];
-  let first = true;
-  for await (const text of input) {
-    const [begun, ...others] = (first ? text.replace(/^\ufeff/, '') : text).split('\n');
-    first = false;
+  // Of the line that is not whole yet: whether bytes of it were no text.
+  let bad = false;
+  for await (const { text, damaged } of textPieces(input)) {
+    const hurt = (part) => damaged && part.includes(replacement);
+    const [begun, ...others] = text.split('\n');
     pending.push(begun);
-    for (const line of others) {
-      yield pending.join('');
-      pending = [line];
+    bad ||= hurt(begun);
+    for (const part of others) {
+      yield { line: pending.join(''), damaged: bad };
+      pending = [part];
+      bad = hurt(part);
     }
   }
-  yield pending.join('');
+  yield { line: pending.join(''), damaged: bad };
 }
 
 /** Whole numbers that a JavaScript number would round, as text: ids and hashes of 64 bits go through as they came. */

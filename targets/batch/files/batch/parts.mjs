@@ -5,14 +5,20 @@ import { parquetWriteBuffer, schemaFromColumnData } from 'hyparquet-writer';
 
 export async function writeWhole(path, bytes) {
   const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w');
   try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    // On a full disk its bytes are missing elsewhere.
+    await removeIfThere(temporary);
+    throw new Error(`${path} cannot be written: ${error.message}`, { cause: error });
   }
-  await rename(temporary, path);
 }
 
 export async function readIfThere(path) {
@@ -104,6 +110,8 @@ function typed(data, type) {
   if (type === 'STRING') return { data: data.map(text), type };
   if (type !== undefined) return { data, type };
   const present = data.filter((value) => value !== null);
+  // Of columns without a type of their own most are moments and objects, which are text.
+  if (present.length === 0) return { data, type: 'STRING' };
   if (present.every((value) => typeof value === 'boolean')) return { data, type: 'BOOLEAN' };
   if (present.every((value) => typeof value === 'number')) return { data, type: 'DOUBLE' };
   const fits = (value) => typeof value === 'bigint' && BigInt.asIntN(64, value) === value;

@@ -6,6 +6,7 @@ import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetS
 import { compressors } from 'hyparquet-compressors';
 import { jsonLines } from './lines.mjs';
 import { problem } from './problem.mjs';
+import { replacement, textPieces } from './utf8.mjs';
 
 /** Rows of a piece where the file does not say itself. */
 export const pieceRows = 8192;
@@ -84,13 +85,15 @@ async function* chunks(records, head = {}) {
 /** RFC 4180: quotes, doubled quotes, line ends inside quotes. The first record names the columns. */
 async function* delimited(path, separator, head) {
   let names;
-  for await (const record of records(path, separator)) {
+  for await (const { record, damaged } of records(path, separator)) {
     if (names === undefined) {
+      if (damaged) throw new Error(`${path} is not UTF-8, by its first line; save or convert it as UTF-8`);
       head.columns = names = record.map((name) => name.trim());
       const twice = names.find((name, i) => names.indexOf(name) < i);
       if (twice !== undefined)
         throw new Error(`${path}: two columns are named "${twice}"; give each a name of its own`);
-    } else if (record.length !== names.length)
+    } else if (damaged) yield { [problem]: 'the row is not UTF-8' };
+    else if (record.length !== names.length)
       yield { [problem]: `the row has ${record.length} cells, and the head ${names.length}` };
     else yield Object.fromEntries(names.map((name, i) => [name, record[i]]));
   }
@@ -100,15 +103,16 @@ async function* records(path, separator) {
   let [record, cell, quoted, afterQuote, started] = [[], '', false, false, false];
   let skipLineFeed = false;
   let [line, openedAt] = [1, 1];
-  const stream = createReadStream(path, 'utf8');
-  let first = true;
-  for await (const text of stream) {
-    for (const letter of first ? text.replace(/^\ufeff/, '') : text) {
+  // Of the record that is not whole yet: whether bytes of it were no text.
+  let bad = false;
+  for await (const { text, damaged } of textPieces(createReadStream(path))) {
+    for (const letter of text) {
       if (skipLineFeed && letter === '\n') {
         skipLineFeed = false;
         continue;
       }
       skipLineFeed = false;
+      if (damaged && letter === replacement) bad = true;
       if (letter === '\n' || letter === '\r') line++;
       if (quoted && letter === '"') [quoted, afterQuote] = [false, true];
       else if (quoted) cell += letter;
@@ -116,14 +120,13 @@ async function* records(path, separator) {
       else if (letter === '"' && cell === '') [quoted, started, openedAt] = [true, true, line];
       else if (letter === separator) [record, cell, afterQuote, started] = [[...record, cell], '', false, true];
       else if (letter === '\n' || letter === '\r') {
-        if (started || cell !== '') yield [...record, cell];
-        [record, cell, afterQuote, started] = [[], '', false, false];
+        if (started || cell !== '') yield { record: [...record, cell], damaged: bad };
+        [record, cell, afterQuote, started, bad] = [[], '', false, false, false];
         skipLineFeed = letter === '\r';
       } else [cell, started] = [cell + letter, true];
     }
-    first = false;
   }
   // All that follows would be one cell, and its rows gone.
   if (quoted) throw new Error(`${path}: a quote that line ${openedAt} opens is closed nowhere`);
-  if (started || cell !== '') yield [...record, cell];
+  if (started || cell !== '') yield { record: [...record, cell], damaged: bad };
 }

@@ -76,6 +76,7 @@ export async function openFunction(dir, cpus) {
     }
     const [, health] = path.match(/\/v2\/health\/(live|ready)\/?$/) ?? [];
     if (health !== undefined) return `${method} ${health}`;
+    if (method === 'GET' && /\/v2\/?$/.test(path)) return 'GET /v2';
     return `${method} ${method === 'POST' ? '/infer' : path}`;
   }
 

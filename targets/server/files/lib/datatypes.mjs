@@ -8,6 +8,11 @@ function number(value) {
   return value;
 }
 
+/** A number too large for its type would be fed as an infinity without anyone noticing. An infinity itself is one: not all that is read is JSON. */
+function beyond(value, type) {
+  return new TypeError(`${value} is beyond the largest number of ${type}; an infinity can be sent as binary data`);
+}
+
 function whole(min, max) {
   return (value) => {
     if (!Number.isInteger(number(value)) || value < min || value > max) {
@@ -70,10 +75,23 @@ const table = {
     dtype: 'float16',
     Store: Uint16Array,
     bytes: 2,
-    read: (value) => numberToHalf(number(value)),
+    read(value) {
+      const half = numberToHalf(number(value));
+      if ((half & 0x7fff) === 0x7c00 && Number.isFinite(value)) throw beyond(value, 'FP16');
+      return half;
+    },
     show: (value) => fromFloat(halfToNumber(value)),
   },
-  FP32: { dtype: 'float32', Store: Float32Array, bytes: 4, read: number, show: fromFloat },
+  FP32: {
+    dtype: 'float32',
+    Store: Float32Array,
+    bytes: 4,
+    read(value) {
+      if (!Number.isFinite(Math.fround(number(value))) && Number.isFinite(value)) throw beyond(value, 'FP32');
+      return value;
+    },
+    show: fromFloat,
+  },
   FP64: { dtype: 'float64', Store: Float64Array, bytes: 8, read: number, show: fromFloat },
   BYTES: {
     dtype: 'string',

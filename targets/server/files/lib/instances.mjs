@@ -63,13 +63,18 @@ export function writePredictions(info, outputs, results) {
     });
     return { name: tensor.name, rows: nest(values, dims) };
   });
-  const [first] = lists;
-  if (!Array.isArray(first.rows))
-    return { predictions: [Object.fromEntries(lists.map(({ name, rows }) => [name, rows]))] };
-  if (lists.length === 1) return { predictions: first.rows };
-  return {
-    predictions: first.rows.map((_, i) => Object.fromEntries(lists.map(({ name, rows }) => [name, rows[i] ?? null]))),
-  };
+  const [first, ...others] = lists;
+  if (others.length === 0)
+    return { predictions: Array.isArray(first.rows) ? first.rows : [{ [first.name]: first.rows }] };
+  // Nobody could tell which row of one output belongs to which of another.
+  const countOf = ({ rows }) => (Array.isArray(rows) ? rows.length : 'no');
+  const other = others.find((one) => countOf(one) !== countOf(first));
+  if (other !== undefined)
+    throw new RequestError(
+      `output "${first.name}" has ${countOf(first)} rows and "${other.name}" ${countOf(other)}: that are no predictions for each instance; send the request in the form of the Open Inference Protocol ({"inputs": […]})`,
+    );
+  const rowsOf = (at) => Object.fromEntries(lists.map(({ name, rows }) => [name, at === undefined ? rows : rows[at]]));
+  return { predictions: Array.isArray(first.rows) ? first.rows.map((_, i) => rowsOf(i)) : [rowsOf()] };
 }
 
 /** A flat list as nested lists of the given lengths; a length of 0 ends in empty ones. */

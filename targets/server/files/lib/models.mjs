@@ -1,12 +1,14 @@
 /**
- * All models of this server. The bundle's own model is always there; MODELS_DIR/<model>/<version>/ holds further ones, each
- * folder a bundle of its own. A new folder is served once it has loaded and proved itself; until then, and where it fails,
+ * All models of this server. The bundle's own model is always there, and no folder takes the place of its version; MODELS_DIR/<model>/<version>/
+ * holds further ones, each folder a bundle of its own. A new folder is served once it has loaded and proved itself; until then, and where it fails,
  * requests without a version go on to the one before. A file MODELS_DIR/<model>/default-version names another one.
  */
 
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readManifest } from './bundle.mjs';
 import { RequestError } from './errors.mjs';
+import { describeModel } from './model.mjs';
 import { Served } from './served.mjs';
 
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -59,6 +61,7 @@ export class Models {
   /** name → { versions: Map<version, Served>, chosen, pinned, known: Map<version, stamp>, failed: Map<version, why> } */
   #models = new Map();
   #services;
+  #own;
   #scanning;
   #following;
   #timer;
@@ -72,6 +75,7 @@ export class Models {
   /** Loads the bundle's own model from `dir`, then what is in MODELS_DIR. Throws where the bundle's own cannot be loaded. */
   async open(dir) {
     const own = await Served.open(dir, undefined, { ...this.#services, onlyOne: true });
+    this.#own = own.info;
     this.#model(own.info.name).versions.set(own.info.version, own);
     this.#choose(own.info.name);
     await this.scan();
@@ -146,6 +150,7 @@ export class Models {
     model.known.set(version, stamp);
     model.failed.delete(version);
     try {
+      if (await this.#isOwn(name, version, dir)) return;
       const served = await Served.open(dir, version, this.#services);
       if (served.info.name !== name) {
         await served.close();
@@ -165,12 +170,21 @@ export class Models {
     }
   }
 
+  /** Whether the folder holds the version that this server's bundle is. @throws Error where it is another one under its number */
+  async #isOwn(name, version, dir) {
+    if (name !== this.#own.name || version !== this.#own.version) return false;
+    if (describeModel(await readManifest(dir), version).digest === this.#own.digest) return true;
+    throw new Error(
+      `version "${version}" of "${name}" is the one in this server's own bundle, and the folder holds another model; give the folder another number`,
+    );
+  }
+
   async #unload(name, version) {
     const model = this.#model(name);
     model.known.delete(version);
     model.failed.delete(version);
     const served = model.versions.get(version);
-    if (served === undefined) return;
+    if (served === undefined || served.info === this.#own) return;
     model.versions.delete(version);
     this.#choose(name);
     if (model.versions.size === 0) this.#models.delete(name);

@@ -89,7 +89,9 @@ function flag(value, where) {
 }
 
 function fromJson(model, request, binary) {
-  const { id, inputs } = request;
+  const { inputs } = request;
+  // Clients that write every field of their classes (MLServer's) have null in those that are left out.
+  const id = request.id ?? undefined;
   if (id !== undefined && typeof id !== 'string') throw new RequestError('id must be a string');
   if (!Array.isArray(inputs)) throw new RequestError('inputs must be a list of tensors');
   const parameters = parametersOf(request, 'request');
@@ -220,7 +222,13 @@ function readData(where, { data, shape, datatype: name }, count) {
   }
   return guarded(where, () => {
     const store = new type.Store(count);
-    for (let i = 0; i < count; i++) store[i] = type.read(values[i]);
+    for (let i = 0; i < count; i++) {
+      const value = values[i];
+      // JSON has no infinity: this is what JSON.parse makes of 1e999.
+      if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY)
+        throw new RangeError('a number is too large for JSON in JavaScript; an infinity can be sent as binary data');
+      store[i] = type.read(value);
+    }
     return store;
   });
 }
@@ -243,11 +251,14 @@ function flatten(where, data, shape, count) {
   return level;
 }
 
-/** @returns [{ tensor, binary }] in the order asked for; all where `wanted` is undefined */
+/**
+ * @param wanted what a request asks for; null or an empty list is as none, which is all that the protocol's gRPC form can say
+ * @returns [{ tensor, binary }] in the order asked for; all where none is named
+ */
 export function readOutputs(model, wanted, binaryDefault) {
-  if (wanted === undefined) return model.outputs.map((tensor) => ({ tensor, binary: binaryDefault }));
-  if (!Array.isArray(wanted) || wanted.length === 0)
-    throw new RequestError('outputs must be a list of at least one output');
+  if ((wanted ?? undefined) === undefined || wanted.length === 0)
+    return model.outputs.map((tensor) => ({ tensor, binary: binaryDefault }));
+  if (!Array.isArray(wanted)) throw new RequestError('outputs must be a list of outputs');
   const seen = new Set();
   return wanted.map((output) => {
     const tensor = isObject(output) ? model.outputs.find(({ name }) => name === output.name) : undefined;

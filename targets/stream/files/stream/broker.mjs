@@ -3,7 +3,8 @@
  * needs to commit it.
  *
  *   start()                 begins to push records into the inbox; holds back while it is full
- *   produce(place, records) place 'out' or 'dead'; resolves when the broker has them
+ *   produce(place, records) place 'out' or 'dead'; resolves when the broker has them, with those that it does not take at any time since they are
+ *                           larger than it allows: [{ record, why }]
  *   commit(records)         those of one `take`, whole
  *   lag()                   records that the broker holds and the group has not committed; undefined where it cannot tell
  *   close()

@@ -3,6 +3,7 @@
  * moment loses nothing; what it had produced and not committed comes twice, under the same `mlpack-source` header.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { planOrProblem, readRecord } from '../batch/lines.mjs';
 import { predict } from '../batch/predict.mjs';
@@ -13,20 +14,42 @@ import { problem } from '../batch/problem.mjs';
  * @param parts { model, inbox, broker, settings, metrics, log }
  */
 export async function work(parts) {
-  const { model, inbox, broker, settings, metrics, log } = parts;
+  const { model, inbox, broker, settings, metrics } = parts;
   for (;;) {
     const records = await inbox.take(model.batch * model.pool.size, settings.waitMs);
     if (records === undefined) return;
     const started = performance.now();
     const { answers, dead } = await answer(parts, records);
-    if (answers.length > 0) await insist(parts, 'produce answers', () => broker.produce('out', answers));
-    if (dead.length > 0) {
-      log.warn({ records: dead.length, first: dead[0].headers['mlpack-error'] }, 'dead letters');
-      await insist(parts, 'produce dead letters', () => broker.produce('dead', dead));
+    const refused = await produce(parts, 'answers', 'out', answers);
+    for (const { record, why } of refused) {
+      const reason = `the broker does not take the answer of ${record.value.length} bytes: ${why}`;
+      dead.push({ place: record.place, ...deadLetter(records[record.place], reason) });
     }
+    if (dead.length > 0) await bury(parts, inOrder(dead));
     await insist(parts, 'commit', () => broker.commit(records));
-    metrics.done({ answered: answers.length, dead: dead.length, seconds: (performance.now() - started) / 1000 });
+    const seconds = (performance.now() - started) / 1000;
+    metrics.done({ answered: answers.length - refused.length, dead: dead.length, seconds });
   }
+}
+
+async function produce(parts, what, place, records) {
+  return records.length === 0 ? [] : insist(parts, `produce ${what}`, () => parts.broker.produce(place, records));
+}
+
+async function bury(parts, dead) {
+  parts.log.warn({ records: dead.length, first: dead[0].headers['mlpack-error'] }, 'dead letters');
+  const refused = await produce(parts, 'dead letters', 'dead', dead);
+  // With the reason it may be larger than it came: then its source has to do.
+  const bare = refused.map(({ record: { key, value, headers } }) => ({
+    key,
+    value: Buffer.alloc(0),
+    headers: {
+      'mlpack-source': headers['mlpack-source'],
+      'mlpack-error': `${headers['mlpack-error']} (the record of ${value.length} bytes is left out: the broker does not take it here)`,
+    },
+  }));
+  const [still] = await produce(parts, 'dead letters', 'dead', bare);
+  if (still !== undefined) throw new Error(`cannot produce dead letters: ${still.why}`);
 }
 
 async function insist({ settings, metrics, log }, what, act) {
@@ -42,14 +65,18 @@ async function insist({ settings, metrics, log }, what, act) {
   }
 }
 
-/** @returns { answers, dead } records to produce, in the order of those that came in */
+const inOrder = (records) => records.sort((a, b) => a.place - b.place);
+
+/** @returns { answers, dead } records to produce, in the order of those that came in; `place`: which of these it is of */
 async function answer({ model, settings }, records) {
-  const rows = records.map(({ value }) => readRecord(value.toString('utf8')));
+  const rows = records.map(({ value }) =>
+    isUtf8(value) ? readRecord(value.toString('utf8')) : { [problem]: 'the record is not UTF-8' },
+  );
   const answers = [];
   const dead = [];
   for (const { plan, places } of byPlan(model, settings, rows)) {
     if (typeof plan === 'string') {
-      for (const place of places) dead.push({ place, record: deadLetter(records[place], plan) });
+      for (const place of places) dead.push({ place, ...deadLetter(records[place], plan) });
       continue;
     }
     const { good, bad } = await surely(
@@ -62,13 +89,12 @@ async function answer({ model, settings }, records) {
       const kept = Object.fromEntries(settings.keep.map((column) => [column, row[column] ?? null]));
       const value = Buffer.from(JSON.stringify({ ...kept, ...columns }));
       const headers = { ...record.headers, ...sourceOf(record), 'mlpack-model': model.stamp };
-      answers.push({ place: places[index], record: { key: record.key, value, headers } });
+      answers.push({ place: places[index], key: record.key, value, headers });
     }
     for (const { index, error } of bad)
-      dead.push({ place: places[index], record: deadLetter(records[places[index]], error) });
+      dead.push({ place: places[index], ...deadLetter(records[places[index]], error) });
   }
-  const inOrder = (list) => list.sort((a, b) => a.place - b.place).map(({ record }) => record);
-  return { answers: inOrder(answers), dead: inOrder(dead) };
+  return { answers: inOrder(answers), dead };
 }
 
 const sourceOf = ({ id }) => ({ 'mlpack-source': id });

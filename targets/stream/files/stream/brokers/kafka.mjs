@@ -113,10 +113,11 @@ export async function openKafka(settings, inbox, log) {
         },
       });
     },
-    async produce(place, records) {
-      const messages = records.map(({ key, value, headers }) => ({ key, value, headers }));
-      await producer.send({ topic: place === 'out' ? out : dead, messages, ...called({ acks: -1 }) });
-    },
+    produce: (place, records) =>
+      sendInParts(
+        (messages) => producer.send({ topic: place === 'out' ? out : dead, messages, ...called({ acks: -1 }) }),
+        records,
+      ),
     async commit(records) {
       const last = new Map();
       for (const { partition, offset } of records) last.set(partition, offset + 1n);
@@ -146,6 +147,26 @@ export async function openKafka(settings, inbox, log) {
     },
   };
 }
+
+/**
+ * Kafka's limit is on what goes to a partition at once: where that is too large each half is sent by itself, down to the record that is so alone.
+ * @param send messages → Promise @returns [{ record, why }] what the broker does not take
+ */
+export async function sendInParts(send, records) {
+  try {
+    await send(records.map(({ key, value, headers }) => ({ key, value, headers })));
+    return [];
+  } catch (error) {
+    if (!tooLarge.has(error.type)) throw error;
+    if (records.length === 1) return [{ record: records[0], why: error.message }];
+    const half = Math.ceil(records.length / 2);
+    const first = await sendInParts(send, records.slice(0, half));
+    return [...first, ...(await sendInParts(send, records.slice(half)))];
+  }
+}
+
+/** Of the broker, by kafkajs; of the broker and of librdkafka's own limit (message.max.bytes), by Confluent's client. */
+const tooLarge = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'ERR_MSG_SIZE_TOO_LARGE']);
 
 /** Of both clients, what says that this worker's part of the group is another one now. */
 const movedOn = new Set(

@@ -11,6 +11,9 @@ const sessionSeconds = 3600;
 /** MQTT cannot hand out more at once. */
 const largestWindow = 65_535;
 
+/** Reason code of a PUBACK. */
+const packetTooLarge = 0x95;
+
 export async function openMqtt(settings, inbox, log) {
   const { hosts, tls, username, password, certificates, group, name, out, dead } = settings;
   const client = mqtt.connect(`${tls ? 'mqtts' : 'mqtt'}://${hosts[0]}`, {
@@ -41,23 +44,46 @@ export async function openMqtt(settings, inbox, log) {
     done(qos === 0 ? undefined : later);
   };
   // The handler is there before the answer to CONNECT: right behind it come the records of the session.
-  await connected(client);
+  let largestPacket = largestOf(await connected(client));
   client.on('error', (error) => log.error({ err: error.message }, 'MQTT'));
+
+  /** @returns why the broker does not take the record, which is for its size; undefined where it has it */
+  async function publish(topic, { value: payload, headers }) {
+    const options = { qos: 1, properties: { userProperties: headers } };
+    const packet = { ...options, cmd: 'publish', topic, payload, messageId: 1, dup: false, retain: false };
+    const { length } = packets.generate(packet, { protocolVersion: 5 });
+    // The client would send it again and again, and the broker close the connection each time.
+    if (length > largestPacket) return `a packet of ${length} bytes, and the broker takes ${largestPacket}`;
+    try {
+      await client.publishAsync(topic, payload, options);
+    } catch (error) {
+      if (error.code !== packetTooLarge) throw error;
+      return error.message;
+    }
+    return undefined;
+  }
+
   let outages = 0;
   client.on('close', () => {
     if (++outages >= settings.tries) inbox.fail(new Error('the broker is gone'));
   });
-  client.on('connect', () => (outages = 0));
+  client.on('connect', (packet) => {
+    outages = 0;
+    largestPacket = largestOf(packet);
+  });
   return {
     async start() {
       await client.subscribeAsync(`$share/${group}/${settings.in}`, { qos: 1 });
     },
     async produce(place, records) {
+      const refused = [];
       await Promise.all(
-        records.map(({ value, headers }) =>
-          client.publishAsync(place === 'out' ? out : dead, value, { qos: 1, properties: { userProperties: headers } }),
-        ),
+        records.map(async (record) => {
+          const why = await publish(place === 'out' ? out : dead, record);
+          if (why !== undefined) refused.push({ record, why });
+        }),
       );
+      return refused;
     },
     async commit(records) {
       for (const { messageId, stream, qos } of records) {
@@ -74,6 +100,10 @@ export async function openMqtt(settings, inbox, log) {
   };
 }
 
+/** Bytes of a packet that the broker takes, as it says itself. */
+const largestOf = ({ properties }) => properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+
+/** @returns the broker's CONNACK */
 function connected(client) {
   return new Promise((resolve, reject) => {
     const fail = (error) => {
@@ -83,10 +113,10 @@ function connected(client) {
     const closed = () => fail(new Error('the broker cannot be reached'));
     client.once('error', fail);
     client.once('close', closed);
-    client.once('connect', () => {
+    client.once('connect', (packet) => {
       client.off('error', fail);
       client.off('close', closed);
-      resolve();
+      resolve(packet);
     });
   });
 }

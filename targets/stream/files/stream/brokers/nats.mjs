@@ -72,20 +72,28 @@ export async function openNats(settings, inbox, log) {
       loop = keepReading();
     },
     async produce(place, records) {
+      const refused = [];
       await Promise.all(
-        records.map(({ value, headers }) => {
+        records.map(async (record) => {
+          const { value, headers } = record;
           const carried = newHeaders();
           for (const [name, text] of Object.entries(headers)) {
             // The server's own headers belong to the message that came in.
             if (!name.startsWith('Nats-')) carried.set(name, text);
           }
-          // The server drops a second one of the same id within the stream's duplicate window (2 minutes by default).
-          return js.publish(place === 'out' ? out : dead, value, {
-            headers: carried,
-            msgID: `${group}/${headers['mlpack-source']}`,
-          });
+          try {
+            // The server drops a second one of the same id within the stream's duplicate window (2 minutes by default).
+            await js.publish(place === 'out' ? out : dead, value, {
+              headers: carried,
+              msgID: `${group}/${headers['mlpack-source']}`,
+            });
+          } catch (error) {
+            if (!isTooLarge(error)) throw error;
+            refused.push({ record, why: error.message });
+          }
         }),
       );
+      return refused;
     },
     async commit(records) {
       const answers = await Promise.all(records.map(({ message }) => message.ackAck()));
@@ -103,4 +111,9 @@ export async function openNats(settings, inbox, log) {
       await connection.drain();
     },
   };
+}
+
+/** By the client for the server's max_payload, by the server for the stream's max_msg_size (10054). */
+function isTooLarge({ name, code, message }) {
+  return code === 10054 || (name === 'InvalidArgumentError' && message.includes('max_payload'));
 }
