@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parquetReadObjects } from 'hyparquet';
@@ -10,7 +10,7 @@ import { checkBundle } from '../../src/target/check.ts';
 import { batch } from '../../targets/batch/index.ts';
 import { makeArtifact } from './support/artifact.ts';
 import { validateManifests } from './support/manifests.ts';
-import { installedModules } from './support/modules.ts';
+import { installedModules, linkModules } from './support/modules.ts';
 import { note } from './support/note.ts';
 import { has } from './support/programs.ts';
 import { tempDir } from './support/temp.ts';
@@ -235,7 +235,7 @@ main (float[n,2] x, float[n,2,p,3] past) => (float[n,2] y, float[n,2,p,3] now)
       {},
       place,
     );
-    await cp(modules, join(place, 'node_modules'), { recursive: true });
+    linkModules(place, 'npm ci --omit=dev');
     expect(await checkBundle(place)).toMatchObject({ findings: [] });
     const rows = ['[]', '[[],[]]', '[[[1,1,1]],[[2,2,2]]]', '[[[1,1,1]],[]]'].map(
       (past) => `{"x":[1,2],"past":${past}}`,
