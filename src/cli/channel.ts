@@ -4,7 +4,7 @@ import { formatBytes, nearest } from '../messages.ts';
 import { channelsIn, history, requireChannel } from '../target/channel/folder.ts';
 import { type ChannelSettings, newest, publish, rollBack, setRollout } from '../target/channel/publish.ts';
 import type { ChannelStatement } from '../target/channel/statement.ts';
-import { readPrivateKey } from '../target/sign/key.ts';
+import { readPrivateKey, readPublicKey } from '../target/sign/key.ts';
 import { updateRepository } from '../target/tuf/repository.ts';
 import type { Session } from './command.ts';
 import { readKeyFile } from './sign.ts';
@@ -95,6 +95,8 @@ const actions: Readonly<Record<string, Action>> = {
       channels,
       at: Date.now(),
       days: number(flags.days ?? '7', '--days', 0.01, 3650),
+      channelKey:
+        flags.key === undefined ? undefined : readPublicKey(await readKeyFile(flags.key, session.io.cwd), flags.key),
       rotate: (flags.rotate ?? '').split(',').filter((role) => role !== ''),
     });
     if (session.json) session.talk.json({ ok: true, ...result });

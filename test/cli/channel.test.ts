@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { open, writeFile } from 'node:fs/promises';
+import { cp, open, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,61 @@ it('goes back over a version that was taken back before', async () => {
   await at('publish', 'three');
   expect(await at('rollback')).toMatchObject({ sequence: 5, version: '1.0.0' });
   expect((await cli('channel', 'rollback', '--to', 'back', '--key', 'key.pem')).stderr).toContain('no version before');
+});
+
+/** The newest statement of `www` changed by `change`, as one who can write into the folder but has no key puts it there. */
+async function forge(folder: string, change: (statement: { predicate: Record<string, unknown> }) => unknown) {
+  const front = join(cwd, folder, 'channels/stable.json');
+  const signed = JSON.parse(await readFile(front, 'utf8')) as { dsseEnvelope: { payload: string } };
+  const statement = JSON.parse(Buffer.from(signed.dsseEnvelope.payload, 'base64').toString()) as never;
+  signed.dsseEnvelope.payload = Buffer.from(JSON.stringify(change(statement))).toString('base64');
+  for (const place of [front, join(cwd, folder, 'channels/stable/000009.json')])
+    await writeFile(place, JSON.stringify(signed));
+}
+
+it('signs nothing again that another has put into the folder', async () => {
+  await cp(join(cwd, 'www'), join(cwd, 'forged'), { recursive: true });
+  await forge('forged', ({ predicate, ...rest }) => ({
+    ...rest,
+    predicate: { ...predicate, sequence: 9, version: '9.9.9' },
+  }));
+  for (const argv of [['set'], ['rollback'], ['tuf', '--keys', 'roles']]) {
+    const { code, stderr } = await cli('channel', ...argv, '--to', 'forged', '--key', 'key.pem');
+    expect([code, stderr], argv.join(' ')).toEqual([2, expect.stringMatching(/Statement 9 of channel stable is not/)]);
+  }
+  expect(readdirSync(join(cwd, 'forged/channels/stable'))).not.toContain('000010.json');
+  expect(await readFile(join(cwd, 'forged/metadata/timestamp.json'), 'utf8')).toBe(
+    await readFile(join(cwd, 'www/metadata/timestamp.json'), 'utf8'),
+  );
+  // Whoever changes the key publishes with the new one.
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  await writeFile(join(cwd, 'new.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const at = (...args: string[]) => json('channel', ...args, '--to', 'moved', '--key', 'new.pem');
+  expect((await cli('channel', 'publish', 'one', '--to', 'moved', '--key', 'key.pem')).code).toBe(0);
+  expect(await at('publish', 'two')).toMatchObject({ sequence: 2 });
+  expect(await at('set', '--percent', '7')).toMatchObject({ sequence: 3, percent: 7 });
+});
+
+it('says of a file that is no statement what is wrong with it', async () => {
+  const cases: [(statement: { predicate: Record<string, unknown> }) => unknown, RegExp][] = [
+    [({ predicate: _, ...rest }) => rest, /000009\.json lacks? .*predicate|predicate.*is missing/],
+    [
+      ({ predicate, ...rest }) => ({ ...rest, predicate: { ...predicate, sequence: 'x' } }),
+      /sequence must be an integer/,
+    ],
+    [({ predicate, ...rest }) => ({ ...rest, predicate: { ...predicate, files: [{}] } }), /files/],
+    [() => null, /must be an object/],
+    [() => ({ predicateType: 'other' }), /something else than a channel/],
+  ];
+  for (const [at, [change, why]] of cases.entries()) {
+    await cp(join(cwd, 'www'), join(cwd, `odd-${at}`), { recursive: true });
+    await forge(`odd-${at}`, change);
+    for (const argv of [['show'], ['set', '--key', 'key.pem'], ['publish', 'one', '--key', 'key.pem']]) {
+      const { code, stderr } = await cli('channel', ...argv, '--to', `odd-${at}`);
+      expect([code, stderr], argv.join(' ')).toEqual([2, expect.stringMatching(why)]);
+      expect(stderr.trim().split('\n').length, stderr).toBe(1);
+    }
+  }
 });
 
 it('leaves no part of a statement where the disk is full', async () => {

@@ -197,8 +197,11 @@ describe('other ways to sign', () => {
     expect(statementOf(file).predicate.resources.map(({ name }) => name)).toEqual(['sub/cache']);
     expect(await verify(place, file, { key: publicKey })).toEqual([]);
     const sign = (ignore: string[]) => signModel(place, privateKey, { signature: join(place, 's'), ignore });
+    for (const one of ['./cache', 'cache/', 'sub/../cache', './/cache'])
+      expect(statementOf((await sign([one])).file).predicate, one).toEqual(statementOf(file).predicate);
     await expect(sign(['cache', 'sub'])).rejects.toThrow('holds no file to sign');
-    for (const one of ['*.bin', '/etc', '../x']) await expect(sign([one])).rejects.toThrow('without patterns');
+    for (const one of ['*.bin', '/etc', '../x', '.', './', '', 'sub/../..'])
+      await expect(sign([one])).rejects.toThrow('without patterns');
   });
 
   it('takes P-256, P-384 and P-521, and says so of others', () => {

@@ -23,7 +23,7 @@ export function register(program: Command, start: Start): void {
       .option('--channel <name>', 'name of the channel', 'stable')
       .option(
         '-k, --key <file>',
-        'private key of the channel: P-256, P-384 or P-521 (passphrase: MLPACK_KEY_PASSPHRASE)',
+        'private key of the channel: P-256, P-384 or P-521 (passphrase: MLPACK_KEY_PASSPHRASE); tuf: the public one, which the statements are held to',
       )
       .option('--percent <n>', 'share of the devices that take it (default: 100 for publish)')
       .option('--days <n>', 'days until devices refuse the statement (default: 30; tuf: 7)')

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, randomUUID } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { copyFile, link, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { makeFolder } from '../../make-folder.ts';
+import { isSignedBy } from '../sign/envelope.ts';
 import { syncFolder } from '../write.ts';
-import { type ChannelFile, type ChannelStatement, parseStatement } from './statement.ts';
+import { type ChannelFile, type ChannelStatement, parseStatement, type SignedStatement } from './statement.ts';
 
 /** What may name a channel: it becomes a file name and a part of an address. */
 export function requireChannel(name: string): string {
@@ -24,17 +25,38 @@ function historyFolder(folder: string, channel: string): string {
 
 /** Every statement that the channel has made, the oldest first. Empty where there is none yet. */
 export async function history(folder: string, channel: string): Promise<ChannelStatement[]> {
+  return (await signedHistory(folder, channel)).map(({ statement }) => statement);
+}
+
+/**
+ * The same, to be signed again: only what `key` has signed itself, for whoever can write into the folder (a web server's) could else put
+ * an offer of his own under it.
+ * @throws UserError `channel-signature` where the newest statement is by another
+ */
+export async function ownHistory(folder: string, channel: string, key: KeyObject): Promise<ChannelStatement[]> {
+  const past = await signedHistory(folder, channel);
+  const own = past.filter(({ file }) => isSignedBy(file, createPublicKey(key)));
+  const last = past.at(-1);
+  if (last && own.at(-1) !== last)
+    throw new UserError(
+      'channel-signature',
+      `Statement ${last.statement.predicate.sequence} of channel ${channel} is not signed with the key that was given, so what it offers is not signed again; give the key that signed it, or publish a bundle.`,
+    );
+  return own.map(({ statement }) => statement);
+}
+
+async function signedHistory(folder: string, channel: string): Promise<SignedStatement[]> {
   const place = historyFolder(folder, channel);
   const names = await readdir(place).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
     throw error;
   });
-  const statements: ChannelStatement[] = [];
+  const statements: SignedStatement[] = [];
   for (const name of names.filter((one) => /^\d+\.json$/.test(one)).sort()) {
     const path = join(place, name);
     statements.push(parseStatement(await readFile(path, 'utf8'), path));
   }
-  return statements.sort((a, b) => a.predicate.sequence - b.predicate.sequence);
+  return statements.sort((a, b) => a.statement.predicate.sequence - b.statement.predicate.sequence);
 }
 
 /** Names of the channels that have a statement. */
@@ -49,6 +71,25 @@ export async function channelsIn(folder: string): Promise<string[]> {
     .sort();
 }
 
+/** A name for half a file that no other publisher has: process numbers are the same in every container. */
+const partOf = (place: string): string => `${place}.tmp-${randomUUID()}`;
+
+/** Takes away what publishers that were killed left behind, and none that is at work: a part grows, so its time is that of its last byte. */
+export async function dropOldParts(folder: string, now: number): Promise<void> {
+  const blobs = join(folder, 'blobs');
+  const names = await readdir(blobs).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names.filter((one) => one.includes('.tmp'))) {
+    const { mtimeMs } = await stat(join(blobs, name)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return { mtimeMs: now };
+      throw error;
+    });
+    if (now - mtimeMs > 86_400_000) await rm(join(blobs, name), { force: true });
+  }
+}
+
 /** Puts a file of a bundle under its digest, whole or not at all. @throws UserError when it is no longer the file of the bundle. */
 export async function putBlob(folder: string, source: string, { bytes, sha256, path }: ChannelFile): Promise<boolean> {
   const place = join(folder, 'blobs', sha256);
@@ -58,23 +99,25 @@ export async function putBlob(folder: string, source: string, { bytes, sha256, p
   });
   if (there?.size === bytes) return false;
   await makeFolder(dirname(place));
-  const temp = `${place}.tmp`;
-  const hash = createHash('sha256');
-  const handle = await open(temp, 'w', 0o644);
+  const temp = partOf(place);
   try {
-    for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) {
-      hash.update(chunk as Uint8Array);
-      await handle.writeFile(chunk as Uint8Array);
+    const hash = createHash('sha256');
+    const handle = await open(temp, 'wx', 0o644);
+    try {
+      for await (const chunk of createReadStream(source, { highWaterMark: 1 << 20 })) {
+        hash.update(chunk as Uint8Array);
+        await handle.writeFile(chunk as Uint8Array);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
     }
-    await handle.sync();
+    if (hash.digest('hex') !== sha256)
+      throw new UserError('channel-bundle', `${path} changed while it was being published.`);
+    await rename(temp, place);
   } finally {
-    await handle.close();
-  }
-  if (hash.digest('hex') !== sha256) {
     await rm(temp, { force: true });
-    throw new UserError('channel-bundle', `${path} changed while it was being published.`);
   }
-  await rename(temp, place);
   return true;
 }
 
@@ -88,7 +131,7 @@ export async function putStatement(folder: string, statement: ChannelStatement, 
   const past = historyFolder(folder, channel);
   await makeFolder(past);
   const own = join(past, `${String(sequence).padStart(6, '0')}.json`);
-  const temp = `${own}.tmp-${process.pid}`;
+  const temp = partOf(own);
   try {
     await writeSynced(temp, text);
     await takeName(temp, own);
@@ -119,14 +162,18 @@ async function takeName(temp: string, own: string): Promise<void> {
 /** Replaces a small file atomically. */
 export async function replaceFile(path: string, text: string): Promise<void> {
   await makeFolder(dirname(path));
-  const temp = `${path}.tmp`;
-  await writeSynced(temp, text);
-  await rename(temp, path);
+  const temp = partOf(path);
+  try {
+    await writeSynced(temp, text);
+    await rename(temp, path);
+  } finally {
+    await rm(temp, { force: true });
+  }
   await syncFolder(dirname(path));
 }
 
 async function writeSynced(path: string, text: string): Promise<void> {
-  const handle = await open(path, 'w', 0o644);
+  const handle = await open(path, 'wx', 0o644);
   try {
     await handle.writeFile(text);
     await handle.sync();

@@ -9,7 +9,7 @@ import { compareVersions } from '../release.ts';
 import { hashRange } from '../sign/resources.ts';
 import { signatureName } from '../sign/sign.ts';
 import { sumsName } from '../sums.ts';
-import { history, putBlob, putStatement, requireChannel } from './folder.ts';
+import { dropOldParts, history, ownHistory, putBlob, putStatement, requireChannel } from './folder.ts';
 import {
   type ChannelFile,
   type ChannelStatement,
@@ -63,6 +63,7 @@ export async function publish(
       files.push({ path: name, bytes: (await stat(path)).size, sha256: await hashRange(path, 'sha256') });
   }
   files.sort((a, b) => (a.path < b.path ? -1 : 1));
+  await dropOldParts(folder, settings.at);
   let newBytes = 0;
   for (const file of files) if (await putBlob(folder, join(bundle, file.path), file)) newBytes += file.bytes;
   const offer: Offer = {
@@ -102,9 +103,9 @@ export function newest(past: readonly ChannelStatement[], channel: string): Chan
   throw new UserError('channel-empty', `Channel ${channel} has nothing published; publish a bundle first.`);
 }
 
-/** Makes the same offer to another share of the devices, and for another time. */
+/** Makes the same offer to another share of the devices, and for another time. @throws UserError `channel-empty`, `channel-signature` */
 export async function setRollout(percent: number | undefined, settings: ChannelSettings): Promise<ChannelStatement> {
-  const past = await history(settings.folder, requireChannel(settings.channel));
+  const past = await ownHistory(settings.folder, requireChannel(settings.channel), settings.key);
   const offer = offerOf(newest(past, settings.channel));
   return offerNext({ ...offer, rollout: { percent: percent ?? offer.rollout.percent } }, past, settings);
 }
@@ -112,10 +113,10 @@ export async function setRollout(percent: number | undefined, settings: ChannelS
 /**
  * Sends devices back to a version that the channel had before, by a new statement: what is replayed is refused, what is signed anew is not.
  * @param version default: the one before the newest that was not itself taken back
- * @throws UserError `channel-rollback`
+ * @throws UserError `channel-rollback`, `channel-signature`
  */
 export async function rollBack(version: string | undefined, settings: ChannelSettings): Promise<ChannelStatement> {
-  const past = await history(settings.folder, requireChannel(settings.channel));
+  const past = await ownHistory(settings.folder, requireChannel(settings.channel), settings.key);
   const current = newest(past, settings.channel).predicate.version;
   const earlier = past.filter(({ predicate }) => compareVersions(predicate.version, current) < 0);
   const takenBack = new Set(past.flatMap(({ predicate }) => predicate.replaces));

@@ -1,6 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { UserError } from '../../errors.ts';
 import type { Manifest } from '../manifest.ts';
+import { type Schema, schemaProblem } from '../schema-check.ts';
 import { sealStatement } from '../sign/envelope.ts';
 import type { SignatureFile } from '../sign/signature-file.ts';
 
@@ -81,14 +82,59 @@ export function printStatement(statement: ChannelStatement, key: KeyObject): str
   return `${JSON.stringify(sealStatement(statement, key))}\n`;
 }
 
+/** A statement and the file around it, which says who signed it. */
+export interface SignedStatement {
+  readonly statement: ChannelStatement;
+  readonly file: SignatureFile;
+}
+
+const text: Schema = { type: 'string', minLength: 1 };
+const digest: Schema = { type: 'string', pattern: '^[0-9a-f]{64}$' };
+const list = (items: Schema): Schema => ({ type: 'array', items });
+const has = (properties: Readonly<Record<string, Schema>>): Schema => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties),
+});
+
+const statementSchema: Schema = has({
+  subject: { type: 'array', minItems: 1, items: has({ name: text, digest: has({ sha256: digest }) }) },
+  predicate: has({
+    channel: text,
+    sequence: { type: 'integer', minimum: 1 },
+    issued: text,
+    expires: text,
+    version: text,
+    rollout: has({ percent: { type: 'number' } }),
+    requires: { type: 'object', additionalProperties: text },
+    replaces: list(text),
+    files: list(has({ path: text, bytes: { type: 'integer', minimum: 0 }, sha256: digest })),
+  }),
+});
+
+const envelopeSchema: Schema = has({
+  dsseEnvelope: has({ payload: text, payloadType: text, signatures: list(has({ sig: text })) }),
+});
+
 /** The statement in a signed file; who signed it is another question. @throws UserError `channel-file`. */
-export function parseStatement(text: string, shown: string): ChannelStatement {
+export function parseStatement(source: string, shown: string): SignedStatement {
+  const file = parse(envelopeSchema, source, shown) as SignatureFile;
+  const payload = Buffer.from(file.dsseEnvelope.payload, 'base64').toString('utf8');
+  const what = `the statement in ${shown}`;
+  const { predicateType } = parse({ type: 'object' }, payload, what) as Partial<ChannelStatement>;
+  if (predicateType !== channelPredicate)
+    throw new UserError('channel-file', `${shown} is signed, and is about something else than a channel.`);
+  return { file, statement: parse(statementSchema, payload, what) as ChannelStatement };
+}
+
+function parse(schema: Schema, source: string, shown: string): unknown {
+  let value: unknown;
   try {
-    const { dsseEnvelope } = JSON.parse(text) as SignatureFile;
-    const statement = JSON.parse(Buffer.from(dsseEnvelope.payload, 'base64').toString('utf8')) as ChannelStatement;
-    if (statement.predicateType === channelPredicate) return statement;
+    value = JSON.parse(source);
   } catch (cause) {
     throw new UserError('channel-file', `${shown} is no signed statement of a channel.`, { cause });
   }
-  throw new UserError('channel-file', `${shown} is signed, and is about something else than a channel.`);
+  const problem = schemaProblem(schema, value, shown);
+  if (problem !== undefined) throw new UserError('channel-file', `${problem}: it is no signed statement of a channel.`);
+  return value;
 }

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { basename, join, relative, resolve, sep } from 'node:path';
+import { basename, join, posix, relative, resolve, sep } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { installedFolder, manifestName } from '../manifest.ts';
 import { sealStatement } from './envelope.ts';
@@ -33,8 +33,7 @@ export async function signModel(
   key: KeyObject,
   { signature, ignore = [] }: { readonly signature: string; readonly ignore?: readonly string[] },
 ): Promise<Signed> {
-  for (const one of ignore) checkIgnore(one);
-  const ignored = ignoredPaths(path, signature, ignore);
+  const ignored = ignoredPaths(path, signature, ignore.map(ignoredPath));
   const place = await listModel(path, ignored);
   const [link] = place.links;
   if (link !== undefined)
@@ -66,7 +65,10 @@ export async function signModel(
   return { file: sealStatement(statement, key), files: resources.length, root };
 }
 
-function checkIgnore(path: string): void {
-  if (/[*?[]/.test(path) || path.startsWith('/') || path.split('/').includes('..'))
+/** The path as files are named in the statement: `./cache/` is `cache`. */
+function ignoredPath(path: string): string {
+  const plain = posix.normalize(path.split(sep).join('/')).replace(/\/$/, '');
+  if (/[*?[]/.test(plain) || plain.startsWith('/') || ['', '.', '..'].includes(plain) || plain.startsWith('../'))
     throw new UserError('sign-ignore', `--ignore "${path}" must be a path inside the folder, without patterns.`);
+  return plain;
 }

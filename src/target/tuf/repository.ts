@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { channelPlace, replaceFile } from '../channel/folder.ts';
 import { parseStatement } from '../channel/statement.ts';
+import { isSignedBy } from '../sign/envelope.ts';
 import { canonicalJson } from './canonical.ts';
 import { keysOf, type Role, type RoleKey, roleKeys, roles, signWith } from './keys.ts';
 
@@ -25,6 +26,8 @@ export interface RepositoryOptions {
   /** Days until snapshot and timestamp expire. */
   readonly days: number;
   readonly rotate: readonly string[];
+  /** Public key of the channels: a statement that it has not signed is not signed here either. */
+  readonly channelKey?: KeyObject | undefined;
 }
 
 function sha256(text: string): string {
@@ -69,19 +72,20 @@ function sameContent(a: Signed, b: Signed): boolean {
  * Brings a TUF repository (consistent snapshots, Ed25519) in `metadata/` and `targets/` of a channel folder up to date. Its targets are the channels'
  * statements, without their own signature; they name every file of a release by its digest. Order of writing: what is pointed to comes first.
  * @returns the versions that hold now
- * @throws UserError `tuf-root-key`, `tuf-role`
+ * @throws UserError `tuf-root-key`, `tuf-role`, `channel-signature`
  */
 export async function updateRepository(
   folder: string,
   keyFolder: string,
   options: RepositoryOptions,
 ): Promise<Record<Role, number>> {
+  const offers = await offersOf(folder, options);
   const metadata = join(folder, 'metadata');
   const before = (await latest(metadata, 'root'))?.signed;
   if (before) await requireRootKey(keyFolder, before);
   const keys = await roleKeys(keyFolder, options.rotate);
   const root = await updateRoot(metadata, before, keys, options);
-  const targets = await updateTargets(folder, keys.targets, options);
+  const targets = await updateTargets(folder, offers, keys.targets, options);
   const renew = async (role: Role, make: (version: number) => Signed, place: (version: number) => string) => {
     const version = ((await latest(metadata, role))?.signed.version ?? 0) + 1;
     await replaceFile(join(metadata, place(version)), print(make(version), keys[role].slice(-1)));
@@ -150,11 +154,33 @@ async function updateRoot(
   return signed.version;
 }
 
-async function updateTargets(folder: string, keys: readonly RoleKey[], options: RepositoryOptions): Promise<number> {
-  const entries: [string, unknown][] = [];
-  for (const channel of options.channels) {
+/** What each channel says now, as the text of a target. Read before anything is written. */
+async function offersOf(
+  folder: string,
+  { channels, channelKey }: RepositoryOptions,
+): Promise<ReadonlyMap<string, string>> {
+  const offers = new Map<string, string>();
+  for (const channel of channels) {
     const place = channelPlace(folder, channel);
-    const text = `${JSON.stringify(parseStatement(await readFile(place, 'utf8'), place))}\n`;
+    const { statement, file } = parseStatement(await readFile(place, 'utf8'), place);
+    if (channelKey && !isSignedBy(file, channelKey))
+      throw new UserError(
+        'channel-signature',
+        `Statement ${statement.predicate.sequence} of channel ${channel} is not signed with the key that was given, so it becomes no target.`,
+      );
+    offers.set(channel, `${JSON.stringify(statement)}\n`);
+  }
+  return offers;
+}
+
+async function updateTargets(
+  folder: string,
+  offers: ReadonlyMap<string, string>,
+  keys: readonly RoleKey[],
+  options: RepositoryOptions,
+): Promise<number> {
+  const entries: [string, unknown][] = [];
+  for (const [channel, text] of offers) {
     const digest = sha256(text);
     await replaceFile(join(folder, 'targets', `${digest}.${channel}.json`), text);
     entries.push([`${channel}.json`, { length: Buffer.byteLength(text), hashes: { sha256: digest } }]);
