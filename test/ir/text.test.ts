@@ -11,6 +11,7 @@ import { minifloatToNumber, numberToMinifloat } from '../../src/ir/text/minifloa
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { printGraph, printModel } from '../../src/ir/text/print.ts';
 import { formatFloat } from '../../src/ir/text/scalar.ts';
+import { tensorType } from '../../src/ir/types.ts';
 import { verify } from '../../src/ir/verify.ts';
 import { decodeModel } from '../../src/onnx/decode.ts';
 import { haveSharedModels, sharedModel } from '../support/shared-models.ts';
@@ -83,6 +84,61 @@ Foo <alpha, beta = 1.0> (p) => (q)
     expect(branch?.ownerNode?.op).toBe('If');
     expect(model.functions[0]?.overload).toBe('v2');
     expect(model.functions[0]?.attributes).toEqual(['alpha']);
+  });
+
+  it('quotes what would read as something else', () => {
+    const dims = [
+      'floor((',
+      'floor(a) ',
+      ' floor(a)',
+      '-floor(a)',
+      'floor(a))',
+      ')floor(',
+      'floor(a)(',
+      '(floor(a))',
+      'N ',
+      'floor(a/2)+1',
+    ];
+    const graph = new Graph('g');
+    graph.addInput('x', tensorType('float32', dims));
+    for (const op of ['float', 'map', 'seq']) graph.append(op, { inputs: [], attrs: { a: 1 } });
+    graph.append('float', { inputs: [], domain: 'com.x' });
+    const again = roundTrip(new Model(graph, 17));
+    expect(again.graph.inputs[0]?.shape).toEqual(dims);
+    expect([...again.graph.nodes].map(({ domain, op }) => [domain, op])).toEqual([
+      ['', 'float'],
+      ['', 'map'],
+      ['', 'seq'],
+      ['com.x', 'float'],
+    ]);
+    expect(printModel(again)).toContain('(floor(a)),"N ",floor(a/2)+1]');
+  });
+
+  it('says where a hostile text goes wrong', () => {
+    const cases: [string, RegExp][] = [
+      [`g (${'seq('.repeat(100_000)}`, /line 2:\d+: what stands here is nested more than 200 deep/],
+      [`g () => () {${'y = If <t = g () => () {'.repeat(10_000)}`, /line 2:\d+: .*nested/],
+      [`g () => () { Foo <s = "${'a'.repeat(12_000_000)}`, /line 2:23: this string has no end/],
+      ['g () => () { Foo <s = "\\', /line 2:23: this string has no end/],
+      ['g () => () { Foo <a = 9223372036854775808> () }', /line 2:23: an integer has 64 bits at most/],
+      [`g () => () { Foo <a = [1, ${'9'.repeat(100_000)}]> () }`, /line 2:27: an integer has 64 bits/],
+      ['g (float[9007199254740993] x) => () {}', /line 2:10: this dimension is too large/],
+      [`g () => () <int64 x = {${'9'.repeat(100_000)}}> {}`, /line 2:23: Infinity is no int64/],
+      ['g () => () <int8 x = {constructor}> {}', /line 2:23: expected a number instead of "constructor"/],
+      ['g () => () { Foo <a = [@x]> () }', /line 2:27: this is no list of type refs/],
+    ];
+    for (const [text, why] of cases) {
+      const parse = () => parseModel(header + text);
+      expect(parse, text.slice(0, 80)).toThrow(why);
+      expect(parse).toThrow(UserError);
+    }
+  });
+
+  it('reads strings, comments and blanks of any length', () => {
+    const long = 'a\\\\'.repeat(2_000_000);
+    const text = `${header}#${'c'.repeat(12_000_000)}\n${' '.repeat(12_000_000)}g () => () { Foo <s = "${long}"> () }`;
+    const [node] = parseModel(text).graph.nodes;
+    expect(node?.string('s')?.length).toBe(4_000_000);
   });
 
   it('reads nodes in any order', () => {

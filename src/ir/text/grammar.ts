@@ -178,7 +178,7 @@ function untyped(lexer: Lexer): AttrSyntax {
   if (lexer.take('@')) return { type: 'ref', value: lexer.name('the name of an attribute') };
   if (atType(lexer)) return { type: 'tensor', value: parseTensorData(lexer, parseType(lexer)) };
   if ((token.kind === 'name' || token.kind === 'string') && lexer.peek().text === '(') {
-    return { type: 'graph-syntax', graphs: [parseGraphSyntax(lexer)], list: false };
+    return { type: 'graph-syntax', graphs: [lexer.nested(() => parseGraphSyntax(lexer))], list: false };
   }
   if (token.kind === 'string') return string(lexer.string('a string'));
   if (token.kind === 'int') return int(lexer.integer('an integer'));
@@ -209,6 +209,10 @@ function joined(lexer: Lexer, items: readonly AttrSyntax[], given: string | unde
         graphs: items.flatMap((item) => (item.type === 'graph-syntax' ? item.graphs : [])),
       };
     default:
-      return lexer.fail('an empty list needs its type, such as `axes: ints = []`');
+      return lexer.fail(
+        items.length === 0
+          ? 'an empty list needs its type, such as `axes: ints = []`'
+          : `this is no list of type ${type ?? 'that an attribute has'}`,
+      );
   }
 }

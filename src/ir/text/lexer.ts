@@ -8,15 +8,20 @@ export interface Token {
   readonly at: number;
 }
 
-const blank = /(?:\s+|#[^\n]*)*/y;
+const blank = /\s/;
 const word = /[A-Za-z_%/][\w/%.]*/y;
 const number = /[-+]?(?:inf(?:inity)?\b|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)/y;
-const text = /"(?:[^"\\]|\\[\s\S])*"/y;
 const mark = /=>|\.\.\.|[()[\]{}<>,:=@.?]/y;
+
+/** Types in types, graphs in graphs: more than this is no model, and would at some depth end the stack. */
+const deepest = 200;
+/** Digits that a 64-bit integer may have, zeros in front included. */
+const mostDigits = 40;
 
 /** Tokens of the text form, one ahead. Errors carry line and column. */
 export class Lexer {
   readonly #source: string;
+  #depth = 0;
   #token: Token;
 
   constructor(source: string) {
@@ -63,7 +68,18 @@ export class Lexer {
   }
   integer(what: string): bigint {
     if (this.#token.kind !== 'int') this.fail(`expected ${what} instead of ${describe(this.#token)}`);
-    return BigInt(this.next().text.replace(/^\+/, ''));
+    const { text: digits, at } = this.next();
+    const value = digits.length <= mostDigits ? BigInt(digits.replace(/^\+/, '')) : undefined;
+    if (value === undefined || value !== BigInt.asIntN(64, value)) this.fail(`${what} has 64 bits at most`, at);
+    return value;
+  }
+  /** What `read` reads stands inside of something like it. */
+  nested<T>(read: () => T): T {
+    if (this.#depth >= deepest) this.fail(`what stands here is nested more than ${deepest} deep`);
+    this.#depth++;
+    const value = read();
+    this.#depth--;
+    return value;
   }
   /** A dimension: everything up to the next comma or bracket outside parentheses. The present token is its first. */
   dim(): { readonly text: string; readonly quoted: boolean } {
@@ -93,21 +109,39 @@ export class Lexer {
   }
 
   #scan(from: number): Token {
-    blank.lastIndex = from;
-    blank.exec(this.#source);
-    const at = blank.lastIndex;
+    const at = this.#skip(from);
     if (at >= this.#source.length) return { kind: 'end', text: '', at };
+    if (this.#source[at] === '"') return { kind: 'string', text: this.#source.slice(at, this.#closing(at) + 1), at };
     const numeric = this.#match(number, at);
     if (numeric !== undefined && !/^[A-Za-z_]/.test(numeric)) {
       return { kind: /^[-+]?\d+$/.test(numeric) ? 'int' : 'float', text: numeric, at };
     }
     const bare = this.#match(word, at);
     if (bare !== undefined) return { kind: 'name', text: bare, at };
-    const quoted = this.#match(text, at);
-    if (quoted !== undefined) return { kind: 'string', text: quoted, at };
     const sign = this.#match(mark, at);
     if (sign !== undefined) return { kind: 'mark', text: sign, at };
-    return this.fail(this.#source[at] === '"' ? 'this string has no end' : `unexpected "${this.#source[at]}"`, at);
+    return this.fail(`unexpected "${this.#source[at]}"`, at);
+  }
+  /** Past white space and comments. A loop, as in strings: a pattern keeps each step of a long one to go back to, and runs out of stack. */
+  #skip(from: number): number {
+    let at = from;
+    for (; at < this.#source.length; at++) {
+      const char = this.#source[at] as string;
+      if (char === '#') {
+        const end = this.#source.indexOf('\n', at);
+        at = end < 0 ? this.#source.length : end;
+      } else if (!blank.test(char)) break;
+    }
+    return at;
+  }
+  /** Place of the quote that ends the string at `at`. */
+  #closing(at: number): number {
+    for (let end = at + 1; end < this.#source.length; end++) {
+      const code = this.#source.charCodeAt(end);
+      if (code === 0x5c) end++;
+      else if (code === 0x22) return end;
+    }
+    return this.fail('this string has no end', at);
   }
   #match(pattern: RegExp, at: number): string | undefined {
     pattern.lastIndex = at;

@@ -7,7 +7,7 @@ import { describe, type Lexer } from './lexer.ts';
 import { dtypeFromText, isTypeWord } from './names.ts';
 
 /** A text that asks for more scalars than this is a mistake. */
-const maxScalars = 2 ** 28;
+const maxScalars = 2 ** 26;
 
 export function atType(lexer: Lexer): boolean {
   return lexer.token.kind === 'name' && isTypeWord(lexer.token.text);
@@ -20,13 +20,13 @@ export function parseType(lexer: Lexer): ValueType {
     case 'seq':
     case 'optional': {
       lexer.expect('(');
-      const element = parseType(lexer);
+      const element = lexer.nested(() => parseType(lexer));
       lexer.expect(')');
       return { kind: word === 'seq' ? 'sequence' : 'optional', element };
     }
     case 'sparse_tensor': {
       lexer.expect('(');
-      const dense = parseType(lexer);
+      const dense = lexer.nested(() => parseType(lexer));
       if (dense.kind !== 'tensor') lexer.fail('a sparse tensor is made of a tensor type');
       lexer.expect(')');
       return { ...dense, kind: 'sparse_tensor' };
@@ -35,7 +35,7 @@ export function parseType(lexer: Lexer): ValueType {
       lexer.expect('(');
       const key = dtypeFromText(lexer.name('a key type')) ?? lexer.fail('expected the element type of the keys');
       lexer.expect(',');
-      const value = parseType(lexer);
+      const value = lexer.nested(() => parseType(lexer));
       lexer.expect(')');
       return { kind: 'map', key, value };
     }
@@ -57,9 +57,12 @@ function parseShape(lexer: Lexer): readonly Dim[] | undefined {
   if (lexer.take(']')) return undefined;
   const dims: Dim[] = [];
   do {
+    const { at } = lexer.token;
     const { text, quoted } = lexer.dim();
-    if (!quoted && /^\d+$/.test(text)) dims.push(Number(text));
-    else dims.push(text === '?' && !quoted ? undefined : text);
+    if (!quoted && /^\d+$/.test(text)) {
+      if (!Number.isSafeInteger(Number(text))) lexer.fail('this dimension is too large', at);
+      dims.push(Number(text));
+    } else dims.push(text === '?' && !quoted ? undefined : text);
   } while (lexer.take(','));
   lexer.expect(']');
   return dims;
@@ -126,16 +129,24 @@ function parseNumbers(lexer: Lexer, dtype: DType, shape: readonly number[], at: 
   return typeof tensor === 'string' ? lexer.fail(tensor, at) : tensor;
 }
 
+const words: ReadonlyMap<string, number> = new Map([
+  ['inf', Number.POSITIVE_INFINITY],
+  ['nan', Number.NaN],
+  ['true', 1],
+  ['false', 0],
+]);
+
 /** Integers exactly, everything else (`1.5`, `-inf`, `nan`, `-0`) as a number; `true` and `false` are 1 and 0. */
 export function parseNumber(lexer: Lexer): number | bigint {
   const { kind, text } = lexer.token;
   if (kind === 'int') {
     lexer.next();
+    // No integer type holds so many digits; a float is what they come to.
+    if (text.length > 40) return Number(text);
     return text === '-0' ? -0 : BigInt(text.replace(/^\+/, ''));
   }
-  const words: Record<string, number> = { inf: Number.POSITIVE_INFINITY, nan: Number.NaN, true: 1, false: 0 };
   const value =
-    kind === 'float' ? Number(text.replace(/inf(inity)?$/, 'Infinity')) : kind === 'name' ? words[text] : undefined;
+    kind === 'float' ? Number(text.replace(/inf(inity)?$/, 'Infinity')) : kind === 'name' ? words.get(text) : undefined;
   if (value === undefined) lexer.fail(`expected a number instead of ${describe(lexer.token)}`);
   lexer.next();
   return value;

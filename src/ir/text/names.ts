@@ -33,11 +33,24 @@ export function nameText(name: string): string {
 /** Symbols and expressions stand as they are where that is unambiguous. */
 const bareDim = /^[A-Za-z_][\w.]*$|^[\w.]+( ?[-+*/] ?[\w.]+)*$/;
 
+/** Expressions with calls, `floor(x/2)`; nothing at their ends that a reader would trim or take for a sign. */
+const bareCalls = /^(?=.*floor\()[\w.(](?:[\w.+*/() -]*[\w.)])?$/;
+
 function dimText(dim: Dim): string {
   if (dim === undefined) return '?';
   if (typeof dim === 'number') return String(dim);
-  const bare = (bareDim.test(dim) || /^[\w.+*/() -]*floor\([\w.+*/() -]*$/.test(dim)) && !/^-?\d+$/.test(dim);
+  const bare = (bareDim.test(dim) || (bareCalls.test(dim) && isBalanced(dim))) && !/^-?\d+$/.test(dim);
   return bare ? dim : quote(dim);
+}
+
+/** Each bracket has its other one: where they do not, a dimension would have no end, or end too soon. */
+function isBalanced(dim: string): boolean {
+  let depth = 0;
+  for (const char of dim) {
+    if (char === '(') depth++;
+    else if (char === ')' && --depth < 0) return false;
+  }
+  return depth === 0;
 }
 
 /** `float[2,N]`, `float` for a scalar, `float[]` where even the rank is unknown (as in ONNX's syntax). */

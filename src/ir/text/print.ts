@@ -3,7 +3,7 @@ import type { DType } from '../dtype.ts';
 import type { Graph, LocalFunction, Model, Node, Value } from '../graph.ts';
 import type { Tensor } from '../tensor.ts';
 import { elementTexts, scalarCount } from './elements.ts';
-import { nameText, typeText } from './names.ts';
+import { isTypeWord, nameText, typeText } from './names.ts';
 import { formatFloat, quote } from './scalar.ts';
 
 export interface PrintOptions {
@@ -241,7 +241,9 @@ function listText(items: readonly string[]): string {
 }
 
 function opText(node: Node): string {
-  const plain = /^[A-Za-z_]\w*$/.test(node.op) && /^([A-Za-z_][\w]*(\.\w+)*)?$/.test(node.domain);
+  // A word that begins a type would read as that of an output.
+  const isWord = /^[A-Za-z_]\w*$/.test(node.op) && (node.domain !== '' || !isTypeWord(node.op));
+  const plain = isWord && /^([A-Za-z_][\w]*(\.\w+)*)?$/.test(node.domain);
   const op = plain ? node.op : quote(node.op);
   const domain = node.domain === '' ? '' : plain ? `${node.domain}.` : `${quote(node.domain)}.`;
   return `${domain}${op}${node.overload ? `:${nameText(node.overload)}` : ''}`;
