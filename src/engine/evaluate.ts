@@ -31,6 +31,8 @@ export interface Evaluation {
   readonly scores: readonly number[];
   /** Place of each sample in the data set. */
   readonly indices: readonly number[];
+  /** Scores are measures, never right or wrong: see `Metric.graded`. */
+  readonly graded?: boolean;
   /** The metric as a function of the mean of `scores`, where it is one. */
   readonly ofMean: ((mean: number) => number) | undefined;
   /** The metric with each sample counted so often, where it does not follow from a mean: what the bootstrap draws. */
@@ -93,6 +95,7 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
     samples: records.length,
     scores: metric.samples?.(records) ?? records.map((record) => metric.sample(record)),
     indices,
+    ...(metric.graded && { graded: true }),
     ofMean: metric.ofMean && ((mean) => metric.ofMean?.(mean) ?? mean),
     resampled: metric.ofMean ? undefined : fold,
     cost: metric.cost?.(records) ?? records.length,

@@ -5,8 +5,11 @@ import type { ScoresText } from './evidence.ts';
 const mostBytes = 400_000;
 
 /** Undefined where there are too many of them, or one is not finite. */
-export function packScores(scores: readonly number[], higherIsBetter: boolean): ScoresText | undefined {
-  const isRight = higherIsBetter && scores.every((score) => score === 0 || score === 1);
+export function packScores(
+  scores: readonly number[],
+  { higherIsBetter, graded = false }: { readonly higherIsBetter: boolean; readonly graded?: boolean },
+): ScoresText | undefined {
+  const isRight = higherIsBetter && !graded && scores.every((score) => score === 0 || score === 1);
   const bytes = isRight ? packBits(scores) : packFloats(scores);
   if (bytes.length > mostBytes || !scores.every(Number.isFinite)) return undefined;
   return {

@@ -6,11 +6,23 @@ import { randomNumbers } from '../../src/kernels/random.ts';
 
 const options = { seed: 1, maxDrop: 0.01 };
 
-const made = new Map(await Promise.all(['top1', 'mae', 'rmse'].map(async (id) => [id, await makeMetric(id)] as const)));
+const made = new Map(
+  await Promise.all(
+    ['top1', 'mae', 'rmse', 'cosine', 'ssim', 'psnr'].map(async (id) => [id, await makeMetric(id)] as const),
+  ),
+);
 
 function scored(metric: string, scores: readonly number[]): Scored {
-  const { higherIsBetter, fold, ofMean } = made.get(metric)!;
-  return { metric, higherIsBetter, value: fold(scores)(), samples: scores.length, scores, ofMean };
+  const { higherIsBetter, fold, ofMean, graded } = made.get(metric)!;
+  return {
+    metric,
+    higherIsBetter,
+    value: fold(scores)(),
+    samples: scores.length,
+    scores,
+    ofMean,
+    ...(graded && { graded }),
+  };
 }
 
 /** Scores of base and candidate: base is right on 90 %, each sample is then lost or gained with the shares given. */
@@ -38,6 +50,17 @@ describe('pairAccuracy', () => {
     expect(accuracy.dropCi?.[1]).toBeGreaterThan(0.25);
     // 7.849 · 0.5 / 0.01²
     expect(accuracy.neededSamples).toBe(39_245);
+  });
+
+  it('takes measures for measures, also where all are exactly 0 or 1', () => {
+    const ones = Array.from({ length: 100 }, () => 1);
+    for (const metric of ['cosine', 'ssim', 'psnr']) {
+      const accuracy = pairAccuracy(scored(metric, ones), scored(metric, ones), options);
+      expect(accuracy, metric).toMatchObject({ drop: 0, dropCi: [0, 0] });
+      expect(accuracy).not.toHaveProperty('discordant');
+      expect(accuracy).not.toHaveProperty('neededSamples');
+      expect(metricInterval(scored(metric, ones), 1)).toEqual([1, 1]);
+    }
   });
 
   it('says nothing of an interval for base beside itself, and of samples where there are enough', () => {

@@ -68,12 +68,15 @@ export const cosine: MetricKind = {
   summary: 'mean cosine similarity with the outputs of the base model',
   make(settings) {
     const pooling = settings.choice('pooling', poolings, 'auto');
-    return meanMetric({ id: 'cosine', summary: cosine.summary, higherIsBetter: true, needs: 'reference' }, (batch) => {
-      if (!batch.reference) throw missing('cosine', 'the outputs of a base model');
-      const a = embed(batch.output, batch, batch.size, pooling);
-      const b = embed(batch.reference, batch, batch.size, pooling);
-      return a.map((row, at) => cosineOf(row, b[at] as Float64Array));
-    });
+    return meanMetric(
+      { id: 'cosine', summary: cosine.summary, higherIsBetter: true, needs: 'reference', graded: true },
+      (batch) => {
+        if (!batch.reference) throw missing('cosine', 'the outputs of a base model');
+        const a = embed(batch.output, batch, batch.size, pooling);
+        const b = embed(batch.reference, batch, batch.size, pooling);
+        return a.map((row, at) => cosineOf(row, b[at] as Float64Array));
+      },
+    );
   },
 };
 

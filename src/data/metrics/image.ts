@@ -11,7 +11,7 @@ export const psnr: MetricKind = {
   summary: 'peak signal-to-noise ratio in dB, for values from 0 to 1',
   make: () =>
     meanMetric(
-      { id: 'psnr', summary: psnr.summary, higherIsBetter: true, needs: 'targets', blind: 'mean' },
+      { id: 'psnr', summary: psnr.summary, higherIsBetter: true, needs: 'targets', blind: 'mean', graded: true },
       (batch) => {
         const { values, wanted, width } = pairedRows(batch, 'psnr');
         return Array.from({ length: batch.size }, (_, sample) => {
@@ -44,7 +44,7 @@ export const ssim: MetricKind = {
   summary: 'structural similarity, for pictures with values from 0 to 1',
   make: () =>
     meanMetric(
-      { id: 'ssim', summary: ssim.summary, higherIsBetter: true, needs: 'targets', blind: 'mean' },
+      { id: 'ssim', summary: ssim.summary, higherIsBetter: true, needs: 'targets', blind: 'mean', graded: true },
       (batch) => {
         const { values, wanted, width } = pairedRows(batch, 'ssim');
         const [height = 0, columns = 0] = batch.output.shape.slice(-2);

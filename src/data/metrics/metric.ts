@@ -75,6 +75,8 @@ export interface Metric<R = unknown> {
   readonly blind?: number | BlindKind;
   /** Present where the figure is this function of the mean over `sample`: its interval is then found faster. */
   ofMean?(mean: number): number;
+  /** What one sample says is a measure: never right or wrong, also where all of them are exactly 0 or 1. */
+  readonly graded?: boolean;
   /** The figure of each class by itself, where it has one (right and wrong by label is told from the labels instead). */
   classes?(records: readonly R[]): ClassFigures;
   /** Steps that one fold takes, where they are many more than samples: fewer drawings are made then. */
@@ -99,7 +101,8 @@ export interface MetricKind {
 
 /** A metric whose figure is the mean over its samples, or a function of that mean. */
 export function meanMetric(
-  about: Pick<Metric, 'id' | 'summary' | 'higherIsBetter' | 'needs'> & Partial<Pick<Metric, 'outputs' | 'blind'>>,
+  about: Pick<Metric, 'id' | 'summary' | 'higherIsBetter' | 'needs'> &
+    Partial<Pick<Metric, 'outputs' | 'blind' | 'graded'>>,
   score: (batch: MetricBatch) => number[],
   of: (mean: number) => number = (mean) => mean,
 ): Metric<number> {
