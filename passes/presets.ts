@@ -41,11 +41,19 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
   mixed: [...prepare, mixedPrecision({ place: static8.place })],
-  /** The same for what int8-wasm is: integers placed by what pays on WebAssembly, the worst layers in float. */
-  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8'], cpu: 'wasm', place: static8.place })],
+  /** The same for what int8-wasm and uint8 are: integers placed by what pays on WebAssembly, unsigned where they are made at run time, the worst layers in float. */
+  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8', 'int8-dynamic'], cpu: 'wasm', place: static8.place })],
+  /** For what int4-dq is: 4-bit blocks that are expanded at load, the worst layers in float. */
+  'mixed-dq': [...prepare, mixedPrecision({ formats: ['int4'], cpu: 'wasm' })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
   pruned: [...prepare, pruneSearch(searched)],
   'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8)],
+  /** What pruning left of the allowed drop spent on integers, layer by layer. */
+  'pruned-mixed': [
+    ...prepare,
+    pruneSearch(searched),
+    mixedPrecision({ formats: ['int8', 'int8-dynamic'], place: static8.place }),
+  ],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
   'sparse-int8': [...prepare, pruneWeights(), quantizeStatic(static8)],

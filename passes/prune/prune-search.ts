@@ -89,7 +89,7 @@ export const pruneSearch = definePass({
       const prices = await priceMoves(parts, time, trials, most.trials, ctx);
       const searched = { parts, time, prices, trials, fits: most.fits };
       const target = given.macs * time.totalMacs;
-      const floor = { maxDrop: given.maxDrop, minSqnrDb: given.minSqnr };
+      const floor = { maxDrop: await judge.left(given.maxDrop), minSqnrDb: given.minSqnr };
       const shape = await (target > 0 ? toTarget(searched, target, ctx) : toFloor(searched, floor, given.least, ctx));
       if (typeof shape === 'string') {
         ctx.skipped('search', 'model', shape);

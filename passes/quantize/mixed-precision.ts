@@ -137,6 +137,16 @@ async function mix(
     const mayChange = (node: Node): boolean => !isKept(node, settings.keep);
     fitKernels(target, settings, mayChange, { applied, skipped: nothing });
   };
+  const left = await judge.left(settings.maxDrop);
+  if (typeof left === 'number' && left < 0) {
+    ctx.skipped(
+      'mixed-precision',
+      'model',
+      `what was done to the model before has lost ${(-left).toPrecision(2)} more than the floor allows (a drop of ${settings.maxDrop}), so nothing is left to spend`,
+    );
+    return { changed: false };
+  }
+  const asked: Floor = { maxDrop: left, minSqnrDb: settings.minSqnr };
   fit(base);
   const silent = withMemory(ctx, base);
   const say = (sentence: string): void => {
@@ -146,6 +156,10 @@ async function mix(
   say(
     `search on ${judge.samples.search} ${judge.source === 'data' ? 'samples' : 'made-up inputs'}, verdict on ${judge.samples.heldOut} others; formats ${settings.formats.join(', ')}`,
   );
+  if (left !== settings.maxDrop)
+    say(
+      `of the allowed drop (${settings.maxDrop}) what was done to the model before left ${Number(left).toFixed(4)}: that is what this mix may lose`,
+    );
   const sensitivity = await measureSensitivity(
     base,
     judge,
@@ -171,18 +185,32 @@ async function mix(
     return copy;
   };
   const scores = new Map<string, Score>();
+  const keyOf = (assignment: Assignment): string => JSON.stringify([...assignment]);
   const scoreOf = async (assignment: Assignment): Promise<Score> => {
-    const key = JSON.stringify([...assignment]);
+    const key = keyOf(assignment);
     const score = scores.get(key) ?? (await judge.score(await build(assignment), 'search'));
     scores.set(key, score);
     return score;
   };
-  let chosen: Assignment | undefined;
-  let weights: WeightChoice = 'minmax';
-  let why: ReadonlyMap<string, string> = new Map();
+  /** The last word: on samples that the search has not seen, codes fitted where that brings the outputs nearer to float. */
+  const confirm = async (assignment: Assignment): Promise<{ ok: boolean; weights: WeightChoice }> => {
+    const plain = await scoreOf(assignment);
+    const fits = fitting !== 'minmax' && [...assignment.values()].includes('int8') && plain.sqnrDb < Infinity;
+    const fitted = fits ? await build(assignment, fitting) : undefined;
+    const isFitted = fitted && (await isBetter(fitted, plain, judge, say));
+    const score = await judge.score(isFitted ? fitted : await build(assignment), 'heldOut');
+    const ok = keepsFloor(score, asked);
+    say(
+      `${countFormats(assignment)}; on the samples kept apart: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`,
+    );
+    return { ok, weights: isFitted ? fitting : 'minmax' };
+  };
+  let chosen:
+    | { readonly assignment: Assignment; readonly weights: WeightChoice; readonly why: ReadonlyMap<string, string> }
+    | undefined;
   let leastDb = Number.NEGATIVE_INFINITY;
   for (const [round, share] of floors.entries()) {
-    const floor: Floor = { maxDrop: partOfLimit(settings.maxDrop, share), minSqnrDb: settings.minSqnr };
+    const floor: Floor = { maxDrop: partOfLimit(left, share), minSqnrDb: settings.minSqnr };
     const reasons = new Map<string, string>();
     const found = await search(
       items,
@@ -196,29 +224,22 @@ async function mix(
         tried: (what, { ok, words }) => say(`${what}: ${words}, ${ok ? 'kept' : 'missed'}`),
         moved({ id, label }, from, to, why) {
           say(`${label}: ${from} → ${to}, ${why}`);
-          reasons.set(id, why);
+          if (to === float) reasons.set(id, why);
         },
       },
     );
-    const fitted =
-      fitting !== 'minmax' &&
-      [...found.assignment.values()].includes('int8') &&
-      (await scoreOf(found.assignment)).sqnrDb < Infinity
-        ? await build(found.assignment, fitting)
-        : undefined;
-    const isFitted = fitted && (await isBetter(fitted, await scoreOf(found.assignment), judge, say));
-    const score = await judge.score(isFitted ? fitted : await build(found.assignment), 'heldOut');
-    const asked: Floor = { maxDrop: settings.maxDrop, minSqnrDb: settings.minSqnr };
-    const ok = keepsFloor(score, asked);
-    say(
-      `${countFormats(found.assignment)}; on the samples kept apart: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`,
-    );
-    if (ok || [...found.assignment.values()].every((format) => format === float)) {
-      chosen = found.assignment;
-      weights = isFitted ? fitting : 'minmax';
-      why = reasons;
+    if (found.untried > 0)
+      say(`trials are over (--trials ${settings.trials}): ${found.untried} steps towards float were not tried back`);
+    // What restoring layers has cost on other samples must not cost the mix: it is as good as without, at worst.
+    const restored = keyOf(found.assignment) !== keyOf(found.reverted);
+    for (const assignment of restored ? [found.assignment, found.reverted] : [found.assignment]) {
+      if (restored && assignment === found.reverted) say('again, with nothing restored');
+      const verdict = await confirm(assignment);
+      if (!verdict.ok && !isFloat(assignment)) continue;
+      chosen = { assignment, weights: verdict.weights, why: reasons };
       break;
     }
+    if (chosen) break;
     leastDb = (await scoreOf(found.assignment)).sqnrDb + firmerDb;
     if (round + 1 < floors.length)
       say(
@@ -233,15 +254,16 @@ async function mix(
     );
     return { changed: false };
   }
-  if ([...chosen.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
-  const changed = await applyAssignment(model, chosen, settings.keep, { ...settings, weights }, silent);
+  const { assignment, weights, why } = chosen;
+  if ([...assignment.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
+  const changed = await applyAssignment(model, assignment, settings.keep, { ...settings, weights }, silent);
   // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
-  if (changed || [...chosen.values()].every((format) => format === float)) trace(chosen, layers, why, ctx);
+  if (changed || isFloat(assignment)) trace(assignment, layers, why, ctx);
   else
     ctx.skipped(
       'mixed-precision',
       'model',
-      `the formats chosen (${countFormats(chosen)}) change nothing: in the whole model integers would cost more than they save there (--place all puts them in all the same)`,
+      `the formats chosen (${countFormats(assignment)}) change nothing: in the whole model integers would cost more than they save there (--place all puts them in all the same)`,
     );
   return { changed };
 }
@@ -258,6 +280,8 @@ async function isBetter(fitted: Model, plain: Score, judge: Judge, say: (sentenc
   );
   return better;
 }
+
+const isFloat = (assignment: Assignment): boolean => [...assignment.values()].every((format) => format === float);
 
 function trace(
   assignment: Assignment,

@@ -7,7 +7,7 @@ import { loadModel } from '../onnx/load.ts';
 import type { Target } from '../target/target.ts';
 import type { Session } from './command.ts';
 import { type ModelSource, resolveModel } from './model-source.ts';
-import { buildVariants } from './optimize/build.ts';
+import { variantBuilder } from './optimize/build.ts';
 import { planVariants } from './optimize/variants.ts';
 import { createContext } from './pass-context.ts';
 
@@ -116,12 +116,12 @@ async function build(
   });
   const { seed, data } = flags;
   const [base, ...plans] = planVariants(names, new Map());
-  const built = await buildVariants(await loadModel(source.file), base ? [base, ...plans] : plans, {
+  const built = await variantBuilder(await loadModel(source.file), {
     folder,
     context: await createContext(source, { seed, data }, session),
     onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
     warn: (text) => talk.warn(text),
-  });
+  })(base ? [base, ...plans] : plans);
   const found: NamedFile[] = [];
   for (const { name, path, blockers } of built.slice(1)) {
     if (path !== undefined && existsSync(path)) found.push({ variant: name, file: path });

@@ -2,6 +2,7 @@ import { numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
 import { datasetPart } from '../data/part.ts';
+import { allowedDrop, type DropLimit } from '../drop-limit.ts';
 import { bug, UserError } from '../errors.ts';
 import { cloneModel } from '../ir/clone.ts';
 import { dtypeKind } from '../ir/dtype.ts';
@@ -24,6 +25,11 @@ export interface JudgeOptions {
   /** Where models are run and timed; default the CPU. */
   readonly provider?: string;
   readonly signal?: AbortSignal;
+  /**
+   * The model as it came, where what is judged changes of has lost something against it already. What may still be lost is then what that left
+   * (`Judge.left`), and metrics that compare outputs compare them with this one's.
+   */
+  readonly origin?: Model;
 }
 
 /** Samples that a search looks at, at most: each trial runs all of them. */
@@ -42,13 +48,16 @@ export function createJudge(dataset: Dataset | undefined, options: JudgeOptions)
     const copy = cloneModel(base);
     const provider = options.provider ?? 'cpu';
     const session = await openModel(copy, { provider, label: 'the model' });
+    let origin: Session | undefined;
     try {
+      if (options.origin) origin = await openModel(options.origin, { provider, label: 'the model as it came' });
       const parts = dataset
         ? partsOf(dataset, session, Math.min(searchSamples, Math.floor(dataset.samples / 2)), options.seed)
         : await madeUpParts(copy, session, options.seed);
-      return new ModelJudge(session, parts, { ...options, provider });
+      return new ModelJudge(session, origin, dataset, parts, { ...options, provider });
     } catch (error) {
       await session.dispose();
+      await origin?.dispose();
       throw error;
     }
   };
@@ -99,13 +108,24 @@ class ModelJudge implements Judge {
   readonly provider: string;
   readonly samples: Readonly<Record<JudgedPart, number>>;
   readonly #session: Session;
+  /** The model as it came, where the judged one has lost something already. */
+  readonly #origin: Session | undefined;
+  readonly #whole: Dataset | undefined;
   readonly #parts: Parts;
   readonly #options: JudgeOptions & { readonly provider: string };
   /** What base scored; undefined where no metric fits the outputs. */
   readonly #evaluated = new Map<JudgedPart, Evaluation | undefined>();
 
-  constructor(session: Session, parts: Parts, options: JudgeOptions & { readonly provider: string }) {
+  constructor(
+    session: Session,
+    origin: Session | undefined,
+    whole: Dataset | undefined,
+    parts: Parts,
+    options: JudgeOptions & { readonly provider: string },
+  ) {
     this.#session = session;
+    this.#origin = origin;
+    this.#whole = whole;
     this.#parts = parts;
     this.#options = options;
     this.provider = options.provider;
@@ -134,17 +154,18 @@ class ModelJudge implements Judge {
   }
 
   async score(model: Model, part: JudgedPart): Promise<Score> {
-    const { signal, provider } = this.#options;
+    const { provider } = this.#options;
     const own = this.#parts[part];
     const { dataset, samples } = own;
     const before = await this.#baseEvaluation(part);
     const session = await openModel(model, { provider, label: 'the changed model' });
     try {
-      const { outputs } = await compare(this.#session, session, own.batches(Math.min(compared, samples)), signal);
-      const worst = Math.min(...outputs.map((output) => output.sqnrDb));
-      if (!before || !dataset)
-        return { metric: 'sqnr', value: worst, base: Number.POSITIVE_INFINITY, drop: 0, samples, sqnrDb: worst };
-      const after = await evaluate(session, dataset, { reference: this.#session, ...(signal && { signal }) });
+      const worst = await this.#decibels(this.#session, session, own);
+      if (!before || !dataset) {
+        const value = this.#origin ? await this.#decibels(this.#origin, session, own) : worst;
+        return { metric: 'sqnr', value, base: Number.POSITIVE_INFINITY, drop: 0, samples, sqnrDb: worst };
+      }
+      const after = await this.#evaluate(session, dataset);
       const { metric, value } = after;
       const drop = after.higherIsBetter ? before.value - value : value - before.value;
       // Without a number the outputs are worthless, which no floor grants.
@@ -161,12 +182,36 @@ class ModelJudge implements Judge {
     }
   }
 
+  async left(limit: DropLimit): Promise<DropLimit> {
+    if (!this.#origin || !this.#whole || !(await this.#baseEvaluation('search'))) return limit;
+    const [came, now] = [
+      await this.#evaluate(this.#origin, this.#whole),
+      await this.#evaluate(this.#session, this.#whole),
+    ];
+    const spent = came.higherIsBetter ? came.value - now.value : now.value - came.value;
+    // Without a number there is nothing to hold anything to.
+    return Number.isNaN(spent) ? Number.NEGATIVE_INFINITY : allowedDrop(limit, came.value) - spent;
+  }
+
   async nodeTimes(model: Model): Promise<ReadonlyMap<string, number>> {
     return await nodeTimes(model, await this.#oneFeed(), this.#options.signal);
   }
 
   async dispose(): Promise<void> {
     await this.#session.dispose();
+    await this.#origin?.dispose();
+  }
+
+  /** Of the worst output, against a model's on the same inputs. */
+  async #decibels(reference: Session, session: Session, part: Part): Promise<number> {
+    const feeds = part.batches(Math.min(compared, part.samples));
+    const { outputs } = await compare(reference, session, feeds, this.#options.signal);
+    return Math.min(...outputs.map(({ sqnrDb }) => sqnrDb));
+  }
+
+  async #evaluate(session: Session, dataset: Dataset): Promise<Evaluation> {
+    const { signal } = this.#options;
+    return await evaluate(session, dataset, { reference: this.#origin ?? this.#session, ...(signal && { signal }) });
   }
 
   async #oneFeed(): Promise<ReadonlyMap<string, Tensor>> {
@@ -183,9 +228,8 @@ class ModelJudge implements Judge {
   }
 
   async #evaluateBase(dataset: Dataset): Promise<Evaluation | undefined> {
-    const { signal } = this.#options;
     try {
-      return await evaluate(this.#session, dataset, { reference: this.#session, ...(signal && { signal }) });
+      return await this.#evaluate(this.#session, dataset);
     } catch (error) {
       // Without labels and without classes; a wrong metric of the user's own is his to hear of.
       if (

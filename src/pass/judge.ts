@@ -67,6 +67,8 @@ export interface Judge {
   open(model: Model): Promise<Runner>;
   tally(): LossTally;
   score(model: Model, part: JudgedPart): Promise<Score>;
+  /** What is left of an allowed drop where steps before have lost some of it already (below 0: more than all); the limit as it is where nothing was lost. */
+  left(limit: DropLimit): Promise<DropLimit>;
   /** Milliseconds of one inference by node of the main graph (by the name of its first output), as the runtime's profile tells. */
   nodeTimes(model: Model): Promise<ReadonlyMap<string, number>>;
   dispose(): Promise<void>;
@@ -97,5 +99,5 @@ export interface LayerFindings {
 /** Whether a score is good enough. */
 export function keepsFloor(score: Score, { maxDrop, minSqnrDb }: Floor): boolean {
   if (score.metric === 'sqnr') return score.value >= minSqnrDb;
-  return score.drop <= allowedDrop(maxDrop, score.base);
+  return score.drop <= allowedDrop(maxDrop, score.base) + 1e-12;
 }

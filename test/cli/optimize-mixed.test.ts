@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -72,4 +72,24 @@ test('--naming transformers-js lays the files out as transformers.js asks for th
   );
   expect(own[1]?.equals(q4 ?? Buffer.alloc(0))).toBe(true);
   expect(own[0]?.equals(await readFile(join(dir, 'tjs/variants/int8/model.onnx')))).toBe(true);
+}, 240_000);
+
+test('a search behind a step that lost something is held to what that left of the floor, on all samples', async () => {
+  const digits = fileURLToPath(new URL('../../models/digits', import.meta.url));
+  const thin = ['prune-weights:sparsity=0.7,score=magnitude'];
+  const variants = { thin, both: [...thin, 'mixed-precision:formats=int8'] };
+  await writeFile(join(dir, 'mlpack.config.json'), JSON.stringify({ variants }));
+  const argv = ['-d', join(digits, 'eval'), '-c', 'mlpack.config.json', '--max-drop', '0.2', '-o', 'own'];
+  const report = await optimize(join(digits, 'model.onnx'), ...argv);
+  const [alone, both] = ['thin', 'both'].map((name) => report.variants.find((one) => one.name === name));
+  const lost = alone?.accuracy?.drop ?? 0;
+  expect(lost).toBeGreaterThan(0.001);
+  expect(lost).toBeLessThan(0.2);
+  const notes = both?.steps.at(-1)?.notes ?? [];
+  expect(notes).toContain(
+    `of the allowed drop (0.2) what was done to the model before left ${(0.2 - lost).toFixed(4)}: that is what this mix may lose`,
+  );
+  expect(both?.accuracy?.drop).toBeLessThanOrEqual(0.2);
+  // One search: its layers are those of the model that it went on from.
+  expect(report.sensitivity?.map(({ scheme }) => scheme)).toEqual(['int8']);
 }, 240_000);

@@ -1,7 +1,8 @@
 import { speedOf } from '../../../src/capability/speed.ts';
 import type { Model } from '../../../src/ir/graph.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
-import { applyFormat, type FormatName, type FormatOptions, formatNames } from './formats.ts';
+import type { CpuProfile } from '../cpu.ts';
+import { applyFormat, type FormatName, type FormatOptions, formatNames, kernelOf } from './formats.ts';
 import type { Choice, SearchItem } from './search.ts';
 import type { FormatLoss, LayerSensitivity } from './sensitivity.ts';
 
@@ -16,12 +17,13 @@ export interface CostOptions {
   /** Where time comes from: multiply-accumulates and known speeds, the same on every run, or the clock. */
   readonly costFrom: 'table' | 'clock';
   readonly provider: string;
+  readonly cpu: CpuProfile;
 }
 
 /** What each layer could be in. Layers without any other format are left out. */
 export function itemsOf(layers: readonly LayerSensitivity[], options: CostOptions): SearchItem[] {
   const bytes = layers.reduce((sum, layer) => sum + layer.bytes, 0) || 1;
-  const timeOf = options.costFrom === 'clock' ? clockTime : tableTime(options.provider);
+  const timeOf = options.costFrom === 'clock' ? clockTime : tableTime(options);
   const time = layers.reduce((sum, layer) => sum + timeOf(layer), 0) || 1;
   const cost = (ownTime: number, ownBytes: number): number =>
     (options.cost === 'size' ? 0 : ownTime / time) + (options.cost === 'latency' ? 0 : ownBytes / bytes);
@@ -50,10 +52,13 @@ const macsOfConversion = 30;
  * Arithmetic without weights costs one unit for each element, a quarter on integers (by judgement: a quarter of the bytes; not measured).
  */
 const tableTime =
-  (provider: string) =>
+  ({ provider, cpu }: CostOptions) =>
   ({ op, kind, macs, elements, formats }: LayerSensitivity, one?: FormatLoss): number => {
     const own = kind === 'arithmetic' ? elements : macs;
-    if (one) return kind === 'arithmetic' ? own / 4 : own / speedOf(provider, op, one.format);
+    if (one)
+      return kind === 'arithmetic'
+        ? own / 4
+        : own / speedOf(cpu === 'wasm' ? 'web-wasm' : provider, op, kernelOf(one.format, cpu));
     return own + (formats.some(({ format }) => format === 'int8') ? macsOfConversion * elements : 0);
   };
 

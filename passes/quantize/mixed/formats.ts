@@ -23,6 +23,13 @@ export interface FormatOptions {
   readonly method: OptionValues<(typeof quantizeWeights)['options']>['method'];
 }
 
+/** MatMulNBits, and on WebAssembly, where that takes 11 to 15 times as long as float32, blocks that are expanded once at load. */
+const fourBitForm = (cpu: CpuProfile): 'qdq' | 'matmul-nbits' => (cpu === 'wasm' ? 'qdq' : 'matmul-nbits');
+
+/** What a layer in a format is called where its speed is looked up. */
+export const kernelOf = (format: FormatName, cpu: CpuProfile): string =>
+  format === 'int4' && fourBitForm(cpu) === 'qdq' ? 'int4-dq' : format;
+
 /** What became of a model, or of one layer alone. */
 export interface FormatResult {
   readonly changed: boolean;
@@ -47,7 +54,12 @@ export async function applyFormat(
     case 'int8-dynamic':
       return await runPass(quantizeDynamic, { cpu, keep }, model, ctx);
     case 'int4':
-      return await runPass(quantizeWeights, { bits: 4, symmetric: false, block, method, keep }, model, ctx);
+      return await runPass(
+        quantizeWeights,
+        { bits: 4, symmetric: false, format: fourBitForm(cpu), block, method, keep },
+        model,
+        ctx,
+      );
     case 'fp16':
       return await runPass(toFp16, { keep }, model, ctx);
   }

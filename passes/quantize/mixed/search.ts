@@ -39,6 +39,10 @@ export interface SearchResult {
   readonly assignment: Assignment;
   readonly verdict: Verdict;
   readonly trials: number;
+  /** Before anything was restored: dearer, and accepted with more to spare. */
+  readonly reverted: Assignment;
+  /** Steps that might have been taken back and were not tried, since trials were over. */
+  readonly untried: number;
 }
 
 /** One step from the cheapest assignment towards the exact one. */
@@ -102,7 +106,7 @@ function hull(choices: readonly Choice[]): Choice[] {
 /**
  * The cheapest assignment that a judge accepts. First the steps of `upgrades`: twice as many each time until one is accepted, then the
  * fewest by bisection. Then the other way: layers that were moved go back to what they came from, the one that saves most
- * first, as long as the judge still accepts. The judge alone decides; noise and cost only say what to try.
+ * first, where the judge still accepts that: each such step only lowers the cost. The judge alone decides; noise and cost only say what to try.
  * @param judge of whole assignments; it is asked once for each
  */
 export async function search(
@@ -134,7 +138,10 @@ export async function search(
     count === 0 ? 'every layer in its cheapest format' : `${count} of ${steps.length} steps towards float`;
 
   const first = await ask(start, words(0));
-  if (first.ok || steps.length === 0) return { assignment: formatsOf(start), verdict: first, trials: known.size };
+  if (first.ok || steps.length === 0) {
+    const assignment = formatsOf(start);
+    return { assignment, verdict: first, trials: known.size, reverted: assignment, untried: 0 };
+  }
   let bad = 0;
   let good = steps.length;
   let verdict: Verdict | undefined;
@@ -167,16 +174,21 @@ export async function search(
 
   // The last step was needed with all before it, not the others with each other.
   const restorable = steps.slice(0, good - 1).sort((a, b) => saving(b) - saving(a));
-  for (const { id, label, from, to } of restorable) {
-    if (!mayTry()) break;
-    if (state.get(id) !== to) continue;
+  const reverted = formatsOf(state);
+  // A layer that went two steps can come back by the first only once the second is taken back.
+  const next = (): number => restorable.findIndex(({ id, to }) => state.get(id) === to);
+  for (let at = next(); at >= 0 && mayTry(); at = next()) {
+    const [step] = restorable.splice(at, 1);
+    if (!step) break;
+    const { id, label, from, to } = step;
     const found = await ask(new Map(state).set(id, from), `${label} back to ${from.format}`);
     if (!found.ok) continue;
     state.set(id, from);
     verdict = found;
     events.moved({ id, label }, to.format, from.format, 'the floor holds without it');
   }
-  return { assignment: formatsOf(state), verdict, trials: known.size };
+  const untried = restorable.filter(({ id, to }) => state.get(id) === to).length;
+  return { assignment: formatsOf(state), verdict, trials: known.size, reverted, untried };
 }
 
 const saving = ({ from, to }: Upgrade): number => to.cost - from.cost;

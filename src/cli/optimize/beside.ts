@@ -2,7 +2,7 @@ import { smallestEffect } from '../../report/facts.ts';
 import type { Evidence } from '../../target/evidence.ts';
 import type { Artifact } from '../../target/target.ts';
 import type { ChosenTarget } from './candidates.ts';
-import { type Floors, floorReason } from './choose.ts';
+import { type Floors, floorReason } from './floor.ts';
 import type { Measured } from './measured.ts';
 
 export interface BesideContext {

@@ -6,6 +6,7 @@ import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { saveModel } from '../../onnx/save.ts';
+import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
 import type { PassContext, Step } from '../../pass/pass.ts';
 import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
 import type { Built } from './built.ts';
@@ -15,7 +16,11 @@ import type { VariantPlan } from './variants.ts';
 
 export interface BuildOptions {
   readonly folder: string;
-  readonly context: Omit<PassContext, 'applied' | 'skipped'>;
+  readonly context: Omit<PassContext, 'applied' | 'skipped' | 'found'>;
+  /** Judges what comes behind steps that have lost something: against the model as it came, so that all of them together keep the floor. Default: the judge of the context. */
+  readonly judgeFrom?: (origin: Model) => MakeJudge;
+  /** What a pass measured of the layers while it made a variant. */
+  readonly found?: (variant: string, findings: LayerFindings) => void;
   readonly onStep: (variant: string, step: Step) => void;
   readonly warn: (text: string) => void;
   /** Finished variants of earlier runs. */
@@ -27,30 +32,36 @@ interface Prefix {
   readonly steps: readonly StepTrace[];
   /** The steps that changed something: two variants with the same ones are the same file. */
   readonly effect: string;
+  /** Whether one of these may have lost something. */
+  readonly lossy: boolean;
 }
+
+/** What is begun already. */
+interface Begun {
+  readonly base: Model;
+  readonly prefixes: Map<string, Prefix>;
+  /** Variants by their effect. */
+  readonly made: Map<string, string>;
+}
+
+/** Builds variants of one model, all at once or one after the other, for as long as it is kept. */
+export type Builder = (plans: readonly VariantPlan[]) => Promise<Built[]>;
 
 /**
- * Builds all variants. Plans are walked as a tree: steps that several variants begin with run once. Memory holds one
+ * Plans are walked as a tree: steps that several variants begin with run once, those of a later call too. Memory holds one
  * model structure for each open prefix; weights are shared between them.
  */
-export async function buildVariants(
-  base: Model,
-  plans: readonly VariantPlan[],
-  options: BuildOptions,
-): Promise<Built[]> {
-  const prefixes = new Map<string, Prefix>([['', { model: base, steps: [], effect: '' }]]);
-  const built: Built[] = [];
-  const made = new Map<string, string>();
-  for (const plan of plans) built.push(await buildOne(plan, prefixes, made, options));
-  return built;
+export function variantBuilder(base: Model, options: BuildOptions): Builder {
+  const prefixes = new Map<string, Prefix>([['', { model: base, steps: [], effect: '', lossy: false }]]);
+  const begun: Begun = { base, prefixes, made: new Map() };
+  return async (plans) => {
+    const built: Built[] = [];
+    for (const plan of plans) built.push(await buildOne(plan, begun, options));
+    return built;
+  };
 }
 
-async function buildOne(
-  plan: VariantPlan,
-  prefixes: Map<string, Prefix>,
-  made: Map<string, string>,
-  options: BuildOptions,
-): Promise<Built> {
+async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, options: BuildOptions): Promise<Built> {
   const known = await takeKept(plan, made, options);
   if (known) return known;
   let key = '';
@@ -65,12 +76,18 @@ async function buildOne(
         continue;
       }
       const model = cloneModel(at.model);
+      const judge = at.lossy && options.judgeFrom ? options.judgeFrom(base) : options.context.judge;
       const traces = await runSteps(model, [step], {
-        context: options.context,
+        context: { ...options.context, judge, found: (findings) => options.found?.(plan.name, findings) },
         onStep: () => options.onStep(plan.name, step),
       });
       const changed = traces.some((trace) => trace.changed);
-      at = { model, steps: [...at.steps, ...traces], effect: changed ? at.effect + own : at.effect };
+      at = {
+        model,
+        steps: [...at.steps, ...traces],
+        effect: changed ? at.effect + own : at.effect,
+        lossy: at.lossy || (changed && step.pass.numerics(step.options as never).kind === 'lossy'),
+      };
       prefixes.set(key, at);
     }
   } catch (error) {

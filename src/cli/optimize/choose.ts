@@ -1,20 +1,10 @@
 import { capabilityOf } from '../../capability/providers.ts';
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
+import { type Floors, figure, floorReason } from './floor.ts';
 import type { Measured } from './measured.ts';
 import { leastLossOfBest, smallestGain } from './trade.ts';
-import { unmixed } from './unmixed.ts';
-
-export interface Floors {
-  /** Largest allowed drop of the task metric, or of the agreement with the base model where there are no labels. */
-  readonly maxDrop: number;
-  /** Without any data, a variant must reproduce the base model at least this well, in decibels. */
-  readonly minSqnrDb: number;
-  /** Why the task metric says nothing (see `whyNoSkill`): variants then have to reproduce base as without data. */
-  readonly noSkill?: string | undefined;
-  /** Why no metric can read the outputs, where there is data: variants have to reproduce them. */
-  readonly unread?: string | undefined;
-}
+import { whyUnmixed } from './unmixed.ts';
 
 /** What a target asks of a variant. */
 export interface TargetNeed {
@@ -52,7 +42,7 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
   const base = measured.find((variant) => variant.name === 'base');
   const judged = measured.map((variant) => {
     const standings = targets.map((target) => standingOf(variant, target, base));
-    return { variant, standings, rejected: rejections(variant, base, floors, standings) };
+    return { variant, standings, rejected: rejections(variant, measured, floors, standings) };
   });
   const recommendations: Recommendation[] = [];
   for (const [at, { id }] of targets.entries()) {
@@ -135,16 +125,17 @@ function notFor({ target, out }: Standing): string {
 
 function rejections(
   variant: Measured,
-  base: Measured | undefined,
+  measured: readonly Measured[],
   floors: Floors,
   standings: readonly Standing[],
 ): string[] {
+  const base = measured.find(({ name }) => name === 'base');
   if (variant.blockers.length > 0) return [...variant.blockers];
   if (variant === base) return [];
   const reasons: string[] = [];
   const floor = floorReason(variant, floors, base);
   if (floor) {
-    const noMix = floors.noSkill === undefined ? unmixed[variant.name] : undefined;
+    const noMix = floors.noSkill === undefined ? whyUnmixed(variant, measured, floors) : undefined;
     reasons.push(floor, ...(noMix === undefined ? [] : [noMix]));
   }
   if (standings.length > 0 && standings.every(({ out }) => out.length > 0)) {
@@ -156,48 +147,6 @@ function rejections(
   }
   return reasons;
 }
-
-export function floorReason(variant: Measured, floors: Floors, base?: Measured): string | undefined {
-  const { accuracy, fidelity } = variant;
-  if (accuracy) {
-    const { drop } = accuracy;
-    const kept = drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12;
-    if (kept) return floors.noSkill === undefined ? undefined : unlikeBase(fidelity, floors);
-    return (
-      `${accuracy.metric} falls from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
-      `a drop of ${figure(drop)} where ${floors.maxDrop} is allowed`
-    );
-  }
-  if (!fidelity) return 'its outputs could not be compared with the base model';
-  if (fidelity.sqnrDb === null || fidelity.sqnrDb >= floors.minSqnrDb) return undefined;
-  const itself = base?.fidelity?.sqnrDb ?? Number.POSITIVE_INFINITY;
-  if (itself < floors.minSqnrDb) {
-    return (
-      `the model does not reproduce itself: on the same inputs its outputs differ from run to run (${itself.toFixed(1)} dB; it draws ` +
-      'random numbers), so nothing can be held against them; give --data to judge variants by the task'
-    );
-  }
-  return (
-    `without ${floors.unread === undefined ? 'labelled data' : 'a metric that reads its outputs'} it has to reproduce the base model at ${floors.minSqnrDb} dB, and reaches ${fidelity.sqnrDb.toFixed(1)} dB; ` +
-    (floors.unread === undefined
-      ? 'give --data to judge it by the task'
-      : 'a metric of your own judges it by the task (docs/metrics.md)')
-  );
-}
-
-/** Where the metric cannot tell a good model from a ruined one. */
-function unlikeBase(fidelity: Measured['fidelity'], { minSqnrDb }: Floors): string | undefined {
-  const reached = fidelity === null ? Number.NEGATIVE_INFINITY : (fidelity.sqnrDb ?? Number.POSITIVE_INFINITY);
-  if (reached >= minSqnrDb) return undefined;
-  return (
-    `on this data base scores no better than an answer that knows nothing of the inputs, so the metric says nothing and variants have to reproduce its outputs at ${minSqnrDb} dB; ` +
-    `this one reaches ${reached.toFixed(1)} dB`
-  );
-}
-
-/** Metrics of outputs with NaN have no number. */
-const figure = (value: number | null): string =>
-  value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number';
 
 /** By its median; an interval that reaches 1 is no excuse, for noise is no reason to recommend something. */
 function isSlower(variant: Measured, provider: string): boolean {

@@ -16,7 +16,7 @@ import { modelStats } from '../../ir/stats.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
-import type { LayerFindings } from '../../pass/judge.ts';
+import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
 import {
   type BundleResult,
   type DataInfo,
@@ -40,7 +40,8 @@ import { requireWritable } from '../output.ts';
 import { shellWord } from '../shell-word.ts';
 import { writeAtomically } from '../write.ts';
 import { besideOf } from './beside.ts';
-import { type BuildOptions, buildVariants } from './build.ts';
+import { type BuildOptions, variantBuilder } from './build.ts';
+import type { Built } from './built.ts';
 import {
   askTarget,
   type ChosenTarget,
@@ -104,8 +105,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     const frozen = settings.frozen ? await readLock(settings.lock, out, session) : undefined;
     if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
     const plain = dataset && createActivations(dataset, { seed: settings.seed, signal: io.signal });
-    let findings: LayerFindings | undefined;
-    const judge = createJudge(dataset, { seed: settings.seed, signal: io.signal });
+    const findings = new Map<string, LayerFindings>();
+    const judgeFrom = (origin?: Model): MakeJudge =>
+      createJudge(dataset, { seed: settings.seed, signal: io.signal, ...(origin && { origin }) });
+    const judge = judgeFrom();
     const building: BuildOptions = {
       // A run that is to prove something makes everything itself.
       cache: settings.cache && !frozen ? openPassCache(identity, session) : undefined,
@@ -119,16 +122,16 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         ownText: (model) => createOwnTextActivations(model, { seed: settings.seed, signal: io.signal }),
         judge,
         progress: (what) => talk.progress('search', what),
-        found: (found) => {
-          findings = found;
-        },
         signal: io.signal,
         seed: settings.seed,
       },
+      judgeFrom,
+      found: (variant, found) => findings.set(variant, found),
       onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
       warn: (text) => talk.warn(text),
     };
-    const built = await buildVariants(base, chosen, building);
+    const build = variantBuilder(base, building);
+    const built = await build(chosen);
     const context = { settings, base, dataset, unread, session };
     let ofBase: Evaluation | undefined;
     const judged = await measureAll(built, {
@@ -139,14 +142,15 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     });
     const limits = { maxDrop: maxDropOf(settings, ofBase), minSqnrDb: settings.minSqnrDb };
     const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, { ...limits, unread });
-    const later: VariantPlan[] = [];
-    for (const { variant, why } of rescues) {
+    const [, ...later] = planned(rescues.map(({ variant }) => variant));
+    const mixes: Built[] = [];
+    for (const [at, { why }] of rescues.entries()) {
       talk.note(`${why}; a mix of formats is searched for.`);
-      const [, ...plans] = planned([variant]);
-      const mixed = await buildVariants(base, plans, building);
-      const [, ...measured] = await measureAll([...built.slice(0, 1), ...mixed], context);
-      later.push(...plans);
-      built.push(...mixed);
+      mixes.push(...(await build(later.slice(at, at + 1))));
+    }
+    if (mixes.length > 0) {
+      const [, ...measured] = await measureAll([...built.slice(0, 1), ...mixes], context);
+      built.push(...mixes);
       judged.push(...measured);
     }
     const lock = makeLock(identity, chosen, built, later);
@@ -233,11 +237,9 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       bundles.push({ ...result, dir: `bundles/${target.id}` });
     }
     const recommendations = choice.recommendations.filter((one) => !unmade.has(one.target));
-    findings ??= await findSensitivity(variants, { base, judge, passes: building.context, talk });
-    const sensitivity = sensitivityOf(
-      findings,
-      variants.flatMap(({ steps }) => steps),
-    );
+    const ranked =
+      findings.size > 0 ? undefined : await findSensitivity(variants, { base, judge, passes: building.context, talk });
+    const sensitivity = sensitivityOf(findings, ranked, variants);
     const report: Report = {
       schema: reportSchema,
       tool: { name: 'mlpack', version: packageVersion() },

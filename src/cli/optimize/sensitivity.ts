@@ -10,7 +10,7 @@ import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
 import type { PassContext } from '../../pass/pass.ts';
 import { runSteps } from '../../pass/pipeline.ts';
 import { resolveOptions } from '../../pass/resolve-options.ts';
-import type { Report, StepResult, VariantResult } from '../../report/report.ts';
+import type { Report, VariantResult } from '../../report/report.ts';
 import type { Talk } from '../talk.ts';
 
 /**
@@ -92,21 +92,48 @@ function closeCalls({ layers, samples }: LayerFindings, format: string): string 
   return more.length > 0 ? `; ${more.length} layers too close to rank were measured on ${more[0]} samples` : '';
 }
 
-/** What was measured, in the report's form: one entry a format; layers that a mix left in float with the reason. */
+/**
+ * What was measured, in the report's form: one entry for each format and model that it was measured of, with the layers that a mix left in float and why.
+ * @param found by the searches for mixes, by their variant
+ * @param ranked the ranking of base's layers, where no search measured any
+ */
 export function sensitivityOf(
-  findings: LayerFindings | undefined,
-  steps: readonly Pick<StepResult, 'pass' | 'skipped'>[],
+  found: ReadonlyMap<string, LayerFindings>,
+  ranked: LayerFindings | undefined,
+  variants: readonly Pick<VariantResult, 'name' | 'steps'>[],
 ): Report['sensitivity'] {
-  if (!findings || findings.layers.length === 0) return undefined;
+  const all = [
+    ...[...found].map(([mix, findings]) =>
+      entriesOf(
+        findings,
+        keptBy(variants.filter(({ name }) => name === mix)),
+        found.size > 1 ? `, in the search of ${mix}` : '',
+      ),
+    ),
+    ...(ranked ? [entriesOf(ranked, keptBy(variants), '')] : []),
+  ].flat();
+  return all.length > 0 ? all : undefined;
+}
+
+/** Layers that mixes left in float, with the reason. */
+function keptBy(variants: readonly Pick<VariantResult, 'steps'>[]): Map<string, string> {
   const kept = new Map<string, string>();
-  for (const { pass, skipped } of steps)
+  for (const { pass, skipped } of variants.flatMap(({ steps }) => steps))
     if (pass === 'mixed-precision')
       for (const { rule, node, why } of skipped) if (rule === 'float') kept.set(node, why);
+  return kept;
+}
+
+function entriesOf(
+  findings: LayerFindings,
+  kept: ReadonlyMap<string, string>,
+  where: string,
+): NonNullable<Report['sensitivity']>[number][] {
   const formats = [...new Set(findings.layers.flatMap((layer) => layer.formats.map(({ format }) => format)))];
   const inputs = findings.source === 'synthetic' ? ', on made-up inputs' : '';
   return formats.map((format) => ({
     scheme: format,
-    measure: `noise at the outputs, in % of the signal, when this layer alone is changed${inputs}${closeCalls(findings, format)}`,
+    measure: `noise at the outputs, in % of the signal, when this layer alone is changed${where}${inputs}${closeCalls(findings, format)}`,
     samples: findings.samples,
     ...(findings.unmeasured.length > 0 && { unmeasured: [...findings.unmeasured] }),
     layers: findings.layers.flatMap(({ label, op, bytes, timeShare, formats: own }) => {

@@ -1,14 +1,18 @@
-/**
- * Why no mix of formats is searched for where one of these variants misses the floor (`rescuesOf` names those that lead to one): what to take in its
- * place, as a clause of the variant's own.
- */
-export const unmixed: Readonly<Record<string, string>> = {
-  uint8:
-    'no mix is searched for it: it rounds as int8 does and differs in the kernel alone, so what int8 leads to (mixed) is its mix',
-  'int4-dq':
-    'no mix is searched for it: its codes are those of int4, so what int4 leads to (mixed) is its mix, with MatMulNBits in place of DequantizeLinear',
-  pruned:
-    'no mix is searched for it: its own search was held to this floor on half of the samples, and the others do not agree (more samples would)',
-  'pruned-int8':
-    'no mix is searched for it, since pruning has spent what was allowed; a variant of your own can spend less on it: ["prune-search:maxDrop=0.005", "mixed-precision"] in a config',
-};
+import type { Floors } from './floor.ts';
+import type { Measured } from './measured.ts';
+import { enoughOf, familyOf, noStart, searches } from './mixed.ts';
+
+/** Why there is no mix of formats in place of a variant that misses the floor, and what to do; undefined where there is one, or never could be. */
+export function whyUnmixed(variant: Measured, measured: readonly Measured[], floors: Floors): string | undefined {
+  const last = variant.steps.findLast(({ changed }) => changed);
+  if (last && searches.has(last.pass))
+    return 'no mix is searched for it: its own search was held to this floor on half of the samples, and the others do not agree (more samples would)';
+  const family = familyOf(variant.name);
+  if (!family || !variant.accuracy || measured.some(({ name }) => name === family.mix)) return undefined;
+  const start = noStart(family, measured, floors);
+  if (start !== undefined)
+    return `no mix is searched for it: ${start}, which that would go on from, misses the floor itself`;
+  const better = enoughOf(family, measured, floors);
+  if (better) return `no mix is searched for it: ${better.name} keeps the floor, and a mix would be no better`;
+  return `no mix is searched for it where variants are named: --variant ${family.mix} is that search`;
+}

@@ -7,6 +7,7 @@ import {
   upgrades,
   type Verdict,
 } from '../../../../passes/quantize/mixed/search.ts';
+import { randomNumbers } from '../../../../src/kernels/random.ts';
 
 const item = (id: string, noise: number, cost = 1): SearchItem => ({
   id,
@@ -117,6 +118,60 @@ describe('search', () => {
     );
     expect(formats(result.assignment)).toBe('a:int8 b:int8 c:fp32 d:int8');
     expect(moves.slice(-2)).toEqual(['a fp32→int8', 'b fp32→int8']);
+  });
+
+  test('a layer that went two steps comes back by both', async () => {
+    // What a costs in float alone is least, so that its first step back is looked at before its second.
+    const two: SearchItem = {
+      id: 'a',
+      label: 'a',
+      choices: [
+        { format: 'int4', cost: 1, noise: 100 },
+        { format: 'int8', cost: 4, noise: 10 },
+        { format: 'fp32', cost: 5, noise: 0 },
+      ],
+    };
+    const misleading = [two, item('b', 0.1, 1)];
+    const judge = async (assignment: Assignment): Promise<Verdict> => ({
+      ok: assignment.get('b') === 'fp32',
+      words: '',
+    });
+    const result = await search(misleading, judge, { mostTrials: 20 }, silent);
+    expect(formats(result.reverted)).toBe('a:fp32 b:fp32');
+    expect(formats(result.assignment)).toBe('a:int4 b:fp32');
+    expect(result.untried).toBe(0);
+  });
+
+  test('what comes out costs no more than before anything was restored, and both were accepted', async () => {
+    for (let seed = 1; seed <= 200; seed++) {
+      const random = randomNumbers(seed);
+      const drawn = Array.from({ length: 12 }, (_, at): SearchItem => {
+        const [noise, cost] = [random() * 4, random() + 0.1];
+        return {
+          id: `l${at}`,
+          label: `l${at}`,
+          choices: [
+            { format: 'int4', cost: cost / 8, noise },
+            { format: 'int8', cost: cost / 4, noise: noise * random() },
+            { format: 'fp32', cost, noise: 0 },
+          ],
+        };
+      });
+      // The judge's own noise of each layer is another than what was estimated.
+      const factor = new Map(drawn.map(({ id }) => [id, 2 * random()]));
+      const truth = (assignment: Assignment): number =>
+        drawn.reduce((sum, one) => sum + (factor.get(one.id) ?? 0) * noiseOf([one], assignment), 0);
+      const costOf = (assignment: Assignment): number =>
+        drawn.reduce(
+          (sum, { id, choices }) => sum + (choices.find(({ format }) => format === assignment.get(id))?.cost ?? 0),
+          0,
+        );
+      const judge = async (assignment: Assignment): Promise<Verdict> => ({ ok: truth(assignment) <= 3, words: '' });
+      const result = await search(drawn, judge, { mostTrials: 24 }, silent);
+      expect([seed, truth(result.assignment) <= 3, truth(result.reverted) <= 3]).toEqual([seed, true, true]);
+      expect(costOf(result.assignment)).toBeLessThanOrEqual(costOf(result.reverted) + 1e-12);
+      if (result.untried > 0) expect(result.trials).toBeGreaterThanOrEqual(24);
+    }
   });
 
   test('the number of trials is bounded, and what comes out was accepted', async () => {
