@@ -17,7 +17,7 @@ async function worn(origin: Model): Promise<Model> {
   for (const value of model.graph.initializers) {
     const { tensor } = value;
     if (tensor?.dtype !== 'float32' || tensor.shape.length < 2) continue;
-    const numbers = toNumbers(tensor);
+    const numbers = toNumbers(tensor) ?? [];
     const most = Math.max(...numbers.map(Math.abs));
     value.tensor = tensorFrom(
       'float32',

@@ -19,7 +19,7 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
     const kept = drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12;
     if (kept) return floors.noSkill === undefined ? undefined : unlikeBase(fidelity, floors);
     return (
-      `${accuracy.metric} falls from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
+      `${accuracy.metric} ${(accuracy.value ?? 0) > (accuracy.base ?? 0) ? 'rises' : 'falls'} from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
       `a drop of ${figure(drop)} where ${floors.maxDrop} is allowed`
     );
   }

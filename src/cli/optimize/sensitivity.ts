@@ -104,11 +104,7 @@ export function sensitivityOf(
 ): Report['sensitivity'] {
   const all = [
     ...[...found].map(([mix, findings]) =>
-      entriesOf(
-        findings,
-        keptBy(variants.filter(({ name }) => name === mix)),
-        found.size > 1 ? `, in the search of ${mix}` : '',
-      ),
+      entriesOf(findings, keptBy(variants.filter(({ name }) => name === mix)), `, in the search of ${mix}`),
     ),
     ...(ranked ? [entriesOf(ranked, keptBy(variants), '')] : []),
   ].flat();
