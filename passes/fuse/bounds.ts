@@ -29,7 +29,8 @@ function clipBounds(node: Node, opset: number): Bounds | string {
   return interval(node, { low, high, lowValue, highValue });
 }
 
-function interval(node: Node, bounds: Bounds): Bounds | string {
+/** The bounds themselves, unless they are no interval (NaN is in none). */
+export function interval(node: Node, bounds: Bounds): Bounds | string {
   return bounds.low <= bounds.high ? bounds : `${node} has bounds ${bounds.low} and ${bounds.high}, no interval`;
 }
 

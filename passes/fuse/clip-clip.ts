@@ -25,20 +25,20 @@ export const clipClip: Rule = {
     if (typeof second === 'string') return miss(outer, second);
     const x = inner.input(0);
     const bounds = compose(first, second);
-    const isRelu = bounds.low === 0 && bounds.high === Number.POSITIVE_INFINITY;
     const dtype = edit.types.dtypeOf(x) ?? edit.types.dtypeOf(outer.output());
-    if (!isRelu && edit.opset >= 11 && !isFoldable(dtype)) {
+    if (!isRelu(bounds) && edit.opset >= 11 && !isFoldable(dtype)) {
       return miss(outer, `${outer} works on ${dtype ?? 'a type that is not known'}`);
     }
-    edit.replace(
-      outer,
-      isRelu ? edit.insert('Relu', { inputs: [x] }) : insertClip(edit, x, bounds, dtype ?? 'float32'),
-    );
+    edit.replace(outer, insertLimit(edit, x, bounds, dtype ?? 'float32'));
   },
 };
 
-function insertClip(edit: Edit, x: Value | undefined, bounds: Bounds, dtype: DType): Node {
+const isRelu = ({ low, high }: Bounds): boolean => low === 0 && high === Number.POSITIVE_INFINITY;
+
+/** The Relu or Clip with these bounds, in the form of the opset at hand. */
+export function insertLimit(edit: Edit, x: Value | undefined, bounds: Bounds, dtype: DType): Node {
   const { low, high } = bounds;
+  if (isRelu(bounds)) return edit.insert('Relu', { inputs: [x] });
   if (edit.opset < 11) return edit.insert('Clip', { inputs: [x], attrs: { min: float(low), max: float(high) } });
   const min = bounds.lowValue ?? scalar(edit, 'min', dtype, low);
   const max = bounds.highValue ?? scalar(edit, 'max', dtype, high);

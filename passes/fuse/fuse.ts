@@ -44,6 +44,7 @@ import { fusedMatmul } from './linear/fused-matmul.ts';
 import { biasScale, matmulScale, scaleMatmul } from './linear/scale-matmul.ts';
 import { transposeGemm } from './linear/transpose-gemm.ts';
 import { matmulAdd } from './matmul-add.ts';
+import { maxMinClip } from './max-min-clip.ts';
 import { embedNorm } from './norm/embed-norm.ts';
 import { groupNorm } from './norm/group-norm.ts';
 import { instanceNorm } from './norm/instance-norm.ts';
@@ -69,6 +70,7 @@ const linearRules: readonly Rule[] = [
   padPool,
   batchNormConv,
   clipClip,
+  maxMinClip,
   addChain,
   mulChain,
   einsum,

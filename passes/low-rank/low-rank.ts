@@ -9,7 +9,7 @@ import { products } from '../quantize/weight-only/product.ts';
 import { LayerClock } from './clock.ts';
 import { type Decomposed, decompose } from './decompose.ts';
 import { OutputMeter } from './meter.ts';
-import { replaceLayer } from './rewrite.ts';
+import { isNarrowed, replaceLayer } from './rewrite.ts';
 import { type LowRankOptions, searchForm } from './search.ts';
 
 const options = {
@@ -41,6 +41,9 @@ const options = {
   keep: opt.list([], 'names of nodes, or operators, that stay as they are'),
 } as const;
 
+/** Metadata of a model that this pass has changed: the options it was done with. */
+const settingsKey = 'mlpack.low-rank';
+
 /** Two small layers for one large, where the weights allow it and the clock says that it pays. */
 export const lowRank = definePass({
   id: 'low-rank',
@@ -54,6 +57,12 @@ export const lowRank = definePass({
   numerics: () => lossy(-20),
   async run(model, given, ctx) {
     reportUnmatched(model, given.keep, ctx);
+    // What the outputs may lose is lost already, and the clock may say otherwise of layers that stayed.
+    const settings = JSON.stringify(Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1)));
+    if (model.meta.get(settingsKey) === settings) {
+      ctx.skipped('low-rank', 'model', 'it was done with these settings before: start from the model as it was');
+      return { changed: false };
+    }
     const layers = layersOf(model, given, ctx);
     if (layers.length === 0) return { changed: false };
     if (!ctx.judge) {
@@ -62,7 +71,9 @@ export const lowRank = definePass({
     }
     const judge = await ctx.judge(model);
     try {
-      return { changed: await replaceAll(model, layers, judge, given, ctx) };
+      const changed = await replaceAll(model, layers, judge, given, ctx);
+      if (changed) model.meta.set(settingsKey, settings);
+      return { changed };
     } finally {
       await judge.dispose();
     }
@@ -83,8 +94,9 @@ function layersOf(
   const layers: FitLayer[] = [];
   for (const target of targets) {
     const layer = fitLayer(target, model);
-    const why =
-      typeof layer === 'string'
+    const why = isNarrowed(target.node)
+      ? 'it took the place of a wider layer: factors of factors lose again what that one was asked to keep'
+      : typeof layer === 'string'
         ? layer.replace(/: by magnitude$/, '')
         : target.node.op !== 'Conv' && target.node.op !== 'MatMul' && target.node.op !== 'Gemm'
           ? `${target.node.op} has no form of narrow layers`

@@ -26,9 +26,10 @@ export function replaceLayer(node: Node, form: Form, { n, k, kernel }: Extents, 
     dtype === 'float16' ? tensorFrom('float16', shape, f32ToF16(data)) : tensorFrom('float32', shape, data);
   const constant = (suffix: string, shape: readonly number[], data: Float32Array): Value =>
     addConstant(node, `${old?.name ?? 'w'}_${suffix}`, tensor(shape, data));
+  const provenance = `low-rank(${node.name || node.op})`;
   const before = (op: string, inputs: readonly (Value | undefined)[], attrs: Record<string, never> = {}): Value => {
     const made = node.graph.insertBefore(node, op, { inputs, attrs });
-    made.meta = new Map([[provenanceKey, `low-rank(${node.name || node.op})`]]);
+    made.meta = new Map([[provenanceKey, provenance]]);
     return made.output();
   };
   const input = node.input(0);
@@ -59,8 +60,12 @@ export function replaceLayer(node: Node, form: Form, { n, k, kernel }: Extents, 
     node.setInput(0, narrow);
     for (const name of windowAttrs) node.removeAttr(name);
   }
+  node.meta = new Map(node.meta).set(provenanceKey, provenance);
   releaseConstant(old);
 }
+
+/** Whether a node is one of those that took the place of a wider layer. */
+export const isNarrowed = (node: Node): boolean => node.meta?.get(provenanceKey)?.includes('low-rank(') ?? false;
 
 /** What says how a Conv looks at its input; the last one of the new operators looks at single places. */
 const windowAttrs = new Set(['kernel_shape', 'strides', 'dilations', 'pads', 'auto_pad']);

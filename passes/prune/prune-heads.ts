@@ -1,4 +1,4 @@
-import type { Value } from '../../src/ir/graph.ts';
+import type { Node, Value } from '../../src/ir/graph.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
@@ -6,6 +6,7 @@ import { carryOut } from './carry-out.ts';
 import { scoreGroups } from './channels/score.ts';
 import { labelsOf, remember, remembered } from './channels/settings.ts';
 import { analyzeCoupling, type Coupling } from './coupling/analyze.ts';
+import type { Axis } from './coupling/book.ts';
 import { type Group, layersOf, unitsAlong } from './coupling/groups.ts';
 import { type Gate, GateMeter, sizeOf } from './gates.ts';
 import { reaches } from './repair/repair.ts';
@@ -59,9 +60,11 @@ export const pruneHeads = definePass({
     reportUnmatched(model, given.keep, ctx);
     const coupling = analyzeCoupling(model, { isKept: (node) => isKept(node, given.keep) });
     const groups = coupling.groups.filter((group) => layersOf(group, 'head').length > 0);
-    for (const { node, why } of coupling.stuck) if (isAttention(coupling, node)) ctx.skipped('coupling', node, why);
+    const stuck = stuckHeads(coupling, groups);
+    for (const [node, why] of stuck) ctx.skipped('coupling', node, why);
     if (groups.length === 0) {
-      ctx.skipped('coupling', 'model', 'it has no attention heads that can go');
+      const hint = stuck.size > 0 ? ' (an export as it came may have some after simplify and fuse)' : '';
+      ctx.skipped('coupling', 'model', `it has no attention heads that can go${hint}`);
       return { changed: false };
     }
     const labels = labelsOf(groups);
@@ -97,11 +100,47 @@ function tellNothing(groups: readonly Group[], ctx: PassContext): { changed: boo
   return { changed: false };
 }
 
-function isAttention(coupling: Coupling, node: Parameters<Coupling['slotsOf']>[0]): boolean {
-  // A projection whose output is split into heads and multiplied with another.
-  return coupling
-    .slotsOf(node)
-    .outputs.some((slot) => slot.axes.some(({ roles }) => roles.some(({ role }) => role === 'head')));
+/** Attention whose heads stay, and why: what holds the heads themselves, or the projections in front of them. */
+function stuckHeads(coupling: Coupling, groups: readonly Group[]): Map<Node, string> {
+  const { book, union, stuck } = coupling;
+  const known = new Map(stuck.map(({ node, why }) => [node, why]));
+  const movable = new Set(groups.flatMap((group) => layersOf(group, 'head')));
+  const weighing = new Set<Node>();
+  const attentions = new Map<Node, Axis>();
+  for (const axis of book.axes)
+    for (const { node, role } of axis.roles) {
+      if (role === 'out') weighing.add(node);
+      // [batch, heads, length, size]: the last of them is that of the heads.
+      if (role === 'head' && !movable.has(node)) attentions.set(node, axis);
+    }
+  const told = new Map<Node, string>();
+  for (const [attention, axis] of attentions) {
+    const reason = union.reasonFor(axis);
+    const own = known.get(attention) ?? (reason && !reason.silent && (axis.extent ?? 0) > 1 ? reason.why : undefined);
+    if (own !== undefined) told.set(attention, own);
+    for (const projection of layersAbove(attention, weighing)) {
+      const why = known.get(projection);
+      if (why !== undefined) told.set(projection, why);
+    }
+  }
+  return told;
+}
+
+/** The nearest layers with weights that a node is fed by. */
+function layersAbove(node: Node, weighing: ReadonlySet<Node>): Set<Node> {
+  const found = new Set<Node>();
+  const seen = new Set<Node>([node]);
+  const open = [node];
+  for (let next = open.pop(); next; next = open.pop()) {
+    for (const input of next.inputs) {
+      const producer = input?.producer;
+      if (!producer || seen.has(producer)) continue;
+      seen.add(producer);
+      if (weighing.has(producer)) found.add(producer);
+      else open.push(producer);
+    }
+  }
+  return found;
 }
 
 function goneBy(

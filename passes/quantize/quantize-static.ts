@@ -11,6 +11,7 @@ import { toFixedPoint, walk } from '../../src/rewrite/driver.ts';
 import { provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { clipClip } from '../fuse/clip-clip.ts';
+import { maxMinClip } from '../fuse/max-min-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { fillInputs } from './static/fill-inputs.ts';
@@ -118,6 +119,7 @@ export const quantizeStatic = definePass({
     pool: 'An AveragePool over full windows became a depthwise convolution with equal weights, whose integer kernel is fast',
     'clip-clip':
       'Two limits one after the other are one: behind a MatMul on integers ONNX Runtime cannot load them (MatMul, Relu, Relu)',
+    'max-min-clip': maxMinClip.summary,
     'resize-axes': fullResizeSummary,
     ...formRules,
     head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
@@ -169,7 +171,7 @@ export const quantizeStatic = definePass({
     const mayChange = (node: Node): boolean => !planOptions.excluded(node);
     const silent: Trace = { applied: () => undefined, skipped: () => undefined };
     const joinClamps = (source: Model, trace: Trace): void =>
-      void toFixedPoint(source, [keepRule(clipClip, given.keep)], trace);
+      void toFixedPoint(source, [keepRule(maxMinClip, given.keep), keepRule(clipClip, given.keep)], trace);
     joinClamps(trial, silent);
     if (given.engine === 'cpu') fillResizes(trial);
     if (given.engine === 'cpu') fitKernels(trial, profile, mayChange, silent);

@@ -10,6 +10,8 @@ import { isBatch, requiredInputs } from './feed-shapes.ts';
 interface Equation {
   readonly open: Dim;
   readonly wanted: number;
+  /** The extent may be 1 as well: it is broadcast then. */
+  readonly orOne?: boolean;
 }
 
 /** Operators whose operands are broadcast against each other. */
@@ -19,18 +21,26 @@ const largest = 65536;
 /**
  * Extents for the symbols of the inputs of a model that declares axes open but was traced with one extent of them, as far as they follow from the graph: a
  * Reshape keeps the number of elements, and what is added to a value has its extents (or 1). Equations of one symbol come first, in the order of the
- * graph; then first axes are taken to be batches of 1; last, equations of several symbols (height and width of a picture) are solved with all alike.
+ * graph, batches among them only where nothing else than the traced extent runs (a Reshape); then first axes are taken to be batches of 1; last, equations of several symbols (height and width of a picture) are solved with all alike.
  * @returns undefined where nothing follows
  */
 export function solvedExtents(model: Model): Readonly<Record<string, number>> | undefined {
   const symbols = symbolsOfInputs(model);
-  const known = new Map<string, number>([...symbols.keys()].filter((one) => isBatch.test(one)).map((one) => [one, 1]));
   const equations = equationsOf(model);
+  const known = new Map<string, number>();
+  const batches = new Map([...symbols].filter(([symbol]) => isBatch.test(symbol)));
+  const traced = solveAll(
+    equations.filter(({ orOne }) => !orOne),
+    batches,
+    known,
+    1,
+  );
+  for (const batch of batches.keys()) if (!known.has(batch)) known.set(batch, 1);
   const single = solveAll(equations, symbols, known, 1);
   for (const [symbol, isFirst] of symbols) if (isFirst && !known.has(symbol)) known.set(symbol, 1);
   const more = solveAll(equations, symbols, known, 1);
   const alike = solveAll(equations, symbols, known, symbols.size);
-  return single || more || alike ? Object.fromEntries(known) : undefined;
+  return traced || single || more || alike ? Object.fromEntries(known) : undefined;
 }
 
 /** The symbols of the inputs, and whether they stand for first axes alone. */
@@ -117,7 +127,7 @@ function ofBroadcast(node: Node, inferred: Inferred): Equation[] {
   return Array.from({ length: rank }, (_, axis) => shapes.map((shape) => shape[axis] ?? 1)).flatMap((dims) => {
     const wanted = dims.find((dim) => typeof dim === 'number' && dim > 1);
     return typeof wanted === 'number'
-      ? dims.flatMap((open) => (typeof open === 'string' ? [{ open, wanted }] : []))
+      ? dims.flatMap((open) => (typeof open === 'string' ? [{ open, wanted, orOne: true }] : []))
       : [];
   });
 }

@@ -254,6 +254,22 @@ clip (int64[texts,tokens] ids, float[n,3,rows,columns] picture, float[n,regions,
     }
   });
 
+  test('a batch that was traced with more than one sample is that many', async () => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+g (float[batch,3,8] x) => (float[batch,t,8] y) <int64[4] heads = {4, 3, 2, 4}, int64[3] back = {4, 3, 8}, float[4,1,1] each = random(1)> {
+  split = Reshape (x, heads)
+  joined = Reshape (split, back)
+  y = Mul (joined, each)
+}`);
+    const session = await openModel(model, {});
+    try {
+      const [batch] = await syntheticFeeds(model, session, { seed: 0 });
+      expect(batch?.feeds.get('x')?.shape).toEqual([4, 3, 8]);
+    } finally {
+      await session.dispose();
+    }
+  });
+
   test('a length that the model ran on goes with all inputs that are made up', async () => {
     const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
 g (float[n,8] x, int64[1] steps, int64[1] row) => (float[k,8] y, float[1,8] z) <float[50,8] table = random(1), int64[1] zero = {0}, int64[1] three = {3}> {

@@ -182,7 +182,7 @@ class Builder {
   #attention(x: Item, heads: number): Item {
     const [n, s, width] = x.shape as [Dim, Dim, number];
     const size = width / heads;
-    const kind = this.#whole(4);
+    const kind = this.#whole(5);
     const few = kind === 1 && heads === 4 ? 2 : heads;
     let [q, k, v]: [Item, Item, Item] = [x, x, x];
     if (kind === 2) {
@@ -194,6 +194,12 @@ class Builder {
       const take = (at: number): Item =>
         this.#op('Gather', [turned.value, this.#scalar(at)], turned.shape.slice(1), { axis: 0 });
       [q, k, v] = [take(0), take(1), take(2)];
+    } else if (kind === 4) {
+      // As nn.MultiheadAttention: taken apart first, into heads then.
+      const turned = this.#transpose(this.#reshape(this.#linear(x, 3 * width), [n, s, 3, width]), [2, 0, 1, 3]);
+      const take = (at: number): Item =>
+        this.#op('Gather', [turned.value, this.#scalar(at)], turned.shape.slice(1), { axis: 0 });
+      [q, k, v] = [this.#heads(take(0), heads), this.#heads(take(1), heads), this.#heads(take(2), heads)];
     } else {
       q = this.#heads(this.#linear(x, width), heads);
       k = this.#repeated(this.#heads(this.#linear(x, few * size), few), heads / few);

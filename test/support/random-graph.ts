@@ -492,7 +492,11 @@ class Builder {
       const op = ['Relu', 'Relu', 'Sigmoid', 'Identity', 'Relu'][a % 5] as string;
       return this.#op(op, [this.#current.value], this.#current.shape);
     };
-    const clip: Step = ({ a, b }) => this.#clip([-1, 0, 0, -6, 0.5][a % 5] as number, [6, 1, undefined, 3][b % 4]);
+    const clip: Step = ({ a, b, c }) => {
+      const low = [-1, 0, 0, -6, 0.5][a % 5] as number;
+      const high = [6, 1, undefined, 3][b % 4];
+      return c % 3 ? this.#clip(low, high) : this.#maxMin(low, high, c);
+    };
     const branch: Step = ({ a }) => this.#items[a % this.#items.length];
     const output: Step = () => {
       if (this.#current.value.producer) this.#outputs.add(this.#current.value);
@@ -515,6 +519,19 @@ class Builder {
     }
     const bound = (number: number) => this.#constant('bound', tensorFrom('float32', [], Float32Array.of(number)));
     return this.#op('Clip', high === undefined ? [value, bound(low)] : [value, bound(low), bound(high)], shape);
+  }
+  /** A Clip as exporters spell it. */
+  #maxMin(low: number, high: number | undefined, choice: number): Item {
+    const limit = ({ value, shape }: Item, op: string, bound: number): Item => {
+      const constant = this.#constant(
+        'bound',
+        tensorFrom('float32', choice % 4 < 3 ? [] : [1], Float32Array.of(bound)),
+      );
+      return this.#op(op, choice % 2 ? [constant, value] : [value, constant], shape);
+    };
+    if (high === undefined) return limit(this.#current, 'Max', low);
+    if (choice % 5 < 3) return limit(limit(this.#current, 'Max', low), 'Min', high);
+    return limit(limit(this.#current, 'Min', high), 'Max', low);
   }
   /** A branch that captures the current value, with something to fuse inside. */
   #if(): Item {

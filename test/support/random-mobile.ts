@@ -116,6 +116,7 @@ class MobileBuilder {
       case 1:
         return this.#op('Relu', [x]);
       case 2:
+        if (form % 2) return this.#op('Min', [this.#op('Max', [x, this.#weight([], 0)]), this.#weight([], 0, 6)]);
         return this.#op('Clip', [x, this.#weight([], 0), this.#weight([], 0, 6)]);
       case 3:
         return this.#op('LeakyRelu', [x], { alpha: float(0.1) });

@@ -11,6 +11,7 @@ export const linearRules: ReadonlySet<string> = new Set([
   'pad-pool',
   'bn-conv',
   'clip-clip',
+  'max-min-clip',
   'add-chain',
   'mul-chain',
   'einsum',

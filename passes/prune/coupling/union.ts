@@ -34,13 +34,14 @@ export class Union {
   blockOf(root: number): Block | undefined {
     return this.#blocked.get(root);
   }
-  /** Any reason along the axis, one worth telling first. */
+  /** Any reason along the axis: one worth telling first, and one about all of an axis before one about a place. */
   reasonFor(axis: Axis): Block | undefined {
+    const weight = (block: Block): number => (block.silent ? 0 : 2) + (block.position === undefined ? 1 : 0);
     let found: Block | undefined;
     for (let p = 0; p < (axis.extent ?? 0); p++) {
       const block = this.#blocked.get(this.at(axis, p));
-      if (block && (!found || (found.silent && !block.silent))) found = block;
-      if (found && !found.silent) break;
+      if (block && (!found || weight(block) > weight(found))) found = block;
+      if (found && weight(found) === 3) break;
     }
     return found;
   }
@@ -125,10 +126,16 @@ function chooseCarriers(book: Book): Map<Product, number> {
       if (chosen.has(product) || product.merges !== merges) continue;
       const open = free(product);
       const known = open.find((index) => carriers.has(classes.of(product.factors[index] as Axis)));
-      set(product, known ?? open[0] ?? 0);
+      set(product, known ?? open[0] ?? toldFactor(product, classes));
     }
   }
   return chosen;
+}
+
+/** Where all factors stay: the one whose reason is told. Heads stand behind the batch that they are folded with. */
+function toldFactor({ factors, merges }: Product, classes: AxisClasses): number {
+  const whole = factors.flatMap((axis, index) => (classes.isPinned(axis) ? [] : [index]));
+  return whole.at(merges ? -1 : 0) ?? 0;
 }
 
 /** An axis that stays whole keeps all that is folded into it; one whose factors all stay is whole. */
@@ -147,12 +154,24 @@ function spreadBlocks(products: readonly Product[], classes: AxisClasses): void 
 class AxisClasses {
   readonly #parent: Int32Array;
   readonly #blocked = new Set<number>();
+  /** Blocked place by place. */
+  readonly #pinned = new Set<number>();
 
   constructor(book: Book) {
     this.#parent = Int32Array.from({ length: book.axes.length }, (_, i) => i);
     for (const relation of book.relations)
       if (relation.kind === 'same') this.#parent[this.of(relation.a)] = this.of(relation.b);
-    for (const { axis, position } of book.blocks) if (position === undefined) this.block(axis);
+    const pinned = new Map<number, Set<number>>();
+    for (const { axis, position } of book.blocks) {
+      if (position === undefined) {
+        this.block(axis);
+        continue;
+      }
+      const places = pinned.get(this.of(axis)) ?? new Set();
+      pinned.set(this.of(axis), places.add(position));
+      // Queries, keys and values that are taken out of one axis, each by its place: all of it stays.
+      if (places.size === axis.extent && this.block(axis)) this.#pinned.add(this.of(axis));
+    }
   }
 
   of({ id }: Axis): number {
@@ -167,6 +186,9 @@ class AxisClasses {
   }
   isBlocked(axis: Axis): boolean {
     return this.#blocked.has(this.of(axis));
+  }
+  isPinned(axis: Axis): boolean {
+    return this.#pinned.has(this.of(axis));
   }
   /** @returns false where it was blocked before. */
   block(axis: Axis): boolean {

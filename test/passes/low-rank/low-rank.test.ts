@@ -73,6 +73,19 @@ function lowRankMatrix(rows: number, columns: number, rank: number, seed: number
   return result;
 }
 
+/** [size, size] whose directions count less and less, by this factor each. */
+function decaying(size: number, factor: number): Float32Array {
+  const draw = normals(7);
+  const result = new Float32Array(size * size);
+  for (let i = 0; i < size; i++) {
+    const [a, b] = [Array.from({ length: size }, draw), Array.from({ length: size }, draw)];
+    for (let at = 0; at < result.length; at++)
+      result[at] =
+        (result[at] as number) + factor ** i * 0.1 * (a[Math.floor(at / size)] as number) * (b[at % size] as number);
+  }
+  return result;
+}
+
 function withWeights(text: string, weights: Readonly<Record<string, Float32Array>>): Model {
   const model = parseModel(head(text));
   for (const value of [...model.graph.initializers]) {
@@ -108,6 +121,22 @@ describe('low-rank', () => {
     expect(applied).toEqual(['rank 8, 100.0 % of its output, ×0.30 of its time on cpu']);
     expect([...model.graph.nodes].map(({ op }) => op)).toEqual(['MatMul', 'Gemm']);
     expect(await decibels(gemm, model, feedsOf([16, 64], 9)[8] as Feeds)).toBeGreaterThan(80);
+  });
+
+  it('leaves factors whole when it runs again, with the same settings or others', async () => {
+    const model = withWeights(
+      `g (float[n,96] x) => (float[n,96] y) <float[96,96] w = random(1)> { y = MatMul (x, w) }`,
+      { w: decaying(96, 0.9) },
+    );
+    const data = feedsOf([64, 96], 4);
+    expect((await run(model, data, { energy: 0.99, maxLoss: 1 })).changed).toBe(true);
+    const once = [...model.graph.nodes].map(({ op }) => op);
+    const again = await run(model, data, { energy: 0.99, maxLoss: 1 });
+    expect(again).toMatchObject({ changed: false, skips: [expect.stringContaining('these settings before')] });
+    const lower = await run(model, data, { energy: 0.6, maxLoss: 1 });
+    expect(lower.changed).toBe(false);
+    expect(lower.skips).toEqual(once.map(() => expect.stringContaining('it took the place of a wider layer')));
+    expect([...model.graph.nodes].map(({ op }) => op)).toEqual(once);
   });
 
   it('never where the clock says that it is slower, or not surely faster', async () => {

@@ -3,8 +3,8 @@ import { dropLayers } from '../../../passes/prune/drop-layers.ts';
 import { pruneHeads } from '../../../passes/prune/prune-heads.ts';
 import { createJudge } from '../../../src/engine/judge.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
-import type { Model } from '../../../src/ir/graph.ts';
-import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import type { Model, Value } from '../../../src/ir/graph.ts';
+import { type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import type { Step } from '../../../src/pass/pass.ts';
@@ -43,6 +43,23 @@ main (float[N,S,8] x) => (float[N,S,3] y)
 < ${weights.join(', ')}, float[8] g = {1,1,1,1,1,1,1,1}, float[8,3] we = random(5), int64[4] split = {0,0,4,2}, int64[3] join = {0,0,8} >
 { x0 = LayerNormalization (x, g) ${layer(0)} ${layer(1)} y = MatMul (x2, we) }`;
   return parseModel(text.replaceAll('float[', `${type}[`));
+}
+
+/** nn.MultiheadAttention as torch.onnx writes it: one projection for all three, taken apart by place, and the batch of two folded with the four heads. */
+function inProjection(averaged = false): Model {
+  const folded = (name: string, axes: string): string => `
+    ${name}r = Reshape (${name}, fold) ${name}t = Transpose <perm = [${axes}]> (${name}r)`;
+  return parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+main (float[5,2,8] x) => (float[5,2,3] y${averaged ? ', float[2,5,5] mean' : ''})
+< float[8,24] wi = random(1), float[24] bi = random(2), float[8,8] wo = random(3), float[8] bo = random(4), float[8,3] we = random(5),
+  int64[4] three = {5,2,3,8}, int64[1] first = {0}, int64[1] third = {3}, int64[3] fold = {5,8,2}, int64[2] join = {10,8}, int64[3] back = {5,2,8},
+  int64[4] heads = {2,4,5,5}, int64 i0 = {0}, int64 i1 = {1}, int64 i2 = {2} >
+{ p = MatMul (x, wi) b = Add (bi, p) t = Reshape (b, three) u = Unsqueeze (t, first) tt = Transpose <perm = [3,1,2,0,4]> (u) s = Squeeze (tt, third)
+  q = Gather <axis = 0> (s, i0) k = Gather <axis = 0> (s, i1) v = Gather <axis = 0> (s, i2)
+  ${folded('q', '1,0,2')} ${folded('k', '1,2,0')} ${folded('v', '1,0,2')}
+  sc = MatMul (qt, kt) w = Softmax <axis = -1> (sc) o = MatMul (w, vt) ot = Transpose <perm = [1,0,2]> (o) j = Reshape (ot, join)
+  ${averaged ? 'wh = Reshape (w, heads) mean = ReduceMean <axes = [1], keepdims = 0> (wh)' : ''}
+  g = Gemm <transB = 1> (j, wo, bo) a = Reshape (g, back) y = MatMul (a, we) }`);
 }
 
 /** Sets a weight, or a part of it, to zero. */
@@ -92,6 +109,31 @@ describe('prune-heads', () => {
     for (const i of [0, 1]) for (const name of ['wq', 'wk', 'wv']) expect(shapes.get(`${name}${i}`)).toBe('8,6');
     expect(await distance(model, pruned)).toBeLessThan(1e-4);
     expect((await run(pruned, pruneHeads({ ratio: 0.25 }))).changed).toBe(false);
+  });
+
+  it('takes heads out of one projection for queries, keys and values (nn.MultiheadAttention)', async () => {
+    const model = inProjection();
+    const weight = [...model.graph.initializers].find(({ name }) => name === 'wo');
+    // Columns [2, 4) of the turned output projection read head 1.
+    const data = Float32Array.from(typedArray(weight?.initializer as Tensor, 'float32'), (number, at) =>
+      at % 8 === 2 || at % 8 === 3 ? 0 : number,
+    );
+    model.graph.setInitializer(weight as Value, tensorFrom('float32', [8, 8], data));
+    const pruned = cloneModel(model);
+    const trace = await run(pruned, pruneHeads({ ratio: 0.25 }));
+    expect(trace.applied['heads']).toBe(1);
+    const shapes = new Map(
+      [...pruned.graph.initializers].map((value) => [value.name, value.initializer?.shape.join()]),
+    );
+    expect([shapes.get('wi'), shapes.get('bi'), shapes.get('wo')]).toEqual(['8,18', '18', '8,6']);
+    expect(await distance(model, pruned)).toBeLessThan(1e-5);
+    expect((await run(pruned, pruneHeads({ ratio: 0.25 }))).changed).toBe(false);
+  });
+
+  it('says that heads stay whose mean is handed out', async () => {
+    const trace = await run(inProjection(true), pruneHeads({ ratio: 0.25 }));
+    expect(trace.changed).toBe(false);
+    expect(trace.skipped.map(({ why }) => why)).toContain('it feeds the graph output "mean"');
   });
 
   it('leaves one head in every layer, and says so', async () => {

@@ -67,7 +67,8 @@ export function fold(site: Site, x: Slot | undefined, y: Slot | undefined): void
   for (const axis of [...a, ...b]) site.block(axis, hidden(site));
 }
 
-const hidden = (site: Site): string => `${site.node} folds it together with axes whose extents are not known`;
+const hidden = (site: Site): string =>
+  `${site.node} folds it together with axes whose extents are not known (simplify may find them)`;
 
 /** The fewest axes from the left that hold the same number of elements on both sides. */
 function takeStretch(a: Axis[], b: Axis[]): [Axis[], Axis[]] {

@@ -35,20 +35,29 @@ export async function correctBiases(
     return output && input ? { output, input } : undefined;
   };
   const axisOf = (layer: QdqLayer): number => (layer.node.op === 'Conv' ? 1 : -1);
+  const turnsInput = ({ node }: QdqLayer): boolean => node.op === 'Gemm' && node.int('transA', 0) !== 0;
   const requests = layers.flatMap((layer) => {
     const found = floatOf(layer);
     if (!found) return [];
     const axis = axisOf(layer);
-    return [{ value: found.output, axis }, ...(options.method === 'fast' ? [{ value: found.input, axis }] : [])];
+    const withInput = options.method === 'fast' && !turnsInput(layer);
+    return [{ value: found.output, axis }, ...(withInput ? [{ value: found.input, axis }] : [])];
   });
   const stats = await activations.layers.channels(float, requests);
+  // In a run of its own: statistics go by names, and what such a Gemm reads by rows others read, or give out, by columns.
+  const turned = layers.flatMap((layer) => {
+    const found = options.method === 'fast' && turnsInput(layer) ? floatOf(layer) : undefined;
+    return found ? [{ value: found.input, axis: 0 }] : [];
+  });
+  const turnedStats = turned.length > 0 ? await activations.layers.channels(float, turned) : undefined;
   for (const layer of layers) {
     ctx.signal.throwIfAborted();
     const found = floatOf(layer);
     const output = found && stats.get(found.output.name);
     if (!found || !output) continue;
     let shift: Float64Array | undefined;
-    if (options.method === 'fast') shift = roundingShift(layer, stats.get(found.input.name));
+    if (options.method === 'fast')
+      shift = roundingShift(layer, (turnsInput(layer) ? turnedStats : stats)?.get(found.input.name));
     else {
       const part = prefix(model, layer.node.output());
       const value = part.graph.outputs[0];

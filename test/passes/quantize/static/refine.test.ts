@@ -194,6 +194,41 @@ describe('bias correction of quantize-static', () => {
     }
   });
 
+  it('fast: the mean of each input channel of a Gemm that turns its input, also where another layer reads the same value', async () => {
+    const text = head(
+      13,
+      `g (float[48,48] x) => (float[48,40] y, float[48,40] z) <float[48,40] w = random(1), float[40] b = random(2), float[48,40] v = random(3)> {
+  t = Relu (x)
+  y = Gemm <transA = 1> (t, w, b)
+  z = MatMul (t, v)
+}`,
+    );
+    // Rows and columns of very different means.
+    const feeds = alike([48, 48], 8, 3).map(
+      (feed) =>
+        new Map(
+          [...feed].map(([name, tensor]) => [
+            name,
+            tensorFrom(
+              'float32',
+              tensor.shape,
+              typedArray(tensor, 'float32').map((number, at) => Math.abs(number) * (Math.floor(at / 48) / 16)),
+            ),
+          ]),
+        ),
+    );
+    const float = parseModel(text);
+    const plain = await quantize(text, feeds, {});
+    const { model, counts } = await quantize(text, feeds, { correctBias: 'fast' });
+    expect(counts.bias).toBe(1);
+    const expected = await means(float, 'y', feeds, 1);
+    const off = async (quantized: Model): Promise<number> => {
+      const actual = await means(quantized, 'y', feeds, 1);
+      return Math.sqrt(expected.reduce((sum, mean, c) => sum + (mean - (actual[c] as number)) ** 2, 0));
+    };
+    expect(await off(model)).toBeLessThan(0.5 * (await off(plain.model)));
+  });
+
   it('goes into the Add behind a MatMul, and is refused where nothing can take it', async () => {
     const text = head(
       13,
