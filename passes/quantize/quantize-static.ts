@@ -15,7 +15,7 @@ import { maxMinClip } from '../fuse/max-min-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { fillInputs } from './static/fill-inputs.ts';
-import { fillResizes, fullResizeSummary } from './static/full-resize.ts';
+import { fillResizes, fullResizeSummary, guardNamedAxes } from './static/full-resize.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
 import { insertQdq } from './static/insert.ts';
 import { fitKernels, formRules, inputsToFill } from './static/kernel-forms.ts';
@@ -195,6 +195,7 @@ export const quantizeStatic = definePass({
       plan.avoid(unusable(plan, histograms));
       if (profile.place !== 'all')
         plan.leave(unitsThatDoNotPay(plan, { cpu: profile.cpu, place: profile.place }, elements));
+      if (given.engine === 'cpu') guardNamedAxes(plan);
       guardTraps(plan, trial.opset >= 13);
       return plan;
     };

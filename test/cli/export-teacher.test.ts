@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parquetMetadata, parquetReadObjects } from 'hyparquet';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSession } from '../../src/engine/session.ts';
-import { tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
+import { tensorFrom, tensorFromBytes, typedArray } from '../../src/ir/tensor.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
@@ -109,6 +109,27 @@ describe('export-teacher', () => {
     const { header } = readShard(join(dir, 'whole', 'shard-00000.safetensors'));
     const outputs = Object.entries(header).filter(([name]) => name.includes('.outputs.'));
     expect(outputs.every(([, { dtype }]) => dtype === 'F16')).toBe(true);
+  }, 60_000);
+
+  it('refuses --half where a number would become infinite, and keeps infinities that are there', async () => {
+    const large = async (factor: number, file: string): Promise<void> => {
+      const teacher = await loadModel(model);
+      const [scores] = teacher.graph.outputs;
+      const constant = teacher.graph.addInitializer('factor', tensorFrom('float32', [], Float32Array.of(factor)));
+      const types = scores?.type ? [scores.type] : [];
+      const node = teacher.graph.append('Mul', { inputs: [scores, constant], outputs: ['masked'], types });
+      teacher.graph.addOutput(node.output());
+      writeFileSync(join(dir, file), encodeModel(teacher));
+    };
+    const teach = (file: string, ...args: string[]) =>
+      runCli(['export-teacher', file, '-d', data, '--split', 'eval', '--samples', '8', '-q', ...args], { cwd: dir });
+    await large(1e9, 'large.onnx');
+    const refused = await teach('large.onnx', '--half', '-o', 'large');
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/"masked" reaches -?\d.*, more than float16 holds \(65504\): leave --half out/);
+    expect((await teach('large.onnx', '--force', '-o', 'large')).code).toBe(0);
+    await large(Number.POSITIVE_INFINITY, 'infinite.onnx');
+    expect((await teach('infinite.onnx', '--half', '-o', 'infinite')).code).toBe(0);
   }, 60_000);
 
   it('writes Parquet with a row for each sample, and goes on where a run was stopped, to the same bytes', async () => {

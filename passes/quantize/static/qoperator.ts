@@ -7,7 +7,7 @@ import { tensorType } from '../../../src/ir/types.ts';
 import { intRanges } from '../../../src/kernels/quantize.ts';
 import { provenanceKey } from '../../../src/rewrite/edit.ts';
 import { useMicrosoft } from '../contrib.ts';
-import { hasBoundsAsAttributes } from './unit.ts';
+import { hasBoundsAsAttributes, moverProblem } from './unit.ts';
 
 /** Codes with scale and zero point. */
 interface Coded {
@@ -110,7 +110,8 @@ export function toQOperators(model: Model, graph: Graph): number {
 /** The first opset in which these take bytes; all others always did. */
 const bytesFrom: Readonly<Record<string, number>> = { MaxPool: 12, ReduceMax: 12, ReduceMin: 12 };
 
-const takesBytes = (node: Node, model: Model): boolean => model.opset >= (bytesFrom[node.op] ?? 0);
+const takesBytes = (node: Node, model: Model): boolean =>
+  model.opset >= (bytesFrom[node.op] ?? 0) && moverProblem(node) === undefined;
 
 function convert(node: Node, model: Model): boolean {
   const make = Object.hasOwn(conversions, node.op) ? conversions[node.op] : undefined;

@@ -118,7 +118,8 @@ function operandProblem(node: Node, inputs: readonly number[]): string | undefin
   return isSpreadPool(node) ? 'it has dilations, which the integer AveragePool of ONNX Runtime has not' : undefined;
 }
 
-function moverProblem(node: Node): string | undefined {
+/** Why what moves values cannot move their codes; undefined where it can. */
+export function moverProblem(node: Node): string | undefined {
   if (node.op === 'MaxPool' && node.outputs[1]) return 'it gives the indices of the largest too';
   if (node.op === 'Resize' && !['nearest', undefined].includes(node.string('mode')))
     return `it interpolates (mode ${node.string('mode')}), which ONNX Runtime does not do on integers`;

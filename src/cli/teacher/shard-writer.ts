@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { castTensor } from '../../data/cast.ts';
 import type { Batch } from '../../data/dataset.ts';
-import { type Tensor, tensorFrom } from '../../ir/tensor.ts';
+import { UserError } from '../../errors.ts';
+import { type Tensor, tensorFrom, typedArray } from '../../ir/tensor.ts';
 import { writeAtomically } from '../write.ts';
 import type { Manifest } from './manifest.ts';
 import { encodeParquet } from './parquet.ts';
@@ -34,7 +35,7 @@ export class ShardWriter {
     const tensors = new Map<string, Tensor>();
     const put = (kind: string, name: string, tensor: Tensor | undefined): void => {
       if (!tensor) return;
-      const stored = half && tensor.dtype === 'float32' && kind !== 'inputs' ? castTensor(tensor, 'float16') : tensor;
+      const stored = half && tensor.dtype === 'float32' && kind !== 'inputs' ? halved(name, tensor) : tensor;
       tensors.set(`${kind}.${name}`, stored);
       this.bytes += stored.byteLength;
     };
@@ -64,6 +65,20 @@ export class ShardWriter {
     this.bytes = 0;
     return shard;
   }
+}
+
+/** Magnitudes from here on round to infinity in float16. */
+const tooLarge = 65520;
+
+/** @throws UserError where a finite number would become infinite: a student taught by that learns NaN */
+function halved(name: string, tensor: Tensor): Tensor {
+  const lost = typedArray(tensor, 'float32').find((value) => Number.isFinite(value) && Math.abs(value) >= tooLarge);
+  if (lost !== undefined)
+    throw new UserError(
+      'teacher.half',
+      `"${name}" reaches ${lost.toPrecision(3)}, more than float16 holds (65504): leave --half out, and give --force or another --out to begin anew.`,
+    );
+  return castTensor(tensor, 'float16');
 }
 
 const encode: Readonly<Record<ShardFormat, (batches: readonly StoredBatch[]) => Uint8Array[] | Promise<Uint8Array[]>>> =

@@ -78,6 +78,49 @@ describe('quantize-static between layers on integers', () => {
     },
   );
 
+  const crop = 'coordinate_transformation_mode = "tf_crop_and_resize", extrapolation_value = 9.0';
+  it.each<[string, string, string, string, number]>([
+    ['a crop', `axes = [2, 3], ${crop}`, ', r, , s', 'float[4] r = {-0.2, 0.1, 1.2, 0.8}, int64[2] s = {12, 20}', 2],
+    ['a crop by scales', `axes = [3, 2], ${crop}`, ', r, s', 'float[4] r = {0.1, 0, 0.8, 0.9}, float[2] s = {2, 3}', 2],
+    ['axes in another order', 'axes = [3, 2]', ', , , s', 'int64[2] s = {20, 12}', 2],
+    ['one axis', 'axes = [2]', ', , , s', 'int64[1] s = {12}', 2],
+    [
+      'a ratio that is kept',
+      'axes = [2, 3], keep_aspect_ratio_policy = "not_larger"',
+      ', , , s',
+      'int64[2] s = {16, 99}',
+      2,
+    ],
+    [
+      'a ratio, from above',
+      'axes = [3, 2], keep_aspect_ratio_policy = "not_smaller"',
+      ', , , s',
+      'int64[2] s = {18, 3}',
+      2,
+    ],
+    // 9 · 13 / 8 is no whole number: the Conv in front stays in float.
+    [
+      'a ratio that rounds',
+      'axes = [2, 3], keep_aspect_ratio_policy = "not_larger"',
+      ', , , s',
+      'int64[2] s = {13, 99}',
+      1,
+    ],
+  ])(
+    'runs a Resize that names its axes with %s, open extents or not',
+    async (name, attrs, inputs, constants, convs) => {
+      for (const mode of ['nearest', 'linear'])
+        for (const isOpen of [false, true]) {
+          const text = between(19, `d = Resize <mode = "${mode}", ${attrs}> (c${inputs})`, `, ${constants}`)
+            .replace('float[1,4,9,9] x', isOpen ? 'float[N,4,H,9] x' : 'float[1,4,8,9] x')
+            .replace('[1,4,n,m] y', isOpen ? '[N,4,n,m] y' : '[1,4,n,m] y');
+          const { off, on, ops } = await judged(text, { format: 'qoperator' });
+          expect(Math.min(off, on)).toBeGreaterThan(30);
+          expect(ops.QLinearConv ?? 0).toBe(isOpen && name.includes('ratio') ? 1 : convs);
+        }
+    },
+  );
+
   it('takes the axis of Softmax that opset 12 has where none is named', async () => {
     // Scatter is not raised, so the model stays at opset 10.
     const text = head(
