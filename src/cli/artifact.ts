@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
+import { decidedPlaces } from '../engine/decided.ts';
 import { type RoundingSpread, roundingSpread } from '../engine/rounding.ts';
 import { openSession, type Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -80,9 +81,16 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       recorded.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });
       feeds.push(batch.feeds);
     }
-    const spreads = (ops.QuantizeLinear ?? 0) > 0 ? await spreadsOf(model, feeds, options.signal) : undefined;
+    const spreads =
+      (ops.QuantizeLinear ?? 0) > 0
+        ? await unlessUnknown(options.signal, () => roundingSpread(model, feeds, options.signal))
+        : undefined;
+    const decided = spreads
+      ? undefined
+      : await unlessUnknown(options.signal, () => decidedPlaces(model, feeds, tolerance, options.signal));
     const varies = await outputThatVaries(session, recorded[0], feeds[0]);
-    const golden = varies === undefined ? recorded.map((one, n) => withSpread(one, spreads?.[n])) : [];
+    const golden =
+      varies === undefined ? recorded.map((one, n) => withDecided(withSpread(one, spreads?.[n]), decided?.[n])) : [];
     const [first] = recorded;
     return {
       name: options.name,
@@ -135,13 +143,9 @@ async function outputThatVaries(
 }
 
 /** Undefined where the model cannot be evaluated as it is written, so that nothing is known of it. */
-async function spreadsOf(
-  model: Model,
-  feeds: readonly ReadonlyMap<string, Tensor>[],
-  signal: AbortSignal,
-): Promise<RoundingSpread[] | undefined> {
+async function unlessUnknown<T>(signal: AbortSignal, evaluate: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await roundingSpread(model, feeds, signal);
+    return await evaluate();
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof UserError)) throw error;
@@ -156,6 +160,15 @@ function withSpread(golden: GoldenCase, spread: RoundingSpread | undefined): Gol
     tolerance: roundingTolerance(spread.get(output.name) ?? 0),
   }));
   return { ...golden, outputs, tolerance: widest(outputs.map((output) => output.tolerance)) };
+}
+
+/** What is decided has to be met. */
+function withDecided(golden: GoldenCase, decided: ReadonlySet<string> | undefined): GoldenCase {
+  if (!decided || decided.size === 0) return golden;
+  const outputs = golden.outputs.map((output) =>
+    decided.has(output.name) ? { ...output, tolerance: { rtol: 0, atol: 0 } } : output,
+  );
+  return { ...golden, outputs };
 }
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {
