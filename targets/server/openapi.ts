@@ -82,7 +82,7 @@ function schemas({ inputs, outputs }: Artifact): Readonly<Record<string, Schema>
         id: text,
         parameters: ref('parameters'),
         inputs: { ...tensors('request_input'), minItems: inputs.length, maxItems: inputs.length },
-        outputs: { ...tensors('request_output'), minItems: 1, maxItems: outputs.length },
+        outputs: { ...tensors('request_output'), maxItems: outputs.length },
       },
       ['inputs'],
     ),
