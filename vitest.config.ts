@@ -1,6 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { SlowFirst } from './test/support/slow-first.ts';
 
 export default defineConfig({
   test: {
@@ -13,6 +14,7 @@ export default defineConfig({
     // Never the user's own cache: what an earlier run left there would decide what is tested.
     env: { MLPACK_CACHE: join(tmpdir(), `mlpack-test-cache-${process.pid}`) },
     globalSetup: ['test/support/clean-cache.ts'],
+    sequence: { sequencer: SlowFirst },
     testTimeout: 180_000,
     hookTimeout: 300_000,
   },
