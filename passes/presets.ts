@@ -43,8 +43,8 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   mixed: [...prepare, mixedPrecision({ place: static8.place })],
   /** The same for what int8-wasm and uint8 are: integers placed by what pays on WebAssembly, unsigned where they are made at run time, the worst layers in float. */
   'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8', 'int8-dynamic'], cpu: 'wasm', place: static8.place })],
-  /** For what int4-dq is, a small download: 4-bit blocks that are expanded at load, layers that these hurt in 8 bits, unsigned, or in float. */
-  'mixed-dq': [...prepare, mixedPrecision({ formats: ['int8-dynamic', 'int4'], cpu: 'wasm', cost: 'size' })],
+  /** For what int4-dq is, a small download: 4-bit blocks that are expanded at load, layers that these hurt in blocks of 8 bits or in float. */
+  'mixed-dq': [...prepare, mixedPrecision({ formats: ['int8-weights', 'int4'], cpu: 'wasm', cost: 'size' })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
   pruned: [...prepare, pruneSearch(searched)],
   'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8)],

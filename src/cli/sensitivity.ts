@@ -93,7 +93,8 @@ function chooseFormats(asked: readonly string[] | undefined): readonly FormatNam
     if (!formatNames.includes(name as FormatName))
       throw new UserError('option.value', `--formats: there is no format "${name}"${nearest(name, formatNames)}.`);
   }
-  return formatNames.filter((name) => asked?.includes(name) ?? true);
+  // What bears blocks of 4 bits bears them with 8: measured where it is asked for.
+  return formatNames.filter((name) => asked?.includes(name) ?? name !== 'int8-weights');
 }
 
 function describeMore(layers: readonly LayerSensitivity[], samples: number): string {

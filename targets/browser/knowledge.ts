@@ -54,8 +54,7 @@ export function assess(artifact: Artifact, chosen: Pick<Options, 'provider' | 'g
   const ml = Object.keys(artifact.ops).filter((op) => op.startsWith('ai.onnx.ml:'));
   const foreign = [...present(artifact, notOnWebgpu), ...ml];
   const half = has16BitWeights(artifact);
-  // Where QuantizeLinear stands around an operator, the runtime makes one on integers of it, unless it is told not to; what is quantized at run time is no such pair.
-  const onlyDequantizes = (artifact.ops.DequantizeLinear ?? 0) > 0 && (artifact.ops.QuantizeLinear ?? 0) === 0;
+  const onlyDequantizes = (artifact.ops.DequantizeLinear ?? 0) > 0 && quantized.length === 0;
 
   const preferred = preference(artifact, { blocks, quantized, foreign, half }, chosen);
   const providers = choose(preferred, chosen.provider);

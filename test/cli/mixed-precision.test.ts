@@ -155,6 +155,6 @@ g (float[n,40] x) => (float[n,32] y) <float[40,32] w = random(1)> { y = MatMul (
       { cwd: dir },
     );
     expect(code).toBe(2);
-    expect(stderr).toMatch(/--formats names "int9"; there are int8, int8-dynamic, int4, fp16/);
+    expect(stderr).toMatch(/--formats names "int9"; there are int8, int8-dynamic, int8-weights, int4, fp16/);
   });
 });

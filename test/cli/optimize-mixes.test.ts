@@ -64,7 +64,7 @@ test('uint8 and int4-dq that miss the floor each lead to a mix that keeps it, th
   const again = await optimize('again', '--variant', 'mixed-wasm', 'mixed-dq', 'int4-dq');
   for (const name of ['mixed-wasm', 'mixed-dq'])
     expect([name, again.variants.find((one) => one.name === name)?.sha256]).toEqual([name, named(name)?.sha256]);
-}, 240_000);
+}, 480_000);
 
 test('where pruning holds the floor and its integers do not, the mix goes on from the pruned model with what that left to lose', async () => {
   const wide = join(dir, 'wide');
@@ -100,4 +100,4 @@ test('where pruning holds the floor and its integers do not, the mix goes on fro
 
   const again = await run('again', '--variant', 'pruned-mixed');
   expect(again.variants.find(({ name }) => name === 'pruned-mixed')?.sha256).toBe(mixed?.sha256);
-}, 240_000);
+}, 480_000);

@@ -9,7 +9,7 @@ import { quantizeWeights } from '../quantize-weights.ts';
 import { toFp16 } from '../to-fp16.ts';
 
 /** What a layer can be stored and computed in, beside float32. In the order in which the passes run. */
-export const formatNames = ['int8', 'int8-dynamic', 'int4', 'fp16'] as const;
+export const formatNames = ['int8', 'int8-dynamic', 'int8-weights', 'int4', 'fp16'] as const;
 export type FormatName = (typeof formatNames)[number];
 
 export interface FormatOptions {
@@ -24,11 +24,11 @@ export interface FormatOptions {
 }
 
 /** MatMulNBits, and on WebAssembly, where that takes 11 to 15 times as long as float32, blocks that are expanded once at load. */
-const fourBitForm = (cpu: CpuProfile): 'qdq' | 'matmul-nbits' => (cpu === 'wasm' ? 'qdq' : 'matmul-nbits');
+const blockForm = (cpu: CpuProfile): 'qdq' | 'matmul-nbits' => (cpu === 'wasm' ? 'qdq' : 'matmul-nbits');
 
 /** What a layer in a format is called where its speed is looked up. */
 export const kernelOf = (format: FormatName, cpu: CpuProfile): string =>
-  format === 'int4' && fourBitForm(cpu) === 'qdq' ? 'int4-dq' : format;
+  format === 'int4' && blockForm(cpu) === 'qdq' ? 'int4-dq' : format;
 
 /** What became of a model, or of one layer alone. */
 export interface FormatResult {
@@ -53,10 +53,11 @@ export async function applyFormat(
       return await runPass(quantizeStatic, { calibrate, cpu, place, weights, keep }, model, ctx);
     case 'int8-dynamic':
       return await runPass(quantizeDynamic, { cpu, keep }, model, ctx);
+    case 'int8-weights':
     case 'int4':
       return await runPass(
         quantizeWeights,
-        { bits: 4, symmetric: false, format: fourBitForm(cpu), block, method, keep },
+        { bits: format === 'int4' ? 4 : 8, symmetric: false, format: blockForm(cpu), block, method, keep },
         model,
         ctx,
       );

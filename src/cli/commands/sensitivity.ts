@@ -12,7 +12,11 @@ export function register(program: Command, start: Start): void {
       .summary('which layers hurt when they are quantized: measured one by one, ranked')
       .argument('<model>', '.onnx file, model folder or hub id')
       .option('-d, --data <dir>', 'dataset folder (default: the one beside the model; without any, made-up inputs)')
-      .option('--formats <names>', 'int8, int8-dynamic, int4, fp16 (default: all that apply)', collect)
+      .option(
+        '--formats <names>',
+        'int8, int8-dynamic, int8-weights, int4, fp16 (default: all that apply but int8-weights)',
+        collect,
+      )
       .option('--samples <n>', 'samples to look at, as far as memory allows', count, 64)
       .option('--close-samples <n>', 'samples for layers whose places in the ranking those leave to chance', count, 256)
       .option('--calibrate <method>', 'how ranges of int8 are chosen, as in quantize-static')

@@ -45,7 +45,7 @@ interface Begun {
 }
 
 /** Builds variants of one model, all at once or one after the other, for as long as it is kept. */
-export type Builder = (plans: readonly VariantPlan[]) => Promise<Built[]>;
+type Builder = (plans: readonly VariantPlan[]) => Promise<Built[]>;
 
 /**
  * Plans are walked as a tree: steps that several variants begin with run once, those of a later call too. Memory holds one

@@ -10,7 +10,7 @@ export interface Rescue {
   readonly why: string;
 }
 
-export interface Family {
+interface Family {
   /** The mix, a variant like any other. */
   readonly mix: string;
   /** The variants that it can save, the most wanted first. */
