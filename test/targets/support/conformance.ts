@@ -39,6 +39,9 @@ async function contents(place: string, manifest: Manifest): Promise<Map<string, 
   return files;
 }
 
+/** Installed by check itself; the others would be copies of the same hundreds of megabytes. */
+const installedByCheck = new Set(['edge', 'server']);
+
 /** A manifest and the sums that fit it: as a forger would write both. */
 async function writeManifest(place: string, manifest: Manifest): Promise<void> {
   const text = JSON.stringify(manifest);
@@ -261,8 +264,7 @@ function targetConforms(id: string, target: Target, dir: string, seenWrong: Set<
       note('no Chromium on this machine: the browser bundle is not replayed');
       skip();
     }
-    // One is installed by check itself; the others would be copies of the same hundreds of megabytes.
-    if (id !== 'edge' && !(await installed(place))) skip();
+    if (!installedByCheck.has(id) && !(await installed(place))) skip();
     const result = await checkBundle(place, { runners: programRunners }).catch((error: unknown) => {
       if (!(error instanceof UserError) || error.code !== 'bundle-install') throw error;
       note(`the ${id} bundle is not replayed, since it cannot be installed here: ${error.message}`);
