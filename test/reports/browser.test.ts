@@ -125,9 +125,9 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     const { page } = await open('sample');
     const point = page.locator('svg.pareto.wide a[aria-label^="int8"]').first();
     const details = page.locator('svg.pareto.wide').first().locator('.tip:visible');
-    expect(await details.count()).toBe(0);
+    await expect.poll(() => details.count()).toBe(0);
     await point.hover();
-    expect(await details.count()).toBe(1);
+    await expect.poll(() => details.count()).toBe(1);
     expect(await details.locator('text').allTextContents()).toEqual([
       'int8 (recommended)',
       'download 151 kB, 25 % of base',
@@ -138,9 +138,9 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     await page.mouse.move(0, 0);
     await page.keyboard.press('Tab');
     await point.focus();
-    expect(await details.count()).toBe(1);
+    await expect.poll(() => details.count()).toBe(1);
     await page.keyboard.press('Enter');
-    expect(page.url()).toMatch(/#v-3$/);
+    await expect.poll(() => page.url()).toMatch(/#v-3$/);
     expect(await page.locator('#v-3').textContent()).toMatch(/^int8/);
   });
 
