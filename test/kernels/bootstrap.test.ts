@@ -68,7 +68,7 @@ describe('bootstrap', () => {
     const scores = Array.from({ length: 10_000 }, () => (random() < 0.04 ? (random() < 0.5 ? 1 : -1) : 0));
     const started = performance.now();
     bootstrap([scores], first, { random });
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(5000);
     const { standardError } = bootstrap([Float64Array.from({ length: 100_000 }, random)], first, {
       random,
       resamples: 20,
