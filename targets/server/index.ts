@@ -15,6 +15,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/admission.mjs': 'lib/admission.mjs',
   'lib/answers.mjs': 'lib/answers.mjs',
   'lib/app.mjs': 'lib/app.mjs',
+  'lib/arrivals.mjs': 'lib/arrivals.mjs',
   'lib/auth.mjs': 'lib/auth.mjs',
   'lib/batcher.mjs': 'lib/batcher.mjs',
   'lib/body.mjs': 'lib/body.mjs',

@@ -28,6 +28,46 @@ interface Info {
 const tensor = (shape: Tensor['shape'], dtype = 'float32'): Tensor => ({ name: 'x', dtype, shape });
 const infoOf = (input: Tensor, output = tensor(['n', 4])): Info => ({ inputs: [input], outputs: [output] });
 
+describe('a run in the thread that speaks HTTP', async () => {
+  const { arrive, afterArrivals } = (await import(literalPath('server', 'lib/arrivals.mjs'))) as {
+    arrive(): void;
+    afterArrivals(go: () => void): void;
+  };
+  const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it('begins at once where nobody has come, and after those who come turn by turn', async () => {
+    let begun = 0;
+    const go = () => begun++;
+    afterArrivals(go);
+    expect(begun).toBe(1);
+    arrive();
+    afterArrivals(go);
+    for (let turn = 0; turn < 20; turn++) {
+      expect(begun).toBe(1);
+      arrive();
+      await nextTurn();
+    }
+    await nextTurn();
+    await nextTurn();
+    expect(begun).toBe(2);
+  });
+
+  it('is not held up for ever by connections without end', async () => {
+    let begun = false;
+    arrive();
+    afterArrivals(() => {
+      begun = true;
+    });
+    let turns = 0;
+    for (; !begun && turns < 1000; turns++) {
+      arrive();
+      await nextTurn();
+    }
+    expect(turns).toBeGreaterThan(100);
+    expect(turns).toBeLessThan(400);
+  });
+});
+
 describe('where a session runs', async () => {
   const { threadBySignature, threadByTiming, rowsAtOnce } = (await import(
     literalPath('server', 'lib/placing.mjs')

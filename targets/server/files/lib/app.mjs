@@ -3,6 +3,7 @@
 import Fastify, { LogController } from 'fastify';
 import { Ticket } from './admission.mjs';
 import { answerTo, encodingOf, requestId } from './answers.mjs';
+import { arrive } from './arrivals.mjs';
 import { bodyParser } from './body.mjs';
 import { garbageCounter } from './buffers.mjs';
 import { directInference } from './direct.mjs';
@@ -77,6 +78,7 @@ function shortWays(app, services, discarded) {
   app.server.on('request', (request, response) => {
     if (!direct(request, response)) handle.call(app.server, request, response);
   });
+  app.server.on('connection', arrive);
   if (services.config.tls !== undefined) return;
   const front = openFront(app.server, { ...services, discarded }, refuseMalformed);
   app.addHook('preClose', (done) => {

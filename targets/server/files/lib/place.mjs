@@ -1,6 +1,7 @@
 /** Where a session runs: in a thread of its own, or in the one that speaks HTTP. */
 
 import { Worker } from 'node:worker_threads';
+import { afterArrivals } from './arrivals.mjs';
 import { inParts } from './rows.mjs';
 import { openSession, textOf } from './session.mjs';
 
@@ -55,10 +56,12 @@ export function herePlace({ path, threads }, limits, settled) {
     opened: open(),
     begin(feeds, outputs, used) {
       const run = (part) => session.run(part, outputs);
-      (limits.rows === undefined ? run(feeds) : inParts(run, feeds, limits.rows)).then(
-        (results) => settled({ results, used }),
-        (error) => settled({ error: textOf(error), used }),
-      );
+      const go = () =>
+        (limits.rows === undefined ? run(feeds) : inParts(run, feeds, limits.rows)).then(
+          (results) => settled({ results, used }),
+          (error) => settled({ error: textOf(error), used }),
+        );
+      afterArrivals(() => void go());
     },
     abandon() {},
     end: () => session?.close() ?? Promise.resolve(),
