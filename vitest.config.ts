@@ -15,7 +15,7 @@ export default defineConfig({
     env: { MLPACK_CACHE: join(tmpdir(), `mlpack-test-cache-${process.pid}`) },
     globalSetup: ['test/support/clean-cache.ts'],
     sequence: { sequencer: SlowFirst },
-    // A second, the default, is less than a page takes on a busy machine.
+    // Pages are late on a busy machine, and the default is a second.
     expect: { poll: { timeout: 30_000 } },
     testTimeout: 180_000,
     hookTimeout: 300_000,

@@ -1,12 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openSession } from '../../src/engine/session.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
-import { tensorFrom, toNumbers } from '../../src/ir/tensor.ts';
+import { tensorFrom } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import { randomNumbers } from '../../src/kernels/random.ts';
-import { encodeModel } from '../../src/onnx/encode.ts';
-import { npyFile } from '../data/npy-file.ts';
+import { writeSelfLabelled } from './self-labelled.ts';
 
 const classes = 8;
 const calibration = 32;
@@ -53,29 +49,11 @@ function plantedRowsModel(width: number, spare: number): Model {
 
 /** Writes the model and data labelled by itself into a folder: model.onnx, dataset.json, arrays. */
 export async function writePlantedRows(dir: string, samples: number, width = 64, spare = 0): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  const file = join(dir, 'model.onnx');
-  await writeFile(file, encodeModel(plantedRowsModel(width, spare)));
   const random = randomNumbers(3);
-  const count = samples + calibration;
-  const x = Float32Array.from({ length: count * width }, () => random() * 2 - 1);
-  const session = await openSession(file, { label: 'the planted model' });
-  const { logits } = Object.fromEntries(await session.run(new Map([['x', tensorFrom('float32', [count, width], x)]])));
-  await session.dispose();
-  const scores = (logits && toNumbers(logits)) ?? [];
-  const labels = Int32Array.from({ length: samples }, (_, at) => {
-    const own = scores.slice(at * classes, (at + 1) * classes);
-    return own.indexOf(Math.max(...own));
+  const numbers = (count: number): { shape: number[]; data: Float32Array } => ({
+    shape: [count, width],
+    data: Float32Array.from({ length: count * width }, () => random() * 2 - 1),
   });
-  await writeFile(join(dir, 'x.npy'), npyFile('<f4', [samples, width], x.slice(0, samples * width)));
-  await writeFile(join(dir, 'calib.npy'), npyFile('<f4', [calibration, width], x.slice(samples * width)));
-  await writeFile(join(dir, 'y.npy'), npyFile('<i4', [samples], labels));
-  const dataset = {
-    schema: 'mlpack.dataset/1',
-    name: 'rows',
-    inputs: { x: { file: 'x.npy', calibration: 'calib.npy' } },
-    labels: { file: 'y.npy' },
-    metric: 'top1',
-  };
-  await writeFile(join(dir, 'dataset.json'), JSON.stringify(dataset));
+  const parts = { x: numbers(samples), calibration: numbers(calibration) };
+  await writeSelfLabelled(dir, plantedRowsModel(width, spare), { name: 'rows', ...parts });
 }

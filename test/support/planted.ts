@@ -1,12 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openSession } from '../../src/engine/session.ts';
 import { Graph, Model, type Value } from '../../src/ir/graph.ts';
-import { type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
+import { tensorFrom } from '../../src/ir/tensor.ts';
 import { tensorType } from '../../src/ir/types.ts';
 import { randomNumbers } from '../../src/kernels/random.ts';
-import { encodeModel } from '../../src/onnx/encode.ts';
-import { npyFile } from '../data/npy-file.ts';
+import { writeSelfLabelled } from './self-labelled.ts';
 
 const channels = 32;
 const size = 16;
@@ -81,34 +77,14 @@ export function plantedModel(): Model {
 
 /** Writes model.onnx and a data set whose labels are the model's own answers; half the samples are for calibration. */
 export async function writePlanted(dir: string, samples: number): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  const bytes = encodeModel(plantedModel());
-  await writeFile(join(dir, 'model.onnx'), bytes);
   const random = randomNumbers(11);
-  const numbers = (count: number): Float32Array =>
-    Float32Array.from({ length: count * channels * size * size }, () => (random() + random() + random() - 1.5) * 2);
-  const data = numbers(samples);
-  const session = await openSession(bytes);
-  const shape = [samples, channels, size, size];
-  const outputs = await session.run(new Map<string, Tensor>([['x', tensorFrom('float32', shape, data)]]));
-  await session.dispose();
-  const logits = outputs.get('logits');
-  const scores = logits ? typedArray(logits, 'float32') : new Float32Array();
-  const labels = Int32Array.from({ length: samples }, (_, at) => {
-    const row = scores.subarray(at * classes, (at + 1) * classes);
-    return row.indexOf(Math.max(...row));
+  const numbers = (count: number): { shape: number[]; data: Float32Array } => ({
+    shape: [count, channels, size, size],
+    data: Float32Array.from(
+      { length: count * channels * size * size },
+      () => (random() + random() + random() - 1.5) * 2,
+    ),
   });
-  await writeFile(join(dir, 'x.npy'), npyFile('<f4', shape, data));
-  await writeFile(join(dir, 'calib.npy'), npyFile('<f4', [64, ...shape.slice(1)], numbers(64)));
-  await writeFile(join(dir, 'y.npy'), npyFile('<i4', [samples], labels));
-  const description = {
-    schema: 'mlpack.dataset/1',
-    name: 'planted',
-    inputs: { x: { file: 'x.npy', calibration: 'calib.npy' } },
-    labels: { file: 'y.npy' },
-    output: 'logits',
-    metric: 'top1',
-    batch: 50,
-  };
-  await writeFile(join(dir, 'dataset.json'), JSON.stringify(description));
+  const parts = { x: numbers(samples), calibration: numbers(64) };
+  await writeSelfLabelled(dir, plantedModel(), { name: 'planted', ...parts, output: 'logits', batch: 50 });
 }

@@ -61,7 +61,7 @@ export function herePlace({ path, threads }, limits, settled) {
           (results) => settled({ results, used }),
           (error) => settled({ error: textOf(error), used }),
         );
-      afterArrivals(() => void go());
+      afterArrivals(go);
     },
     abandon() {},
     end: () => session?.close() ?? Promise.resolve(),

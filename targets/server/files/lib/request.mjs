@@ -256,11 +256,11 @@ function flatten(where, data, shape, count) {
  * @returns [{ tensor, binary }] in the order asked for; all where none is named
  */
 export function readOutputs(model, wanted, binaryDefault) {
-  if ((wanted ?? undefined) === undefined || wanted.length === 0)
-    return model.outputs.map((tensor) => ({ tensor, binary: binaryDefault }));
-  if (!Array.isArray(wanted)) throw new RequestError('outputs must be a list of outputs');
+  const named = wanted ?? [];
+  if (!Array.isArray(named)) throw new RequestError('outputs must be a list of outputs');
+  if (named.length === 0) return model.outputs.map((tensor) => ({ tensor, binary: binaryDefault }));
   const seen = new Set();
-  return wanted.map((output) => {
+  return named.map((output) => {
     const tensor = isObject(output) ? model.outputs.find(({ name }) => name === output.name) : undefined;
     if (!tensor) {
       const names = model.outputs.map(({ name }) => `"${name}"`).join(', ');
