@@ -28,6 +28,7 @@ const own: Readonly<Record<string, string>> = {
 
 /** Parts of the server that run models here too. */
 export const sharedParts = [
+  'arrivals',
   'bundle',
   'cpu',
   'datatypes',
