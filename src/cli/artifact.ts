@@ -1,8 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
-import { decidedPlaces } from '../engine/decided.ts';
-import { type RoundingSpread, roundingSpread } from '../engine/rounding.ts';
 import { openSession, type Session } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
@@ -13,7 +11,7 @@ import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { Artifact, GoldenCase, GoldenTensor } from '../target/target.ts';
-import { goldenTolerance, roundingTolerance, widest } from '../target/tolerance.ts';
+import { goldenTolerance } from '../target/tolerance.ts';
 import { bestBatch, bestSplit } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
@@ -21,6 +19,7 @@ import { goldenDifference, toGolden } from './golden.ts';
 import { makeReference } from './reference.ts';
 import { parseShapes } from './shapes.ts';
 import { staticGraph } from './static-graph.ts';
+import { withTolerances } from './tolerances.ts';
 import { createWorkshop } from './workshop.ts';
 
 export interface ArtifactOptions {
@@ -73,6 +72,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
   try {
     const recorded: GoldenCase[] = [];
     const feeds: ReadonlyMap<string, Tensor>[] = [];
+    const answers: ReadonlyMap<string, Tensor>[] = [];
     const batch = dataset ? goldenBatch(dataset, session.inputs, options.shapes) : 1;
     const samples = Math.min(goldenCount, dataset ? Math.floor(dataset.samples / batch) : goldenCount) * batch;
     const batches = feedBatches({ ...options, model, runtime: session, samples, batch });
@@ -80,17 +80,11 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       const outputs = await session.run(batch.feeds);
       recorded.push({ inputs: record(batch.feeds), outputs: record(outputs), tolerance });
       feeds.push(batch.feeds);
+      answers.push(outputs);
     }
-    const spreads =
-      (ops.QuantizeLinear ?? 0) > 0
-        ? await unlessUnknown(options.signal, () => roundingSpread(model, feeds, options.signal))
-        : undefined;
-    const decided = spreads
-      ? undefined
-      : await unlessUnknown(options.signal, () => decidedPlaces(model, feeds, tolerance, options.signal));
     const varies = await outputThatVaries(session, recorded[0], feeds[0]);
     const golden =
-      varies === undefined ? recorded.map((one, n) => withDecided(withSpread(one, spreads?.[n]), decided?.[n])) : [];
+      varies === undefined ? await withTolerances(recorded, model, { feeds, answers, signal: options.signal }) : [];
     const [first] = recorded;
     return {
       name: options.name,
@@ -140,35 +134,6 @@ async function outputThatVaries(
     const got = again.get(want.name);
     return got && goldenDifference(toGolden(want.name, got), want, first.tolerance) !== undefined;
   })?.name;
-}
-
-/** Undefined where the model cannot be evaluated as it is written, so that nothing is known of it. */
-async function unlessUnknown<T>(signal: AbortSignal, evaluate: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await evaluate();
-  } catch (error) {
-    signal.throwIfAborted();
-    if (!(error instanceof UserError)) throw error;
-    return undefined;
-  }
-}
-
-function withSpread(golden: GoldenCase, spread: RoundingSpread | undefined): GoldenCase {
-  if (!spread) return golden;
-  const outputs = golden.outputs.map((output) => ({
-    ...output,
-    tolerance: roundingTolerance(spread.get(output.name) ?? 0),
-  }));
-  return { ...golden, outputs, tolerance: widest(outputs.map((output) => output.tolerance)) };
-}
-
-/** What is decided has to be met. */
-function withDecided(golden: GoldenCase, decided: ReadonlySet<string> | undefined): GoldenCase {
-  if (!decided || decided.size === 0) return golden;
-  const outputs = golden.outputs.map((output) =>
-    decided.has(output.name) ? { ...output, tolerance: { rtol: 0, atol: 0 } } : output,
-  );
-  return { ...golden, outputs };
 }
 
 function record(tensors: ReadonlyMap<string, Tensor>): GoldenTensor[] {

@@ -18,13 +18,14 @@ export function goldenTolerance(
 ): Tolerance {
   if ((ops.QuantizeLinear ?? 0) > 0) return { rtol: 1e-1, atol };
   const fused = (weightBytes.int4 ?? 0) + (weightBytes.uint4 ?? 0) > 0 && (ops.DequantizeLinear ?? 0) > 0;
-  if (fused || [...blockwiseOps, ...int8Ops].some((op) => (ops[op] ?? 0) > 0)) return { rtol: 2e-2, atol };
+  if (fused || [...blockwiseOps, ...int8Ops].some((op) => (ops[op] ?? 0) > 0)) return { rtol: dynamicRtol, atol };
   if ((weightBytes.float16 ?? 0) > 0 || (weightBytes.bfloat16 ?? 0) > 0) return { rtol: 1e-2, atol };
   return { rtol: floatRtol, atol };
 }
 
 const atol = 1e-6;
 const floatRtol = 1e-4;
+const dynamicRtol = 2e-2;
 
 /**
  * Tolerance of an output whose values may differ by `spread` because rounding falls out another way, beside what float32
@@ -32,6 +33,11 @@ const floatRtol = 1e-4;
  */
 export function roundingTolerance(spread: number): Tolerance {
   return { rtol: floatRtol, atol: Math.max(atol, Number((spread * 1.05).toPrecision(2))) };
+}
+
+/** The same for activations that are rounded on scales found at run time: what was measured over several models, or more where this one shows more. */
+export function dynamicTolerance(spread: number): Tolerance {
+  return widest([{ rtol: dynamicRtol, atol }, roundingTolerance(spread)]);
 }
 
 /** What is within one of these tolerances is within this one. */
