@@ -136,6 +136,27 @@ describe.skipIf(modules === '')('connections', () => {
     line.socket.destroy();
   });
 
+  it('have no "100 Continue" within an answer, where one to an earlier request is still to come', async () => {
+    const line = new Line(running.port);
+    const piece = body('first');
+    const chunked = `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${piece.length.toString(16)}\r\n${piece}\r\n0\r\n\r\n`;
+    line.socket.write(chunked + ask(body('a'), '/v2/models/nobody/infer', 'Expect: 100-continue\r\n'));
+    const text = await line.until((one) => one.text.includes('no model'));
+    expect(text).toMatch(/HTTP\/1\.1 200 [\s\S]*"id":"first"[\s\S]*HTTP\/1\.1 404 [^{]*\r\n\r\n\{"error"/);
+    expect(text.slice(text.indexOf('HTTP/1.1 404'))).not.toContain('100 Continue');
+    line.socket.destroy();
+  });
+
+  it('answer "Expect: 100-continue" before the body comes', async () => {
+    const line = new Line(running.port);
+    const [head = '', rest = ''] = ask(body('a'), path, 'Expect: 100-continue\r\n').split(/(?<=\r\n\r\n)/);
+    line.socket.write(head);
+    await line.until((one) => statuses(one).length === 1);
+    line.socket.write(rest);
+    expect(statuses({ text: await line.until((one) => ids(one.text).length === 1) })).toEqual(['100', '200']);
+    line.socket.destroy();
+  });
+
   it('go on after a refusal, whose body is thrown away', async () => {
     const line = new Line(running.port);
     line.socket.write(ask(body('a'), '/v2/models/nobody/infer') + ask(body('b')));

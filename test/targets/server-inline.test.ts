@@ -1,5 +1,9 @@
 /** Runs in the thread that speaks HTTP: which models may, and what else has to go on as before. */
+import { once } from 'node:events';
 import { cp, mkdir, rename } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as ort from 'onnxruntime-node';
@@ -14,6 +18,7 @@ import { startServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 const dir = await tempDir();
+const modules = installedModules() ?? '';
 
 interface Tensor {
   readonly name: string;
@@ -50,6 +55,46 @@ describe('a run in the thread that speaks HTTP', async () => {
     await nextTurn();
     await nextTurn();
     expect(begun).toBe(2);
+  });
+
+  /** Servers of this process on ports of their own, as the bundle's packages and Node.js make them. */
+  const servers: Record<string, () => Promise<{ port: number; close: () => void }>> = {
+    async HTTP() {
+      const made = createServer().listen(0, '127.0.0.1');
+      await once(made, 'listening');
+      return { port: (made.address() as AddressInfo).port, close: () => made.close() };
+    },
+    async gRPC() {
+      const { Server, ServerCredentials } = createRequire(join(modules, 'x.js'))('@grpc/grpc-js');
+      const made = new Server();
+      const port = await new Promise<number>((resolve, reject) => {
+        const bound = (error: Error | null, at: number): void => (error === null ? resolve(at) : reject(error));
+        made.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), bound);
+      });
+      return { port, close: () => made.forceShutdown() };
+    },
+  };
+
+  it.skipIf(modules === '').each(Object.entries(servers))('waits for clients of %s', async (_, open) => {
+    const { port, close } = await open();
+    afterArrivals(() => {});
+    await nextTurn();
+    await nextTurn();
+    const client = connect(port, '127.0.0.1');
+    await once(client, 'connect');
+    // The server has it a few turns after the client.
+    const begunAtOnce = () => {
+      let begun = false;
+      afterArrivals(() => (begun = true));
+      return begun;
+    };
+    let turns = 0;
+    for (; begunAtOnce() && turns < 200; turns++) await sleep(5);
+    expect(turns).toBeLessThan(200);
+    client.destroy();
+    close();
+    // What waits for the turn after has it.
+    for (let turn = 0; turn < 5; turn++) await nextTurn();
   });
 
   it('is not held up for ever by connections without end', async () => {
@@ -147,8 +192,6 @@ describe('many rows in parts', async () => {
   });
 });
 
-const modules = installedModules() ?? '';
-
 describe.skipIf(modules === '')('a server that runs its model between requests', () => {
   it('answers many rows as single ones, takes a new version over, and ends when it is told to', async () => {
     const models = join(dir, 'models');
@@ -193,7 +236,10 @@ describe.skipIf(modules === '')('a server that runs its model between requests',
 main (float[n,${width}] x) => (float[n,${width}] y) { y = Relu (x) }`;
     const x = new ort.Tensor('float32', new Float32Array(width).fill(1), [1, width]);
     const artifact = { ...(await makeArtifact(dir, text, [{ x }])), name: 'wide', labels: undefined };
-    const running = await startServer(artifact, join(dir, 'wide'), modules, { env: { INLINE: 'on', BATCH_MAX: '1' } });
+    const running = await startServer(artifact, join(dir, 'wide'), modules, {
+      // On a busy machine the queue that the server gives itself may be shorter than there are clients.
+      env: { INLINE: 'on', BATCH_MAX: '1', QUEUE_LIMIT: '64' },
+    });
     const client = async (id: number): Promise<number> => {
       let wrong = 0;
       for (let turn = 0; turn < 10; turn++) {

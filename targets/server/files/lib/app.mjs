@@ -3,7 +3,6 @@
 import Fastify, { LogController } from 'fastify';
 import { Ticket } from './admission.mjs';
 import { answerTo, encodingOf, requestId } from './answers.mjs';
-import { arrive } from './arrivals.mjs';
 import { bodyParser } from './body.mjs';
 import { garbageCounter } from './buffers.mjs';
 import { directInference } from './direct.mjs';
@@ -34,6 +33,10 @@ export function buildApp(config, services, logger) {
   app.server.on('checkExpectation', (_request, response) => {
     response.writeHead(417, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ error: 'only "Expect: 100-continue" is understood' }));
+  });
+  app.server.on('checkContinue', (request, response) => {
+    goOn(response);
+    app.server.emit('request', request, response);
   });
   const decompressor = new Decompressor({ limit: config.bodyLimit, room: config.inflightBytes });
   const grown = (request, bytes) => {
@@ -78,12 +81,22 @@ function shortWays(app, services, discarded) {
   app.server.on('request', (request, response) => {
     if (!direct(request, response)) handle.call(app.server, request, response);
   });
-  app.server.on('connection', arrive);
   if (services.config.tls !== undefined) return;
   const front = openFront(app.server, { ...services, discarded }, refuseMalformed);
   app.addHook('preClose', (done) => {
     front.close();
     done();
+  });
+}
+
+/**
+ * "100 Continue", when its turn comes: behind a request whose answer is still to come, Node.js puts it between the head and the body of this one's
+ * answer, where it is taken for the body.
+ */
+function goOn(response) {
+  if (response.socket !== null) return response.writeContinue();
+  response.once('socket', () => {
+    if (!response.headersSent) response.writeContinue();
   });
 }
 

@@ -38,7 +38,9 @@ export function classesOf(dims, data) {
   if (Array.isArray(data) || rows === 0 || dims.length !== 2) return undefined;
   const size = data.length / rows;
   if (!Number.isInteger(size) || size < 2 || size > 10_000) return undefined;
-  return Array.from({ length: rows }, (_, row) => largest(data, row * size, size));
+  const classes = [];
+  for (let row = 0; row < rows; row++) classes.push(largest(data, row * size, size));
+  return classes;
 }
 
 function largest(data, from, size) {

@@ -8,6 +8,8 @@ import { Remembered } from './remembered.mjs';
 const accuracyWindow = 500;
 /** Rows of predictions that are remembered in all, two bytes each: requests may have any number of them. */
 const mostRows = 2_000_000;
+/** Up to here a list is smaller. */
+const fewRows = 16;
 /** A longer id is nobody's who wants to find it again. */
 const longestId = 256;
 
@@ -77,8 +79,8 @@ export class Monitor {
     if (id === undefined || id.length > longestId) return;
     const classes = firstClasses(readable(info, results));
     if (classes === undefined) return;
-    // There are 10,000 classes at most (drift.mjs).
-    const kept = Uint16Array.from(classes);
+    // There are 10,000 classes at most (drift.mjs). An array of its own type costs 200 bytes, a list of one number 56.
+    const kept = classes.length > fewRows ? Uint16Array.from(classes) : classes;
     this.#predictions.add({ id, model: info.name, version: info.version, classes: kept, weight: kept.length });
   }
 
@@ -105,8 +107,8 @@ export class Monitor {
 
 /** Half-precision numbers are bits in the results, of which -1 is larger than 1. */
 function readable({ outputs }, results) {
+  if (!outputs.some(({ datatype }) => datatype === 'FP16')) return results;
   const halves = new Set(outputs.filter(({ datatype }) => datatype === 'FP16').map(({ name }) => name));
-  if (halves.size === 0) return results;
   return Object.fromEntries(
     Object.entries(results).map(([name, { dims, data }]) => [
       name,
