@@ -3,9 +3,16 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { SlowFirst } from './test/support/slow-first.ts';
 
+/** Tests of functions alone: they leave nothing behind in the process, and the modules that they share keep nothing but tables. */
+const pure = ['test/kernels/**/*.test.ts', 'test/onnx/**/*.test.ts'];
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'], exclude: pure } },
+      // A process for each of these takes longer than what it runs.
+      { extends: true, test: { name: 'pure', include: pure, isolate: false } },
+    ],
     pool: 'forks',
     // Vitest leaves one CPU out, which is half of a machine with two.
     maxWorkers: Math.max(2, availableParallelism() - 1),

@@ -15,13 +15,17 @@ export const clip = (value: string): string => (value.length > 400 ? `${value.sl
 const flat = (value: string): string =>
   value.replace(/[\p{Cc}\p{Cs}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, ' ').trim();
 
-/** Plain text: no markup, no HTML, no mention of a person or an issue. */
+/** Plain text: no markup, no HTML, no formulas, no mention of a person or an issue. */
 export function text(value: string): string {
-  return flat(value)
-    .replace(/[\\`*_{}[\]<>|~&]/g, (character) => (character === '&' ? '&amp;' : `\\${character}`))
-    .replace(/[@#](?=[\w-])/g, '$&<!-- -->')
-    .replace(/^[-+#=]/, '\\$&')
-    .replace(/\b(https?|www)(:\/\/|\.)/gi, '$1<!-- -->$2');
+  return (
+    flat(value)
+      .replace(/[\\`*_{}[\]<>|~&]/g, (character) => (character === '&' ? '&amp;' : `\\${character}`))
+      // Two of them on a line, and GitHub sets what is between as a formula; a backslash does not keep it from that.
+      .replaceAll('$', '<span>$$</span>')
+      .replace(/[@#](?=[\w-])/g, '$&<!-- -->')
+      .replace(/^[-+#=]/, '\\$&')
+      .replace(/\b(https?|www)(:\/\/|\.)/gi, '$1<!-- -->$2')
+  );
 }
 
 /** A code span; fenced by more backticks than are in it. */

@@ -102,7 +102,8 @@ function countsOf(
   const counts = Array<number>(kind === 'class' ? classes : edges.length + 1).fill(0);
   for (const value of values) {
     const bin = kind === 'class' ? value : code.binOf(edges, value);
-    counts[bin] = (counts[bin] ?? 0) + 1;
+    // Rows of nothing but NaN have no class.
+    if (bin >= 0) counts[bin] = (counts[bin] ?? 0) + 1;
   }
   return { name, side, kind, ...(kind === 'number' && { edges }), counts };
 }

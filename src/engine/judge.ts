@@ -25,11 +25,8 @@ export interface JudgeOptions {
   /** Where models are run and timed; default the CPU. */
   readonly provider?: string;
   readonly signal?: AbortSignal;
-  /**
-   * The model as it came, where what is judged changes of has lost something against it already. What may still be lost is then what that left
-   * (`Judge.left`), and metrics that compare outputs compare them with this one's.
-   */
-  readonly origin?: Model;
+  /** At most so many samples for the search, and for the verdict; default all there are. */
+  readonly samples?: number;
 }
 
 /** Samples that a search looks at, at most: each trial runs all of them. */
@@ -44,15 +41,15 @@ const compared = 32;
  * the search (at most 512), the others the verdict.
  */
 export function createJudge(dataset: Dataset | undefined, options: JudgeOptions): MakeJudge {
-  return async (base, { searchSamples = mostSearched } = {}) => {
+  return async (base, { searchSamples = mostSearched, origin: came } = {}) => {
     const copy = cloneModel(base);
     const provider = options.provider ?? 'cpu';
     const session = await openModel(copy, { provider, label: 'the model' });
     let origin: Session | undefined;
     try {
-      if (options.origin) origin = await openModel(options.origin, { provider, label: 'the model as it came' });
+      if (came) origin = await openModel(came, { provider, label: 'the model as it came' });
       const parts = dataset
-        ? partsOf(dataset, session, Math.min(searchSamples, Math.floor(dataset.samples / 2)), options.seed)
+        ? partsOf(dataset, session, searchSamples, options)
         : await madeUpParts(copy, session, options.seed);
       return new ModelJudge(session, origin, dataset, parts, { ...options, provider });
     } catch (error) {
@@ -72,7 +69,13 @@ interface Part {
 
 type Parts = Readonly<Record<JudgedPart, Part>>;
 
-function partsOf(whole: Dataset, session: Session, search: number, seed: number): Parts {
+function partsOf(
+  whole: Dataset,
+  session: Session,
+  searchSamples: number,
+  { seed, samples: most = Number.POSITIVE_INFINITY }: JudgeOptions,
+): Parts {
+  const search = Math.min(searchSamples, most, Math.floor(whole.samples / 2));
   if (search === 0)
     throw new UserError(
       'judge-samples',
@@ -90,7 +93,7 @@ function partsOf(whole: Dataset, session: Session, search: number, seed: number)
         ),
     };
   };
-  return { search: part(0, search), heldOut: part(search, whole.samples - search) };
+  return { search: part(0, search), heldOut: part(search, Math.min(most, whole.samples - search)) };
 }
 
 async function madeUpParts(model: Model, session: Session, seed: number): Promise<Parts> {
@@ -210,8 +213,12 @@ class ModelJudge implements Judge {
   }
 
   async #evaluate(session: Session, dataset: Dataset): Promise<Evaluation> {
-    const { signal } = this.#options;
-    return await evaluate(session, dataset, { reference: this.#origin ?? this.#session, ...(signal && { signal }) });
+    const { signal, samples } = this.#options;
+    return await evaluate(session, dataset, {
+      reference: this.#origin ?? this.#session,
+      ...(signal && { signal }),
+      ...(samples !== undefined && { samples }),
+    });
   }
 
   async #oneFeed(): Promise<ReadonlyMap<string, Tensor>> {

@@ -74,8 +74,22 @@ export interface Judge {
   dispose(): Promise<void>;
 }
 
+export interface MakeJudgeOptions {
+  readonly searchSamples?: number;
+  /**
+   * The model as it came, where what is judged changes of has lost something against it already. What may still be lost is then what that left
+   * (`Judge.left`), and metrics that compare outputs compare them with this one's.
+   */
+  readonly origin?: Model;
+}
+
 /** Makes the judge of a model; it copies what it needs, so that the model may be changed afterwards. */
-export type MakeJudge = (base: Model, options?: { readonly searchSamples?: number }) => Promise<Judge>;
+export type MakeJudge = (base: Model, options?: MakeJudgeOptions) => Promise<Judge>;
+
+/** Judges what comes behind steps that have lost something, so that all of them together keep the floor. */
+export function judgeFrom(judge: MakeJudge, origin: Model): MakeJudge {
+  return (base, options) => judge(base, { ...options, origin });
+}
 
 /** One layer alone in a format, all others in float. */
 export interface LayerFinding {

@@ -1,7 +1,9 @@
 import { nowMs } from '../clock.ts';
+import { cloneModel } from '../ir/clone.ts';
 import type { Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
 import { shareInitializers } from '../rewrite/share-initializers.ts';
+import { judgeFrom } from './judge.ts';
 import type { PassContext, Step } from './pass.ts';
 import { type AppliedRule, Recorder } from './recorder.ts';
 
@@ -34,9 +36,17 @@ function share(model: Model, recorder: Recorder): boolean {
   return shareInitializers(model, trace, (tensor) => !tensor.computed && tensor.byteLength >= worthSharing);
 }
 
-/** Runs steps in order on the model, in place. */
+/** Whether a step that changed something may have lost something. */
+export const isLossy = ({ pass, options }: Step): boolean => pass.numerics(options as never).kind === 'lossy';
+
+/**
+ * Runs steps in order on the model, in place. What follows steps that have lost something is judged against the model before the first of
+ * them, so that all of them together keep the floor.
+ */
 export async function runSteps(model: Model, steps: readonly Step[], options: PipelineOptions): Promise<StepTrace[]> {
   const results: StepTrace[] = [];
+  const { judge } = options.context;
+  let origin: Model | undefined;
   for (const [index, step] of steps.entries()) {
     options.context.signal.throwIfAborted();
     options.onStep?.(step, index);
@@ -44,13 +54,16 @@ export async function runSteps(model: Model, steps: readonly Step[], options: Pi
     const nodesBefore = countNodes(model);
     const start = nowMs();
     const shared = index === 0 && share(model, recorder);
+    const before = judge && !origin && isLossy(step) && index < steps.length - 1 ? cloneModel(model) : undefined;
     const { changed } = await step.pass.run(model, step.options as never, {
       ...options.context,
+      judge: judge && origin ? judgeFrom(judge, origin) : judge,
       applied: recorder.applied.bind(recorder),
       skipped: recorder.skipped.bind(recorder),
       note: recorder.note.bind(recorder),
     });
     const sharedAfter = changed && share(model, recorder);
+    if (changed) origin ??= before;
     results.push({
       pass: step.pass.id,
       options: step.options,

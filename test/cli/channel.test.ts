@@ -97,6 +97,28 @@ it('signs nothing again that another has put into the folder', async () => {
   expect(await at('set', '--percent', '7')).toMatchObject({ sequence: 3, percent: 7 });
 });
 
+it('counts on from no number, and offers nothing of another channel, that whoever can write into the folder has put there', async () => {
+  await json('channel', 'publish', 'one', '--to', 'jump', '--key', 'key.pem');
+  await cp(join(cwd, 'jump'), join(cwd, 'mixed'), { recursive: true });
+  await forge('jump', ({ predicate, ...rest }) => ({
+    ...rest,
+    predicate: { ...predicate, sequence: Number.MAX_SAFE_INTEGER },
+  }));
+  const { code, stderr } = await cli('channel', 'publish', 'two', '--to', 'jump', '--key', 'key.pem');
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/comes after statement 1, and is not signed.*take it out/)]);
+  expect(readdirSync(join(cwd, 'jump/channels/stable'))).toEqual(['000001.json', '000009.json']);
+
+  await json('channel', 'publish', 'two', '--to', 'mixed', '--key', 'key.pem', '--channel', 'beta');
+  await cp(join(cwd, 'mixed/channels/beta/000001.json'), join(cwd, 'mixed/channels/stable/000009.json'));
+  for (const argv of [['set'], ['rollback'], ['publish', 'two']]) {
+    const said = await cli('channel', ...argv, '--to', 'mixed', '--key', 'key.pem');
+    expect([said.code, said.stderr], argv.join(' ')).toEqual([
+      2,
+      expect.stringMatching(/a statement of channel beta, not of stable/),
+    ]);
+  }
+});
+
 it('says of a file that is no statement what is wrong with it', async () => {
   const cases: [(statement: { predicate: Record<string, unknown> }) => unknown, RegExp][] = [
     [({ predicate: _, ...rest }) => rest, /000009\.json lacks? .*predicate|predicate.*is missing/],

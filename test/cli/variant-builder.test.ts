@@ -64,16 +64,15 @@ test('what follows steps that lost something is judged against the model as it c
   const [tidy, narrow] = [counting('tidy', exact), counting('narrow', lossy(10))];
   const [last, other] = [counting('last', lossy(10)), counting('other', lossy(10))];
   const { compute, activations, signal, seed } = new TestContext();
-  const judge = createJudge(undefined, { seed });
-  const fromOrigin: MakeJudge = (model, options) => judge(model, options);
-  const origins: Model[] = [];
+  const origins: (Model | undefined)[] = [];
+  const made = createJudge(undefined, { seed });
+  const judge: MakeJudge = (model, options) => {
+    origins.push(options?.origin);
+    return made(model, options);
+  };
   const build = variantBuilder(base, {
     folder: join(folder, 'judged'),
     context: { compute, activations, signal, seed, judge },
-    judgeFrom: (origin) => {
-      origins.push(origin);
-      return fromOrigin;
-    },
     onStep: () => undefined,
     warn: () => undefined,
   });
@@ -83,6 +82,7 @@ test('what follows steps that lost something is judged against the model as it c
   ]);
   expect(other.runs).toEqual([judge]);
   expect(narrow.runs).toEqual([judge]);
-  expect(last.runs).toEqual([fromOrigin]);
+  const [ofLast] = last.runs;
+  await (await ofLast?.(base))?.dispose();
   expect(origins).toEqual([base]);
 });

@@ -5,6 +5,7 @@ import { makeMetric, metricKinds } from '../../src/data/metrics/registry.ts';
 import { argmaxRows, competingScores } from '../../src/data/metrics/rows.ts';
 import type { MetricSpec } from '../../src/data/specs.ts';
 import { stringTensor, type Tensor, tensorFrom, tensorOf } from '../../src/ir/tensor.ts';
+import { randomNumbers } from '../../src/kernels/random.ts';
 
 function floats(shape: number[], values: number[]): Tensor {
   return tensorFrom('float32', shape, Float32Array.from(values));
@@ -44,6 +45,28 @@ describe('metrics, by hand', () => {
   test('top5', async () => {
     const output = floats([2, 7], [7, 6, 5, 4, 3, 2, 1, 7, 6, 5, 4, 3, 2, 1]);
     expect(await value('top5', { output, size: 2, labels: [4, 5] })).toBe(0.5);
+  });
+
+  test('roc-auc of logits on a grid: ties stay ties behind softmax, and a row that sums to 1 by chance is no other kind than the rest', async () => {
+    const random = randomNumbers(7);
+    const rows = Array.from({ length: 40 }, () => Array.from({ length: 4 }, () => Math.floor(4 * random())));
+    rows[0] = [0, 1, 0, 0];
+    const labels = rows.map((_, at) => at % 4);
+    // 1 / p of a class, the terms from the smallest on: equal where the distances to the other logits are.
+    const odds = (row: number[], id: number): number =>
+      row
+        .map((x) => x - (row[id] as number))
+        .sort((a, b) => a - b)
+        .reduce((sum, x) => sum + Math.exp(x), 0);
+    const areas = [0, 1, 2, 3].map((id) => {
+      const [mine, others] = [true, false].map((own) =>
+        rows.filter((_, at) => (labels[at] === id) === own).map((row) => odds(row, id)),
+      );
+      const wins = mine!.flatMap((a) => others!.map((b) => (a < b ? 1 : a === b ? 0.5 : 0)));
+      return wins.reduce<number>((sum, x) => sum + x, 0) / wins.length;
+    });
+    const output = floats([40, 4], rows.flat());
+    expect(await value('roc-auc', { output, size: 40, labels })).toBeCloseTo(areas.reduce((a, b) => a + b) / 4, 12);
   });
 
   test('rows that only fill the batch are left out', async () => {

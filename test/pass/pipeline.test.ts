@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { toFp16 } from '../../passes/quantize/to-fp16.ts';
+import type { Model } from '../../src/ir/graph.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
-import { exact, type Pass, type Step } from '../../src/pass/pass.ts';
+import type { MakeJudge } from '../../src/pass/judge.ts';
+import { exact, lossy, type Numerics, type Pass, type Step } from '../../src/pass/pass.ts';
 import { runSteps } from '../../src/pass/pipeline.ts';
 import { TestContext } from '../support/context.ts';
 
@@ -12,8 +14,8 @@ const twice = `
   <float[32,32] a = random(1), float[32,32] b = random(1)>
   { h = MatMul (x, a)  y = MatMul (h, b) }`;
 
-const step = (run: Pass['run']): Step => ({
-  pass: { id: 'test', summary: '', options: {}, rules: {}, numerics: () => exact, run },
+const step = (run: Pass['run'], numerics: Numerics = exact): Step => ({
+  pass: { id: 'test', summary: '', options: {}, rules: {}, numerics: () => numerics, run },
   options: {},
 });
 
@@ -40,5 +42,23 @@ describe('runSteps', () => {
     expect(trace?.applied['tied-initializer']).toBe(2);
     const [nothing] = await runSteps(model, [step(() => ({ changed: false }))], { context: new TestContext() });
     expect(nothing?.changed).toBe(false);
+  });
+
+  it('judges what follows steps that lost something against the model before', async () => {
+    const origins: (Model | undefined)[] = [];
+    const judge: MakeJudge = (_, options) => {
+      origins.push(options?.origin);
+      return Promise.reject(new Error('not asked to judge'));
+    };
+    const asks: Pass['run'] = async (model, _, ctx) => {
+      await ctx.judge?.(model).catch(() => undefined);
+      model.graph.name += '+';
+      return { changed: true };
+    };
+    const noChange: Pass['run'] = () => ({ changed: false });
+    const context = Object.assign(new TestContext(), { judge });
+    const steps = [step(noChange, lossy(10)), step(asks), step(asks, lossy(10)), step(asks), step(asks)];
+    await runSteps(parseModel(twice), steps, { context });
+    expect(origins.map((origin) => origin?.graph.name)).toEqual([undefined, undefined, 'main+', 'main+']);
   });
 });

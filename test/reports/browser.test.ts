@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import axe from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { html } from '../../reports/html.ts';
 import { findChromium, launchChromium } from '../../src/target/chromium.ts';
 import { cutInPrint, labelsOutside, openAll, overflow, structure, weakText } from './page-probes.ts';
@@ -23,6 +23,9 @@ describe.skipIf(chromium === undefined)('report.html in Chromium (skipped where 
     for (const [name, report] of Object.entries(pages))
       writeFileSync(join(folder, `${name}.html`), html.render(report));
     browser = await launchChromium();
+  });
+  afterEach(async () => {
+    for (const context of browser.contexts()) await context.close();
   });
   afterAll(async () => {
     await browser.close();

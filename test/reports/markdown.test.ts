@@ -37,6 +37,12 @@ describe('markdown', () => {
     expect(new Set(widths.slice(9))).toEqual(new Set([4]));
   });
 
+  it('lets GitHub make no formula out of names', () => {
+    const text = markdown.render(withNames('a', 'costs $x$ and $$y$$'));
+    expect(text).toContain('osts <span>$</span>x<span>$</span> and <span>$</span><span>$</span>y');
+    expect(text.replaceAll('<span>$</span>', '')).not.toContain('$');
+  });
+
   it('warns loudly when there was no data', () => {
     expect(markdown.render(syntheticReport)).toContain('> [!WARNING]\n> Accuracy was not measured');
     expect(markdown.render(sampleReport)).not.toContain('[!WARNING]');

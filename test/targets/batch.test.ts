@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -141,6 +142,27 @@ describe.skipIf(modules === '')('batch', () => {
       status: 1,
       err: expect.stringContaining('other flags'),
     });
+  });
+
+  it('just starts behind flags that it could not begin with, and goes on with no other work once something is written', async () => {
+    const out = join(dir, 'mended');
+    const args = (...more: string[]): string[] => [join(dir, 'data/a.csv'), '--out', out, ...more];
+    for (const wrong of [
+      ['--columns', 'z=a,b,c'],
+      ['--columns', 'x=a,b,d'],
+      ['--keep', 'd'],
+    ]) {
+      const { status, err } = run(args(...wrong));
+      expect([status, err.trim().split('\n')], err).toEqual([
+        1,
+        [expect.stringMatching(/no input "z"; it has x|no column.*"d"/)],
+      ]);
+      expect(existsSync(out) ? await readdir(out) : []).toEqual([]);
+    }
+    expect(run(args('--format', 'jsonl'))).toMatchObject({ status: 0 });
+    expect(run(args()).err).toContain('other flags');
+    expect(run(args('--keep', 'd')).err).toContain('other flags');
+    expect(await readdir(out)).toContain('_job-0.json');
   });
 
   it('shares the pieces among workers, each once', async () => {

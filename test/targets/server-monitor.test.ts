@@ -24,6 +24,10 @@ const drift = (await import(literalPath('server', 'lib/drift.mjs'))) as {
   kolmogorovSmirnov(a: number[], b: number[]): { distance: number; p: number };
   chiSquared(a: number[], b: number[]): { statistic: number; p: number };
   shiftOf(a: number[], b: number[]): number;
+  Drift: new (
+    reference: object,
+    options: { rows: number; report: (name: string, kind: string, result: object) => void },
+  ) => { sawOutputs(results: object): void };
 };
 const modules = installedModules() ?? '';
 const dir = await tempDir();
@@ -116,6 +120,15 @@ describe('statistics of drift', () => {
     expect(drift.rowFeatures('y', [2, 3], Float32Array.of(0, 5, 1, 9, 0, 0), true)).toMatchObject([
       { name: 'y.class', kind: 'class', values: [1, 0] },
     ]);
+    const broken = Float32Array.of(Number.NaN, 1, 3, Number.NaN, Number.NaN, Number.NaN);
+    expect(drift.rowFeatures('y', [2, 3], broken, true)[0]?.values).toEqual([2, -1]);
+    const reported: unknown[] = [];
+    const watch = new drift.Drift(
+      { features: [{ name: 'y.class', kind: 'class', side: 'output', counts: [5, 5, 5] }] },
+      { rows: 2, report: (...what) => reported.push(what) },
+    );
+    watch.sawOutputs({ y: { dims: [2, 3], data: broken } });
+    expect(reported).toEqual([['y.class', 'class', expect.objectContaining({ shift: expect.closeTo(2 / 3, 9) })]]);
     expect(drift.rowFeatures('y', [0, 3], new Float32Array(), true)).toEqual([]);
     expect([-1, 0, 0.5, 1, 2, Number.NaN].map((value) => drift.binOf([0, 1], value))).toEqual([0, 0, 1, 1, 2, 2]);
   });

@@ -141,6 +141,32 @@ describe('certificates', () => {
     expect(readCertificates(`${leaf.toString()}${intermediate.toString()}`, 'x')).toHaveLength(2);
     expect(() => readCertificates('nothing', 'x.pem')).toThrow('x.pem holds no certificate');
   });
+
+  it('are held to the path length of who issued them', async () => {
+    // By openssl: root → narrow (path length 0) → leaf, and → below → far; root → wide (1) → second → near.
+    const text = await readFile(new URL('./vectors/path-length.json', import.meta.url), 'utf8');
+    const known = new Map(
+      Object.entries(JSON.parse(text) as Record<string, string>).map(([name, base64]) => [
+        name,
+        new X509Certificate(Buffer.from(base64, 'base64')),
+      ]),
+    );
+    const problem = (names: string, root: string): string | undefined =>
+      chainProblem(
+        names.split(' ').map((name) => known.get(name) ?? leaf),
+        [known.get(root) ?? leaf],
+        Date.parse('2027-06-01'),
+      );
+    expect(problem('leaf narrow', 'root')).toBeUndefined();
+    expect(problem('leaf narrow root', 'root')).toBeUndefined();
+    expect(problem('leaf', 'narrow')).toBeUndefined();
+    expect(problem('near second wide', 'root')).toBeUndefined();
+    expect(problem('near second', 'wide')).toBeUndefined();
+    const refused = 'narrow may not let below issue certificates in its place (path length 0)';
+    expect(problem('far below narrow', 'root')).toBe(refused);
+    expect(problem('far below', 'narrow')).toBe(refused);
+    expect(problem('far below narrow', 'narrow')).toBe(refused);
+  });
 });
 
 describe.each(['P-256', 'P-384', 'P-521'])('signing with %s', (namedCurve) => {

@@ -6,9 +6,9 @@ import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { saveModel } from '../../onnx/save.ts';
-import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
+import { judgeFrom, type LayerFindings } from '../../pass/judge.ts';
 import type { PassContext, Step } from '../../pass/pass.ts';
-import { runSteps, type StepTrace } from '../../pass/pipeline.ts';
+import { isLossy, runSteps, type StepTrace } from '../../pass/pipeline.ts';
 import type { Built } from './built.ts';
 import type { PassCache } from './pass-cache.ts';
 import { twinReason } from './twin-reason.ts';
@@ -17,8 +17,6 @@ import type { VariantPlan } from './variants.ts';
 export interface BuildOptions {
   readonly folder: string;
   readonly context: Omit<PassContext, 'applied' | 'skipped' | 'found'>;
-  /** Judges what comes behind steps that have lost something: against the model as it came, so that all of them together keep the floor. Default: the judge of the context. */
-  readonly judgeFrom?: (origin: Model) => MakeJudge;
   /** What a pass measured of the layers while it made a variant. */
   readonly found?: (variant: string, findings: LayerFindings) => void;
   readonly onStep: (variant: string, step: Step) => void;
@@ -76,7 +74,7 @@ async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, opti
         continue;
       }
       const model = cloneModel(at.model);
-      const judge = at.lossy && options.judgeFrom ? options.judgeFrom(base) : options.context.judge;
+      const judge = at.lossy && options.context.judge ? judgeFrom(options.context.judge, base) : options.context.judge;
       const traces = await runSteps(model, [step], {
         context: { ...options.context, judge, found: (findings) => options.found?.(plan.name, findings) },
         onStep: () => options.onStep(plan.name, step),
@@ -86,7 +84,7 @@ async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, opti
         model,
         steps: [...at.steps, ...traces],
         effect: changed ? at.effect + own : at.effect,
-        lossy: at.lossy || (changed && step.pass.numerics(step.options as never).kind === 'lossy'),
+        lossy: at.lossy || (changed && isLossy(step)),
       };
       prefixes.set(key, at);
     }

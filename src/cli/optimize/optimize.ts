@@ -16,7 +16,7 @@ import { modelStats } from '../../ir/stats.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
-import type { LayerFindings, MakeJudge } from '../../pass/judge.ts';
+import type { LayerFindings } from '../../pass/judge.ts';
 import {
   type BundleResult,
   type DataInfo,
@@ -106,9 +106,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     if (frozen) requireSameInputs(frozen, makeLock(identity, chosen, []));
     const plain = dataset && createActivations(dataset, { seed: settings.seed, signal: io.signal });
     const findings = new Map<string, LayerFindings>();
-    const judgeFrom = (origin?: Model): MakeJudge =>
-      createJudge(dataset, { seed: settings.seed, signal: io.signal, ...(origin && { origin }) });
-    const judge = judgeFrom();
+    const { seed, samples } = settings;
+    const judge = createJudge(dataset, { seed, signal: io.signal, ...(samples !== undefined && { samples }) });
     const building: BuildOptions = {
       // A run that is to prove something makes everything itself.
       cache: settings.cache && !frozen ? openPassCache(identity, session) : undefined,
@@ -125,7 +124,6 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
         signal: io.signal,
         seed: settings.seed,
       },
-      judgeFrom,
       found: (variant, found) => findings.set(variant, found),
       onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
       warn: (text) => talk.warn(text),

@@ -11,8 +11,8 @@ interface Scored {
 /**
  * Area under the receiver operating characteristic: the chance that a sample of the class scores above one that is not of it, ties
  * counting half (Mann and Whitney's U / (n₊·n₋)). Two classes: by the second score less the first, or by the single number. More: one
- * class against the rest, averaged over the classes that occur (`ovr`, macro); by probabilities, so outputs that are none (rows not
- * summing to 1) go through softmax first.
+ * class against the rest, averaged over the classes that occur (`ovr`, macro); by probabilities, so outputs that are none (rows that
+ * do not all sum to 1) go through softmax first.
  */
 export const rocAuc: MetricKind = {
   id: 'roc-auc',
@@ -28,11 +28,12 @@ export const rocAuc: MetricKind = {
         if (!labels) throw missing('roc-auc', 'labels');
         const { values, width } = rowsOf(output, size);
         checkLabels(labels, Math.max(width, 2));
-        return labels.map((label, sample) => ({ label, scores: comparable(values, sample * width, width) }));
+        return labels.map((label, sample) => ({ label, scores: rowOf(values, sample * width, width) }));
       },
-      sample: ({ label, scores }) => (scores.length > 1 ? (scores[label] as number) : (scores[0] as number)),
+      sample: (record) => ofLabel(comparable([record])[0] as Scored),
+      samples: (records) => comparable(records).map(ofLabel),
       fold(records) {
-        const areas = classAreas(records);
+        const areas = classAreas(comparable(records));
         return (weights) => {
           let sum = 0;
           let count = 0;
@@ -49,15 +50,31 @@ export const rocAuc: MetricKind = {
   },
 };
 
-function comparable(values: ArrayLike<number>, start: number, width: number): Float64Array {
-  if (width === 1) return Float64Array.of(values[start] as number);
+const ofLabel = ({ label, scores }: Scored): number =>
+  scores.length > 1 ? (scores[label] as number) : (scores[0] as number);
+
+function rowOf(values: ArrayLike<number>, start: number, width: number): Float64Array {
   if (width === 2) return Float64Array.of((values[start + 1] as number) - (values[start] as number));
-  const row = Float64Array.from({ length: width }, (_, at) => values[start + at] as number);
+  return Float64Array.from({ length: width }, (_, at) => values[start + at] as number);
+}
+
+/** Scores that samples can be ranked by. All of them tell whether these are probabilities: a row of logits may sum to 1 by chance. */
+function comparable(records: readonly Scored[]): readonly Scored[] {
+  if ((records[0]?.scores.length ?? 0) <= 1 || records.every(({ scores }) => isDistribution(scores))) return records;
+  return records.map(({ label, scores }) => ({ label, scores: softmax(scores) }));
+}
+
+/** Rounded to 8 bits, probabilities no longer sum to 1 exactly. */
+function isDistribution(row: Float64Array): boolean {
   const sum = row.reduce((total, value) => total + value, 0);
-  if (Math.abs(sum - 1) < 1e-3 && row.every((value) => value >= 0)) return row;
+  return Math.abs(sum - 1) < 0.05 && row.every((value) => value >= 0);
+}
+
+function softmax(row: Float64Array): Float64Array {
   const high = row.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
   const powers = row.map((value) => Math.exp(value - high));
-  const whole = powers.reduce((total, value) => total + value, 0);
+  // In order of size: in the order of the classes, rows that are permutations of each other would differ in the last bit, and no longer tie.
+  const whole = powers.toSorted().reduce((total, value) => total + value, 0);
   return powers.map((value) => value / whole);
 }
 

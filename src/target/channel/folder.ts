@@ -45,6 +45,29 @@ export async function ownHistory(folder: string, channel: string, key: KeyObject
   return own.map(({ statement }) => statement);
 }
 
+/**
+ * The same, for a bundle that is to follow it: its number comes after all of them, those of a key before this one too. What another has put
+ * there must not let numbers jump: devices take nothing below the highest that they have seen, and beyond 2^53 no number follows.
+ * @throws UserError `channel-signature`
+ */
+export async function historyToFollow(folder: string, channel: string, key: KeyObject): Promise<ChannelStatement[]> {
+  const past = await signedHistory(folder, channel);
+  let before = 0;
+  for (const { file, statement } of past) {
+    const { sequence } = statement.predicate;
+    if (sequence > before + mostMissing && !isSignedBy(file, createPublicKey(key)))
+      throw new UserError(
+        'channel-signature',
+        `Statement ${sequence} of channel ${channel} comes after ${before === 0 ? 'none' : `statement ${before}`}, and is not signed with the key that was given, so no number is counted on from it; if it is not yours, take it out of ${historyFolder(folder, channel)}.`,
+      );
+    before = sequence;
+  }
+  return past.map(({ statement }) => statement);
+}
+
+/** Statements that may have been tidied away. */
+const mostMissing = 1000;
+
 async function signedHistory(folder: string, channel: string): Promise<SignedStatement[]> {
   const place = historyFolder(folder, channel);
   const names = await readdir(place).catch((error: NodeJS.ErrnoException) => {
@@ -54,7 +77,12 @@ async function signedHistory(folder: string, channel: string): Promise<SignedSta
   const statements: SignedStatement[] = [];
   for (const name of names.filter((one) => /^\d+\.json$/.test(one)).sort()) {
     const path = join(place, name);
-    statements.push(parseStatement(await readFile(path, 'utf8'), path));
+    const signed = parseStatement(await readFile(path, 'utf8'), path);
+    const { channel: of } = signed.statement.predicate;
+    // Signed with the same key maybe, and still not offered here.
+    if (of !== channel)
+      throw new UserError('channel-file', `${path} is a statement of channel ${of}, not of ${channel}; take it out.`);
+    statements.push(signed);
   }
   return statements.sort((a, b) => a.statement.predicate.sequence - b.statement.predicate.sequence);
 }

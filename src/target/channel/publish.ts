@@ -9,7 +9,7 @@ import { compareVersions } from '../release.ts';
 import { hashRange } from '../sign/resources.ts';
 import { signatureName } from '../sign/sign.ts';
 import { sumsName } from '../sums.ts';
-import { dropOldParts, history, ownHistory, putBlob, putStatement, requireChannel } from './folder.ts';
+import { dropOldParts, historyToFollow, ownHistory, putBlob, putStatement, requireChannel } from './folder.ts';
 import {
   type ChannelFile,
   type ChannelStatement,
@@ -33,7 +33,7 @@ export interface ChannelSettings {
 /**
  * Publishes an edge bundle into a static folder and makes it the channel's offer.
  * @param percent share of the devices that take it
- * @throws UserError `channel-bundle`, `channel-target`, `channel-model`, `release-downgrade`
+ * @throws UserError `channel-bundle`, `channel-target`, `channel-model`, `channel-signature`, `release-downgrade`
  */
 export async function publish(
   bundle: string,
@@ -54,7 +54,7 @@ export async function publish(
       'channel-target',
       `"${bundle}" is a bundle for ${manifest.target}; a channel takes those of --target edge, which can test themselves on a device.`,
     );
-  const past = await history(folder, channel);
+  const past = await historyToFollow(folder, channel, settings.key);
   requireSuccessor(past, manifest.model.name, manifest.release.version, channel);
   const files: ChannelFile[] = manifest.files.map(({ path, bytes, sha256 }) => ({ path, bytes, sha256 }));
   for (const name of [manifestName, sumsName, signatureName]) {

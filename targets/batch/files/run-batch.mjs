@@ -12,7 +12,7 @@ import { keptTypes } from './batch/kept.mjs';
 import { answerLines } from './batch/lines.mjs';
 import { openModel } from './batch/open.mjs';
 import { encodeRows, keptValue, removeIfThere, typesOf, writeWhole } from './batch/parts.mjs';
-import { keptProblem, planPiece } from './batch/plan.mjs';
+import { columnsProblem, keptProblem, planPiece } from './batch/plan.mjs';
 import { predict } from './batch/predict.mjs';
 import { formatOf, pieces } from './batch/tables.mjs';
 
@@ -76,11 +76,21 @@ async function* work({ files, index, count }, names) {
 async function runFiles(options) {
   for (const path of options.files) formatOf(path);
   const model = await openModel(dir);
-  const taken = keptProblem(model.info, options.keep);
-  if (taken !== undefined) throw new Error(taken);
+  const wrong = columnsProblem(model.info, options.columns) ?? keptProblem(model.info, options.keep);
+  if (wrong !== undefined) throw new Error(wrong);
   await mkdir(options.out, { recursive: true });
   const job = await beginJob(options, model);
   model.batch = job.batch;
+  const progress = { written: false };
+  try {
+    await answerFiles(options, model, job, progress);
+  } catch (error) {
+    if (!progress.written) await job.withdraw();
+    throw error;
+  }
+}
+
+async function answerFiles(options, model, job, progress) {
   const given =
     options.format === 'parquet' && options.keep.length > 0 ? await keptTypes(options.files, options.keep) : {};
   const total = { rows: 0, errors: 0, parts: 0, resumed: 0 };
@@ -107,6 +117,7 @@ async function runFiles(options) {
       const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, keptValue(table[i][column])]));
       const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
       const errors = bad.map(({ index: i, error }) => ({ file: basename(path), row: rowOf(i), error }));
+      progress.written = true;
       await removeIfThere(join(options.out, `${name}.errors.jsonl`));
       // What other work that was broken off has left of this piece, whatever its form.
       if (options.restart) for (const ending of formats) await removeIfThere(join(options.out, `${name}.${ending}`));
@@ -138,6 +149,8 @@ async function runFiles(options) {
 
 async function runLines({ columns }) {
   const model = await openModel(dir);
+  const wrong = columnsProblem(model.info, columns);
+  if (wrong !== undefined) throw new Error(wrong);
   model.batch = 1;
   await answerLines(model, columns);
   await model.close();

@@ -22,7 +22,9 @@ async function identity(options, manifest) {
 
 /**
  * The shard's own record, begun anew or gone on with. Holds the batch size, on which last bits may depend.
- * @returns { id, batch } @throws where the folder holds other work
+ * @returns { id, batch, withdraw }; `withdraw` takes the record away again, for who fails before anything else is written: mended flags
+ *   are other work
+ * @throws where the folder holds other work
  */
 export async function beginJob(options, model) {
   const path = join(options.out, `_job-${options.index}.json`);
@@ -35,11 +37,11 @@ export async function beginJob(options, model) {
         `${options.out} holds the output of other files, another model or other flags; take another folder, or --restart`,
       );
     }
-    if (jobs.has(options.index)) return jobs.get(options.index);
+    if (jobs.has(options.index)) return { ...jobs.get(options.index), withdraw: () => undefined };
   }
   const job = { id, batch: options.batch > 0 ? options.batch : model.usefulBatch };
   await writeWhole(path, `${JSON.stringify(job)}\n`);
-  return job;
+  return { ...job, withdraw: () => removeIfThere(path) };
 }
 
 /** Counts of a piece that this work has done; undefined where it has not. */

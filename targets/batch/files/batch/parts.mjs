@@ -1,6 +1,7 @@
 /** Output files, each whole or not there: written beside, synced, renamed. */
 
 import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { parquetWriteBuffer, schemaFromColumnData } from 'hyparquet-writer';
 
 export async function writeWhole(path, bytes) {
@@ -14,10 +15,26 @@ export async function writeWhole(path, bytes) {
       await file.close();
     }
     await rename(temporary, path);
+    // Names too: after a power failure `.done` would stand there without its part.
+    await syncFolder(dirname(path));
   } catch (error) {
     // On a full disk its bytes are missing elsewhere.
     await removeIfThere(temporary);
     throw new Error(`${path} cannot be written: ${error.message}`, { cause: error });
+  }
+}
+
+async function syncFolder(path) {
+  try {
+    const folder = await open(path, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  } catch (error) {
+    // Where a folder cannot be opened or synced (Windows, some network drives).
+    if (!['EISDIR', 'EPERM', 'EACCES', 'EINVAL', 'ENOTSUP'].includes(error.code)) throw error;
   }
 }
 

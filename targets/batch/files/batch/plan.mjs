@@ -35,6 +35,15 @@ export function planPiece(info, { columns: given, keep }, { first, columns }, ta
   return [];
 }
 
+/** Which input `--columns` names that the model does not have, in words: the columns would be chosen by themselves, as without the flag. */
+export function columnsProblem({ inputs }, columns) {
+  const known = inputs.map(({ name }) => name);
+  const strange = Object.keys(columns).find((name) => !known.includes(name));
+  return strange === undefined
+    ? undefined
+    : `--columns ${strange}=…: the model has no input "${strange}"; it has ${known.join(', ')}`;
+}
+
 /** Why columns of these names cannot be kept beside the outputs, in words. */
 export function keptProblem({ outputs }, keep) {
   const taken = keep.find(

@@ -32,7 +32,7 @@ export function rowFeatures(name, dims, data, isOutput) {
   }));
 }
 
-/** The class of each row, where an output's rows are scores of classes; else undefined. */
+/** The class of each row (-1 for nothing but NaN), where an output's rows are scores of classes; else undefined. */
 export function classesOf(dims, data) {
   const rows = dims[0] ?? 1;
   if (Array.isArray(data) || rows === 0 || dims.length !== 2) return undefined;
@@ -43,12 +43,13 @@ export function classesOf(dims, data) {
   return classes;
 }
 
+/** The place of the largest; NaN is never larger than another. */
 function largest(data, from, size) {
-  let at = 0;
-  let best = data[from];
-  for (let i = 1; i < size; i++) {
+  let at = -1;
+  let best;
+  for (let i = 0; i < size; i++) {
     const value = data[from + i];
-    if (value > best) {
+    if (at < 0 ? !Number.isNaN(value) : value > best) {
       at = i;
       best = value;
     }
@@ -201,7 +202,7 @@ export class Drift {
       if (known === undefined || known.kind !== kind) continue;
       for (const value of values) {
         const bin = kind === 'class' ? value : binOf(known.edges, value);
-        if (bin < known.window.length) known.window[bin]++;
+        if (bin >= 0 && bin < known.window.length) known.window[bin]++;
       }
     }
   }
