@@ -2,6 +2,7 @@ import { nowMs } from '../clock.ts';
 import { cloneModel } from '../ir/clone.ts';
 import type { Model } from '../ir/graph.ts';
 import type { StepResult } from '../report/report.ts';
+import { ownHalfScales } from '../rewrite/half-scales.ts';
 import { shareInitializers } from '../rewrite/share-initializers.ts';
 import { judgeFrom } from './judge.ts';
 import type { PassContext, Step } from './pass.ts';
@@ -29,11 +30,12 @@ const worthSharing = 1024;
 
 /**
  * One copy of each weight, before the first step and after every step that changed something, so that no pass works on or
- * leaves a weight twice. What a pass computes late is not computed for this: equal weights were one before the pass.
+ * leaves a weight twice, except for scales that ONNX Runtime reads once. What a pass computes late is not computed for this: equal weights were one before the pass.
  */
 function share(model: Model, recorder: Recorder): boolean {
   const trace = { applied: recorder.applied.bind(recorder), skipped: () => undefined };
-  return shareInitializers(model, trace, (tensor) => !tensor.computed && tensor.byteLength >= worthSharing);
+  const shared = shareInitializers(model, trace, (tensor) => !tensor.computed && tensor.byteLength >= worthSharing);
+  return ownHalfScales(model, trace) || shared;
 }
 
 /** Whether a step that changed something may have lost something. */

@@ -1,6 +1,7 @@
 import type { Graph, Model, Value } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import type { Trace } from './driver.ts';
+import { takesScales } from './half-scales.ts';
 import { tensorDigest, tensorHead } from './tensor-digest.ts';
 
 const silent: Trace = { applied() {}, skipped() {} };
@@ -11,7 +12,8 @@ const worthMoving = 1024;
 /**
  * One copy of every constant: initializers of equal type, shape and bits become one, in each graph, from subgraphs to
  * the graphs around them, and across branches. Tied weights come out tied. Tensors are read only where another one has
- * the same type and shape, and read whole only where the first bytes agree.
+ * the same type and shape, and read whole only where the first bytes agree. Left alone are scales that ONNX Runtime needs once for each node
+ * (`half-scales.ts`).
  * @param among which constants are looked at; default all.
  * @returns whether anything changed.
  */
@@ -56,6 +58,7 @@ class Sharing {
     for (const value of graph.initializers) {
       const tensor = value.constant;
       if (!tensor || value.isGraphInput || !this.#among(tensor) || !this.#mayHaveTwin(tensor)) continue;
+      if (tensor.dtype === 'float16' && value.consumers.some((node) => takesScales(node, value))) continue;
       const digest = tensorDigest(tensor);
       const twin = find(visible, digest) ?? this.#moveOut(this.#first.get(digest), digest, tensor);
       if (!twin) {

@@ -129,16 +129,17 @@ export function makeBias(
   const terms = plan.terms.map((term) => keyOf(term, cache)).join('+');
   const isFilled = (term: Bias): boolean =>
     term.kind === 'mask' && (Number.isFinite(term.fill) || plan.zeroing.length > 0);
+  const steps = dtype === 'float16' || plan.zeroing.length > 0 ? 1 : stepsDown(plan.terms);
   // What several masks fill adds up to -inf: a row that all of them mask wholly would be NaN, or zero.
   const floor =
-    plan.terms.filter(isFilled).length > 1 ||
-    (place.floor && plan.terms.some((term) => term.kind === 'add' && !isAbove(term.value, lowest)));
-  const key = `${terms}${floor}${plan.expand ? `/${cache.dim(dims.length)},${cache.dim(dims.total)}` : ''}`;
+    (steps === 1 && plan.terms.filter(isFilled).length > 1) ||
+    (steps === 1 && place.floor && plan.terms.some((term) => term.kind === 'add' && !isAbove(term.value, lowest)));
+  const key = `${terms}${floor}${steps}${plan.expand ? `/${cache.dim(dims.length)},${cache.dim(dims.total)}` : ''}`;
   const known = cache.get(key, edit);
   if (known) return known;
   let sum: Value | undefined;
   for (const [at, term] of plan.terms.entries()) {
-    const made = makeTerm(term, plan.ranks[at] ?? 4, plan.zeroing.length > 0, dtype, edit, cache);
+    const made = makeTerm(term, plan.ranks[at] ?? 4, plan.zeroing.length > 0, steps, dtype, edit, cache);
     sum = sum ? edit.insert('Add', { inputs: [sum, made] }).output() : made;
   }
   if (floor && sum) {
@@ -153,6 +154,20 @@ export function makeBias(
     sum = edit.insert('Expand', { inputs: [sum, shape] }).output();
   }
   return cache.set(key, sum as Value);
+}
+
+/**
+ * Into how many steps what masks fill has to be parted. A mask that is added to filled scores leaves those lower (at -inf) that both mask: in a row in which
+ * everything is masked they count for nothing, and the others are uniform. So it is with a step for each, above the lowest number. A mask
+ * that fills what others left is no step further down.
+ */
+function stepsDown(terms: readonly Bias[]): number {
+  const first = terms.findIndex((term) => term.kind === 'mask' && Number.isFinite(term.fill));
+  if (first < 0) return 1;
+  const outer = terms.slice(first + 1).filter((term) => term.kind === 'mask' || !isAbove(term.value, lowest));
+  return outer.every((term) => term.kind === 'add' || (term.added && Number.isFinite(term.fill)))
+    ? outer.length + 1
+    : 1;
 }
 
 /** 1 for rows of which something is kept, 0 for those that are masked wholly: [batch or 1, 1, length or 1, 1]. */
@@ -180,8 +195,16 @@ const leading = (rank: number): number[] => Array.from({ length: 4 - rank }, (_,
 const keyOf = (term: Bias, cache: BiasCache): string =>
   `${cache.id(term.value)}:${term.kind === 'add' ? term.factor : `${term.keep}${term.fill}`}`;
 
-function makeTerm(term: Bias, rank: number, zeroing: boolean, dtype: DType, edit: Edit, cache: BiasCache): Value {
-  const key = `term:${keyOf(term, cache)}${zeroing}`;
+function makeTerm(
+  term: Bias,
+  rank: number,
+  zeroing: boolean,
+  steps: number,
+  dtype: DType,
+  edit: Edit,
+  cache: BiasCache,
+): Value {
+  const key = `term:${keyOf(term, cache)}${zeroing}${steps}`;
   const known = cache.get(key, edit);
   if (known) return known;
   let value = term.value;
@@ -193,12 +216,18 @@ function makeTerm(term: Bias, rank: number, zeroing: boolean, dtype: DType, edit
     );
   if (term.kind === 'mask') {
     const fill =
-      term.fill === Number.NEGATIVE_INFINITY && !zeroing ? term.fill : dtype === 'float16' ? lowestHalf : lowest;
+      term.fill === Number.NEGATIVE_INFINITY && !zeroing
+        ? term.fill
+        : dtype === 'float16'
+          ? lowestHalf
+          : lowest / steps;
     const [zero, low] = [edit.constant('zero', scalar(dtype, 0)), edit.constant('masked', scalar(dtype, fill))];
     value = edit.insert('Where', { inputs: term.keep ? [value, zero, low] : [value, low, zero] }).output();
   } else if (term.factor !== 1) {
     value = edit.insert('Mul', { inputs: [value, edit.constant('factor', scalar(dtype, term.factor))] }).output();
   }
+  if (term.kind === 'add' && steps > 1 && !isAbove(term.value, lowest))
+    value = edit.insert('Max', { inputs: [value, edit.constant('least', scalar(dtype, lowest / steps))] }).output();
   return cache.set(key, value);
 }
 

@@ -15,8 +15,14 @@ import { findKey, type Heads } from './heads.ts';
 export type Bias =
   /** `value`, times a factor. */
   | { readonly kind: 'add'; readonly value: Value; readonly factor: number }
-  /** Where `value` is not `keep`, the score is `fill`. */
-  | { readonly kind: 'mask'; readonly value: Value; readonly keep: boolean; readonly fill: number };
+  /** Where `value` is not `keep`, the score is `fill`, or has it `added`. */
+  | {
+      readonly kind: 'mask';
+      readonly value: Value;
+      readonly keep: boolean;
+      readonly fill: number;
+      readonly added?: boolean;
+    };
 
 export interface Core {
   /** Softmax, or the Attention operator. */
@@ -254,9 +260,10 @@ function swallowingMask(value: Value): Bias | undefined {
   const condition = node?.is('Where') ? node.input(0) : undefined;
   if (!condition || !node) return undefined;
   const [yes, no] = [constantScalar(node.input(1)), constantScalar(node.input(2))];
-  if (yes === 0 && no !== undefined && no < swallowing) return { kind: 'mask', value: condition, keep: true, fill: no };
+  if (yes === 0 && no !== undefined && no < swallowing)
+    return { kind: 'mask', value: condition, keep: true, fill: no, added: true };
   if (no === 0 && yes !== undefined && yes < swallowing)
-    return { kind: 'mask', value: condition, keep: false, fill: yes };
+    return { kind: 'mask', value: condition, keep: false, fill: yes, added: true };
   return undefined;
 }
 
