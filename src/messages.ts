@@ -52,6 +52,12 @@ export function formatCount(count: number): string {
     : count.toLocaleString('en-US');
 }
 
+/** So many significant digits, without an exponent where the number is large: 618 to two digits → `620`, not `6.2e+2`. */
+export function significant(value: number, digits: number): string {
+  const text = value.toPrecision(digits);
+  return text.includes('e+') ? String(Number(text)) : text;
+}
+
 /** Milliseconds with three significant digits and a unit that fits. */
 export function formatMs(ms: number): string {
   // Bounds lie where three digits round up to the next unit: 999.6 would print as 1.00e+3.

@@ -7,6 +7,7 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { nearest } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { toFixedPoint } from '../../src/rewrite/driver.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { activationRules } from './activation/activations.ts';
@@ -140,6 +141,7 @@ const allRules: readonly Rule[] = [
 
 /** What is no rule about a node and its neighbours. */
 const stepRules = {
+  ...constantCopyRule,
   'pad-channels': padSummary,
   [layoutRule]: 'Transposes move over operators that do not care for the order of axes, where fewer are left then',
 } as const;
@@ -200,7 +202,8 @@ export const fuse = definePass({
       }
       return changed;
     };
-    let changed = rewrite();
+    const copies = !options.skip.includes('constant-copy') && readThroughCopies(model, ctx);
+    let changed = rewrite() || copies;
     // The later opset may have operators for more.
     if (target.isRuntime && declareNorms(model, target, ctx)) {
       changed = true;

@@ -1,6 +1,7 @@
 import { allFinite, axisView } from '../../src/kernels/quantize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { floatWeights, noBroadcast } from '../quantize/linear.ts';
 import { channelScales, cluster, whole } from './clustered.ts';
@@ -36,6 +37,7 @@ export const clusterWeights = definePass({
     'Weights share 4 to 256 values (k-means): a byte each and less when compressed; computed with as floats, so no faster',
   options,
   rules: {
+    ...constantCopyRule,
     palette: 'Weights are stored as numbers of a palette, looked up once at load',
     values: 'Weights take few values, and compress',
     keep: 'Names given with --keep that stand for nothing',
@@ -44,6 +46,7 @@ export const clusterWeights = definePass({
   numerics: ({ bits }) => lossy(floor[bits]),
   run(model, given, ctx) {
     reportUnmatched(model, given.keep, ctx);
+    const copies = readThroughCopies(model, ctx);
     const rule = given.store === 'palette' ? 'palette' : 'values';
     const tables = weightTables(
       model,
@@ -107,6 +110,6 @@ export const clusterWeights = definePass({
           ? 'ONNX Runtime looks the weights up once, at load, and computes in floats: a smaller file, not faster inference; runtimes that do not fold constants look them up on every run (--store tensor)'
           : 'the weights are floats as before: a smaller file once compressed, not faster inference',
       );
-    return { changed };
+    return { changed: copies || changed };
   },
 });

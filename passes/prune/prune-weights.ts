@@ -13,6 +13,7 @@ import {
 } from '../../src/kernels/mask.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { cutFor, erdosRenyi, perLayer, wholeModel } from './budget.ts';
 import { fitByData } from './fit.ts';
@@ -61,6 +62,7 @@ export const pruneWeights = definePass({
     'Set weights to zero (by magnitude, or fitted to data): a smaller download after compression, the same speed (ONNX Runtime has no sparse kernels)',
   options,
   rules: {
+    ...constantCopyRule,
     magnitude: 'The weights of smallest magnitude become zero',
     fitted: 'Weights become zero by what the layer sees, and the others make up for it',
     pattern: 'Weights become zero in a pattern: N of M, or whole groups',
@@ -85,6 +87,7 @@ export const pruneWeights = definePass({
         `--score ${given.score} looks at what layers see, and there are no samples: give a folder of them with --data, or use --score magnitude, which needs none.`,
       );
     reportUnmatched(model, given.keep, ctx);
+    const copies = readThroughCopies(model, ctx);
     const permuted = pattern.kind === 'n-of-m' && given.permute && permuteChannels(model, pattern, given, ctx);
     const targets = pruneTargets(
       model,
@@ -109,7 +112,7 @@ export const pruneWeights = definePass({
         'ONNX Runtime has no sparse kernels: zeros make the compressed file smaller, not inference faster',
       );
     }
-    return { changed: permuted || todo.size > 0 };
+    return { changed: copies || permuted || todo.size > 0 };
   },
 });
 

@@ -4,6 +4,7 @@ import { sortTopologically } from '../../src/ir/sort.ts';
 import { elementCount } from '../../src/ir/tensor.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { miss } from '../../src/rewrite/match.ts';
@@ -70,6 +71,7 @@ export const quantizeDynamic = definePass({
   summary: 'INT8 weights with activations quantized at run time (MatMul, Gemm, LSTM, embeddings); no data needed',
   options,
   rules: {
+    ...constantCopyRule,
     inline: inlineRule,
     linear: 'MatMul and Gemm with constant weights multiply in 8 bits',
     conv: 'Conv multiplies in 8 bits, unsigned, with activations quantized at run time (--conv)',
@@ -92,6 +94,7 @@ export const quantizeDynamic = definePass({
     const { keep, minElements } = given;
     reportUnmatched(model, keep, ctx);
     const opened = openLayers(model, ctx, takesWeights);
+    const copies = readThroughCopies(model, trace);
     const raised = raiseOpset(model, minElements, ctx);
     // A table that an exporter wrote out transposed for the output layer is one again, and stored once.
     const retied = given.embeddings && !unsigned && retieTables(model, tablesOf(model, keep, minElements), ctx);
@@ -106,7 +109,7 @@ export const quantizeDynamic = definePass({
       ...(given.stored ? [storedRule(minElements)] : []),
     ];
     const first = walk(model, [...rules.map((rule) => keepRule(rule, keep)), refusal], trace, misses);
-    const changed = opened || raised || retied || first.changed;
+    const changed = opened || copies || raised || retied || first.changed;
     if (!given.embeddings) return { changed };
     // Afterwards, because a table tied to a MatMul is free once that has weights of its own.
     const tied = (table: Value) => weights.tableOf(table);

@@ -7,6 +7,7 @@ import type { Histogram } from '../../src/kernels/histogram.ts';
 import type { Affine } from '../../src/kernels/quantize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext, type Trace } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { toFixedPoint, walk } from '../../src/rewrite/driver.ts';
 import { provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
@@ -111,6 +112,7 @@ export const quantizeStatic = definePass({
   options,
   rules: {
     calibration: 'Ranges of activations were measured',
+    ...constantCopyRule,
     inline: 'Functions of the model in which something heavy stands are inlined',
     opset: 'The opset is raised to 13, for scales per channel',
     saturation: 'Scales are widened where products could saturate on processors without VNNI',
@@ -159,6 +161,8 @@ export const quantizeStatic = definePass({
     // On a copy first: a model of which nothing is quantized in the end keeps its opset, its functions and its names.
     const trial = cloneModel(model);
     const { calls, left: notInlined } = openFunctions(trial);
+    const silent: Trace = { applied: () => undefined, skipped: () => undefined };
+    readThroughCopies(trial, silent);
     for (const { node, why } of notInlined) ctx.skipped('inline', node, why);
     if (!plansOf(trial).some(hasWeighted)) {
       reportLeft(plansOf(trial), trial, ctx);
@@ -169,7 +173,6 @@ export const quantizeStatic = definePass({
     if (tooOld && from < 10) return leave(ctx, `${tooOld}; QuantizeLinear needs opset 10`);
     uniqueInnerNames(trial);
     const mayChange = (node: Node): boolean => !planOptions.excluded(node);
-    const silent: Trace = { applied: () => undefined, skipped: () => undefined };
     const joinClamps = (source: Model, trace: Trace): void =>
       void toFixedPoint(source, [keepRule(maxMinClip, given.keep), keepRule(clipClip, given.keep)], trace);
     joinClamps(trial, silent);
@@ -205,11 +208,12 @@ export const quantizeStatic = definePass({
     }
     if (tooOld && given.perChannel) ctx.skipped('opset', 'model', `${tooOld}: one scale for each whole weight then`);
     openFunctions(model);
+    const made: Trace = { ...silent, applied: ctx.applied.bind(ctx) };
+    readThroughCopies(model, made);
     for (const [name, count] of calls) ctx.applied('inline', name, `${count} ×`);
     upgradeOpset(model);
     if (model.opset > from) ctx.applied('opset', 'model', `opset ${from} → ${model.opset}`);
     uniqueInnerNames(model);
-    const made: Trace = { ...silent, applied: ctx.applied.bind(ctx) };
     joinClamps(model, made);
     if (given.engine === 'cpu') for (const node of fillResizes(model)) ctx.applied('resize-axes', node);
     if (given.engine === 'cpu') fitKernels(model, profile, mayChange, made);

@@ -4,6 +4,7 @@ import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
@@ -79,6 +80,7 @@ export const quantizeWeights = definePass({
   summary: 'INT4 (2, 3, 8) weights in blocks with float activations (MatMulNBits); no data needed',
   options,
   rules: {
+    ...constantCopyRule,
     inline: inlineRule,
     'matmul-nbits': 'MatMul and Gemm with constant weights become MatMulNBits',
     batched: 'Products with a batch of constant matrices become one product for each matrix',
@@ -95,7 +97,9 @@ export const quantizeWeights = definePass({
   },
   numerics: ({ bits }) => lossy(floor[bits]),
   async run(model, options, ctx) {
+    const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const opened = openLayers(model, ctx, takesWeights);
+    const copies = readThroughCopies(model, trace);
     const activations = await samplesOf(model, options, ctx);
     const method = options.method === 'auto' ? methodFor(options.format, activations) : options.method;
     const given = { ...options, method };
@@ -112,10 +116,9 @@ export const quantizeWeights = definePass({
     const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
     const scaled = await chooseCodes(model, book, activations, ctx, options.method === 'auto');
-    const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
     if (!changed) reportOthers(model, ctx);
-    return { changed: changed || opened || split || retied || raised || scaled };
+    return { changed: changed || opened || copies || split || retied || raised || scaled };
   },
 });
 

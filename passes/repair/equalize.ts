@@ -4,6 +4,7 @@ import { tensorFrom } from '../../src/ir/tensor.ts';
 import { type ChannelPair, equalizeFactors } from '../../src/kernels/equalize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { type ChannelStats, definePass, lossy, type PassContext, reordered } from '../../src/pass/pass.ts';
+import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
 import { absorbBias } from './absorb.ts';
@@ -40,6 +41,7 @@ export const equalize = definePass({
     'Balance the weights of consecutive layers channel by channel, for one scale per weight (before quantize-static)',
   options,
   rules: {
+    ...constantCopyRule,
     equalize: 'The channels between two layers were rescaled',
     absorb: 'What a bias adds to every value moved into the next layer',
     clip: 'The upper bound of a Clip was dropped',
@@ -55,6 +57,7 @@ export const equalize = definePass({
       ctx.skipped('opset', 'model', old);
       return { changed: false };
     }
+    const copies = readThroughCopies(model, ctx);
     sortTopologically(model.graph);
     reportUnmatched(model, given.keep, ctx);
     const chains = findChains(model, given, ctx);
@@ -90,7 +93,7 @@ export const equalize = definePass({
       }
     }
     for (const layer of touched) storeLayer(layer);
-    return { changed: touched.size > 0 };
+    return { changed: copies || touched.size > 0 };
   },
 });
 

@@ -113,7 +113,9 @@ class Builder {
   /** Seeded numbers between low and high. */
   #weight(name: string, shape: readonly number[], low = -1, high = 1): Value {
     const data = Float32Array.from({ length: elementCount(shape) }, () => low + this.#next() * (high - low));
-    return this.#constant(name, tensorFrom('float32', shape, data));
+    const constant = this.#constant(name, tensorFrom('float32', shape, data));
+    // As torch.onnx writes parameters that are equal.
+    return this.#program.seed % 5 === 0 ? this.#graph.append('Identity', { inputs: [constant] }).output() : constant;
   }
   #spread(name: string, shape: readonly number[], fanIn: number): Value {
     return this.#weight(name, shape, -1 / Math.sqrt(fanIn), 1.5 / Math.sqrt(fanIn));

@@ -1,5 +1,6 @@
 /** Rules of fuse about linear operators: fired by the graphs of random-graph.ts, the others by those of random-blocks.ts. */
 export const linearRules: ReadonlySet<string> = new Set([
+  'constant-copy',
   'conv-bn',
   'gemm-bn',
   'conv-add',

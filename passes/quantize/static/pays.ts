@@ -1,5 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { FlowNetwork } from '../../../src/kernels/min-cut.ts';
+import { significant } from '../../../src/messages.ts';
 import type { CpuProfile } from '../cpu.ts';
 import { type Costs, nativeCosts } from './cost.ts';
 import { wasmCosts } from './cost-wasm.ts';
@@ -210,7 +211,7 @@ function readersOf(plan: Plan, value: Value): Readers {
 
 function sentence(unit: Unit, costs: Costs, elements: (value: Value) => number): string {
   const { float, integer } = costs.unit(unit, elements);
-  const us = (ns: number): string => `${(ns / 1000).toPrecision(2)} µs`;
+  const us = (ns: number): string => `${significant(ns / 1000, 2)} µs`;
   const why =
     integer >= float
       ? `it is slower on integers (about ${us(integer)}, ${us(float)} in float)`

@@ -1,4 +1,4 @@
-import { formatBytes, formatMs } from '../../messages.ts';
+import { formatBytes, formatMs, significant } from '../../messages.ts';
 import type { Session } from '../command.ts';
 import { table } from '../talk.ts';
 import type { ProviderBench } from './measure.ts';
@@ -38,7 +38,7 @@ function printTimes({ timed, cold }: ProviderBench, talk: Talk): void {
       return [
         name,
         ...[p50, p90, p95, p99].map(formatMs),
-        ((1000 * (setting.batch ?? 1)) / p50).toPrecision(3),
+        significant((1000 * (setting.batch ?? 1)) / p50, 3),
         ratioToBase.toFixed(2),
         index === 0 ? '' : `${ratioCi[0].toFixed(2)}–${ratioCi[1].toFixed(2)}`,
         call ?? '',
@@ -83,8 +83,8 @@ function printFacts({ provider, placement, agreement, profiles, throughput }: Pr
         .filter(Boolean)
         .join(', '),
       String(one.concurrency),
-      one.inferencesPerSecond.toPrecision(4),
-      (one.inferencesPerSecond * (one.batch ?? 1)).toPrecision(4),
+      significant(one.inferencesPerSecond, 4),
+      significant(one.inferencesPerSecond * (one.batch ?? 1), 4),
       formatMs(one.p50),
     ]);
     talk.out(table([[`${name}: throughput`, 'at once', 'runs/s', 'rows/s', 'p50'], ...rows], [1, 2, 3, 4]));
