@@ -11,6 +11,18 @@ export function saturates(cpu: CpuProfile): boolean {
 }
 
 /**
+ * Which weights take 7 bits or a little more, for processors that add u8·s8 products in 16 bits. all: 7 bits throughout · threatened: only as
+ * far as pairs of products could saturate · none: 8 bits.
+ */
+export type Reduce = 'all' | 'threatened' | 'none';
+
+/** @param asked the option `reduceRange` */
+export function reduceFor(asked: 'auto' | 'yes' | 'no', threatened: boolean): Reduce {
+  if (asked === 'yes') return 'all';
+  return asked === 'auto' && threatened ? 'threatened' : 'none';
+}
+
+/**
  * The profile of a machine, for `auto`.
  * @param arch as `process.arch` has it
  * @param flags processor flags as /proc/cpuinfo or sysctl name them, in any case

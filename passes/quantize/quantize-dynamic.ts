@@ -9,7 +9,7 @@ import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import { miss } from '../../src/rewrite/match.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
-import { cpuProfiles, saturates } from './cpu.ts';
+import { cpuProfiles, reduceFor, saturates } from './cpu.ts';
 import { attentionRule } from './dynamic/attention.ts';
 import { convRule } from './dynamic/conv.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
@@ -36,7 +36,7 @@ const options = {
   reduceRange: opt.choice(
     ['auto', 'yes', 'no'],
     'auto',
-    '7-bit signed weights; auto: on processors that would saturate (no VNNI)',
+    '7-bit signed weights; auto: only as far as products could saturate, on processors that do (no VNNI)',
   ),
   ranges: opt.choice(
     ['minmax', 'mse'],
@@ -86,9 +86,9 @@ export const quantizeDynamic = definePass({
   },
   numerics: () => lossy(20),
   run(model, given, ctx) {
-    const reduced = given.reduceRange === 'yes' || (given.reduceRange === 'auto' && saturates(given.cpu));
+    const reduce = reduceFor(given.reduceRange, saturates(given.cpu));
     const unsigned = given.weights === 'u8' || (given.weights === 'auto' && given.cpu === 'wasm');
-    const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduced, search: given.ranges === 'mse' };
+    const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduce, search: given.ranges === 'mse' };
     const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
     const misses = { allMisses: ctx.explain ?? false };
     const { keep, minElements } = given;

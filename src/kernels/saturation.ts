@@ -1,3 +1,5 @@
+import { intRanges } from './quantize.ts';
+
 /**
  * Processors without VNNI multiply u8 · s8 with vpmaddubsw, which adds two neighbouring products in 16 bits, and saturates. MLAS lays
  * the operands out along K (for a convolution: tap by tap, and in each tap channel by channel), so the pairs are known.
@@ -49,19 +51,18 @@ export function pairPeaks(weights: Float32Array, layout: ProductLayout, largest:
   const peaks = new Float32Array(channels);
   const isSingle = largest.length === 1;
   const pairs = pairsOf(layout);
-  for (let n = 0; n < channels; n++) {
+  const raise = (n: number, k: number): void => {
     const base = n * channelStride;
     const group = Math.floor(n / perGroup) * inner;
-    let peak = 0;
-    const codeOf = (k: number): number => largest[isSingle ? 0 : group + (k % inner)] as number;
-    for (const k of pairs) {
-      const first = (weights[base + (offsets[k] as number)] as number) * codeOf(k);
-      const second = (weights[base + (offsets[k + 1] as number)] as number) * codeOf(k + 1);
-      // One product alone fits: 255 · 127 = 32385. Rounding by less than a step never turns a sign.
-      if (first * second > 0) peak = Math.max(peak, Math.abs(first + second));
-    }
-    peaks[n] = peak;
-  }
+    const first = (weights[base + (offsets[k] as number)] as number) * codeOf(group, k);
+    const second = (weights[base + (offsets[k + 1] as number)] as number) * codeOf(group, k + 1);
+    // One product alone fits: 255 · 127 = 32385. Rounding by less than a step never turns a sign.
+    if (first * second > 0) peaks[n] = Math.max(peaks[n] as number, Math.abs(first + second));
+  };
+  const codeOf = (group: number, k: number): number => largest[isSingle ? 0 : group + (k % inner)] as number;
+  // In the order in which the weights lie in memory.
+  if (channelStride === 1) for (const k of pairs) for (let n = 0; n < channels; n++) raise(n, k);
+  else for (let n = 0; n < channels; n++) for (const k of pairs) raise(n, k);
   return peaks;
 }
 
@@ -71,6 +72,26 @@ export function pairPeaks(weights: Float32Array, layout: ProductLayout, largest:
  * @param peak from `pairPeaks`, in real weights
  */
 export const saturationFreeScale = (peak: number): number => peak / (highest - 2 * 255);
+
+/**
+ * The least scales of symmetric int8 weights with which no pair of products saturates; none is larger than 7 bits would need.
+ * @param full scales of the whole range in 8 bits, one for each output channel, or one for all
+ * @param largest as in `pairPeaks`
+ */
+export function leastSafeScales(
+  full: Float32Array,
+  weights: Float32Array,
+  layout: ProductLayout,
+  largest: ArrayLike<number>,
+): Float32Array {
+  const peaks = pairPeaks(weights, layout, largest);
+  const needed = full.length === 1 ? [peaks.reduce((a, b) => Math.max(a, b), 0)] : peaks;
+  const { symmetric, reduced } = intRanges.int8;
+  return full.map((scale, c) => {
+    const free = saturationFreeScale(needed[c] as number) * (1 + 2 ** -20);
+    return Math.min(free, (scale * symmetric.max) / reduced.max);
+  });
+}
 
 /** What saturation does to the sums of products of some rows. */
 export interface SaturationSums {

@@ -40,7 +40,7 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
       if (!allFinite(data)) return miss(root, `its weights "${w.name}" hold NaN or infinite numbers`);
       const [channels = 1] = tensor.shape;
       const view = axisView([channels, elements / channels], 0);
-      const range = codeRange({ type: 'uint8', reduced: false });
+      const range = codeRange({ type: 'uint8', reduce: 'none' });
       const { low, high } = channelRanges(data, view);
       const scales = rowScales(w, low, high, { min: -127, max: 127 });
       if (typeof scales === 'string') return miss(root, scales);

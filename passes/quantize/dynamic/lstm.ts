@@ -1,21 +1,14 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
-import {
-  allFinite,
-  axisView,
-  channelRanges,
-  intRanges,
-  quantizeChannels,
-  transpose,
-} from '../../../src/kernels/quantize.ts';
+import { allFinite, axisView, channelRanges, quantizeChannels, transpose } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
 import { floatWeights, placeFor } from '../linear.ts';
 import { rowScales } from './underflow.ts';
-import { codeRange, type WeightFormat } from './weights.ts';
+import { codeRange, safeScales, signedRange, type WeightFormat } from './weights.ts';
 
 interface GateWeights {
   readonly codes: Value;
@@ -98,8 +91,9 @@ function quantizeGates(
   const range = codeRange(format);
   const view = axisView([directions * gates, inputs], 0);
   const { low, high } = channelRanges(data, view);
-  const scales = rowScales(value, low, high, format.type === 'uint8' ? intRanges.int8.symmetric : range);
-  if (typeof scales === 'string') return scales;
+  const full = rowScales(value, low, high, signedRange(format));
+  if (typeof full === 'string') return full;
+  const scales = safeScales(format, full, full, data, 'n');
   const zeroPoints = new Uint8Array(scales.length).fill(format.type === 'uint8' ? 128 : 0);
   const codes = quantizeChannels(data, view, { scales, zeroPoints }, range);
   const size = gates * inputs;

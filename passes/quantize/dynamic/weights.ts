@@ -9,8 +9,10 @@ import {
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
+import { leastSafeScales } from '../../../src/kernels/saturation.ts';
 import { searchScales } from '../../../src/kernels/weight-rows.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
+import type { Reduce } from '../cpu.ts';
 import { floatWeights, type Linear, placeFor } from '../linear.ts';
 import { looksUp } from '../table.ts';
 import { rowScales } from './underflow.ts';
@@ -19,8 +21,8 @@ export type WeightType = 'int8' | 'uint8';
 
 export interface WeightFormat {
   readonly type: WeightType;
-  /** One bit less, for processors that would saturate. */
-  readonly reduced: boolean;
+  /** For signed weights: kernels for unsigned ones widen first. */
+  readonly reduce: Reduce;
   /** Scales with the least squared error of the weights, where the largest codes may be cut; else those of the whole range. */
   readonly search?: boolean;
 }
@@ -34,10 +36,36 @@ export interface QuantizedWeights {
 
 const middle = { int8: 0, uint8: 128 } as const;
 
-/** The range of symmetric codes around the middle. Kernels for unsigned weights widen first, so only int8 needs reducing. */
+/** The range of symmetric codes around the middle. */
 export function codeRange(format: WeightFormat): { min: number; max: number } {
-  if (format.type === 'uint8') return { min: 1, max: 255 };
-  return format.reduced ? intRanges.int8.reduced : intRanges.int8.symmetric;
+  return format.type === 'uint8' ? { min: 1, max: 255 } : signedRange(format);
+}
+
+/** The same around 0. */
+export function signedRange({ type, reduce }: WeightFormat): { min: number; max: number } {
+  return type === 'int8' && reduce === 'all' ? intRanges.int8.reduced : intRanges.int8.symmetric;
+}
+
+/**
+ * The scales, or larger ones where the processor asks for that: with them no pair of neighbours along K saturates, whatever the activations
+ * are, which come as u8 of full range.
+ * @param full scales of the whole range
+ * @param matrix the weights [K, N] (`rows` 'k') or [N, K] ('n')
+ */
+export function safeScales(
+  { type, reduce }: WeightFormat,
+  scales: Float32Array,
+  full: Float32Array,
+  matrix: Float32Array,
+  rows: Linear['rows'],
+): Float32Array {
+  if (type !== 'int8' || reduce !== 'threatened') return scales;
+  const n = full.length;
+  const k = matrix.length / n;
+  const [channelStride, innerStride] = rows === 'k' ? [1, n] : [k, 1];
+  const layout = { channels: n, channelStride, taps: 1, tapStride: 0, inner: k, innerStride, perGroup: n };
+  const least = leastSafeScales(full, matrix, layout, [255]);
+  return scales.map((scale, c) => Math.max(scale, least[c] as number));
 }
 
 /** Quantizes each weight once, whoever reads it. */
@@ -64,9 +92,7 @@ export class WeightStore {
     if (!data || tensor.dtype !== 'float32') return `its weights "${weight.name}" are ${tensor.dtype}, not float32`;
     if (!allFinite(data)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
     const { type } = this.#format;
-    const range = codeRange(this.#format);
-    // Around the middle, whatever the type.
-    const signed = type === 'uint8' ? intRanges.int8.symmetric : range;
+    const [range, signed] = [codeRange(this.#format), signedRange(this.#format)];
     const count = batch.reduce((a, b) => a * b, 1);
     const codes = new Uint8Array(data.length);
     const scales = new Float32Array(count * n);
@@ -79,9 +105,10 @@ export class WeightStore {
       const { low, high } = channelRanges(matrix, view);
       const full = rowScales(weight, low, high, signed);
       if (typeof full === 'string') return full;
-      const own = this.#format.search
+      const chosen = this.#format.search
         ? searchScales(rows === 'k' ? transpose(matrix, k, n) : matrix, k, full, signed)
         : full;
+      const own = safeScales(this.#format, chosen, full, matrix, rows);
       const part = quantizeChannels(matrix, view, { scales: own, zeroPoints }, range);
       codes.set(rows === 'k' || table ? part : transpose(part, n, k), i * k * n);
       scales.set(

@@ -1,6 +1,5 @@
-import { type CpuProfile, saturates } from '../cpu.ts';
+import { type CpuProfile, type Reduce, reduceFor, saturates } from '../cpu.ts';
 import type { ActivationType } from './given.ts';
-import type { Reduce } from './weight-store.ts';
 
 /** What runs the file: the CPU provider of ONNX Runtime, or engines that take QDQ files and have kernels of their own. */
 export const engines = ['cpu', 'tensorrt', 'qnn'] as const;
@@ -44,7 +43,7 @@ export function profileOf({ cpu, engine, activations, symmetric, reduceRange, pl
   return {
     type,
     symmetric: symmetric || engine === 'tensorrt',
-    reduce: reduceRange === 'yes' ? 'all' : reduceRange === 'auto' && threatened ? 'threatened' : 'none',
+    reduce: reduceFor(reduceRange, threatened),
     // What pays was measured on CPUs, with 8 bits.
     place: other || wide ? 'all' : place,
     cpu,

@@ -11,8 +11,9 @@ import {
   quantizeChannels,
   transpose,
 } from '../../../src/kernels/quantize.ts';
-import { pairPeaks, saturationFreeScale } from '../../../src/kernels/saturation.ts';
+import { leastSafeScales } from '../../../src/kernels/saturation.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
+import type { Reduce } from '../cpu.ts';
 import { placeFor } from '../linear.ts';
 import { productLayout } from './product-layout.ts';
 import type { Weighted } from './weighted.ts';
@@ -22,9 +23,6 @@ export interface WeightOptions {
   /** Which weights take 7 bits or a little more, for processors that add u8·s8 products in 16 bits. */
   readonly reduce: Reduce;
 }
-
-/** all: 7 bits throughout · threatened: only as far as pairs of products could saturate · none: 8 bits. */
-export type Reduce = 'all' | 'threatened' | 'none';
 
 /** Weights as DequantizeLinear takes them, symmetric int8. */
 export interface QuantizedWeight {
@@ -107,15 +105,11 @@ function viewOf({ tensor, transposed }: Weighted, axis: number | undefined): Axi
 function widenForPairs(scales: Float32Array, node: Node, weighted: Weighted, largest: ArrayLike<number>): number {
   const layout = productLayout(node, weighted);
   if (!layout) return 0;
-  const peaks = pairPeaks(typedArray(weighted.tensor, 'float32'), layout, largest);
-  const needed = scales.length === 1 ? [peaks.reduce((a, b) => Math.max(a, b), 0)] : peaks;
-  const { symmetric, reduced } = intRanges.int8;
+  const least = leastSafeScales(scales, typedArray(weighted.tensor, 'float32'), layout, largest);
   let widened = 0;
-  for (let c = 0; c < scales.length; c++) {
-    const scale = scales[c] as number;
-    const free = Math.fround(saturationFreeScale(needed[c] as number) * (1 + 2 ** -20));
-    if (!(free > scale)) continue;
-    scales[c] = Math.min(free, (scale * symmetric.max) / reduced.max);
+  for (const [c, scale] of least.entries()) {
+    if (!(scale > (scales[c] as number))) continue;
+    scales[c] = scale;
     widened++;
   }
   return widened;

@@ -78,18 +78,76 @@ describe('quantize-dynamic', () => {
     expect(zero?.initializer?.bytes()).toEqual(Uint8Array.of(128));
   });
 
-  it('keeps 7 bits where the processor would saturate, 8 where not', async () => {
-    const largest = async (
-      cpu: 'vnni' | 'avx2' | 'auto',
-      reduceRange: 'auto' | 'yes' | 'no' = 'auto',
-    ): Promise<number> => {
-      const model = parseModel(matmul);
-      await quantize(model, { cpu, reduceRange });
-      const codes = [...model.graph.initializers].find((value) => value.dtype === 'int8')?.initializer;
-      return Math.max(...Array.from(typedArray(codes as NonNullable<typeof codes>, 'int8'), Math.abs));
+  interface Codes {
+    readonly codes: Int8Array;
+    readonly k: number;
+    /** Between neighbours along K, and between output channels. */
+    readonly strides: readonly [k: number, n: number];
+  }
+  /** The [K, N] matrices of the weights; tables stand as embeddings read them, [N, K], turned for the layer. */
+  const matricesOf = (model: Model): Codes[] =>
+    [...model.graph.initializers].flatMap(({ initializer, name }) => {
+      if (initializer?.dtype !== 'int8' || initializer.shape.length < 2) return [];
+      const [rows = 1, columns = 1] = initializer.shape.slice(-2);
+      const all = typedArray(initializer, 'int8');
+      const [size, turned] = [rows * columns, name.includes('table')];
+      return Array.from({ length: all.length / size }, (_, i) => ({
+        codes: all.subarray(i * size, (i + 1) * size),
+        k: turned ? columns : rows,
+        strides: turned ? [1, columns] : [columns, 1],
+      }));
+    });
+  const largestPair = ({ codes, k, strides: [along, across] }: Codes): number => {
+    let largest = 0;
+    for (let n = 0; n < codes.length / k; n++) {
+      for (let at = 0; at + 1 < k; at += 2) {
+        const first = codes[n * across + at * along] as number;
+        largest = Math.max(largest, Math.abs(first + (codes[n * across + (at + 1) * along] as number)));
+      }
+    }
+    return largest;
+  };
+
+  it.each([
+    ['MatMul', matmul],
+    [
+      'Gemm',
+      'g (float[5,64] x) => (float[5,40] y) <float[40,64] w = random(1, -1, 2)> { y = Gemm <transB = 1> (x, w) }',
+    ],
+    [
+      'batched MatMul of an odd K',
+      'g (float[2,5,63] x) => (float[2,5,40] y) <float[2,63,40] w = random(1)> { y = MatMul (x, w) }',
+    ],
+    [
+      'tied embedding',
+      'g (int64[5] i) => (float[5,40] y) <float[40,64] table = random(1)> { h = Gather (table, i)  y = Gemm <transB = 1> (h, table) }',
+    ],
+    [
+      'LSTM',
+      'g (float[7,3,16] x) => (float[7,2,3,16] y) <float[2,64,16] w = random(1), float[2,64,16] r = random(2)> { y = LSTM <direction = "bidirectional", hidden_size = 16> (x, w, r) }',
+    ],
+  ])('%s: weights have as many bits as no pair of products can saturate with', async (_, text) => {
+    const most = async (options: Parameters<typeof quantizeDynamic>[0]): Promise<[code: number, pair: number]> => {
+      const model = parseModel(head(13, text.includes('<ir_version') ? text.slice(text.indexOf('\n') + 1) : text));
+      await quantize(model, { minElements: 1, ...options });
+      const matrices = matricesOf(model);
+      expect(matrices.length).toBeGreaterThan(0);
+      const codes = matrices.flatMap(({ codes }) => [...codes].map(Math.abs));
+      return [codes.reduce((a, b) => Math.max(a, b), 0), Math.max(...matrices.map(largestPair))];
     };
-    expect([await largest('vnni'), await largest('avx2'), await largest('auto')]).toEqual([127, 64, 64]);
-    expect([await largest('vnni', 'yes'), await largest('avx2', 'no')]).toEqual([64, 127]);
+    // 255 · 128 = 32640 fits 16 bits, and 255 · 129 does not.
+    for (const cpu of ['auto', 'avx2', 'avx512'] as const) {
+      for (const ranges of ['minmax', 'mse'] as const) {
+        const [code, pair] = await most({ cpu, ranges });
+        expect(pair, cpu).toBeLessThanOrEqual(128);
+        expect(code, cpu).toBeGreaterThan(64);
+      }
+    }
+    const [code, pair] = await most({ cpu: 'vnni' });
+    expect(code).toBe(127);
+    expect(pair).toBeGreaterThan(128);
+    expect((await most({ cpu: 'vnni', reduceRange: 'yes' }))[0]).toBe(64);
+    expect((await most({ cpu: 'avx2', reduceRange: 'no' }))[0]).toBe(127);
   });
 
   it('shares one quantized activation among its readers', async () => {
