@@ -1,5 +1,5 @@
 import { castTensor, isCastable, type Numbers, numbersOf } from '../data/cast.ts';
-import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
+import { argmaxRows, competingScores, hasRowPerSample } from '../data/metrics/rows.ts';
 import { bug, UserError } from '../errors.ts';
 import { dtypeKind, isDType } from '../ir/dtype.ts';
 import type { Tensor } from '../ir/tensor.ts';
@@ -74,7 +74,8 @@ export async function compare(
     signal?.throwIfAborted();
     const expected = await base.run(adaptFeeds(feeds, base.inputs), names);
     const actual = await candidate.run(adaptFeeds(feeds, candidate.inputs), names);
-    for (const [name, total] of totals) total.add(expected.get(name) ?? bug(name), actual.get(name) ?? bug(name), size);
+    for (const [name, total] of totals)
+      total.add(expected.get(name) ?? bug(name), actual.get(name) ?? bug(name), size, feeds);
     samples += size;
   }
   return { samples, outputs: [...totals.values()].map((total) => total.result()) };
@@ -132,7 +133,8 @@ export class DifferenceTotals {
     this.#tolerance = tolerance;
   }
 
-  add(base: Tensor, candidate: Tensor, size: number): void {
+  /** @param feeds what the model was given: tells whether the rows of an output are those of samples. */
+  add(base: Tensor, candidate: Tensor, size: number, feeds?: ReadonlyMap<string, Tensor>): void {
     this.#dtype = base.dtype;
     if (base.shape.join() !== candidate.shape.join()) {
       this.#shapes ??= { base: base.shape, candidate: candidate.shape };
@@ -153,6 +155,7 @@ export class DifferenceTotals {
     } else {
       for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) this.#differing++;
     }
+    if (feeds && !hasRowPerSample(base, feeds)) this.#agreeing = undefined;
     this.#agree(base, candidate, size);
   }
 

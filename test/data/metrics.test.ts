@@ -226,6 +226,14 @@ describe('metrics, by hand', () => {
   test('agreement with a base model', async () => {
     const reference = floats([3, 3], [0, 1, 0, 0, 1, 0, 0, 0, 1]);
     expect(await value('agreement', { output: scores, size: 3, reference })).toBeCloseTo(2 / 3, 12);
+    // Boxes of a detector with its own suppression: 3 found in one picture.
+    const feeds = new Map([['images', floats([1, 1, 8, 8], new Array(64).fill(0))]]);
+    const boxes = floats([3, 4], [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+    await expect(value('agreement', { output: boxes, size: 1, reference: boxes, feeds })).rejects.toThrow(
+      'The output [3, 4] has no row for each sample',
+    );
+    const padded = new Map([['x', floats([3, 1], [0, 0, 0])]]);
+    expect(await value('agreement', { output: boxes, size: 1, reference: boxes, feeds: padded })).toBe(1);
   });
 
   test.each([
@@ -266,6 +274,14 @@ describe('argmax', () => {
     expect(competingScores(floats([1, 2, 2, 2], [1, 2, 3, 4, 5, 6, 7, 8]))).toBeUndefined();
     expect(competingScores(floats([2, 1], [1, 2]))).toBeUndefined();
     expect(competingScores(tensorOf('int64', [1, 2], [1, 2]))).toBeUndefined();
+    expect(
+      competingScores(
+        floats(
+          [1, 200, 4],
+          Array.from({ length: 800 }, (_, at) => at),
+        ),
+      ),
+    ).toBeUndefined();
     expect(competingScores(floats([1, 5], [1, 2, 3, 4, 5]))).toBe(5);
   });
 });

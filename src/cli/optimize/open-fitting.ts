@@ -45,14 +45,17 @@ export async function openFitting(
   }
 }
 
+/** A detector may have found one box in the first picture, which looks like a row of scores. */
+const triedSamples = 4;
+
 /**
- * Judges the first sample, so that a metric that cannot read the outputs is told before anything is built. Where none was named and there are no labels,
+ * Judges the first samples, so that a metric that cannot read the outputs is told before anything is built. Where none was named and there are no labels,
  * that only means that the outputs are no classes whose agreement could be counted.
  * @throws UserError where the metric, or the labels, ask for outputs that the model does not have
  */
 async function whyUnread(runtime: RuntimeSession, dataset: Dataset): Promise<string | undefined> {
   try {
-    await evaluate(runtime, dataset, { samples: 1, reference: runtime });
+    await evaluate(runtime, dataset, { samples: triedSamples, reference: runtime });
     return undefined;
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== 'metric-output') throw error;

@@ -2,7 +2,7 @@ import { UserError } from '../../errors.ts';
 import { dtypeKind } from '../../ir/dtype.ts';
 import type { Numbers } from '../cast.ts';
 import { type Metric, type MetricBatch, type MetricKind, meanMetric, missing, type Weights } from './metric.ts';
-import { argmaxRows, checkLabels, predictedClasses, rowsOf } from './rows.ts';
+import { argmaxRows, checkLabels, hasRowPerSample, predictedClasses, rowsOf } from './rows.ts';
 
 /** Share of samples whose label is among the k highest outputs. Ties go to the lower class; NaN never wins. */
 function topKind(id: string, k: number, summary: string): MetricKind {
@@ -23,8 +23,12 @@ export const agreement: MetricKind = {
   make: () =>
     meanMetric(
       { id: 'agreement', summary: agreement.summary, higherIsBetter: true, needs: 'reference' },
-      ({ output, size, reference }) => {
+      ({ output, size, reference, feeds }) => {
         if (!reference) throw missing('agreement', 'the outputs of a base model');
+        if (feeds && !hasRowPerSample(output, feeds)) {
+          const why = `The output [${output.shape.join(', ')}] has no row for each sample whose highest class could agree.`;
+          throw new UserError('metric-output', why);
+        }
         const a = argmaxRows(output, size);
         const b = argmaxRows(reference, size);
         return a.map((row, sample) =>

@@ -35,16 +35,28 @@ export function pairedRows(
   return { values, wanted, width };
 }
 
+/** Detectors propose more places than this, and tokens with four classes to choose from are seldom so many. */
+const fewestBoxes = 100;
+
 /**
  * Number of scores that compete with each other in an output: its last axis, axes of extent 1 aside. Undefined where a
- * highest score means nothing: a single number a sample, one number for each of many positions (a detector's scores of one class), or maps of more than
- * one position axis.
+ * highest score means nothing: a single number a sample, one number for each of many positions (a detector's scores of one class), four for each of many
+ * (the corners of boxes), or maps of more than one position axis.
  */
 export function competingScores(output: Tensor): number | undefined {
   if (dtypeKind(output.dtype) !== 'float') return undefined;
-  if (output.shape.length === 3 && output.shape[2] === 1) return undefined;
+  const [, positions = 1, each = 1] = output.shape;
+  if (output.shape.length === 3 && (each === 1 || (each === 4 && positions >= fewestBoxes))) return undefined;
   const axes = output.shape.slice(1).filter((extent) => extent !== 1);
   return axes.length === 1 || (axes.length === 2 && output.shape.length === 3) ? axes.at(-1) : undefined;
+}
+
+/**
+ * Whether an output can have a row for each sample: one row, or as many as an input has along some axis. Detectors with their own non-maximum suppression
+ * give a row for each box that they found, of which the first says nothing of the others.
+ */
+export function hasRowPerSample({ shape: [rows = 1] }: Tensor, feeds: ReadonlyMap<string, Tensor>): boolean {
+  return rows === 1 || [...feeds.values()].some(({ shape }) => shape.includes(rows));
 }
 
 /** Best class for each position of each sample; −1 where all scores are NaN. */
