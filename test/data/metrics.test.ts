@@ -227,7 +227,15 @@ describe('metrics, by hand', () => {
     const reference = floats([3, 3], [0, 1, 0, 0, 1, 0, 0, 0, 1]);
     expect(await value('agreement', { output: scores, size: 3, reference })).toBeCloseTo(2 / 3, 12);
     // Boxes of a detector with its own suppression: 3 found in one picture.
-    const feeds = new Map([['images', floats([1, 1, 8, 8], new Array(64).fill(0))]]);
+    const feeds = new Map([
+      [
+        'images',
+        floats(
+          [1, 1, 8, 8],
+          Array.from({ length: 64 }, () => 0),
+        ),
+      ],
+    ]);
     const boxes = floats([3, 4], [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
     await expect(value('agreement', { output: boxes, size: 1, reference: boxes, feeds })).rejects.toThrow(
       'The output [3, 4] has no row for each sample',
