@@ -82,8 +82,16 @@ function jsonSafe(_key: string, value: unknown): unknown {
   return value;
 }
 
+/** Names from models and data may hold line breaks and commands to the terminal; colours are ours. */
+const inOneLine = (cell: string): string =>
+  cell.replace(
+    /\u001b(?!\[[0-9;]*m)|[^\P{Cc}\u001b]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+
 /** Columns padded to equal width; `right` names columns that align right. Cells may carry colour codes. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+export function table(cells: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = cells.map((row) => row.map(inOneLine));
   const plain = (text: string): number => Array.from(text.replace(/\u001b\[[0-9;]*m/g, '')).length;
   const widths: number[] = [];
   for (const row of rows) {

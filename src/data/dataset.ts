@@ -67,6 +67,8 @@ export interface Dataset {
   readonly hasLabels: boolean;
   /** The highest class among the labels, where there are any. */
   readonly highestLabel?: number;
+  /** How many classes occur among the labels, where there are any. */
+  readonly occurringClasses?: number;
   readonly hasTargets: boolean;
   readonly hasTruths: boolean;
   readonly labelNames: readonly string[] | undefined;

@@ -105,8 +105,14 @@ function fedType(dir: string, model: ModelInput, data: DType | undefined, stored
   if (data && isCastable(data) && isCastable(wanted) && (isReal(wanted) || !isReal(data))) return wanted;
   throw new UserError(
     'dataset-dtype',
-    `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data ?? 'numbers'}.`,
+    `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data ?? 'numbers'}.${wholeNumbers(model, data)}`,
   );
+}
+
+/** Columns of a table are read as float64, whatever is in them. */
+function wholeNumbers({ name, dtype }: ModelInput, data: DType | undefined): string {
+  if (data === undefined || dtypeKind(data) !== 'float' || !isDType(dtype) || !isCastable(dtype)) return '';
+  return ` If these are whole numbers, say "dtype": "${dtype}" for "${name}" in dataset.json.`;
 }
 
 function checkShape(dir: string, model: ModelInput, shape: readonly (number | null)[]): void {

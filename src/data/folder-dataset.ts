@@ -59,6 +59,7 @@ export class FolderDataset implements Dataset {
   readonly calibrationSamples: number;
   readonly hasLabels: boolean;
   readonly highestLabel?: number;
+  readonly occurringClasses?: number;
   readonly hasTargets: boolean;
   readonly hasTruths: boolean;
   readonly labelNames: readonly string[] | undefined;
@@ -87,7 +88,10 @@ export class FolderDataset implements Dataset {
     this.samples = Math.min(available, spec.samples ?? available);
     this.calibrationSamples = this.#members.calibration.places.length;
     this.hasLabels = labels !== undefined;
-    if (labels && labels.length > 0) this.highestLabel = labels.reduce((most, one) => Math.max(most, one), 0);
+    if (labels && labels.length > 0) {
+      this.highestLabel = labels.reduce((most, one) => Math.max(most, one), 0);
+      this.occurringClasses = new Set(labels).size;
+    }
     this.hasTargets = targets !== undefined;
     this.hasTruths = truths !== undefined;
     this.labelNames = labelNames;

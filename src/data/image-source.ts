@@ -159,9 +159,13 @@ class ImageSource implements Source {
       return await decodeImage(path, this.#spec);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new BadSample(index, `The picture ${path} cannot be decoded: ${(error as Error).message}.`, {
-        cause: error,
-      });
+      throw new BadSample(
+        index,
+        `The picture ${path} cannot be decoded: ${(error as Error).message.split('\n', 1)[0]}.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -130,6 +130,11 @@ async function chooseMetric(dataset: Dataset, options: EvaluateOptions): Promise
     reference: options.reference !== undefined,
     feeds: true,
   };
+  if (metric.id === 'roc-auc' && dataset.occurringClasses === 1)
+    throw new UserError(
+      'metric-data',
+      `The metric roc-auc compares samples of different classes, and all labels of ${dataset.dir} are the same; choose another metric, or add samples of other classes.`,
+    );
   if (has[metric.needs]) return metric;
   throw new UserError(
     'metric-data',

@@ -62,7 +62,9 @@ function signatureEnd(text: string): number {
     if (text[at] !== ')') continue;
     depth--;
     if (depth > 0) continue;
-    const tail = /^\)(?: const)?(?: \[with [^\]]*\])?(?:::<lambda\([^)]*\)>(?: \w+)?)? ?/.exec(text.slice(at));
+    const tail = /^\)(?: const)?(?: \[with [^\]]*\])?(?:::<lambda\([^)]*\)>(?: (?:const|mutable))?)? ?/.exec(
+      text.slice(at),
+    );
     return at + (tail?.[0].length ?? 1);
   }
   return 0;

@@ -63,6 +63,56 @@ describe('mlpack eval', () => {
     expect(stdout).toMatch(/pos +200 +0\.5000\nneg +200 +1\.0000/);
   });
 
+  it('says what is missing where a metric has nothing to compare', async () => {
+    const rows = Array.from({ length: 20 }, (_, at) => `${at},pos`).join('\n');
+    mkdirSync(join(dir, 'one'));
+    writeFileSync(join(dir, 'one', 'x.csv'), `v,class\n${rows}\n`);
+    const inputs = { x: { file: 'x.csv', columns: ['v'], dtype: 'float32' } };
+    const description = {
+      schema: 'mlpack.dataset/1',
+      inputs,
+      labels: { file: 'x.csv', column: 'class' },
+      metric: 'roc-auc',
+    };
+    writeFileSync(join(dir, 'one', 'dataset.json'), JSON.stringify(description));
+    for (const args of [
+      ['eval', 'good.onnx'],
+      ['optimize', 'good.onnx', '-o', 'out'],
+    ]) {
+      const { code, stderr } = await run(...args, '-d', 'one');
+      expect(code).toBe(2);
+      expect(stderr).toMatch(/roc-auc compares samples of different classes, and all labels of .*one are the same/);
+    }
+    expect(existsSync(join(dir, 'out'))).toBe(false);
+  });
+
+  it('names dtype where columns of whole numbers feed integers', async () => {
+    writeFileSync(
+      join(dir, 'ids.onnx'),
+      encodeModel(
+        parseModel(
+          '<ir_version: 8, opset_import: ["" : 17]>\nmain (int64[N,1] x) => (float[N,1] y) { y = Cast <to = 1> (x) }',
+        ),
+      ),
+    );
+    mkdirSync(join(dir, 'ids'));
+    writeFileSync(join(dir, 'ids', 'x.csv'), 'v,wanted\n1,1\n2,2\n');
+    const describeIds = (more: object): void => {
+      const inputs = { x: { file: 'x.csv', columns: ['v'], ...more } };
+      const targets = { file: 'x.csv', columns: ['wanted'] };
+      writeFileSync(
+        join(dir, 'ids', 'dataset.json'),
+        JSON.stringify({ schema: 'mlpack.dataset/1', inputs, targets, metric: 'mae' }),
+      );
+    };
+    describeIds({});
+    const { code, stderr } = await run('eval', 'ids.onnx', '-d', 'ids');
+    expect(code).toBe(2);
+    expect(stderr).toContain('If these are whole numbers, say "dtype": "int64" for "x" in dataset.json.');
+    describeIds({ dtype: 'int64' });
+    expect((await run('eval', 'ids.onnx', '-d', 'ids')).stdout).toContain('mae 0.0000');
+  });
+
   it('judges a base on the same samples: drop, classes, verdict, exit code', async () => {
     const { code, stdout } = await run('eval', 'weak.onnx', '-d', 'data', '--base', 'good.onnx', '--max-drop', '0.01');
     expect(code).toBe(1);

@@ -223,5 +223,8 @@ describe('failures to load become sentences', () => {
     const plain =
       '/onnxruntime_src/onnxruntime/core/graph/model.h:46 void onnxruntime::f(const std::unordered_map<std::string, int>&, bool) ONNX Runtime only guarantees this.';
     expect(runtimeSentence(new Error(plain))).toBe('ONNX Runtime only guarantees this.');
+    const after =
+      '/onnxruntime_src/onnxruntime/core/x.cc:1 onnxruntime::f()::<lambda()> Failed to construct locale with name: en_US.';
+    expect(runtimeSentence(new Error(after))).toBe('Failed to construct locale with name: en_US.');
   });
 });
