@@ -4,7 +4,7 @@ export type CpuProfile = (typeof cpuProfiles)[number];
 
 /**
  * True where u8·s8 products of full range are added in 16 bits and saturate (AVX2, AVX-512 without VNNI): such
- * machines need weights of 7 bits. An unknown machine is taken for one of them.
+ * machines need weights whose pairs stay below that, as 7 bits always do (`Reduce`). An unknown machine is taken for one of them.
  */
 export function saturates(cpu: CpuProfile): boolean {
   return cpu === 'auto' || cpu === 'avx2' || cpu === 'avx512';
