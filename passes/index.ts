@@ -2,6 +2,7 @@
 import type { Pass } from '../src/pass/pass.ts';
 import { fuse } from './fuse/fuse.ts';
 import { inputLayout } from './layout/input-layout.ts';
+import { tensorOutputs } from './layout/tensor-outputs.ts';
 import { lowRank } from './low-rank/low-rank.ts';
 import { toOpset } from './opset/to-opset.ts';
 import { clusterWeights } from './prune/cluster-weights.ts';
@@ -26,6 +27,7 @@ export const passes: readonly Pass[] = [
   simplify,
   toOpset,
   inputLayout,
+  tensorOutputs,
   equalize,
   smoothQuant,
   toFp16,

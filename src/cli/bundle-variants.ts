@@ -8,7 +8,7 @@ import type { Target } from '../target/target.ts';
 import type { Session } from './command.ts';
 import { type ModelSource, resolveModel } from './model-source.ts';
 import { variantBuilder } from './optimize/build.ts';
-import { planVariants } from './optimize/variants.ts';
+import { forOutputsOf, planVariants } from './optimize/variants.ts';
 import { createContext } from './pass-context.ts';
 
 /** A further file of the model for one bundle. */
@@ -115,13 +115,14 @@ async function build(
     io.scratch.delete(folder);
   });
   const { seed, data } = flags;
-  const [base, ...plans] = planVariants(names, new Map());
-  const built = await variantBuilder(await loadModel(source.file), {
+  const model = await loadModel(source.file);
+  const plans = forOutputsOf(model, planVariants(names, new Map()));
+  const built = await variantBuilder(model, {
     folder,
     context: await createContext(source, { seed, data }, session),
     onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
     warn: (text) => talk.warn(text),
-  })(base ? [base, ...plans] : plans);
+  })(plans);
   const found: NamedFile[] = [];
   for (const { name, path, blockers } of built.slice(1)) {
     if (path !== undefined && existsSync(path)) found.push({ variant: name, file: path });

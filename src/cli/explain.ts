@@ -28,12 +28,17 @@ export async function explain(
   const source = await resolveModel(modelText, session);
   const model = await loadModel(source.file);
   const context = { ...(await createContext(source, flags, session)), explain: true };
-  await runSteps(model, (flags.after ?? []).flatMap(parseStep), { context });
-  const wanted = filter === undefined ? undefined : describeFilter(model, passId, filter);
-  const [trace] = await runSteps(model, parseStep(stepText), {
+  // All in one run: what steps before have lost, a search has no longer to spend.
+  const steps = [...(flags.after ?? []), stepText].flatMap(parseStep);
+  let wanted: readonly string[] | undefined;
+  const traces = await runSteps(model, steps, {
     context,
-    onStep: (step) => talk.progress(step.pass.id),
+    onStep(step, index) {
+      talk.progress(step.pass.id);
+      if (index === steps.length - 1 && filter !== undefined) wanted = describeFilter(model, passId, filter);
+    },
   });
+  const trace = traces.at(-1);
   if (!trace) return 0;
   const matches = (entry: { rule: string; node: string }): boolean =>
     wanted === undefined ||

@@ -97,8 +97,8 @@ function comparedOutputs(base: Session, candidate: Session): string[] {
   );
   throw new UserError(
     'compare-nothing',
-    `The model has no output of numbers that could be compared, only ${given.join(', ')}: convert it so that it gives its scores as ` +
-      "a tensor (skl2onnx: options={'zipmap': False}).",
+    `The model has no output of numbers that could be compared, only ${given.join(', ')}: mlpack tensor-outputs gives the ` +
+      'scores of a classifier as a tensor.',
   );
 }
 

@@ -24,7 +24,11 @@ export function wantedOutputs(
     if (!canExchange(info.dtype)) {
       throw new UserError(
         'dtype-not-exchangeable',
-        `Output "${name}" of ${label} is of type ${info.dtype}, which ONNX Runtime cannot hand out.`,
+        `Output "${name}" of ${label} is of type ${info.dtype}, which ONNX Runtime cannot hand out${
+          info.dtype === 'non-tensor'
+            ? ' in JavaScript (scores as maps: mlpack tensor-outputs makes them a tensor)'
+            : ''
+        }.`,
       );
     }
   }

@@ -46,7 +46,7 @@ export function runtimeObjections(artifact: Artifact, version: string = ortVersi
     for (const { name, dtype } of values) {
       if (!exchangeable.has(dtype)) {
         because.push(
-          `${role} "${name}" is ${dtype}, which ONNX Runtime's JavaScript API cannot exchange${dtype === 'non-tensor' ? " (a classifier of skl2onnx: options={'zipmap': False})" : ''}.`,
+          `${role} "${name}" is ${dtype}, which ONNX Runtime's JavaScript API cannot exchange${dtype === 'non-tensor' ? ' (scores as maps: mlpack tensor-outputs makes them a tensor)' : ''}.`,
         );
       }
     }

@@ -43,6 +43,16 @@ describe('choose', () => {
     );
   });
 
+  it('takes what is slower than base where base cannot go into the bundle', () => {
+    const slower = variant('fp32', { bytes: 1000, compressedBytes: 900, latency: { cpu: latency(1.08, 1.07, 1.09) } });
+    const tensors: TargetNeed = {
+      ...server,
+      refuses: ({ name }) => (name === 'base' ? 'its scores are maps' : undefined),
+    };
+    expect(choose([base, slower], floors, [tensors]).recommendations[0]?.variant).toBe('fp32');
+    expect(choose([base, slower], floors, [server]).recommendations[0]?.variant).toBe('base');
+  });
+
   it('keeps base when what could be gained is not worth a change', () => {
     const hardly = variant('hardly', { bytes: 995, compressedBytes: 896 });
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');

@@ -107,6 +107,14 @@ describe('explain', () => {
     expect(one.applied.length).toBeGreaterThan(0);
     expect(one.applied.every((entry) => entry.rule === rule)).toBe(true);
   });
+
+  it('gives a search behind lossy steps what those left of the floor', async () => {
+    const before = ['--after', 'prune-weights:sparsity=0.95,score=magnitude', '-d', join(digits, 'eval')];
+    const { skipped } = await json<{ skipped: { why: string }[] }>(['explain', digits, 'mixed-precision', ...before]);
+    expect(skipped.map(({ why }) => why).join()).toMatch(
+      /^what was done to the model before has lost .* nothing is left to spend$/,
+    );
+  });
 });
 
 describe('compare', () => {

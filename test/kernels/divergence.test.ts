@@ -27,4 +27,17 @@ describe('Kullback–Leibler divergence of class scores', () => {
     expect(sumOfDivergences([1, 2], [Number.NaN, 0], 2)).toBe(Number.POSITIVE_INFINITY);
     expect(sumOfDivergences([Number.NaN, 2], [1, 0], 2)).toBe(0);
   });
+
+  test('scores that sum to 1 by chance in one row are scores like those of the other rows', () => {
+    const [scores, other] = [
+      [3, -1, 0, 0.2, 0.8, 0],
+      [3, -1, 0, 0.2, 0.6, 0.2],
+    ];
+    const exp = [0.2, 0.8, 0].map(Math.exp);
+    const expOther = [0.2, 0.6, 0.2].map(Math.exp);
+    const total = (list: number[]): number => list.reduce((a, b) => a + b, 0);
+    const [z, zOther] = [total(exp), total(expOther)];
+    const expected = exp.reduce((sum, e, at) => sum + (e / z) * Math.log(e / z / ((expOther[at] ?? 1) / zOther)), 0);
+    expect(sumOfDivergences(scores, other, 3)).toBeCloseTo(expected, 12);
+  });
 });

@@ -28,6 +28,8 @@ interface Standing {
   /** Its providers there, and the first of them that it was timed on: that one decides. */
   readonly providers: readonly string[];
   readonly timedOn: string | undefined;
+  /** Whether base itself cannot go there: then nothing has to be better than base. */
+  readonly withoutBase: boolean;
 }
 
 /**
@@ -37,6 +39,7 @@ interface Standing {
  * right and not slower than base. Candidates that were timed go before those that were not, and base always takes part, so
  * that nothing worse than base on what was measured can win. Among them the product of download size and latency, both
  * relative to base, decides; of those that are hardly apart the one that loses less. A variant that is a candidate nowhere is rejected.
+ * Where base cannot go into the bundle (its outputs are maps, its opset is too new), slower than base is no objection.
  */
 export function choose(measured: readonly Measured[], floors: Floors, targets: readonly TargetNeed[]): Choice {
   const base = measured.find((variant) => variant.name === 'base');
@@ -87,18 +90,19 @@ function standingOf(variant: Measured, target: TargetNeed, base: Measured | unde
   const providers = target.providers(variant);
   const timedOn = providers.find((provider) => variant.latency[provider] !== undefined);
   const refusal = target.refuses(variant);
+  const withoutBase = base !== undefined && target.refuses(base) !== undefined;
   const out =
     refusal === undefined
-      ? providers.flatMap((provider) => objections(variant, provider, base))
+      ? providers.flatMap((provider) => objections(variant, provider, base, withoutBase))
       : [`not for ${target.id}: ${refusal}`];
-  return { target: target.id, out, providers, timedOn };
+  return { target: target.id, out, providers, timedOn, withoutBase };
 }
 
 /** What speaks against a variant on a provider, of what was measured there. */
-function objections(variant: Measured, provider: string, base: Measured | undefined): string[] {
+function objections(variant: Measured, provider: string, base: Measured | undefined, withoutBase: boolean): string[] {
   const failure = variant.failures[provider];
   if (failure !== undefined) return [failure];
-  if (variant === base) return [];
+  if (variant === base || withoutBase) return [];
   if (base && Object.keys(base.latency).length === 0) return knownSlow(variant.name, provider);
   if (!isSlower(variant, provider)) return [];
   // The call knows the margin too: what two sessions of the same file differ by on this machine, at this time.
@@ -142,7 +146,8 @@ function rejections(
     reasons.push(...new Set(standings.flatMap(({ out }) => out)));
   }
   const faster = Object.keys(variant.latency).some((provider) => isFaster(variant, provider));
-  if (base && reasons.length === 0 && !isSmaller(variant, base) && !faster) {
+  const needed = standings.some(({ out, withoutBase }) => withoutBase && out.length === 0);
+  if (base && reasons.length === 0 && !needed && !isSmaller(variant, base) && !faster) {
     reasons.push('neither smaller nor measurably faster than base');
   }
   return reasons;

@@ -69,7 +69,7 @@ import { chooseProviders, noProviders } from './providers.ts';
 import { findSensitivity, sensitivityOf } from './sensitivity.ts';
 import { resolveSettings, type Settings } from './settings.ts';
 import { printSummary } from './summary.ts';
-import { defaultVariants, needsData, planVariants, type VariantPlan } from './variants.ts';
+import { defaultVariants, forOutputsOf, needsData, planVariants, type VariantPlan } from './variants.ts';
 
 /**
  * The main job: build variants, measure all, choose one for each target, bundle, report. Everything is made in a folder
@@ -89,10 +89,11 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const oldest = oldestRuntime(chosenTargets);
   const planned = (names: readonly string[]): VariantPlan[] =>
     planVariants(names, settings.ownVariants).map((plan) => writtenFor(heldToFloor(plan, settings), oldest));
-  const plans = planned(wanted.build);
-  for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, plans);
+  const named = planned(wanted.build);
+  for (const { target, from } of chosenTargets) refuseUnknownVariant(target.id, from, named);
   talk.progress('read', source.file);
   const base = await loadModel(source.file);
+  const plans = forOutputsOf(base, named);
   const { inputs, outputs, dataset, unread } = await openFitting(source, base, settings, session);
   if (dataset) await warnOfOverlap(dataset, session);
   const staging = `${out}.part-${process.pid}`;
@@ -140,7 +141,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     });
     const limits = { maxDrop: maxDropOf(settings, ofBase), minSqnrDb: settings.minSqnrDb };
     const rescues = settings.variants || !dataset ? [] : rescuesOf(judged, { ...limits, unread });
-    const [, ...later] = planned(rescues.map(({ variant }) => variant));
+    const [, ...later] = forOutputsOf(base, planned(rescues.map(({ variant }) => variant)));
     const mixes: Built[] = [];
     for (const [at, { why }] of rescues.entries()) {
       talk.note(`${why}; a mix of formats is searched for.`);

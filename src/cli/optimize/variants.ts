@@ -1,6 +1,8 @@
+import { hasMapOutputs, tensorOutputs } from '../../../passes/layout/tensor-outputs.ts';
 import { presets } from '../../../passes/presets.ts';
 import { worthBuilding } from '../../capability/choose.ts';
 import { UserError } from '../../errors.ts';
+import type { Model } from '../../ir/graph.ts';
 import { nearest } from '../../messages.ts';
 import type { Step } from '../../pass/pass.ts';
 
@@ -50,6 +52,12 @@ export function defaultVariants(providers: readonly string[]): ReturnType<typeof
 /** Default variants that nothing can be said about without samples; asked for by name, they say so themselves. */
 export const needsData = ({ name }: VariantPlan): boolean =>
   name === 'int8-static' || name === 'int8-wasm' || name === 'pruned' || name === 'pruned-int8';
+
+/** Scores that no bundle could hand out, being maps, are a tensor in every variant; base stays the model as it came. */
+export function forOutputsOf(model: Model, plans: readonly VariantPlan[]): readonly VariantPlan[] {
+  if (!hasMapOutputs(model)) return plans;
+  return plans.map((plan) => (plan.steps.length === 0 ? plan : { ...plan, steps: [tensorOutputs(), ...plan.steps] }));
+}
 
 /**
  * The variants to build, `base` always first: every comparison needs it.

@@ -23,14 +23,26 @@ export function tableOf(rows) {
   return formats.map((format) => section(format, rows.filter((row) => row.format === format))).join('\n');
 }
 
-/** Replaces one of the tables in the page. @param {keyof typeof places} place */
+/**
+ * Replaces one of the tables in the page; of its sections only those that are among the new ones, so that a run of one part leaves the others.
+ * @param {keyof typeof places} place
+ */
 export function writePage(place, table) {
   const text = readFileSync(page, 'utf8');
   const [begin, end] = [`<!-- ${place}: written by ${places[place]} -->`, `<!-- ${place} end -->`];
   const [from, to] = [text.indexOf(begin), text.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`${page.pathname} has no place for the table: ${begin} … ${end}`);
   const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores`;
-  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${machine}. Node ${process.version}.\n\n${table}\n${text.slice(to)}`);
+  const merged = merge(text.slice(from + begin.length, to), table);
+  writeFileSync(page, `${text.slice(0, from)}${begin}\n\n${machine}. Node ${process.version}.\n\n${merged}\n${text.slice(to)}`);
+}
+
+function merge(before, table) {
+  const sections = new Map();
+  for (const text of [before, table])
+    for (const section of text.split(/^(?=### )/m))
+      if (section.startsWith('### ')) sections.set(section.slice(0, section.indexOf('\n')), section.trimEnd());
+  return sections.size > 0 ? `${[...sections.values()].join('\n\n')}\n` : table;
 }
 
 function section(format, rows) {
