@@ -55,7 +55,7 @@ function open(
   ctx: Pick<PassContext, 'applied'>,
 ): void {
   const { name } = value;
-  const copy = graph.insertBefore(node, 'Identity', { inputs: [node.inputs[0] as Value] });
+  const copy = graph.insertBefore(node, 'Identity', { inputs: [node.input(0)] });
   graph.setOutput(index, copy.output());
   copy.meta = new Map([[provenanceKey, `${rule}(${name})`]]);
   const texts = node.attr('classlabels_strings');

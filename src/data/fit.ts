@@ -11,8 +11,10 @@ export interface ModelFit {
   readonly batch: number;
   /** True when the model has the batch size written into its input shapes. */
   readonly fixed: boolean;
-  /** Samples are fed without a batch axis. */
+  /** Samples are fed one by one, without a batch axis. */
   readonly unbatched: boolean;
+  /** Inputs whose samples come with such an axis, which is taken off: detectors of torchvision take one picture [3, height, width]. */
+  readonly single: ReadonlySet<string>;
   /** Inputs to feed, with the element type to feed. */
   readonly dtypes: ReadonlyMap<string, DType>;
   /** Inputs that get an output of the run before, and which. */
@@ -37,6 +39,7 @@ export function fitToModel(
       if (!name.includes('*')) dtypes.set(name, sources.get(name)?.dtype ?? declared(input) ?? 'int64');
   }
   const states = new Map<string, string>();
+  const single = new Set<string>();
   let fixed: { name: string; batch: number } | undefined;
   for (const model of inputs ?? []) {
     const input = inputFor(spec.inputs, model.name);
@@ -51,7 +54,11 @@ export function fitToModel(
     const source = sources.get(model.name);
     dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input), input.kind === 'array'));
     const shape = source?.shape ?? fixedShape(input);
-    if (shape) checkShape(dir, model, shape);
+    if (source && isSingle(model.shape, source.shape)) {
+      single.add(model.name);
+      continue;
+    }
+    if (shape) checkShape(dir, model, shape, source !== undefined);
     const rows = model.shape?.[0];
     if (
       source?.shape[0] === null &&
@@ -68,12 +75,23 @@ export function fitToModel(
       fixed = { name: model.name, batch: rows };
     }
   }
-  const isUnbatched = [...spec.inputs.values()].some(unbatched);
-  if (isUnbatched) return { batch: 1, fixed: true, unbatched: true, dtypes, states };
+  const common = { dtypes, states, single };
+  if (single.size > 0 || [...spec.inputs.values()].some(unbatched))
+    return { ...common, batch: 1, fixed: true, unbatched: true };
   // What comes next depends on what came before: one by one.
-  if (states.size > 0) return { batch: fixed?.batch ?? 1, fixed: true, unbatched: false, dtypes, states };
-  return { states, batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, unbatched: false, dtypes };
+  if (states.size > 0) return { ...common, batch: fixed?.batch ?? 1, fixed: true, unbatched: false };
+  return { ...common, batch: fixed?.batch ?? batch ?? spec.batch, fixed: fixed !== undefined, unbatched: false };
 }
+
+/** Whether a model takes one sample, its first dimension being no batch: a number, and that of the samples. */
+function isSingle(model: ModelInput['shape'], samples: readonly (number | null)[]): boolean {
+  if (model?.length !== samples.length - 1 || samples[0] !== null || typeof model[0] !== 'number') return false;
+  return model[0] === samples[1] && fitsShape(model, samples.slice(1));
+}
+
+const fitsShape = (model: NonNullable<ModelInput['shape']>, samples: readonly (number | null)[]): boolean =>
+  model.length === samples.length &&
+  model.every((dim, axis) => typeof dim !== 'number' || samples[axis] === null || samples[axis] === dim);
 
 /** Shape of what is not read from files, the batch open. */
 function fixedShape(input: InputSpec): (number | null)[] | undefined {
@@ -115,17 +133,16 @@ function wholeNumbers({ name, dtype }: ModelInput, data: DType | undefined): str
   return ` If these are whole numbers, say "dtype": "${dtype}" for "${name}" in dataset.json.`;
 }
 
-function checkShape(dir: string, model: ModelInput, shape: readonly (number | null)[]): void {
+function checkShape(dir: string, model: ModelInput, shape: readonly (number | null)[], isRead: boolean): void {
   // Without dimensions the runtime says "scalar or unknown": nothing to check.
-  if (!model.shape || model.shape.length === 0) return;
-  const rankFits = model.shape.length === shape.length;
-  const fits =
-    rankFits &&
-    model.shape.every((dim, axis) => typeof dim !== 'number' || shape[axis] === null || shape[axis] === dim);
-  if (fits) return;
+  if (!model.shape || model.shape.length === 0 || fitsShape(model.shape, shape)) return;
+  const hint =
+    isRead && shape[0] === null && fitsShape(model.shape, shape.slice(1))
+      ? '"dropBatch": true in dataset.json feeds them one by one, without the axis of the batch.'
+      : '"shape", "layout" and "size" in dataset.json say how samples are turned.';
   throw new UserError(
     'dataset-shape',
-    `Input "${model.name}": the model takes [${show(model.shape)}], but the samples of ${dir} make [${show(shape)}]. "shape", "layout" and "size" in dataset.json say how samples are turned.`,
+    `Input "${model.name}": the model takes [${show(model.shape)}], but the samples of ${dir} make [${show(shape)}]. ${hint}`,
   );
 }
 

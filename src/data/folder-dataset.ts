@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '../errors.ts';
 import type { DType } from '../ir/dtype.ts';
-import { elementCount, type Tensor } from '../ir/tensor.ts';
+import { elementCount, type Tensor, withShape } from '../ir/tensor.ts';
 import { numbersOf, tensorOfNumbers } from './cast.ts';
 import type { BadSamples, Batch, BatchOptions, Dataset } from './dataset.ts';
 import { fitToModel, type ModelFit } from './fit.ts';
@@ -267,6 +267,10 @@ export class FolderDataset implements Dataset {
       } else feeds.set(name, computed(input, like === undefined ? undefined : feeds.get(like), dtype, rows.length));
     }
     for (const name of feeds.keys()) if (!fit.dtypes.has(name)) feeds.delete(name);
+    for (const name of fit.single) {
+      const tensor = feeds.get(name);
+      if (tensor) feeds.set(name, withShape(tensor, tensor.shape.slice(1)));
+    }
     return feeds;
   }
 }

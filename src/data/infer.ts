@@ -99,14 +99,16 @@ async function inferFrom(
  */
 const picturesAtOnce = 8;
 
-/** Pictures for a model with one input of four axes, of which one counts 1 or 3 channels. */
+/** Pictures for a model with one input of four axes, of which one counts 1 or 3 channels, or of three: one picture at a time. */
 async function inferPictures(
   dir: string,
   inputs: readonly ModelInput[],
   { notes, image }: InferContext,
 ): Promise<Inferred | undefined> {
   const [input] = inputs;
-  if (!input || inputs.length !== 1 || input.shape?.length !== 4) return undefined;
+  if (!input || inputs.length !== 1) return undefined;
+  const isOne = input.shape?.length === 3 && (input.shape[0] === 3 || input.shape[0] === 1);
+  if (input.shape?.length !== 4 && !isOne) return undefined;
   const found = await listImages(dir, imageEndings, 'The folder');
   if (found.length === 0) return undefined;
   const isCalibration = (file: string): boolean => /^(calib|calibration|train)\//i.test(file);
@@ -125,7 +127,7 @@ async function inferPictures(
   const inner = rest.map((file) => (base === '.' ? file : file.slice(base.length + 1)));
   const hasClasses =
     inner.every((file) => file.includes('/')) && new Set(inner.map((file) => file.split('/')[0])).size > 1;
-  const [, a, b, c] = input.shape;
+  const [a, b, c] = input.shape.slice(-3);
   const layout = (c === 3 || c === 1) && a !== 3 && a !== 1 ? 'NHWC' : 'NCHW';
   const [channels, height, width] = layout === 'NCHW' ? [a, b, c] : [c, a, b];
   const isFixed = typeof height === 'number' && typeof width === 'number';

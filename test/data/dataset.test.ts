@@ -106,6 +106,22 @@ describe('arrays', () => {
     expect(numbers(batches[1], 'x')).toEqual([6, 7, 8, 9, 10, 11]);
   });
 
+  test('samples are fed one by one to a model whose input has no batch axis', async () => {
+    put('x.npy', '<f4', [2, 3, 2], Float32Array.from(range(12)));
+    describeAs({ inputs: { x: { file: 'x.npy' } }, batch: 8 });
+    const inputs = [{ name: 'x', dtype: 'float32', shape: [3, 'width'] }];
+    const batches = await batchesOf({ inputs });
+    expect(batches.map(({ feeds, size, unbatched }) => [feeds.get('x')?.shape, size, unbatched])).toEqual([
+      [[3, 2], 1, true],
+      [[3, 2], 1, true],
+    ]);
+    expect(numbers(batches[1], 'x')).toEqual([6, 7, 8, 9, 10, 11]);
+    // What may be a batch is not taken for a dimension of one sample.
+    await expect(batchesOf({ inputs: [{ name: 'x', dtype: 'float32', shape: ['n', 2] }] })).rejects.toThrow(
+      /the model takes \[n, 2\], but the samples of .* make \[\?, 3, 2\]. "dropBatch": true in dataset.json feeds them one by one/,
+    );
+  });
+
   test('shuffling depends on the seed only and keeps labels with their samples', async () => {
     put('x.npy', '<f4', [50, 1], Float32Array.from(range(50)));
     put('y.npy', '<i4', [50], Int32Array.from(range(50)));
