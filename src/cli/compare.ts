@@ -148,6 +148,7 @@ function differences(list: readonly Difference[], what: string): string {
 }
 
 function noteOf(one: Difference): string {
+  if (one.elements === 0 && !one.shapes) return 'empty on all inputs: nothing was compared';
   if (one.shapes) return `shapes differ: [${one.shapes.base}] and [${one.shapes.candidate}]`;
   if (one.nonFinite.candidate > one.nonFinite.base) return `${one.nonFinite.candidate} NaN or infinite values`;
   if (one.steps && one.steps.max > 0)

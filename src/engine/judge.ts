@@ -1,5 +1,6 @@
 import { numbersOf } from '../data/cast.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { agreement } from '../data/metrics/classify.ts';
 import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
 import { datasetPart } from '../data/part.ts';
 import { allowedDrop, type DropLimit } from '../drop-limit.ts';
@@ -19,6 +20,7 @@ import { openModel } from './open-model.ts';
 import type { Session, Timer } from './session.ts';
 import { withStates } from './states.ts';
 import { median } from './stats.ts';
+import { whyNothingIsTold } from './tells-apart.ts';
 
 export interface JudgeOptions {
   readonly seed: number;
@@ -51,7 +53,9 @@ export function createJudge(dataset: Dataset | undefined, options: JudgeOptions)
       const parts = dataset
         ? partsOf(dataset, session, searchSamples, options)
         : await madeUpParts(copy, session, options.seed);
-      return new ModelJudge(session, origin, dataset, parts, { ...options, provider });
+      const judge = new ModelJudge(session, origin, dataset, parts, { ...options, provider });
+      await judge.requireOutputs();
+      return judge;
     } catch (error) {
       await session.dispose();
       await origin?.dispose();
@@ -134,6 +138,18 @@ class ModelJudge implements Judge {
     this.provider = options.provider;
     this.source = parts.search.dataset ? 'data' : 'synthetic';
     this.samples = { search: parts.search.samples, heldOut: parts.heldOut.samples };
+  }
+
+  /** @throws UserError where outputs judge by themselves, without labels, and say nothing (see `whyNothingIsTold`): all models would be equal. */
+  async requireOutputs(): Promise<void> {
+    const known = await this.#baseEvaluation('search');
+    if (known && known.metric !== agreement.id) return;
+    const what = this.source === 'data' ? 'samples' : 'made-up inputs';
+    for (const part of [this.#parts.search, this.#parts.heldOut]) {
+      const batches = part.batches(Math.min(compared, part.samples));
+      const why = await whyNothingIsTold(this.#session, batches, what);
+      if (why !== undefined) throw new UserError('judge-nothing', `${why}.`);
+    }
   }
 
   async some(count: number, batch: number): Promise<readonly JudgedBatch[]> {

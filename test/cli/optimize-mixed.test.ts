@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { saveModel } from '../../src/onnx/save.ts';
 import type { Report } from '../../src/report/report.ts';
 import { writePlanted } from '../support/planted.ts';
 import { runCli } from './support.ts';
@@ -93,3 +95,28 @@ test('a search behind a step that lost something is held to what that left of th
   // One search: its layers are those of the model that it went on from.
   expect(report.sensitivity?.map(({ scheme }) => scheme)).toEqual(['int8']);
 }, 240_000);
+
+test('outputs that are the same whatever goes in recommend nothing that may have lost something', async () => {
+  const text = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[N,64] x) => (float[N,64] y)
+< float[64,64] w = random(1) >
+{
+  h = MatMul (x, w)
+  z = Sub (h, h)
+  y = Sigmoid (z)
+}`;
+  // Away from the data of the others.
+  await mkdir(join(dir, 'alone'));
+  await saveModel(parseModel(text), join(dir, 'alone', 'same.onnx'), {});
+  const report = await optimize('alone/same.onnx', '-v', 'fp16', '-o', 'same');
+  const half = report.variants.find(({ name }) => name === 'fp16');
+  expect(half?.verdict).toBe('rejected');
+  expect(half?.reasons.join()).toMatch(/^the outputs of the model are the same on all \d+ made-up inputs/);
+  expect(report.recommendations[0]?.variant).toBe('base');
+  const search = await runCli(['mixed-precision', 'alone/same.onnx', '-o', 'mixed.onnx', '--synthetic'], { cwd: dir });
+  expect([search.code, search.stderr]).toEqual([
+    2,
+    expect.stringMatching(/the outputs of the model are the same on all/),
+  ]);
+  expect(existsSync(join(dir, 'mixed.onnx'))).toBe(false);
+});

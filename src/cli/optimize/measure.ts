@@ -1,20 +1,24 @@
 import { tmpdir } from 'node:os';
 import type { Dataset } from '../../data/dataset.ts';
+import { agreement } from '../../data/metrics/classify.ts';
 import { allowedDrop } from '../../drop-limit.ts';
 import { auditModel } from '../../engine/audit.ts';
 import { type Comparison, compare, toFidelity } from '../../engine/compare.ts';
 import { type Evaluation, evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
 import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
+import { whyNothingIsTold } from '../../engine/tells-apart.ts';
 import { UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
 import { modelStats } from '../../ir/stats.ts';
 import { loadModel } from '../../onnx/load.ts';
+import { isLossy } from '../../pass/pipeline.ts';
 import type { Accuracy } from '../../report/report.ts';
 import { packScores } from '../../report/scores.ts';
 import type { Session } from '../command.ts';
 import { downloadBytes } from '../compressed-size.ts';
 import { type FeedOptions, feedBatches, firstFeeds } from '../feeds.ts';
+import { findPass } from '../steps.ts';
 import type { Built } from './built.ts';
 import type { Measured } from './measured.ts';
 import { pairAccuracy } from './paired.ts';
@@ -63,7 +67,13 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
 /** What base scored, once it was judged. */
 interface Judged {
   base?: Evaluation;
+  /** Why its outputs say nothing by themselves; found out when a variant first has to be judged by them. */
+  nothingTold?: Promise<string | undefined>;
 }
+
+/** Whether a step that changed something may have lost something. */
+const mayLose = ({ pass, options, changed }: Built['steps'][number]): boolean =>
+  changed && isLossy({ pass: findPass(pass), options });
 
 async function measureOne(
   one: Built,
@@ -121,6 +131,15 @@ async function measureOne(
     refuseNothingFinite(comparison, context.dataset !== undefined);
     const fidelity = toFidelity(comparison);
     const accuracy = await judge(candidate, base, judged, context, one.name);
+    if ((!accuracy || accuracy.metric === agreement.id) && one.steps.some(mayLose)) {
+      judged.nothingTold ??= whyNothingIsTold(
+        base,
+        feedBatches(options),
+        context.dataset ? 'samples' : 'made-up inputs',
+      );
+      const why = await judged.nothingTold;
+      if (why !== undefined) return { ...sized, blockers: [why] };
+    }
     say('audit');
     return { ...sized, fidelity, accuracy, audit: await audit(one.path, one.name, session) };
   } catch (error) {
