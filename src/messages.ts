@@ -53,10 +53,23 @@ export function formatCount(count: number): string {
     : count.toLocaleString('en-US');
 }
 
-/** So many significant digits, without an exponent where the number is large: 618 to two digits → `620`, not `6.2e+2`. */
+/** Smaller ones written out would be a row of zeros. */
+const leastWrittenOut = 1e-9;
+
+/** So many significant digits, without an exponent: 618 to two digits → `620`, not `6.2e+2`; 1.19e-7 → `0.000000119`. */
 export function significant(value: number, digits: number): string {
+  if (value === 0) return '0';
   const text = value.toPrecision(digits);
-  return text.includes('e+') ? String(Number(text)) : text;
+  if (text.includes('e+')) return String(Number(text));
+  if (!text.includes('e-') || Math.abs(value) < leastWrittenOut) return text;
+  return Number(text).toFixed(digits - 1 - Math.floor(Math.log10(Math.abs(Number(text)))));
+}
+
+/** A metric: four decimals, and three digits where decimals would hide a small one (an error of 0.0000213 is not 0.0000). */
+export function formatMetricValue(value: number | null): string {
+  if (value === null || !Number.isFinite(value)) return 'no number';
+  const size = Math.abs(value);
+  return size >= leastWrittenOut && size < 1e-3 ? significant(value, 3) : value.toFixed(4);
 }
 
 /** Milliseconds with three significant digits and a unit that fits. */

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { significant } from '../messages.ts';
 import { checkBundle } from '../target/check.ts';
 import type { Session } from './command.ts';
 import { programRunners } from './program-runners.ts';
@@ -28,7 +29,7 @@ export async function checkCommand(dir: string, flags: CheckFlags, session: Sess
     talk.out(`${talk.style.red('✘')} ${file && !message.includes(file) ? `${file}: ` : ''}${message}`);
   for (const { provider, how, cases, maxAbs, ok } of result.replays) {
     const mark = ok ? talk.style.green('✔') : talk.style.red('✘');
-    talk.out(`${mark} ${provider}, ${how}: ${cases} golden cases, largest difference ${maxAbs.toPrecision(3)}`);
+    talk.out(`${mark} ${provider}, ${how}: ${cases} golden cases, largest difference ${significant(maxAbs, 3)}`);
   }
   const [ready] = result.replays.flatMap(({ readyMs }) => readyMs ?? []);
   if (ready !== undefined) talk.out(`  ready ${Math.round(ready)} ms after its start, here and once`);

@@ -1,6 +1,7 @@
 import { compare, type Difference } from '../engine/compare.ts';
 import type { LayerSaturation } from '../engine/saturation.ts';
 import { openSession } from '../engine/session.ts';
+import { significant } from '../messages.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Session } from './command.ts';
 import { openData } from './data.ts';
@@ -139,8 +140,8 @@ function differences(list: readonly Difference[], what: string): string {
     one.dtype,
     decibels(one.sqnrDb),
     one.cosine.toFixed(6),
-    one.maxAbs.toPrecision(3),
-    one.maxRel.toPrecision(3),
+    significant(one.maxAbs, 3),
+    significant(one.maxRel, 3),
     one.agreement === undefined ? '–' : `${(100 * one.agreement).toFixed(1)} %`,
     noteOf(one),
   ]);

@@ -23,6 +23,9 @@ export interface DataCheckFlags {
   readonly pictures?: string;
 }
 
+/** A few equal rows come about by chance in tables of few values; of more than this share, nothing that is measured can be believed. */
+const mostShared = 0.5;
+
 /** Samples shown where nobody says how many. */
 const usualShow = 3;
 
@@ -52,7 +55,7 @@ interface SampleView {
 
 /**
  * The work of `mlpack data check`: every sample is prepared once as for a model, a few are shown.
- * @returns 1 when samples cannot be read, or serve calibration and evaluation both
+ * @returns 1 when samples cannot be read, or most of those to evaluate on serve calibration, too
  */
 export async function dataCheck(dir: string, flags: DataCheckFlags, session: Session): Promise<number> {
   const { talk, io } = session;
@@ -104,8 +107,10 @@ export async function dataCheck(dir: string, flags: DataCheckFlags, session: Ses
   const found: Found = { dataset, samples, read, classes: balance(classes, dataset), nonFinite, overlap };
   if (session.json) printJson(found, session);
   else print(found, session);
-  return dataset.bad.count > 0 || overlap.shared > 0 ? 1 : 0;
+  return dataset.bad.count > 0 || isMostlyShared(overlap) ? 1 : 0;
 }
+
+const isMostlyShared = ({ shared, looked }: Overlap): boolean => shared > mostShared * looked.eval;
 
 interface Found {
   readonly dataset: Dataset;
@@ -243,17 +248,21 @@ function print({ dataset, samples, read, classes, nonFinite, overlap }: Found, {
   const bad =
     dataset.bad.count === 0
       ? 'all samples can be read'
-      : `${dataset.bad.count} samples cannot be read (${read} can): ${dataset.bad.examples.join(' ')}`;
+      : `${samplesOf(dataset.bad.count)} cannot be read (${read} can): ${dataset.bad.examples.join(' ')}`;
   talk.out(bad);
   if (nonFinite.length > 0)
-    talk.out(`${nonFinite.length} samples feed NaN or infinities: ${nonFinite.slice(0, 3).join(', ')}`);
+    talk.out(
+      `${samplesOf(nonFinite.length)} with NaN (missing values) or infinities: ${nonFinite.slice(0, 3).join(', ')}`,
+    );
   if (overlap.repeated > 0)
-    talk.out(`${overlap.repeated} samples repeat another: ${overlap.repeatedExamples.join(', ')}`);
+    talk.out(`${samplesOf(overlap.repeated)} equal to another: ${overlap.repeatedExamples.join(', ')}`);
   if (overlap.shared > 0)
     talk.out(
-      `${overlap.shared} samples are calibration samples as well: ${overlap.examples.join(', ')}; accuracy measured on them flatters the result`,
+      `${overlap.shared} of ${overlap.looked.eval} samples are equal to calibration samples: ${overlap.examples.join(', ')}${overlap.shared > overlap.examples.length ? ', …' : ''}; accuracy measured on them flatters the result${isMostlyShared(overlap) ? ', and they are the most: evaluate on others' : ''}`,
     );
 }
+
+const samplesOf = (count: number): string => `${formatCount(count)} ${count === 1 ? 'sample' : 'samples'}`;
 
 /** Classes shown on each side. */
 const shownClasses = 8;

@@ -4,7 +4,7 @@ import { allowedDrop, type DropLimit, presetDrop, presetShares } from '../drop-l
 import { type Evaluation, evaluate } from '../engine/evaluate.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
-import { formatCount, formatMs, nearest } from '../messages.ts';
+import { formatCount, formatMetricValue, formatMs, nearest } from '../messages.ts';
 import type { Accuracy } from '../report/report.ts';
 import { whyNoSkill } from './chance.ts';
 import { type ClassValue, classValues } from './class-values.ts';
@@ -145,9 +145,10 @@ function print(
   { result, interval, classes, comparison, decision }: Shown,
   { talk }: Session,
 ): void {
-  const range = ([low, high]: readonly [number, number]): string => `95 % interval ${figure(low)}–${figure(high)}`;
+  const range = ([low, high]: readonly [number, number]): string =>
+    `95 % interval ${formatMetricValue(low)}–${formatMetricValue(high)}`;
   talk.out(
-    `${result.metric} ${talk.style.bold(figure(result.value))}${interval ? ` (${range(interval)})` : ''}  (${formatCount(result.samples)} ${result.samples === 1 ? 'sample' : 'samples'} of ${dataset.name}, ${flags.provider})`,
+    `${result.metric} ${talk.style.bold(formatMetricValue(result.value))}${interval ? ` (${range(interval)})` : ''}  (${formatCount(result.samples)} ${result.samples === 1 ? 'sample' : 'samples'} of ${dataset.name}, ${flags.provider})`,
   );
   talk.out(
     talk.style.dim(
@@ -158,7 +159,7 @@ function print(
   else if (classes.length > 1) {
     const weak = classes.slice(0, shownClasses);
     talk.out(`\nweakest of ${classes.length} classes:`);
-    const rows = weak.map(({ name, samples, value }) => [name, String(samples), figure(value)]);
+    const rows = weak.map(({ name, samples, value }) => [name, String(samples), formatMetricValue(value)]);
     talk.out(table([['class', 'samples', result.metric], ...rows], [1, 2]));
   }
   if (decision) talk.out(`\n${talk.style.bold(decision.verdict)}: ${decision.why}.`);
@@ -166,8 +167,8 @@ function print(
 
 function printComparison(comparison: Accuracy, talk: Session['talk']): void {
   const { base, drop, dropCi, discordant, neededSamples, classes, metric } = comparison;
-  const range = dropCi ? ` (95 % interval ${figure(dropCi[0])} to ${figure(dropCi[1])})` : '';
-  talk.out(`base ${figure(base)}, drop ${figure(drop)}${range}`);
+  const range = dropCi ? ` (95 % interval ${formatMetricValue(dropCi[0])} to ${formatMetricValue(dropCi[1])})` : '';
+  talk.out(`base ${formatMetricValue(base)}, drop ${formatMetricValue(drop)}${range}`);
   if (discordant)
     talk.out(
       `${discordant.lost} samples lost, ${discordant.gained} gained; chance alone loses that many with p = ${discordant.p.toPrecision(2)} (McNemar, exact)`,
@@ -181,16 +182,13 @@ function printComparison(comparison: Accuracy, talk: Session['talk']): void {
   const rows = worst.map(({ name, samples, base: before, value, dropCi: ci, p }) => [
     name,
     String(samples),
-    figure(before),
-    figure(value),
-    ci ? `${figure(ci[0])} to ${figure(ci[1])}` : '',
+    formatMetricValue(before),
+    formatMetricValue(value),
+    ci ? `${formatMetricValue(ci[0])} to ${formatMetricValue(ci[1])}` : '',
     p === undefined ? '' : p < 0.05 ? talk.style.bold(p.toPrecision(2)) : p.toPrecision(2),
   ]);
   talk.out(table([['class', 'samples', `${metric} base`, 'now', 'drop, 95 %', 'p adjusted'], ...rows], [1, 2, 3, 5]));
 }
-
-const figure = (value: number | null): string =>
-  value === null || !Number.isFinite(value) ? 'no number' : value.toFixed(4);
 
 function warn(dataset: Dataset, { result }: Shown, { talk }: Session): void {
   const noSkill = whyNoSkill(result);

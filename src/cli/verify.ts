@@ -1,6 +1,7 @@
 import { compare, type Difference } from '../engine/compare.ts';
 import { openModel } from '../engine/open-model.ts';
 import type { Model } from '../ir/graph.ts';
+import { significant } from '../messages.ts';
 import type { Numerics, Step } from '../pass/pass.ts';
 import { feedBatches } from './feeds.ts';
 
@@ -59,7 +60,7 @@ export async function verifyNumerics(
       ok: false,
       sentence:
         `NOT verified: output "${broken.name}" breaks the promise (${name}): SQNR ${broken.sqnrDb.toFixed(1)} dB, largest error ` +
-        `${broken.maxAbs.toPrecision(3)} (relative ${broken.maxRel.toPrecision(3)})`,
+        `${significant(broken.maxAbs, 3)} (relative ${significant(broken.maxRel, 3)})`,
     };
   } finally {
     await before.dispose();

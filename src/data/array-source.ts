@@ -23,8 +23,9 @@ export async function openArraySource(
   model?: ModelInput['shape'],
 ): Promise<Source> {
   const { key, columns, stored, shape } = spec;
+  const scaled = spec.scale !== undefined || spec.bias !== undefined;
   const open = async (file: string): Promise<Rows> =>
-    openRows(await resolve(file), { key, columns, dtype: stored, shape });
+    openRows(await resolve(file), { key, columns, dtype: stored, shape, as: scaled ? undefined : spec.dtype });
   const evaluation = await open(spec.file);
   let calibration: Rows | undefined;
   try {
@@ -54,6 +55,7 @@ const fitsExtent = (extent: number, model: number | string | null | undefined): 
 class ArraySource implements Source {
   readonly shape: readonly (number | null)[];
   readonly dtype: DType;
+  readonly notNumbers: string | undefined;
   readonly #name: string;
   readonly #spec: ArraySpec;
   readonly #files: Readonly<Record<Split, Rows | undefined>>;
@@ -92,9 +94,12 @@ class ArraySource implements Source {
     if (this.dtype !== evaluation.dtype && !(isCastable(this.dtype) && isCastable(evaluation.dtype))) {
       throw new UserError(
         'dataset-dtype',
-        `Input "${name}": ${evaluation.dtype} in ${evaluation.path} cannot be turned into ${this.dtype}.`,
+        evaluation.notNumbers === undefined
+          ? `Input "${name}": ${evaluation.dtype} in ${evaluation.path} cannot be turned into ${this.dtype}.`
+          : `Input "${name}" takes numbers, but ${evaluation.path}: ${evaluation.notNumbers}.`,
       );
     }
+    this.notNumbers = evaluation.notNumbers && `${evaluation.path}: ${evaluation.notNumbers}`;
   }
 
   count(split: Split): number {

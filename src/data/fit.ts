@@ -52,7 +52,8 @@ export function fitToModel(
     }
     if (input.kind === 'state') states.set(model.name, input.output);
     const source = sources.get(model.name);
-    dtypes.set(model.name, fedType(dir, model, source?.dtype ?? declared(input), input.kind === 'array'));
+    const data = source?.dtype ?? declared(input);
+    dtypes.set(model.name, fedType(dir, model, { data, stored: input.kind === 'array', source }));
     const shape = source?.shape ?? fixedShape(input);
     if (source && isSingle(model.shape, source.shape)) {
       single.add(model.name);
@@ -111,7 +112,11 @@ function declared(input: InputSpec): DType | undefined {
  * The model's own type, when the data's type can be turned into it without changing its kind.
  * @param stored the data comes from a file as it is; everything else is made from numbers.
  */
-function fedType(dir: string, model: ModelInput, data: DType | undefined, stored: boolean): DType {
+function fedType(
+  dir: string,
+  model: ModelInput,
+  { data, stored, source }: { data: DType | undefined; stored: boolean; source: Source | undefined },
+): DType {
   if (!isDType(model.dtype))
     throw new UserError(
       'dataset-dtype',
@@ -123,12 +128,15 @@ function fedType(dir: string, model: ModelInput, data: DType | undefined, stored
   if (data && isCastable(data) && isCastable(wanted) && (isReal(wanted) || !isReal(data))) return wanted;
   throw new UserError(
     'dataset-dtype',
-    `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data ?? 'numbers'}.${wholeNumbers(model, data)}`,
+    `The model's input "${model.name}" is ${wanted}, but ${dir} gives ${data ?? 'numbers'}.${adviceOn(model, data, source)}`,
   );
 }
 
-/** Columns of a table are read as float64, whatever is in them. */
-function wholeNumbers({ name, dtype }: ModelInput, data: DType | undefined): string {
+/** Columns of a table are read as float64 where they look like numbers, whatever is in them. */
+function adviceOn({ name, dtype }: ModelInput, data: DType | undefined, source: Source | undefined): string {
+  if (source?.notNumbers !== undefined) return ` ${source.notNumbers}.`;
+  if (dtype === 'string' && data !== undefined)
+    return ` If these are texts (postal codes), say "dtype": "string" for "${name}" in dataset.json.`;
   if (data === undefined || dtypeKind(data) !== 'float' || !isDType(dtype) || !isCastable(dtype)) return '';
   return ` If these are whole numbers, say "dtype": "${dtype}" for "${name}" in dataset.json.`;
 }

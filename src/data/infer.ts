@@ -3,33 +3,21 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { usualMaxBad } from './dataset-format.ts';
 import { imageEndings, listFiles as listImages } from './image-source.ts';
+import { inferColumns, tableEnding } from './infer-columns.ts';
+import { calibrationFile, help, type InferContext, type Inferred, noLabels } from './inferred.ts';
 import { Fields } from './json-fields.ts';
 import type { ModelInput } from './model-input.ts';
 import { parseImages, parseInput } from './parse-input.ts';
-import type { ImageDefaults } from './processor.ts';
 import type { DatasetSpec, InputSpec } from './specs.ts';
 import { textFields } from './text-source.ts';
 
 const labelFile = /^(y|labels?|targets?)([._-].*)?\.npy$/i;
-const calibrationFile = /(^|[._-])(calib|calibration|train)([._-]|\.|$)/i;
-const help = 'Write a dataset.json that says which file feeds which input.';
-
-export interface InferContext {
-  /** Gets a sentence for each thing inferred. */
-  readonly notes: string[];
-  /** Folder of the model, where there may be a tokenizer. */
-  readonly modelDir: string | undefined;
-  /** What the image processor beside the data or the model says. */
-  readonly image: ImageDefaults | undefined;
-}
-
-/** What of a description the files tell; the rest is the same for all. */
-type Inferred = Pick<DatasetSpec, 'inputs' | 'labels'> & { readonly preprocessing?: unknown; readonly batch?: number };
 
 /**
  * A description made up from file names, for folders without dataset.json: `<input>.npy` or `<input>_test.npy` feeds
  * that input, for a single input `x*.npy` does too; `*calib*.npy` calibrates; `y*.npy` or `labels.npy` are the classes. A model with one input
- * of four axes is fed the pictures of the folder, folders being classes; one with `input_ids` the texts of a table or of a .txt file.
+ * of four axes is fed the pictures of the folder, folders being classes; one with `input_ids` the texts of a table or of a .txt file; columns of a
+ * table that are named like the inputs feed them.
  * @throws UserError when the files do not tell.
  */
 export async function inferSpec(
@@ -73,6 +61,7 @@ async function inferFrom(
   const { labels, ...inferred } =
     (await inferPictures(dir, inputs, context)) ??
     inferTexts(files, inputs, context) ??
+    (await inferColumns(dir, files, inputs, context)) ??
     inferArrays(dir, files, inputs, context);
   return {
     name: basename(resolve(dir)),
@@ -82,7 +71,7 @@ async function inferFrom(
     targets: undefined,
     truths: undefined,
     output: undefined,
-    metric: labels && { name: 'top1', settings: {} },
+    metric: labels ? { name: 'top1', settings: {} } : inferred.targets && { name: 'rmse', settings: {} },
     batch: 32,
     samples: undefined,
     split: undefined,
@@ -160,8 +149,6 @@ async function inferPictures(
   };
 }
 
-const noLabels = { key: undefined, column: undefined, id: undefined, offset: 0, names: undefined };
-
 /** Texts for a model of token ids. */
 function inferTexts(
   files: readonly string[],
@@ -207,9 +194,14 @@ function inferArrays(
     const calibration = candidates.find((file) => calibrationFile.test(file));
     if (evaluation.length !== 1) {
       const found = evaluation.length === 0 ? 'no file' : `several files (${evaluation.join(', ')})`;
+      const table = files.find((file) => tableEnding.test(file));
+      const tables =
+        evaluation.length === 0 && table !== undefined
+          ? ` A table feeds inputs by columns of their names; of ${table} say in a dataset.json which "columns" feed what.`
+          : ` ${help}`;
       throw new UserError(
         'dataset-open',
-        `${dir} has no dataset.json, and ${found} in it could feed the model's input "${input.name}". ${help}`,
+        `${dir} has no dataset.json, and ${found} in it could feed the model's input "${input.name}".${tables}`,
       );
     }
     const file = evaluation[0] ?? '';

@@ -90,6 +90,11 @@ export async function openDataset(
           ? openImageSource('targets', spec.targets, place)
           : openArraySource('targets', spec.targets, place),
       ));
+    if (targets && !isCastable(targets.dtype))
+      throw new UserError(
+        'dataset-dtype',
+        `dataset.json in ${dir}: targets are numbers, but ${targets.notNumbers ?? `these are of type ${targets.dtype}`}. Classes that are words go under "labels".`,
+      );
     const counts = sampleCounts(dir, sources, targets);
     const names = [...sources.values()].find((source) => source.names)?.names?.('eval');
     const labelled =

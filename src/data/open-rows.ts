@@ -1,7 +1,7 @@
 import { basename, extname } from 'node:path';
 import { UserError } from '../errors.ts';
-import { type DType, dtypeBits, isDType } from '../ir/dtype.ts';
-import { elementCount, stringTensor, type Tensor, tensorFrom, tensorFromBytes } from '../ir/tensor.ts';
+import { type DType, dtypeBits, dtypeKind, isDType } from '../ir/dtype.ts';
+import { elementCount, stringTensor, type Tensor, tensorFrom, tensorFromBytes, typedArray } from '../ir/tensor.ts';
 import { nearest } from '../messages.ts';
 import { readTensorFile } from '../onnx/tensor-file.ts';
 import { npyFromBytes, openNpy } from './npy.ts';
@@ -16,6 +16,8 @@ export interface RowsOptions {
   readonly key?: string | undefined;
   /** Columns of a table. */
   readonly columns?: readonly string[] | undefined;
+  /** What cells of a table are to become: texts as they stand, digits too (postal codes), for `string`; whole numbers for integers. */
+  readonly as?: DType | undefined;
   /** Raw files: type of the numbers, and shape of one sample. */
   readonly dtype?: DType | undefined;
   readonly shape?: readonly number[] | undefined;
@@ -41,7 +43,7 @@ export async function openRows(path: string, options: RowsOptions = {}): Promise
     case '.jsonl':
     case '.ndjson':
     case '.parquet':
-      return openColumns(path, options.columns);
+      return openColumns(path, options);
     case '.bin':
     case '.raw':
       return openRaw(path, options);
@@ -142,7 +144,7 @@ async function openRaw(path: string, { dtype, shape }: RowsOptions): Promise<Row
 }
 
 /** Columns of a table, side by side: [samples, columns]. Texts stay texts, everything else is numbers; what is empty is NaN. */
-async function openColumns(path: string, columns: readonly string[] | undefined): Promise<Rows> {
+async function openColumns(path: string, { columns, as }: RowsOptions): Promise<Rows> {
   if (!columns)
     throw new UserError(
       'data-format',
@@ -159,12 +161,31 @@ async function openColumns(path: string, columns: readonly string[] | undefined)
       `${path}: column "${columns[at]}" has ${what} in row ${row + 1}; numbers and texts can be read. Save lists of numbers as a .npy file.`,
     );
   }
-  const isText = cells.every((column) =>
-    column.some((cell) => typeof cell === 'string' && Number.isNaN(toNumber(cell))),
-  );
   const shape = [table.rows, columns.length];
-  if (isText) return memoryRows(path, texts(cells, shape));
-  return memoryRows(path, largeIntegers(cells, shape) ?? numbers(path, columns, cells, shape));
+  if (as === 'string') return memoryRows(path, texts(cells, shape));
+  const words = cells.map((column) => column.findIndex(isWord));
+  if (words.every((row) => row >= 0)) {
+    const [row = 0] = words;
+    return memoryRows(path, texts(cells, shape), noNumber(columns[0], cells[0]?.[row], row));
+  }
+  const large = largeIntegers(cells, shape);
+  if (large) return memoryRows(path, large);
+  const tensor = numbers(path, columns, cells, shape);
+  if (as !== undefined && (dtypeKind(as) === 'int' || dtypeKind(as) === 'uint'))
+    requireWhole(path, columns, tensor, as);
+  return memoryRows(path, tensor);
+}
+
+/** Cast, a missing value would be 0 and 1.5 would be 1. */
+function requireWhole(path: string, columns: readonly string[], tensor: Tensor, as: DType): void {
+  const values = typedArray(tensor, 'float64');
+  const at = values.findIndex((value) => !Number.isInteger(value));
+  if (at < 0) return;
+  const has = Number.isNaN(values[at]) ? 'no number' : values[at];
+  throw new UserError(
+    'data-value',
+    `${path}: column "${columns[at % columns.length]}" has ${has} in row ${Math.floor(at / columns.length) + 1}, and "dtype" ${as} takes whole numbers.`,
+  );
 }
 
 /** Whole numbers of which one is beyond 2^53 (identifiers, hashes): as doubles they would be other numbers. */
@@ -205,16 +226,26 @@ function numbers(
   for (const [at, column] of cells.entries()) {
     for (let row = 0; row < column.length; row++) {
       const cell = column[row];
-      const value = toNumber(cell);
-      if (Number.isNaN(value) && typeof cell === 'string' && !/^\s*(nan|na)?\s*$/i.test(cell))
-        throw new UserError(
-          'data-value',
-          `${path}: column "${columns[at]}" has "${cell.slice(0, 40)}" in row ${row + 1}, which is no number; feed texts by an input of their own.`,
-        );
-      values[row * columns.length + at] = value;
+      if (isWord(cell)) throw new UserError('data-value', `${path}: ${noNumber(columns[at], cell, row)}.`);
+      values[row * columns.length + at] = toNumber(cell);
     }
   }
   return tensorFrom('float64', shape, values);
+}
+
+/** A text that is neither a number nor the sign of a missing one. */
+const isWord = (cell: unknown): boolean =>
+  typeof cell === 'string' && Number.isNaN(toNumber(cell)) && !/^\s*(nan|na)?\s*$/i.test(cell);
+
+/** 1.234,5 and 1,234.5: what spreadsheets of some countries write, and which of the two is meant nobody can tell from 1,234. */
+const isWrittenWithComma = (cell: string): boolean => /^\s*[-+]?\d[\d.,' \u00A0\u202F\u2019]*,\d[\d.,]*\s*$/.test(cell);
+
+function noNumber(column: string | undefined, cell: unknown, row: number): string {
+  const text = String(cell);
+  const what = `column "${column}" has "${text.slice(0, 40)}" in row ${row + 1}, which is no number`;
+  return isWrittenWithComma(text)
+    ? `${what}: write a point before decimals, and nothing between thousands (1234.5)`
+    : `${what}; leave cells empty where a value is missing, and feed texts by an input of their own`;
 }
 
 function toNumber(cell: unknown): number {

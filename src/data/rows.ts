@@ -8,19 +8,22 @@ export interface Rows {
   /** `string` for texts. */
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Texts of a table: which cell is no number, as a clause; undefined where texts were asked for. */
+  readonly notNumbers?: string | undefined;
   /** Rows `first … first + count − 1` as a tensor of shape `[count, …rest]`, little-endian and row-major. */
   rows(first: number, count: number): Promise<Tensor>;
   close(): Promise<void>;
 }
 
 /** Rows of a tensor that is in memory. @param path what messages call it */
-export function memoryRows(path: string, tensor: Tensor): Rows {
+export function memoryRows(path: string, tensor: Tensor, notNumbers?: string): Rows {
   const { dtype, shape } = tensor;
   const inner = elementCount(shape.slice(1));
   return {
     path,
     dtype,
     shape,
+    notNumbers,
     rows(first, count) {
       const rowShape = [count, ...shape.slice(1)];
       if (dtype === 'string') {

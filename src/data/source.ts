@@ -14,6 +14,8 @@ export interface Source {
   readonly shape: readonly (number | null)[];
   /** Type of the fed tensor unless the model wants another. */
   readonly dtype: DType;
+  /** Texts of a table: which cell is no number, as a clause. */
+  readonly notNumbers?: string | undefined;
   /**
    * The samples `indices`, prepared, as one tensor. `length`: cut axis 1 to this (see trim).
    * @throws BadSample for one that cannot be decoded

@@ -33,6 +33,18 @@ export async function openTable(path: string, columns: readonly string[]): Promi
   return makeTable(path, cells);
 }
 
+/** Names of a table's columns. @throws UserError when the file is damaged */
+export async function columnsOf(path: string): Promise<readonly string[]> {
+  if (extname(path).toLowerCase() !== '.parquet') return (await openTable(path, [])).columns;
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetSchema } = await import('hyparquet');
+  try {
+    const metadata = await parquetMetadataAsync(await asyncBufferFromFile(path));
+    return parquetSchema(metadata).children.map(({ element }) => element.name);
+  } catch (error) {
+    throw unreadable(path, error);
+  }
+}
+
 export function isTable(path: string): boolean {
   return ['.csv', '.tsv', '.json', '.jsonl', '.ndjson', '.parquet', '.txt'].includes(extname(path).toLowerCase());
 }
@@ -146,8 +158,9 @@ async function openParquet(path: string, columns: readonly string[]): Promise<Ta
     );
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError('table-parquet', `${path} cannot be read as Parquet: ${(error as Error).message}.`, {
-      cause: error,
-    });
+    throw unreadable(path, error);
   }
 }
+
+const unreadable = (path: string, error: unknown): UserError =>
+  new UserError('table-parquet', `${path} cannot be read as Parquet: ${(error as Error).message}.`, { cause: error });

@@ -1,5 +1,5 @@
 /** Figures and sentences of the report, as people read them. */
-import { formatBytes } from '../messages.ts';
+import { formatBytes, significant } from '../messages.ts';
 import { baseOf, downloadBytes, hasAccuracy, isNoise, isSynthetic, ratio, variantOf } from './facts.ts';
 import type { Accuracy, Fidelity, Latency, Recommendation, Report, VariantResult } from './report.ts';
 
@@ -32,8 +32,7 @@ export function formatMetric(metric: string, value: number | null): string {
 /** Four significant digits, no needless exponent. */
 export function formatFigure(value: number): string {
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
-  return String(Number(value.toPrecision(4)));
+  return size !== 0 && size < 1e-3 ? significant(value, 3) : String(Number(value.toPrecision(4)));
 }
 
 /** `−0.4 points`, `+0.002`, `no change`; positive is an improvement. */

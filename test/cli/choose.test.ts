@@ -58,6 +58,23 @@ describe('choose', () => {
     expect(choose([base, hardly], floors, [server]).recommendations[0]?.variant).toBe('base');
   });
 
+  it('takes a larger file for no gain where it compresses a little better, timed or not', () => {
+    for (const latency of [{}, base.latency]) {
+      const larger = variant('fp16', { latency, bytes: 1020, compressedBytes: 850 });
+      const sparse = variant('sparse', {
+        latency,
+        bytes: 1000,
+        compressedBytes: 500,
+        steps: [{ pass: 'prune-weights', changed: true } as never],
+      });
+      const start = variant('base', { latency, bytes: 1000, compressedBytes: 900 });
+      const { variants, recommendations } = choose([start, larger], floors, [server]);
+      expect(recommendations[0]?.variant).toBe('base');
+      expect(variants[1]?.reasons).toEqual(['neither smaller nor measurably faster than base']);
+      expect(choose([start, sparse], floors, [server]).recommendations[0]?.variant).toBe('sparse');
+    }
+  });
+
   it('gives up accuracy only for a gain that is worth it', () => {
     const lossy = (compressedBytes: number): Measured =>
       variant('pruned', {

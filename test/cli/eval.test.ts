@@ -235,8 +235,8 @@ describe('mlpack data check', () => {
     expect(stdout).toMatch(/a\/0\.png {2}class 0 \(a\)/);
     expect(stdout).toMatch(/x +float32\[1, 3, 2, 2\] +0 +3\.333 +10/);
     expect(stdout).toContain('2 classes, of 1 to 2 samples');
-    expect(stdout).toContain('1 samples cannot be read (3 can)');
-    expect(stdout).toContain('1 samples repeat another: b/2.png = b/1.png');
+    expect(stdout).toContain('1 sample cannot be read (3 can)');
+    expect(stdout).toContain('1 sample equal to another: b/2.png = b/1.png');
     expect(existsSync(join(dir, 'shots', 'a_0.png-x.png'))).toBe(true);
     const found = await json('data', 'check', 'pics');
     expect(found).toMatchObject({ samples: 4, readable: 3, repeated: 1, bad: { count: 1 }, shown: [{}, {}, {}] });
@@ -258,6 +258,26 @@ describe('mlpack data check', () => {
     const wrong = await runCli(['data', 'check', 'models/intents/eval', '--model', 'models/digits']);
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('The model has an input "')]);
     expect((await run('data', 'check', 'nothing')).stderr).toContain('there is no such folder');
+  });
+});
+
+describe('mlpack data check of samples that calibrate, too', () => {
+  it.each([
+    [
+      'a few are worth a sentence',
+      'v\n-1\n7\n',
+      0,
+      '1 of 3 samples are equal to calibration samples: 0; accuracy measured',
+    ],
+    ['most of them are a mistake', 'v\n-1\n1\n', 1, 'and they are the most: evaluate on others'],
+  ])('%s', async (_, calibration, exit, said) => {
+    mkdirSync(join(dir, 'shared'), { recursive: true });
+    writeFileSync(join(dir, 'shared', 'x.csv'), 'v\n-1\n1\n0.5\n');
+    writeFileSync(join(dir, 'shared', 'calib.csv'), calibration);
+    const x = { file: 'x.csv', calibration: 'calib.csv', columns: ['v'] };
+    writeFileSync(join(dir, 'shared', 'dataset.json'), JSON.stringify({ schema: 'mlpack.dataset/1', inputs: { x } }));
+    const { code, stdout } = await run('data', 'check', 'shared', '-q');
+    expect([code, stdout]).toEqual([exit, expect.stringContaining(said)]);
   });
 });
 

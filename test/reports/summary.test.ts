@@ -130,7 +130,7 @@ describe('words', () => {
     expect(formatMetric('psnr', 31.25719)).toBe('31.26');
     expect(formatMetric('mae', null)).toBe('no number');
     expect(formatMetric('mae', Number.NaN)).toBe('no number');
-    expect([0, 0.00012345, 12345678].map(formatFigure)).toEqual(['0', '1.23e-4', '1.23e+7']);
+    expect([0, 0.00012345, 12345678].map(formatFigure)).toEqual(['0', '0.000123', '12350000']);
   });
 
   it('tells identical from infinite error', () => {

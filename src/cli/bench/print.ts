@@ -55,7 +55,7 @@ function printFacts({ provider, placement, agreement, profiles, throughput }: Pr
   for (const [name, { agreement: same, maxAbs, maxSteps, samples }] of agreement) {
     const classes = same === null ? '' : `same class on ${(100 * same).toFixed(1)} % of ${samples}, `;
     const steps = maxSteps === undefined ? '' : ` (${maxSteps} quantization steps)`;
-    talk.out(`${name}: against cpu ${classes}largest difference ${maxAbs.toPrecision(3)}${steps}`);
+    talk.out(`${name}: against cpu ${classes}largest difference ${significant(maxAbs, 3)}${steps}`);
   }
   for (const [name, { nodes, fallbacks }] of provider.startsWith('cpu') ? [] : placement) {
     const counts = Object.entries(nodes).map(([id, count]) => `${count} on ${id}`);

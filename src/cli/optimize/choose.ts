@@ -1,7 +1,8 @@
 import { capabilityOf } from '../../capability/providers.ts';
+import { formatMetricValue } from '../../messages.ts';
 import { smallestEffect } from '../../report/facts.ts';
 import type { Recommendation, VariantResult } from '../../report/report.ts';
-import { type Floors, figure, floorReason } from './floor.ts';
+import { type Floors, floorReason } from './floor.ts';
 import type { Measured } from './measured.ts';
 import { leastLossOfBest, smallestGain } from './trade.ts';
 import { whyUnmixed } from './unmixed.ts';
@@ -164,10 +165,14 @@ function isFaster(variant: Measured, provider: string): boolean {
   return (ratioCi?.[1] ?? 1) < 1 - smallestEffect && call === 'faster';
 }
 
-/** On disk, or as a download: zeros show only once a file is compressed. */
+/**
+ * On disk; or as a download, for variants made for that: their zeros show only once a file is compressed. A larger file of other variants may compress
+ * a little better, too (a few casts beside weights that were small), which nobody would change a model for.
+ */
 const isSmaller = (variant: Measured, base: Measured): boolean =>
   (variant.bytes ?? Infinity) < (base.bytes ?? 0) ||
-  (variant.compressedBytes ?? Infinity) < (1 - smallestGain) * (base.compressedBytes ?? 0);
+  (gainsByCompressing(variant).length > 0 &&
+    (variant.compressedBytes ?? Infinity) < (1 - smallestGain) * (base.compressedBytes ?? 0));
 
 /** Passes that make weights compress and leave it to the runtime what to do with that. */
 const compressing: Readonly<Record<string, string>> = {
@@ -238,7 +243,7 @@ function praise(
   const { accuracy, fidelity } = variant;
   if (accuracy)
     because.push(
-      `${accuracy.metric} ${figure(accuracy.value)} (base ${figure(accuracy.base)}, ${accuracy.samples} samples)`,
+      `${accuracy.metric} ${formatMetricValue(accuracy.value)} (base ${formatMetricValue(accuracy.base)}, ${accuracy.samples} samples)`,
     );
   else if (fidelity)
     because.push(

@@ -1,3 +1,4 @@
+import { formatMetricValue } from '../../messages.ts';
 import type { Measured } from './measured.ts';
 
 export interface Floors {
@@ -19,8 +20,8 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
     const kept = drop !== null && Number.isFinite(drop) && drop <= floors.maxDrop + 1e-12;
     if (kept) return floors.noSkill === undefined ? undefined : unlikeBase(fidelity, floors);
     return (
-      `${accuracy.metric} ${(accuracy.value ?? 0) > (accuracy.base ?? 0) ? 'rises' : 'falls'} from ${figure(accuracy.base)} to ${figure(accuracy.value)} on ${accuracy.samples} samples, ` +
-      `a drop of ${figure(drop)} where ${floors.maxDrop} is allowed`
+      `${accuracy.metric} ${(accuracy.value ?? 0) > (accuracy.base ?? 0) ? 'rises' : 'falls'} from ${formatMetricValue(accuracy.base)} to ${formatMetricValue(accuracy.value)} on ${accuracy.samples} samples, ` +
+      `a drop of ${formatMetricValue(drop)} where ${floors.maxDrop} is allowed`
     );
   }
   if (!fidelity) return 'its outputs could not be compared with the base model';
@@ -49,7 +50,3 @@ function unlikeBase(fidelity: Measured['fidelity'], { minSqnrDb }: Floors): stri
     `this one reaches ${reached.toFixed(1)} dB`
   );
 }
-
-/** Metrics of outputs with NaN have no number. */
-export const figure = (value: number | null): string =>
-  value !== null && Number.isFinite(value) ? value.toFixed(4) : 'no number';
