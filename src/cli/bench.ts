@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { requiredInputs } from '../engine/feed-shapes.ts';
 import { probe } from '../engine/isolated.ts';
 import { mergeTraces, traceStart } from '../engine/profile.ts';
 import { isWeb, withThreads } from '../engine/providers.ts';
@@ -48,6 +49,7 @@ export async function benchCommand(modelTexts: readonly string[], flags: BenchFl
   } finally {
     await runtime.dispose();
   }
+  await refuseOtherInputs(subjects, settings);
   const results: ProviderBench[] = [];
   for (const provider of ready.working) {
     const options = {
@@ -75,6 +77,30 @@ async function refuseCrashing(subjects: readonly Subject[], { io, talk }: Sessio
     // Our reader says better what is wrong with a file that is cut off, empty or no model; the runtime says only that it cannot parse it.
     await loadModel(file);
     throw new UserError('bench.model', `${name} cannot be measured: ${loaded.why}`);
+  }
+}
+
+/** Models that take turns are fed the same, else their times would be of different work. */
+async function refuseOtherInputs(subjects: readonly Subject[], settings: readonly Setting[]): Promise<void> {
+  const [base, ...others] = subjects;
+  for (const { name, file } of others) {
+    const model = await loadModel(file);
+    for (const { feeds } of settings) {
+      for (const { name: input, shape } of requiredInputs(model)) {
+        const fed = feeds.get(input)?.shape;
+        const fits =
+          fed &&
+          (!shape ||
+            (shape.length === fed.length && shape.every((dim, at) => typeof dim !== 'number' || dim === fed[at])));
+        if (fits) continue;
+        const takes = `"${input}"${shape ? ` [${shape.map((dim) => dim ?? '?').join(', ')}]` : ''}`;
+        throw new UserError(
+          'bench.inputs',
+          `${name} takes other inputs than ${base?.name}: ${takes}, ${fed ? `where ${base?.name} is fed [${fed.join(', ')}]` : `which ${base?.name} does not have`}. ` +
+            `Models that are compared are fed the same: ${fed ? 'name the one with fixed sizes first, give --batch or --input-shape, or ' : ''}bench each by itself.`,
+        );
+      }
+    }
   }
 }
 

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { constantOf } from '../../src/ir/constant.ts';
 import { tensorFrom } from '../../src/ir/tensor.ts';
+import { parseModel } from '../../src/ir/text/parse.ts';
+import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
 import { saveModel } from '../../src/onnx/save.ts';
 import { type RunOptions, type RunResult, runCli } from './support.ts';
@@ -166,6 +168,12 @@ describe('eval', () => {
   });
 });
 
+const oneInput = `<ir_version: 8, opset_import: ["" : 17]>
+main (float[N,4] x) => (float[N,4] y)
+{
+  y = Neg (x)
+}`;
+
 describe('bench', () => {
   it('times several models, interleaved, against the first', async () => {
     await ok(['to-fp16', digits, '-o', 'half.onnx']);
@@ -234,7 +242,21 @@ describe('bench', () => {
   it('refuses models that do not take the same inputs, by name', async () => {
     const { code, stderr } = await runCli(['bench', digits, intents, '--seconds', '0.05', '-q'], { cwd });
     expect(code).toBe(2);
-    expect(stderr).toMatch(/input_ids|image/);
+    expect(stderr).toMatch(
+      /intents.* takes other inputs than .*digits.*: "input_ids" \[.*\], which .* does not have\. .* bench each by itself/,
+    );
+    writeFileSync(join(cwd, 'fixed.onnx'), encodeModel(parseModel(oneInput.replace('N', '3'))));
+    writeFileSync(join(cwd, 'open.onnx'), encodeModel(parseModel(oneInput)));
+    const sizes = await runCli(['bench', 'open.onnx', 'fixed.onnx', '--seconds', '0.05', '-q'], { cwd });
+    expect([sizes.code, sizes.stderr]).toEqual([
+      2,
+      expect.stringMatching(/fixed.onnx takes .*"x" \[3, 4\], where open.onnx is fed \[1, 4\]\. .*--batch/),
+    ]);
+    const batch = await runCli(
+      ['bench', 'open.onnx', 'fixed.onnx', '--batch', '3', '--seconds', '0.05', '--no-cold', '-q'],
+      { cwd },
+    );
+    expect([batch.code, batch.stdout]).toEqual([0, expect.stringContaining('fixed.onnx')]);
   });
 });
 
