@@ -11,6 +11,11 @@ function stop(code: number): void {
     interrupt.abort();
     return;
   }
+  leave(code);
+}
+
+/** At once, and nothing stays half made. */
+function leave(code?: number): never {
   for (const path of scratch) rmSync(path, { recursive: true, force: true });
   process.exit(code);
 }
@@ -22,12 +27,11 @@ function stream(name: 'stdout' | 'stderr'): NodeJS.WriteStream {
   const found = process[name];
   if (opened.has(found)) return found;
   opened.add(found);
-  // `mlpack … | head` has seen enough: nobody is left to tell.
-  if (name === 'stdout')
-    found.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      process.exit();
-    });
+  found.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    // Talk that nobody hears is no reason to throw the work away.
+    if (name === 'stdout') leave();
+  });
   return found;
 }
 
@@ -61,7 +65,8 @@ class PlainOutput implements TextSink {
         at += writeSync(1, bytes, at);
       } catch (error) {
         if (!isSystemError(error)) throw error;
-        if (error.code === 'EPIPE') process.exit();
+        // `mlpack … | head` has seen enough: nobody is left to tell.
+        if (error.code === 'EPIPE') leave();
         if (error.code !== 'EAGAIN') throw error;
         // A full pipe that does not wait, as some programs make them: the stream does.
         this.#stream = stream('stdout');

@@ -20,8 +20,8 @@ function distance(a: string, b: string): number {
 /** ` (did you mean "fuse"?)` when a known name is close, else the list of names when it is short, else nothing. */
 export function nearest(name: string, known: readonly string[]): string {
   let best: string | undefined;
-  // Two changes to three letters make any other word.
-  let bestDistance = (name.length <= 3 ? 1 : Math.max(2, Math.floor(name.length / 3))) + 1;
+  // Two changes to three letters make any other word, as one does to a single letter.
+  let bestDistance = (name.length <= 1 ? 0 : name.length <= 3 ? 1 : Math.max(2, Math.floor(name.length / 3))) + 1;
   for (const candidate of known) {
     const d = distance(name.toLowerCase(), candidate.toLowerCase());
     if (d < bestDistance) {

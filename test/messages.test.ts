@@ -6,6 +6,7 @@ describe('a name that is not known', () => {
   it('is taken for a typing error only where some of it is right', () => {
     expect(nearest('fsue', ['fuse', 'prune'])).toBe(' (did you mean "fuse"?)');
     expect(nearest('f1', ['f0', 'f2'])).toBe(' (did you mean "f0"?)');
+    expect([nearest('a', ['x']), nearest('a', ['A'])]).toEqual([' (known: x)', ' (did you mean "A"?)']);
     expect(nearest('zz', ['f0', 'f2'])).toBe(' (known: f0, f2)');
   });
 });

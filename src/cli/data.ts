@@ -24,7 +24,10 @@ export async function openData(
   const dir = named === undefined ? source.data : resolve(session.io.cwd, named);
   if (dir === undefined) return undefined;
   if (!existsSync(dir) || !statSync(dir).isDirectory()) {
-    throw new UserError('data.missing', `there is no data folder "${named}"; check --data.`);
+    const why = existsSync(dir)
+      ? `"${named}" is a file, and --data takes the folder it is in (docs/datasets.md)`
+      : `there is no data folder "${named}"; check --data`;
+    throw new UserError('data.missing', `${why}.`);
   }
   // What feeds what is told by dataset.json, or else by the names and shapes of the model's inputs.
   const described = existsSync(join(dir, 'dataset.json'));

@@ -28,6 +28,6 @@ export function printFindings({ ok, findings, machine, baseline }: GateResult, t
   const warned = findings.filter(({ fails, status }) => !fails && status === 'failed').length;
   const open = findings.filter(({ fails, status }) => !fails && status === 'undecided').length;
   const rules = (count: number): string => `${count} ${count === 1 ? 'rule' : 'rules'}`;
-  const more = `${warned > 0 ? `, ${rules(warned)} broken that only warn` : ''}${open > 0 ? `, ${rules(open)} undecided` : ''}`;
+  const more = `${warned > 0 ? `, ${warned === 1 ? '1 broken rule only warns' : `${warned} broken rules only warn`}` : ''}${open > 0 ? `, ${rules(open)} undecided` : ''}`;
   talk.out(ok ? style.green(`The gate passes${more}.`) : style.red(`The gate fails: ${rules(failing)} broken${more}.`));
 }

@@ -91,6 +91,8 @@ async function requirePlaces(
     const path = resolve(io.cwd, file);
     if (options.flag !== '--baseline' && kept.has(path))
       throw new UserError('gate.write', `"${file}" is the report that is judged; give ${options.flag} another file.`);
+    if (existsSync(path) && statSync(path).isDirectory())
+      throw new UserError('path', `"${file}" is a folder where a file is expected; give ${options.flag} a file.`);
     await requireWritable(path, file, options);
   }
 }

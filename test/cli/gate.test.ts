@@ -82,6 +82,13 @@ describe('mlpack gate', () => {
     expect(await gate('--write', 'junit')).toMatchObject({ code: 2 });
   });
 
+  it('writes none of several forms where one of them cannot be, and stores no baseline over a folder', async () => {
+    write('report.json', sampleReport);
+    const run = await gate('--write', 'json=first.json', '--write', 'junit=.');
+    expect([run.code, run.stdout, existsSync(join(cwd, 'first.json'))]).toEqual([2, '', false]);
+    expect(await gate('--baseline', '.', '--update-baseline')).toMatchObject({ code: 2, stdout: '' });
+  });
+
   it.each<[string, string, RegExp]>([
     ['--write', 'junit=summary.md/gate.xml', /summary\.md is a file; choose another --write/],
     ['--write', 'json=./report.json', /"\.\/report\.json" is the report that is judged; give --write another file/],

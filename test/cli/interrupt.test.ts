@@ -1,4 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,4 +89,44 @@ it('a reader that has seen enough ends the command quietly', () => {
   const command = `'${process.execPath}' '${distBin}' explain '${model}' simplify -q | true`;
   const { stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8' });
   expect(stderr).toBe('');
+});
+
+/** Runs the command and does something the first time its talk says so. */
+async function whileRunning(
+  argv: readonly string[],
+  stage: RegExp,
+  act: (child: ChildProcess) => void,
+): Promise<{ code: number | null; stderr: string }> {
+  const child = spawn(process.execPath, [distBin, ...argv], {
+    cwd: home,
+    env: { ...process.env, TMPDIR: home, MLPACK_CACHE: cache },
+  });
+  let stderr = '';
+  let done = false;
+  child.stdout.resume();
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+    if (done || !stage.test(stderr)) return;
+    done = true;
+    act(child);
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  expect(done, `"${stage.source}" was never said: ${stderr}`).toBe(true);
+  return { code, stderr };
+}
+
+it('talk that nobody reads any more (`2>&1 | head -1`) does not cost the work', async () => {
+  const { code } = await whileRunning([...optimize, '--no-bench'], /^read/m, (child) => child.stderr?.destroy());
+  expect(code).toBe(0);
+  expect(await readdir(home)).toEqual(['out']);
+});
+
+it('an output that another run makes meanwhile is not replaced without --force', async () => {
+  const { code, stderr } = await whileRunning([...optimize, '--no-bench'], /^measure/m, () => {
+    mkdirSync(join(home, 'out'));
+    writeFileSync(join(home, 'out', 'report.json'), '{"schema": "mlpack.report/1"}');
+  });
+  expect([code, stderr]).toEqual([2, expect.stringContaining('exists; give another --out, or --force')]);
+  expect(await readdir(home)).toEqual(['out']);
+  expect(await readdir(join(home, 'out'))).toEqual(['report.json']);
 });

@@ -21,6 +21,13 @@ const point = (name: string, x: number, y: number, part: Partial<ScatterPoint> =
 });
 
 describe('ratioScale', () => {
+  it('leaves room for the labels on a phone', () => {
+    const { ticks, at } = ratioScale([1, 0.65], 0, 180);
+    const gaps = ticks.slice(1).map((tick, index) => at(tick) - at(ticks[index] as number));
+    // "120 %" is about 30 pixels wide.
+    expect(Math.min(...gaps)).toBeGreaterThan(30);
+  });
+
   it('puts half and double equally far from 1', () => {
     const { at } = ratioScale([0.5, 2], 0, 100);
     expect(at(1)).toBeCloseTo(50, 10);

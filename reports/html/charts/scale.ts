@@ -29,6 +29,7 @@ const tickSets: readonly (readonly number[])[] = [
   powers,
   powers.flatMap((power) => [power, 2.5 * power, 5 * power]).map((tick) => Number(tick.toPrecision(3))),
   [0.125, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4],
+  [0.5, 0.6, 0.8, 1, 1.2, 1.5, 2],
   [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.8, 2],
   [0.9, 0.95, 1, 1.05, 1.1, 1.15, 1.2],
 ];

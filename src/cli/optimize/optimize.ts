@@ -265,6 +265,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     await writeReports(report, staging);
     await writeAtomically(join(staging, lockName), `${JSON.stringify(lock, undefined, 2)}\n`, false);
     io.signal.throwIfAborted();
+    // Another run may have made it meanwhile, which only --force replaces.
+    refuseOverwrite(out, settings, [source.file, io.cwd]);
     const carried = await moveInto(staging, out);
     if (carried.length > 0)
       talk.note(`left in ${shownPath(out, io.cwd)}, since no run wrote it: ${carried.join(', ')}`);
