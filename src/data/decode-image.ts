@@ -1,5 +1,6 @@
 import type { Sharp } from 'sharp';
 import { UserError } from '../errors.ts';
+import { enlarge } from '../kernels/enlarge.ts';
 import type { Geometry } from './metrics/metric.ts';
 import type { ImageSpec } from './specs.ts';
 
@@ -28,16 +29,25 @@ export async function startDecoding(file: string, spec: ImageSpec): Promise<{ re
   const { default: sharp } = await import('sharp');
   // A file that is cut short decodes to grey below; that is no sample.
   const options = { failOn: 'truncated', limitInputPixels: mostPixels } as const;
-  const { autoOrient } = await sharp(file, options).metadata();
+  const { autoOrient, format } = await sharp(file, options).metadata();
   const plan = placement(autoOrient, spec, file);
   const { scaled, window } = plan;
   let image: Sharp = sharp(file, options).autoOrient().flatten().toColourspace('srgb');
-  if (scaled.width !== autoOrient.width || scaled.height !== autoOrient.height)
-    image = image.resize(scaled.width, scaled.height, { fit: 'fill', kernel: kernels[spec.interpolation] });
-  if (window.width !== scaled.width || window.height !== scaled.height) image = image.extract(window);
+  // libvips makes pictures smaller as Pillow does. Larger ones it lays half a pixel off, and knows no Lanczos for them; its nearest pixel is another one.
+  const own = spec.interpolation === 'nearest';
+  const shrunk = own ? autoOrient : smaller(autoOrient, scaled);
+  if (shrunk.width !== autoOrient.width || shrunk.height !== autoOrient.height)
+    image = image.resize(shrunk.width, shrunk.height, {
+      fit: 'fill',
+      kernel: kernels[spec.interpolation],
+      // The scaler in libwebp's decoder takes the place of the kernel: up to 47 levels off.
+      fastShrinkOnLoad: format !== 'webp',
+    });
+  const grows = shrunk.width !== scaled.width || shrunk.height !== scaled.height;
+  if (!grows && (window.width !== scaled.width || window.height !== scaled.height)) image = image.extract(window);
   const [height, width] = spec.size;
   const { top, left } = plan.border;
-  if (spec.crop === 'letterbox')
+  if (!grows && spec.crop === 'letterbox')
     image = image.extend({
       top,
       left,
@@ -56,9 +66,32 @@ export async function startDecoding(file: string, spec: ImageSpec): Promise<{ re
     fedWidth: width,
     fedHeight: height,
   };
+  const finish = (found: Uint8Array): Uint8Array => (grows ? enlarged(found, shrunk, plan, spec) : found);
   return {
-    decoded: pixels.then(({ data, info }) => ({ pixels: inChannels(data, info.channels, spec, file), geometry })),
+    decoded: pixels.then(({ data, info }) => ({
+      pixels: finish(inChannels(data, info.channels, spec, file)),
+      geometry,
+    })),
   };
+}
+
+function smaller(a: Size, b: Size): Size {
+  return { width: Math.min(a.width, b.width), height: Math.min(a.height, b.height) };
+}
+
+/** What libvips was not asked for: the rest of the way to `scaled`, the window of it, and the ground around. */
+function enlarged(pixels: Uint8Array, from: Size, { scaled, window, border }: Placement, spec: ImageSpec): Uint8Array {
+  const channels = spec.channels === 'GRAY' ? 1 : 3;
+  const across = { from: from.width, to: scaled.width, start: window.left, count: window.width };
+  const down = { from: from.height, to: scaled.height, start: window.top, count: window.height };
+  const picture = enlarge(pixels, channels, across, down, spec.interpolation);
+  const [height, width] = spec.size;
+  if (window.width === width && window.height === height) return picture;
+  const frame = new Uint8Array(height * width * channels).fill(spec.pad);
+  const row = window.width * channels;
+  for (let y = 0; y < window.height; y++)
+    frame.set(picture.subarray(y * row, (y + 1) * row), ((border.top + y) * width + border.left) * channels);
+  return frame;
 }
 
 function inChannels(data: Uint8Array, found: number, spec: ImageSpec, file: string): Uint8Array {

@@ -218,6 +218,49 @@ describe('pictures', () => {
     expect(numbers(first, 'x')?.slice(0, 3)).toEqual([0, 128, 255]);
   });
 
+  test.each([
+    ['png', 'bilinear', [10, 86, 200, 98, 30, 130, 118, 100, 76, 60, 250, 150, 0, 54, 90]],
+    ['png', 'lanczos', [0, 81, 225, 114, 0, 128, 125, 100, 70, 57, 255, 168, 0, 26, 121]],
+    ['webp', 'nearest', [10, 10, 200, 30, 30, 250, 250, 0, 90, 90, 250, 250, 0, 90, 90]],
+  ])('that grow (%s, %s) lie where Pillow lays them', async (format, interpolation, expected) => {
+    await sharp(Uint8Array.of(10, 200, 30, 250, 0, 90), { raw: { width: 3, height: 2, channels: 1 } })
+      .toFormat(format as 'png' | 'webp', { lossless: true })
+      .toFile(join(dir, 'images', `a.${format}`));
+    const images = { images: 'images', channels: 'GRAY', interpolation };
+    describeAs({ inputs: { x: { ...images, size: [3, 5], crop: 'none' } } });
+    expect(numbers((await batchesOf())[0], 'x')).toEqual(expected);
+  });
+
+  test('that grow are cropped and letterboxed as others are, and one side may grow while the other shrinks', async () => {
+    const rows = Uint8Array.from({ length: 12 }, (_, at) => Math.floor(at / 3) * 80);
+    await sharp(rows, { raw: { width: 3, height: 4, channels: 1 } })
+      .png()
+      .toFile(join(dir, 'images', 'a.png'));
+    const images = { images: 'images', channels: 'GRAY' };
+    describeAs({ inputs: { x: { ...images, size: [2, 6], resize: 6 } } });
+    expect(numbers((await batchesOf())[0], 'x')).toEqual([...Array(6).fill(100), ...Array(6).fill(140)]);
+    describeAs({ inputs: { x: { ...images, size: [8, 8], crop: 'letterbox', pad: 7 } } });
+    const column = [0, 20, 60, 100, 140, 180, 220, 240];
+    expect(numbers((await batchesOf())[0], 'x')).toEqual(column.flatMap((v) => [7, v, v, v, v, v, v, 7]));
+    describeAs({ inputs: { x: { ...images, size: [2, 6], crop: 'none', interpolation: 'nearest' } } });
+    expect(numbers((await batchesOf())[0], 'x')).toEqual([...Array(6).fill(80), ...Array(6).fill(240)]);
+    describeAs({ inputs: { x: { ...images, size: [4, 2], crop: 'none' } } });
+    expect(numbers((await batchesOf())[0], 'x')).toEqual([0, 0, 80, 80, 160, 160, 240, 240]);
+  });
+
+  test('of WebP shrink by the same kernel as others', async () => {
+    const noise = Uint8Array.from({ length: 40 * 40 * 3 }, (_, at) => (Math.imul(at + 1, 2654435761) >>> 24) & 255);
+    const source = sharp(noise, { raw: { width: 40, height: 40, channels: 3 } });
+    await source
+      .clone()
+      .png()
+      .toFile(join(dir, 'images', 'a.png'));
+    await source.webp({ lossless: true }).toFile(join(dir, 'images', 'b.webp'));
+    describeAs({ inputs: { x: { images: 'images', size: [15, 15], crop: 'none' } }, batch: 1 });
+    const [png, webp] = await batchesOf();
+    expect(numbers(webp, 'x')).toEqual(numbers(png, 'x'));
+  });
+
   test('are grey as Pillow has it', async () => {
     await picture('r.png', 2, 2, '#ff0000');
     await picture('s.png', 2, 2, '#00ff00');

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { enlarge } from '../../src/kernels/enlarge.ts';
 import { fromHalf, toHalf } from '../../src/kernels/f16.ts';
 import { dependencyFile, literalPath } from '../../src/target/literal.ts';
 
@@ -275,6 +276,18 @@ describe('pictures brought to size in the page', async () => {
     for (const [kernel, want] of Object.entries(pillow))
       expect(Math.max(...of(kernel).map((value, at) => Math.abs(value - (want[at] ?? -1)))), kernel).toBeLessThan(2);
   });
+
+  it.each(['nearest', 'bilinear', 'bicubic', 'lanczos'] as const)(
+    'grow as they do in data that is measured: %s',
+    (kernel) => {
+      const noise = Uint8Array.from({ length: 9 * 7 * 3 }, (_, i) => (Math.imul(i + 1, 2654435761) >>> 24) & 255);
+      const whole = (from: number, to: number) => ({ from, to, start: 0, count: to });
+      const measured = enlarge(noise, 3, whole(9, 20), whole(7, 13), kernel);
+      const page = resample(noise, { width: 9, height: 7, count: 3 }, { width: 20, height: 13 }, kernel);
+      expect(page.length).toBe(measured.length);
+      expect(Math.max(...measured.map((value, i) => Math.abs(value - (page[i] ?? 999))))).toBeLessThan(2);
+    },
+  );
 
   it('take the element that Pillow takes where a centre lies between two', () => {
     const row = Uint8Array.from({ length: 80 }, (_, i) => i);
