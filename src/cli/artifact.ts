@@ -16,6 +16,7 @@ import { bestBatch, bestSplit } from './best-batch.ts';
 import { findCompanions } from './companions.ts';
 import { feedBatches } from './feeds.ts';
 import { goldenDifference, toGolden } from './golden.ts';
+import { partName } from './model-parts.ts';
 import { makeReference } from './reference.ts';
 import { parseShapes } from './shapes.ts';
 import { staticGraph } from './static-graph.ts';
@@ -86,9 +87,11 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
     const golden =
       varies === undefined ? await withTolerances(recorded, model, { feeds, answers, signal: options.signal }) : [];
     const [first] = recorded;
+    const part = partName(options.origin ?? file);
     return {
       name: options.name,
       variant: options.variant,
+      ...(part !== undefined && { part }),
       files: await artifactFiles(file, model),
       inputs: session.inputs,
       outputs: session.outputs,

@@ -6,6 +6,7 @@ import { UserError } from '../errors.ts';
 import { loadModel } from '../onnx/load.ts';
 import type { Target } from '../target/target.ts';
 import type { Session } from './command.ts';
+import { formatsBeside, partName } from './model-parts.ts';
 import { type ModelSource, resolveModel } from './model-source.ts';
 import { variantBuilder } from './optimize/build.ts';
 import { forOutputsOf, planVariants } from './optimize/variants.ts';
@@ -90,8 +91,12 @@ function distinct(files: readonly NamedFile[]): NamedFile[] {
   return [...files];
 }
 
-/** onnx/model_q4.onnx beside onnx/model.onnx. */
+/** onnx/model_q4.onnx beside onnx/model.onnx, onnx/encoder_model_q4.onnx beside onnx/encoder_model.onnx. */
 async function siblingsOf(file: string): Promise<NamedFile[] | undefined> {
+  if (partName(file) !== undefined) {
+    const formats = formatsBeside(file).map((one) => ({ variant: `model${one.suffix}`, file: one.file }));
+    return formats.length > 0 ? formats : undefined;
+  }
   const folder = dirname(file);
   if (basename(folder) !== 'onnx' || basename(file) !== 'model.onnx') return undefined;
   const names = (await readdir(folder)).filter((name) => /^model_[a-z0-9]+\.onnx$/.test(name)).sort();

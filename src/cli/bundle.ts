@@ -5,6 +5,7 @@ import { openSession } from '../engine/session.ts';
 import { bug, UserError } from '../errors.ts';
 import { formatBytes, nearest } from '../messages.ts';
 import { hashFile } from '../onnx/hash.ts';
+import type { IoInfo } from '../report/report.ts';
 import { buildBundle } from '../target/bundle.ts';
 import { evidenceFrom } from '../target/evidence.ts';
 import { readManifest } from '../target/inspect.ts';
@@ -19,7 +20,7 @@ import type { Session } from './command.ts';
 import { openData } from './data.ts';
 import { browserDownloads, type Download } from './downloads.ts';
 import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
-import { resolveModel } from './model-source.ts';
+import { type ModelSource, resolveModel, resolveParts } from './model-source.ts';
 import { refuseLosing, requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
 import { shellWord } from './shell-word.ts';
@@ -52,25 +53,34 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
   );
   for (const out of outs) await requireFree(out, flags);
   const release = nextRelease(flags.bundleVersion, await previousOf(flags.previous, io.cwd));
-  const source = await resolveModel(modelText, session);
+  const parts = chosen.every(({ takesParts }) => takesParts)
+    ? await resolveParts(modelText, session)
+    : [await resolveModel(modelText, session)];
+  const [source = bug('no model was found')] = parts;
+  refuseForParts(parts, flags);
   const report = flags.report === undefined ? undefined : resolve(io.cwd, flags.report);
   const keep = (needed: readonly (string | undefined)[]): void => outs.forEach((out) => refuseLosing(out, needed));
-  keep([source.file, io.cwd, flags.data === undefined ? undefined : resolve(io.cwd, flags.data), report]);
+  keep([
+    ...parts.map(({ file }) => file),
+    io.cwd,
+    flags.data === undefined ? undefined : resolve(io.cwd, flags.data),
+    report,
+  ]);
   const probe = await openSession(source.file, { label: modelText });
   const { inputs } = probe;
   await probe.dispose();
-  const dataset = await openData(source, flags.data, session, inputs);
+  const dataset = parts.length > 1 ? undefined : await openData(source, flags.data, session, inputs);
   talk.progress('record golden cases');
   const given = parseOptions([...(flags.option ?? []), ...(flags.lang === undefined ? [] : [`lang=${flags.lang}`])]);
   const oldest = oldestRuntime(
     chosen.map((target) => ({ target, options: resolveTargetOptions(target, given) as never })),
   );
-  const pack = async (variant: string, file: string): Promise<Artifact> => {
+  const pack = async ({ file: origin }: ModelSource, variant: string, file: string): Promise<Artifact> => {
     const made = await makeArtifact({
       name: flags.name ?? source.name,
       variant,
       file: await fitRuntime(file, oldest, session),
-      origin: source.file,
+      origin,
       dataset,
       seed: flags.seed,
       shapes: flags.inputShape ?? [],
@@ -80,13 +90,17 @@ export async function bundleCommand(modelText: string, flags: BundleFlags, sessi
     if (made.varies !== undefined) talk.note(variesSentence(made.varies));
     return { ...made, ...(await evidenceFor(file, flags.report, io.cwd)) };
   };
-  const also = await furtherVariants(source, flags, chosen, session);
-  keep(also.map(({ file }) => file));
-  const main = await pack(variantName(source.file) ?? 'given', source.file);
-  const others: Artifact[] = [];
-  for (const { variant, file } of also) others.push(await pack(variant, file));
+  const all: Artifact[] = [];
+  for (const part of parts) {
+    const also = await furtherVariants(part, flags, chosen, session);
+    keep(also.map(({ file }) => file));
+    const own = [await pack(part, variantName(part.file) ?? 'given', part.file)];
+    for (const { variant, file } of also) own.push(await pack(part, variant, file));
+    requireSameModel(own);
+    all.push(...own);
+  }
+  const [main = bug('nothing was packed'), ...others] = all;
   const artifact = { ...main, release, ...(others.length > 0 && { others }) };
-  requireSameModel(main, others);
   const results = [];
   for (const [at, target] of chosen.entries()) {
     talk.progress(`bundle ${target.id}`);
@@ -116,27 +130,50 @@ function downloadSentence({ variant, provider, runtimeBytes, modelBytes, brotliB
 }
 
 /** @throws UserError when a further variant is another model: other names of inputs or outputs, or other shapes. */
-function requireSameModel(main: Artifact, others: readonly Artifact[]): void {
+function requireSameModel([main = bug('no variants'), ...others]: readonly Artifact[]): void {
   const sides = ['inputs', 'outputs'] as const;
-  const signature = (one: Artifact, side: (typeof sides)[number]): string =>
-    one[side]
-      .map(
-        ({ name, dtype, shape }) =>
-          `${name} ${dtype} [${shape?.map((dim) => (typeof dim === 'number' ? dim : '?')).join(', ')}]`,
-      )
-      .join('; ');
+  const signature = (one: Artifact, side: (typeof sides)[number]): string => one[side].map(described).join('; ');
   for (const one of others) {
     for (const side of sides) {
-      const [own, wanted] = [signature(one, side), signature(main, side)];
-      if (own !== wanted)
+      if (!areAlike(one[side], main[side]))
         throw new UserError(
           'also.model',
-          `variant ${one.variant} has other ${side} than ${main.variant}: ${own}, not ${wanted}.`,
+          `variant ${one.variant} has other ${side} than ${main.variant}: ${signature(one, side)}, not ${signature(main, side)}.`,
         );
     }
     if (one.variant === main.variant)
       throw new UserError('also.name', `two variants are called "${one.variant}"; rename one of the files.`);
   }
+}
+
+function described({ name, dtype, shape }: IoInfo): string {
+  return `${name} ${dtype} [${shape?.map((dim) => (typeof dim === 'number' ? dim : '?')).join(', ') ?? '…'}]`;
+}
+
+/** Names, types and extents of all values. What one model leaves open may be known in the other: `simplify` finds out extents. */
+function areAlike(a: readonly IoInfo[], b: readonly IoInfo[]): boolean {
+  const isSame = (one: IoInfo, other: IoInfo | undefined): boolean =>
+    one.name === other?.name &&
+    one.dtype === other.dtype &&
+    (!one.shape ||
+      !other.shape ||
+      (one.shape.length === other.shape.length &&
+        one.shape.every((dim, i) => {
+          const twin = other.shape?.[i];
+          return typeof dim !== 'number' || typeof twin !== 'number' || dim === twin;
+        })));
+  return a.length === b.length && a.every((one, i) => isSame(one, b[i]));
+}
+
+/** @throws UserError for flags that speak of one model file, where several make up the model */
+function refuseForParts(parts: readonly ModelSource[], { data, also, report }: BundleFlags): void {
+  if (parts.length < 2) return;
+  const named = Object.entries({ '--data': data, '--also': also, '--report': report }).find(([, given]) => given);
+  if (named)
+    throw new UserError(
+      'bundle.parts',
+      `${named[0]} speaks of one model file, and ${parts.length} make up this model (${parts.map(({ shown }) => shown).join(', ')}); leave it out, or bundle one of the files.`,
+    );
 }
 
 /** @throws UserError where the folder is no bundle. */

@@ -3,6 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Session } from './command.ts';
 import { fetchFromHub, looksLikeHubId } from './hub.ts';
+import { onnxNames, openedParts, partNames } from './model-parts.ts';
 
 /** Where a model came from and what stands beside it. */
 export interface ModelSource {
@@ -44,9 +45,12 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
   }
   const inside = candidates.find((name) => existsSync(join(path, name)));
   if (inside === undefined) {
+    const others = ['onnx', '.'].flatMap((place) =>
+      onnxNames(join(path, place)).map((name) => join(place, `${name}.onnx`)),
+    );
     throw new UserError(
       'model.folder',
-      `the folder "${text}" holds no ${candidates.join(' or ')}; name the .onnx file itself.`,
+      `the folder "${text}" holds no ${candidates.join(' or ')}${others.length === 0 ? '' : `, but ${listed(others)}`}; name the .onnx file itself${partNames(path).length > 1 ? ' (bundle --target transformers-js takes such a folder whole)' : ''}.`,
     );
   }
   return {
@@ -55,6 +59,32 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
     name: safeName(basename(path)),
     data: datasetNear(path),
   };
+}
+
+/** Names shown where a folder holds many files. */
+const shownNames = 6;
+
+function listed(names: readonly string[]): string {
+  return `${names.slice(0, shownNames).join(', ')}${names.length > shownNames ? ` and ${names.length - shownNames} more` : ''}`;
+}
+
+/**
+ * All files that make up the model of a folder in the Hugging Face layout (encoder, decoder …) and that transformers.js opens; else the one model
+ * that `<model>` means.
+ * @throws UserError as `resolveModel`
+ */
+export async function resolveParts(text: string, session: Session): Promise<ModelSource[]> {
+  const path = resolve(session.io.cwd, text);
+  const isFolder = text !== '' && existsSync(path) && statSync(path).isDirectory();
+  const names = isFolder && !existsSync(join(path, 'model.onnx')) ? openedParts(partNames(path)) : [];
+  if (names.length === 0) return [await resolveModel(text, session)];
+  const name = safeName(basename(path));
+  return names.map((part) => ({
+    file: join(path, 'onnx', `${part}.onnx`),
+    shown: join(text, 'onnx', `${part}.onnx`),
+    name,
+    data: datasetNear(path),
+  }));
 }
 
 /** `onnx/model.onnx` belongs to the folder above `onnx`. */

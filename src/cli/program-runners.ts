@@ -33,12 +33,17 @@ const onnxRuntime: ProgramRunner = async (file: string, { config = {} }: Manifes
 const transformersJs: ProgramRunner = async (file: string, { config = {} }: ManifestProgram) => {
   const { AutoModel, Tensor, env } = await import('@huggingface/transformers');
   const folder = dirname(dirname(file));
+  const { part = 'model' } = config;
   env.allowRemoteModels = false;
   env.localModelPath = dirname(folder);
   let model: Awaited<ReturnType<typeof AutoModel.from_pretrained>>;
   try {
     const dtype = config.dtype as 'fp32';
-    model = await AutoModel.from_pretrained(basename(folder), { dtype, device: 'cpu', local_files_only: true });
+    const options = { dtype, device: 'cpu' as const, local_files_only: true, model_file_name: part };
+    model = await AutoModel.from_pretrained(basename(folder), {
+      ...options,
+      ...(config.model_type !== undefined && { config: { model_type: config.model_type } as never }),
+    });
   } catch (error) {
     throw new UserError(
       'program-start',
@@ -47,7 +52,8 @@ const transformersJs: ProgramRunner = async (file: string, { config = {} }: Mani
     );
   }
   const sessions = (model as unknown as { sessions: Record<string, RuntimeSession> }).sessions;
-  const session = sessions.model ?? Object.values(sessions)[0];
+  // The first of several files is the session "model" there, whatever the file is called.
+  const session = sessions[part] ?? sessions.model ?? Object.values(sessions)[0];
   if (!session) throw new UserError('program-start', `transformers.js opens no session for ${file}.`);
   return {
     provider: 'cpu',

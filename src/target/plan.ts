@@ -73,13 +73,14 @@ export async function planBundle<T extends OptionTable>(
 ): Promise<BundlePlan> {
   const options = resolveTargetOptions(target, given);
   checkArtifact(finished);
-  const artifact = {
+  const offered = {
     ...finished,
     inputs: finished.inputs.map(signature),
     outputs: finished.outputs.map(signature),
     golden: finished.golden.filter((one) => !target.wantsGraph || sameShapes(one, finished.golden[0])),
   };
-  const support = supportOf(target, artifact, options);
+  const support = supportOf(target, offered, options);
+  const artifact = target.holds ? { ...offered, others: target.holds(offered) } : offered;
   const runtime = target.runtimeOf?.(options) ?? target.runtime;
   if (!support.ok) {
     throw new UserError(
@@ -89,7 +90,9 @@ export async function planBundle<T extends OptionTable>(
   }
   const all = [artifact, ...((target.beside && artifact.others) || [])];
   const several = all.length > 1;
-  const golden = goldenFiles(all.map(({ variant, golden: cases }) => ({ cases, ...(several && { variant }) })));
+  const named = variantNames(all);
+  const nameOf = (one: Artifact): string => named.get(one) ?? one.variant;
+  const golden = goldenFiles(all.map((one) => ({ cases: one.golden, ...(several && { variant: nameOf(one) }) })));
   const own = [...golden.files];
   for await (const file of target.emit(artifact, options)) own.push(file);
   own.sort(byPath);
@@ -112,7 +115,7 @@ export async function planBundle<T extends OptionTable>(
     target: target.id,
     kind,
     options: sortedRecord<unknown>(options),
-    variant: artifact.variant,
+    variant: nameOf(artifact),
     release: artifact.release ?? firstRelease,
     model: {
       name: artifact.name,
@@ -122,7 +125,7 @@ export async function planBundle<T extends OptionTable>(
     },
     ...(several && {
       variants: all.map((one, v) => ({
-        name: one.variant,
+        name: nameOf(one),
         sha256: one.files[0]?.sha256 ?? '',
         files: modelFiles[v] ?? [],
         providers: support.byVariant?.[one.variant] ?? support.providers ?? target.providers,
@@ -144,6 +147,12 @@ export async function planBundle<T extends OptionTable>(
   const files = [...own, ...papers(manifest, digests, own)].sort(byPath);
   checkPaths([manifestName, sumsName, signatureName, ...files.map((file) => file.path)]);
   return { files, expected, manifest };
+}
+
+/** Names of variants; where several files make up the model, `encoder_model/q4` and `decoder_model_merged/q4`. */
+function variantNames(all: readonly Artifact[]): Map<Artifact, string> {
+  const several = new Set(all.map(({ part }) => part)).size > 1;
+  return new Map(all.map((one) => [one, several ? `${one.part ?? 'model'}/${one.variant}` : one.variant]));
 }
 
 /** What every bundle says of itself: model card, bill of materials, provenance. */

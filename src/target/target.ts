@@ -10,6 +10,8 @@ export interface Artifact {
   /** Folder-safe model name: `digits`. */
   readonly name: string;
   readonly variant: string;
+  /** Its file among those that make up the model, without the ending: `encoder_model`; variants of two parts may share a name. */
+  readonly part?: string;
   /** Model file and, where external, its data files: bundle-relative name → place on disk. `model.onnx` comes first. */
   readonly files: readonly {
     readonly name: string;
@@ -50,7 +52,7 @@ export interface Artifact {
   readonly largestWeight?: number;
   /** Files beside the model that say what its inputs mean: config.json, tokenizer.json … */
   readonly companions?: readonly Companion[];
-  /** The same model in other formats, for targets with `beside`; inputs and outputs have the same names. */
+  /** The same model in other formats, and further parts of it, for targets with `beside`; the inputs and outputs of one part have the same names. */
   readonly others?: readonly Artifact[];
 }
 
@@ -196,6 +198,10 @@ export interface Target<T extends OptionTable = OptionTable> {
    * go into the bundle beside the recommended one. Whoever names `Artifact.others` otherwise has chosen already.
    */
   beside?(recommended: Artifact, candidates: readonly Artifact[], options: OptionValues<T>): readonly Artifact[];
+  /** Of `Artifact.others` those that go into the bundle, where it has no place for all; `supports` has said so of the rest. */
+  holds?(artifact: Artifact): readonly Artifact[];
+  /** The bundle holds all ONNX files that make up a model (encoder, decoder …), each under its own name. */
+  readonly takesParts?: boolean;
   /** Variants that `mlpack bundle` builds for it when there is just the model. */
   readonly usualVariants?: readonly string[];
   /** Providers the bundle runs on, the one that decides first. */

@@ -4,6 +4,8 @@ import { type Dtype, dtypes } from './names.ts';
 /** A variant under the name that transformers.js looks for. */
 export interface Placed {
   readonly dtype: Dtype;
+  /** `model`, or which of the files that make up the model: `encoder_model`. */
+  readonly part: string;
   /** `onnx/model_q4.onnx` */
   readonly path: string;
   readonly artifact: Artifact;
@@ -16,20 +18,48 @@ function quantizedOf(all: readonly Artifact[]): Artifact | undefined {
   return convolves ? (named('uint8') ?? named('int8')) : (named('int8') ?? named('uint8'));
 }
 
-/**
- * Where each variant goes. The model as it came is `model.onnx`; of several for one name the first counts, and those that have no
- * name are left out.
- */
-export function placeAll(artifact: Artifact): { placed: Placed[]; left: string[] } {
-  const all = [artifact, ...(artifact.others ?? [])];
-  const placed: Placed[] = [];
-  for (const { dtype, suffix, variants } of dtypes) {
+/** The variants of one part, each under the first name that it can take. */
+function placePart(part: string, all: readonly Artifact[]): Placed[] {
+  return dtypes.flatMap(({ dtype, suffix, variants }) => {
     const own = variants.flatMap((name) => all.find(({ variant }) => variant === name) ?? [])[0];
-    const found = own ?? (dtype === 'q8' ? quantizedOf(all) : undefined);
-    if (found) placed.push({ dtype, path: `onnx/model${suffix}.onnx`, artifact: found });
-  }
-  const taken = new Set(placed.map((one) => one.artifact.variant));
-  return { placed, left: all.map(({ variant }) => variant).filter((variant) => !taken.has(variant)) };
+    const artifact = own ?? (dtype === 'q8' ? quantizedOf(all) : undefined);
+    return artifact ? [{ dtype, part, path: `onnx/${part}${suffix}.onnx`, artifact }] : [];
+  });
+}
+
+/** `model`, as most are called. */
+export const partOf = ({ part = 'model' }: Artifact): string => part;
+
+export interface Places {
+  readonly placed: readonly Placed[];
+  readonly parts: readonly string[];
+  /** Variants that have no name in transformers.js. */
+  readonly left: readonly string[];
+  /** What some parts have and others lack: transformers.js opens all of them with one dtype. */
+  readonly partial: readonly Dtype[];
+}
+
+/**
+ * Where each variant goes. The model as it came is `model.onnx`, or its part under the part's name; of several for one name the first counts,
+ * and those that have no name are left out, as is a dtype that not every part has.
+ */
+export function placeAll(artifact: Artifact): Places {
+  const all = [artifact, ...(artifact.others ?? [])];
+  const parts = [...new Set(all.map(partOf))];
+  const found = parts.flatMap((part) =>
+    placePart(
+      part,
+      all.filter((one) => partOf(one) === part),
+    ),
+  );
+  const isWhole = (wanted: Dtype): boolean => found.filter(({ dtype }) => dtype === wanted).length === parts.length;
+  const taken = new Set(found.map((one) => one.artifact));
+  return {
+    placed: found.filter(({ dtype }) => isWhole(dtype)),
+    parts,
+    left: all.filter((one) => !taken.has(one)).map(({ variant }) => variant),
+    partial: [...new Set(found.map(({ dtype }) => dtype))].filter((dtype) => !isWhole(dtype)),
+  };
 }
 
 /** Names that the data files of a variant have to have; the model itself says them, so they cannot be changed here. */

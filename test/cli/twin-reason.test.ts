@@ -1,10 +1,14 @@
 import { expect, it } from 'vitest';
 import { twinReason } from '../../src/cli/optimize/twin-reason.ts';
 
-const trace = (pass: string, skipped: readonly (readonly [rule: string, node: string, why: string])[]) => ({
+const trace = (
+  pass: string,
+  skipped: readonly (readonly [rule: string, node: string, why: string])[],
+  changed = false,
+) => ({
   pass,
   options: {},
-  changed: false,
+  changed,
   applied: [],
   skipped: skipped.map(([rule, node, why]) => ({ rule, node, why })),
 });
@@ -14,7 +18,7 @@ it('tells what a pass says of the whole model before what it says of single node
     ['coupling', 'Gemm "o"', 'it feeds the graph output "y"'],
     ['search', 'model', 'nothing that saves 3 % of its work keeps the floor'],
   ]);
-  expect(twinReason(searched as never, 'fp32')).toBe(
+  expect(twinReason([searched] as never, 'fp32')).toBe(
     'prune-search changed nothing, the file would equal fp32: nothing that saves 3 % of its work keeps the floor',
   );
 });
@@ -26,7 +30,18 @@ it('counts reasons that differ in their figures alone as one', () => {
     ['weighted', 'Conv "a"', 'it costs more than it gains (about 6.3 µs)'],
     ['weighted', 'Conv "b"', 'it costs more than it gains (about 12 µs)'],
   ]);
-  expect(twinReason(placed as never, 'base')).toMatch(/more than it gains \(about 6.3 µs\)$/);
+  expect(twinReason([placed] as never, 'base')).toMatch(/more than it gains \(about 6.3 µs\)$/);
 });
 
-it('has nothing to say where no pass ran', () => expect(twinReason(undefined, 'base')).toBe('the same as base'));
+it('names the step that changed nothing, not the one behind it that made what the twin has too', () => {
+  const searched = trace('prune-search', [['search', 'model', 'nothing that saves 3 % of its work keeps the floor']]);
+  const quantized = trace('quantize-static', [['weighted', 'MatMul "a"', 'it multiplies two activations']], true);
+  expect(twinReason([searched, quantized] as never, 'int8-static')).toBe(
+    'prune-search changed nothing, the file would equal int8-static: nothing that saves 3 % of its work keeps the floor',
+  );
+});
+
+it('has nothing to say where no pass ran, or all changed something', () => {
+  expect(twinReason([], 'base')).toBe('the same as base');
+  expect(twinReason([trace('fuse', [], true)] as never, 'base')).toBe('the same as base');
+});

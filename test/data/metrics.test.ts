@@ -171,6 +171,10 @@ describe('metrics, by hand', () => {
     const output = floats([2, 2, 2], [1, 0, 0, 1, 1, 0, 1, 0]);
     const targets = tensorOf('int64', [2, 2], [0, 1, 1, -100]);
     expect(await value('token-accuracy', { output, targets, size: 2 })).toBeCloseTo(2 / 3, 12);
+    const untrimmed = tensorOf('int64', [2, 3], [0, 1, -100, 1, -100, -100]);
+    await expect(value('token-accuracy', { output, targets: untrimmed, size: 2 })).rejects.toThrow(
+      'the output has 2 positions a sample, the targets have 3; where the inputs of dataset.json are trimmed, "targets" have to be as well',
+    );
     expect(await value('exact-match', { output, targets, size: 2 })).toBe(0.5);
   });
 

@@ -99,6 +99,14 @@ describe('a folder for transformers.js', () => {
     expect(checked.stdout).toContain('model_q4f16.onnx, @huggingface/transformers, dtype q4f16: 4 golden cases');
   });
 
+  it('leaves out a variant that has no name there, and bundles the others', async () => {
+    const argv = ['bundle', join(models, 'intents'), '-t', 'transformers-js', '-v', 'fp16,clustered'];
+    const made = await runCli([...argv, '-o', join(dir, 'left')]);
+    expect(made.code, made.stderr).toBe(0);
+    expect(made.stdout).toContain('clustered has no name in transformers.js and is left out');
+    expect((await readdir(join(dir, 'left/onnx'))).sort()).toEqual(['model.onnx', 'model_fp16.onnx']);
+  });
+
   it('takes the files that stand beside the model', async () => {
     const source = join(dir, 'given');
     await cp(join(models, 'intents'), source, { recursive: true });

@@ -100,7 +100,7 @@ async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, opti
   const twin = made.get(at.effect);
   if (twin !== undefined) {
     await keep(plan, nothing(plan, at), at.effect, options);
-    return { ...nothing(plan, at), blockers: [twinReason(at.steps.at(-1), twin)] };
+    return { ...nothing(plan, at), blockers: [twinReason(at.steps, twin)] };
   }
   made.set(at.effect, plan.name);
   const path = join(options.folder, plan.name, 'model.onnx');
@@ -131,7 +131,7 @@ async function takeKept(
   const twin = made.get(effect);
   if (twin !== undefined) {
     await rm(folder, { recursive: true, force: true });
-    const blockers = [twinReason(facts.steps.at(-1), twin)];
+    const blockers = [twinReason(facts.steps, twin)];
     return { ...facts, name: plan.name, path: undefined, sha256: undefined, bytes: undefined, files: [], blockers };
   }
   if (facts.files.length === 0) return undefined;

@@ -20,15 +20,15 @@ const suffixes: readonly (readonly [suffix: string, variants: readonly string[]]
 /** What is built for transformers.js when nobody asks for others. */
 export const transformersVariants = ['base', 'fp32', 'fp16', 'int8', 'uint8', 'int4', 'q4f16', 'bnb4'] as const;
 
-/** Writes onnx/model*.onnx. @returns sentences about files that there are none of. */
-export async function writeTransformersNames(built: readonly Built[], folder: string): Promise<string[]> {
+/** Writes onnx/model*.onnx, or with the name of the part that the model is (onnx/encoder_model*.onnx). @returns sentences about files that there are none of. */
+export async function writeTransformersNames(built: readonly Built[], folder: string, part: string): Promise<string[]> {
   const missing: string[] = [];
   const dir = join(folder, 'onnx');
   await makeFolder(dir);
   for (const [suffix, variants] of suffixes) {
     const known = built.filter(({ name }) => variants.includes(name));
     const one = variants.flatMap((name) => known.find((other) => other.name === name && other.path) ?? [])[0];
-    const file = `model${suffix}.onnx`;
+    const file = `${part}${suffix}.onnx`;
     if (one?.path) {
       // Read and written again: names of external data stand inside the file.
       await saveModel(await loadModel(one.path), join(dir, file), { dataName: `${file}_data` });

@@ -35,6 +35,7 @@ import type { Session } from '../command.ts';
 import { warnOfOverlap } from '../data.ts';
 import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
+import { partName } from '../model-parts.ts';
 import { type ModelSource, resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
 import { shellWord } from '../shell-word.ts';
@@ -261,7 +262,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       verdict: verdictOf(variants, recommendations.length, chosenTargets.length),
     };
     if (settings.naming === 'transformers-js')
-      for (const sentence of await writeTransformersNames(built, staging)) talk.warn(sentence);
+      for (const sentence of await writeTransformersNames(built, staging, partName(source.file) ?? 'model'))
+        talk.warn(sentence);
     await writeReports(report, staging);
     await writeAtomically(join(staging, lockName), `${JSON.stringify(lock, undefined, 2)}\n`, false);
     io.signal.throwIfAborted();

@@ -6,8 +6,12 @@ const ofWholeModel: ReadonlySet<string> = new Set(['search', 'quantize-static', 
 /** What it says without the figures of single nodes. */
 const kindOf = (why: string): string => why.replace(/\d+(\.\d+)?|"[^"]*"/g, '#');
 
-/** `quantize-dynamic changed nothing, the file would equal fp32: ` and the reason of the whole model, else the one that most nodes had. */
-export function twinReason(last: StepTrace | undefined, twin: string): string {
+/**
+ * `quantize-dynamic changed nothing, the file would equal fp32: ` and the reason of the whole model, else the one that most nodes had. Of the steps the
+ * last one that changed nothing: those that did make the twin too.
+ */
+export function twinReason(steps: readonly StepTrace[], twin: string): string {
+  const last = steps.findLast(({ changed }) => !changed);
   if (!last) return `the same as ${twin}`;
   const whole = last.skipped.filter(({ node, rule }) => node === 'model' && ofWholeModel.has(rule)).at(-1);
   const kinds = new Map<string, { readonly why: string; count: number }>();

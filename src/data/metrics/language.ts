@@ -198,7 +198,7 @@ function predictions(output: Tensor, size: number, id: string, width: number): (
   if (numbers / classes !== width)
     throw new UserError(
       'metric-output',
-      `${id}: the output has ${numbers / classes} positions a sample, the targets have ${width}.`,
+      `${id}: the output has ${numbers / classes} positions a sample, the targets have ${width}${width > numbers / classes ? '; where the inputs of dataset.json are trimmed, "targets" have to be as well: "trim": { "pad": -100 }' : ''}.`,
     );
   return (sample, at) => {
     const start = sample * numbers + at * classes;
