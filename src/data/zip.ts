@@ -68,7 +68,8 @@ function* directory(
       name,
       size,
       read() {
-        if (view.getUint32(offset, true) !== 0x04034b50) throw damaged(`"${name}" is not where the directory says`);
+        if (offset + 30 > bytes.length || view.getUint32(offset, true) !== 0x04034b50)
+          throw damaged(`"${name}" is not where the directory says`);
         const start = offset + 30 + view.getUint16(offset + 26, true) + view.getUint16(offset + 28, true);
         const data = bytes.subarray(start, start + packed);
         return unpack(data, { name, size, packed, method, path });

@@ -62,6 +62,7 @@ const literals: Readonly<Record<string, string>> = {
   'lib/slabs.mjs': 'lib/slabs.mjs',
   'lib/tally.mjs': 'lib/tally.mjs',
   'lib/tracing.mjs': 'lib/tracing.mjs',
+  'lib/untaken.mjs': 'lib/untaken.mjs',
   'lib/warm-up.mjs': 'lib/warm-up.mjs',
   'lib/worker.mjs': 'lib/worker.mjs',
   'package.json': 'package.json',

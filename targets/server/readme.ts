@@ -105,7 +105,7 @@ them as binary data.
 | \`BODY_LIMIT_BYTES\` | 67108864 | largest request body |
 | \`INFLIGHT_BYTES\` | an eighth of the memory | request bodies on their way at once, in all; beyond it 503 |
 | \`COMPRESS_MIN_BYTES\` | 2048 | JSON answers from this size on are compressed (br, gzip, deflate; zstd where Node has it) for clients that send \`Accept-Encoding\`; 0: never |
-| \`REQUEST_TIMEOUT_MS\` | 30000 | longest time a request may take to arrive |
+| \`REQUEST_TIMEOUT_MS\` | 30000 | longest time a request may take to arrive, and its client may take nothing of the answer |
 | \`DRAIN_MS\` | 25000 | after SIGTERM, longest wait for requests that are running |
 | \`WORKERS\` | 0 | sessions; 0: one for each CPU of the container's quota, fewer where the model is large |
 | \`INTRA_OP_THREADS\` | 0 | threads of one session; 0: the CPUs divided by the sessions. \`WORKERS=1\` answers a single request fastest, the default answers most requests |

@@ -132,6 +132,12 @@ describe('damaged files are refused in a sentence', () => {
     expect(readZip(zipOf('x.npy', packed, 1_000_000), 'b.npz')[0]?.read()).toHaveLength(1_000_000);
   });
 
+  test('an entry that lies beyond the end', () => {
+    const zip = Buffer.from(zipOf('x.npy', deflateRawSync(Buffer.alloc(100)), 100));
+    zip.writeUInt32LE(zip.length - 2, zip.lastIndexOf('PK\x01\x02') + 42);
+    expect(() => readZip(zip, 'b.npz')[0]?.read()).toThrow('"x.npy" is not where the directory says');
+  });
+
   test.each([
     ['a,b\n1\n', 'line 2, has 1 cells; the first line names 2 columns'],
     ['a,a\n1,2\n', 'two columns named "a"'],

@@ -75,10 +75,22 @@ class Line {
 const statuses = ({ text }: { text: string }): string[] => text.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
 const ids = (text: string): string[] => text.match(/(?<="id":")\w+/g) ?? [];
 
-it('is taken by plain requests, without node:http', async () => {
+/** The front alone, with as much of a server behind it as is given. */
+async function frontAlone(services: object): Promise<{ port: number; close(): Promise<unknown> }> {
   type Open = (server: Server, services: object, refuse: () => void) => { close(): void };
   const { openFront } = (await import(literalPath('server', 'lib/front.mjs'))) as { openFront: Open };
   const server = createServer((_request, response) => response.writeHead(204).end());
+  const config = { bodyLimit: 1000, compressMin: 0, logRequests: false };
+  const log = { error() {} };
+  const front = openFront(server, { config, state: { ready: true, draining: false }, log, ...services }, () => {});
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => (front.close(), new Promise((done) => server.close(done))),
+  };
+}
+
+it('is taken by plain requests, without node:http', async () => {
   const refusal = Object.assign(new Error('full'), { status: 503 });
   const admission = {
     admit() {
@@ -86,17 +98,43 @@ it('is taken by plain requests, without node:http', async () => {
     },
     release() {},
   };
-  const log = { error() {} };
-  const config = { bodyLimit: 1000, compressMin: 0, logRequests: false };
-  const front = openFront(server, { config, state: { ready: true, draining: false }, admission, log }, () => {});
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const line = new Line((server.address() as AddressInfo).port);
+  const front = await frontAlone({ admission });
+  const line = new Line(front.port);
   line.socket.write(ask('{}', '/v2/models/m/infer') + health);
   const text = await line.until((one) => statuses(one).length === 2);
   expect(statuses({ text })).toEqual(['500', '204']);
   line.socket.destroy();
-  front.close();
-  await new Promise((done) => server.close(done));
+  await front.close();
+});
+
+it('answers a client that ends its half with the request; one that ends it later has gone', async () => {
+  const left: string[] = [];
+  const inference = {
+    async serve(_served: unknown, _read: unknown, { whenGone, requestId }: Asked) {
+      whenGone(() => left.push(requestId));
+      await sleep(400);
+      throw new Error('as an answer');
+    },
+  };
+  interface Asked {
+    readonly requestId: string;
+    whenGone(act: () => void): void;
+  }
+  const front = await frontAlone({
+    inference,
+    admission: { admit() {}, release() {} },
+    models: { find: () => ({}) },
+    buffers: { take: (bytes: number) => new ArrayBuffer(bytes), give() {} },
+  });
+  const [half, late] = [new Line(front.port), new Line(front.port)];
+  const request = (id: string): string => ask('{}', path, `X-Request-Id: ${id}\r\n`);
+  half.socket.end(request('one') + request('two'));
+  late.socket.write(request('three'));
+  await sleep(200);
+  late.socket.end();
+  expect(statuses({ text: await half.until((line) => line.closed) })).toEqual(['500', '500']);
+  expect([await late.until((line) => line.closed), left]).toEqual(['', ['three']]);
+  await front.close();
 });
 
 describe.skipIf(modules === '')('connections', () => {
@@ -176,6 +214,30 @@ describe.skipIf(modules === '')('connections', () => {
       /^HTTP\/1\.1 408[\s\S]*\{"error":"the request took too long"\}$/,
     );
   });
+
+  it.each([
+    ['read here', path],
+    ['left to node:http', `${path}/`],
+  ])(
+    '%s end where answers are not taken, and not where they are slowly',
+    async (_what, url) => {
+      const [text, times] = [ask(body('x'.repeat(90_000)), url), 200];
+      const [never, slowly] = [new Line(running.port), new Line(running.port)];
+      never.socket.pause();
+      slowly.socket.on('data', () => {
+        slowly.socket.pause();
+        setTimeout(() => slowly.socket.resume(), 20);
+      });
+      for (const line of [never, slowly]) line.socket.write(text.repeat(times));
+      await sleep(3500);
+      expect([slowly.closed, never.text]).toEqual([false, '']);
+      never.socket.resume();
+      await never.until((one) => one.closed);
+      expect(statuses(never).length).toBeLessThan(times);
+      slowly.socket.destroy();
+    },
+    15_000,
+  );
 
   it('end with 431 where heads are too large', async () => {
     const line = new Line(running.port);

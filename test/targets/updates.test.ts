@@ -624,6 +624,30 @@ describe('the supervisor', () => {
     expect(await running.stop()).toBe(0);
   });
 
+  it('looks at its channel also where the clock goes back', async () => {
+    const root = await device();
+    const back = join(root, 'back.mjs');
+    await writeFile(back, 'const now = Date.now; const start = now(); Date.now = () => 2 * start - now();\n');
+    const running = await supervise(root, { NODE_OPTIONS: `--import=${back}` });
+    await running.serves('1.0.0');
+    await publish(await bundleOf('1.1.0'), 100, at({ at: Date.now() }));
+    await running.serves('1.1.0');
+    expect(await running.stop()).toBe(0);
+  });
+
+  it('starts what was taken by hand meanwhile, and goes back with it', async () => {
+    const root = await device();
+    const running = await supervise(root, { INTERVAL_SECONDS: '3600' });
+    await running.serves('1.0.0');
+    await publish(await bundleOf('1.1.0'), 100, at());
+    expect(await look(root)).toMatchObject({ outcome: 'updated' });
+    await running.serves('1.1.0');
+    while ((await agent.knownState(root)).active.status !== 'good') await sleep(30);
+    expect(await agent.rollback(root)).toBe('1.0.0');
+    await running.serves('1.0.0');
+    expect(await running.stop()).toBe(0);
+  });
+
   it('has a unit with whole paths', async () => {
     const root = join(dir, 'my device');
     const unit = spawnSync(process.execPath, [literalPath('edge', 'agent/agent.mjs'), 'unit', '--root', 'my device/'], {
@@ -645,6 +669,15 @@ describe('the supervisor', () => {
 });
 
 describe('publishing', () => {
+  it('is taken by devices also after a statement of a clock that was ahead', async () => {
+    const root = await device();
+    await publish(await bundleOf('1.1.0'), 100, at({ at: now + 400 * day }));
+    expect(await look(root)).toMatchObject({ outcome: 'updated' });
+    await agent.confirm(root);
+    await publish(await bundleOf('1.2.0'), 100, at());
+    expect(await look(root)).toMatchObject({ outcome: 'updated', version: '1.2.0' });
+  });
+
   it('refuses what devices would have to refuse', async () => {
     await device();
     await expect(publish(join(dir, '1.0.0'), 100, at())).rejects.toMatchObject({ code: 'release-downgrade' });

@@ -150,9 +150,11 @@ async function offerNext(
   past: readonly ChannelStatement[],
   settings: ChannelSettings,
 ): Promise<ChannelStatement> {
-  const { folder, channel, key, days, at } = settings;
-  const sequence = (past.at(-1)?.predicate.sequence ?? 0) + 1;
-  const statement = makeStatement(offer, { channel, sequence, at, days });
+  const { folder, channel, key, days } = settings;
+  const last = past.at(-1)?.predicate;
+  // Devices take the newest time that they have seen for the least that it can be: what a clock that was ahead has signed would outlast all that comes after.
+  const at = Math.max(settings.at, last === undefined ? 0 : Date.parse(last.issued) || 0);
+  const statement = makeStatement(offer, { channel, sequence: (last?.sequence ?? 0) + 1, at, days });
   await putStatement(folder, statement, printStatement(statement, key));
   return statement;
 }

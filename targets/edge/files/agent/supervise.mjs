@@ -3,7 +3,11 @@
 import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chooseSlot, confirm } from './boot.mjs';
+import { loadState, slotFolder } from './state.mjs';
 import { update } from './update.mjs';
+
+/** Milliseconds of a clock that nobody sets: a device without one of its own is told the time while its model starts, and the other one jumps. */
+const clock = () => performance.now();
 
 /** Waits; false when stopped meanwhile. */
 async function pause(ms, signal) {
@@ -59,7 +63,7 @@ async function stop({ child, ended }, graceMs = 10_000) {
  * that keeps failing is replaced, too.
  */
 function lookout(root, settings, say) {
-  let next = Date.now() + Math.random() * settings.jitterMs;
+  let next = clock() + Math.random() * settings.jitterMs;
   let going = false;
   let found = false;
   const look = async () => {
@@ -69,7 +73,7 @@ function lookout(root, settings, say) {
     }));
     if (outcome !== 'current') say(`update: ${outcome}, ${why}`);
     found = outcome === 'updated';
-    next = Date.now() + settings.intervalMs + Math.random() * settings.jitterMs;
+    next = clock() + settings.intervalMs + Math.random() * settings.jitterMs;
     going = false;
   };
   return {
@@ -77,7 +81,7 @@ function lookout(root, settings, say) {
     isGoing: () => going,
     /** Begins a look where it is time. @returns whether a new version waits to be started */
     poll() {
-      if (!going && !found && Date.now() >= next) {
+      if (!going && !found && clock() >= next) {
         going = true;
         void look();
       }
@@ -94,6 +98,12 @@ function lookout(root, settings, say) {
 function sayPassing(error, say) {
   if (error.code === undefined) throw error;
   say(error.message);
+}
+
+/** Whether another version was chosen meanwhile, by hand: `update` or `rollback` beside this process. What cannot be read now is asked for again. */
+async function isAnother(root, slot) {
+  const state = await loadState(root).catch(() => undefined);
+  return state !== undefined && slotFolder(root, state.active.slot) !== slot;
 }
 
 /** Whether the version on trial may stay from now on. What a full disk keeps from being written down is tried again. */
@@ -119,18 +129,18 @@ async function runOnce(root, chosen, looks, settings, signal, say) {
     gone = true;
     return how;
   });
-  const deadline = Date.now() + settings.readyMs;
+  const deadline = clock() + settings.readyMs;
   let up;
   while (!gone && !signal.aborted) {
-    if (up === undefined && (await isReady(settings))) up = Date.now();
-    if (up === undefined && Date.now() > deadline) {
+    if (up === undefined && (await isReady(settings))) up = clock();
+    if (up === undefined && clock() > deadline) {
       say(`not ready within ${settings.readyMs} ms`);
       await stop(running);
       return 'ended';
     }
-    if (up !== undefined && chosen.trial && Date.now() - up >= settings.confirmMs)
+    if (up !== undefined && chosen.trial && clock() - up >= settings.confirmMs)
       chosen.trial = !(await settle(root, settings, say));
-    if (!chosen.trial && looks.poll()) {
+    if ((!chosen.trial && looks.poll()) || (!looks.isGoing() && (await isAnother(root, chosen.slot)))) {
       await stop(running);
       return 'switch';
     }
@@ -161,7 +171,7 @@ export async function supervise(root, settings, signal, say) {
   const looks = lookout(root, settings, say);
   let chosen;
   for (let failures = 0; !signal.aborted; ) {
-    const started = Date.now();
+    const started = clock();
     let how = 'ended';
     try {
       // An update that is on its way goes on from the state as it is, and fills the slot that does not run: the same one is started again.
@@ -176,7 +186,7 @@ export async function supervise(root, settings, signal, say) {
     }
     if (how !== 'ended') failures = 0;
     else {
-      failures = Date.now() - started > 60_000 ? 1 : failures + 1;
+      failures = clock() - started > 60_000 ? 1 : failures + 1;
       await pause(Math.min(30_000, settings.restartMs * 2 ** failures), signal);
     }
   }

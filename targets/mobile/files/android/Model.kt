@@ -7,6 +7,7 @@ import ai.onnxruntime.OrtSession
 import ai.onnxruntime.providers.NNAPIFlags
 import android.content.Context
 import java.io.FileInputStream
+import java.io.FileNotFoundException
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.channels.FileChannel
@@ -119,9 +120,18 @@ class Model(
         }
     }
 
-    /** The asset mapped into memory: the pages come from the APK when they are needed, and no copy is made. */
+    /**
+     * The asset mapped into memory: the pages come from the APK when they are needed, and no copy is made. An app that has not named
+     * "ort" in its own `noCompress` packs it compressed, whatever this module says: then it is read.
+     */
     private fun map(context: Context, asset: String): ByteBuffer {
-        context.assets.openFd(asset).use { descriptor ->
+        val file =
+            try {
+                context.assets.openFd(asset)
+            } catch (compressed: FileNotFoundException) {
+                return unpack(context, asset)
+            }
+        file.use { descriptor ->
             FileInputStream(descriptor.fileDescriptor).use { stream ->
                 return stream.channel.map(
                     FileChannel.MapMode.READ_ONLY,
@@ -130,5 +140,13 @@ class Model(
                 )
             }
         }
+    }
+
+    private fun unpack(context: Context, asset: String): ByteBuffer {
+        val bytes = context.assets.open(asset).use { it.readBytes() }
+        val data = ByteBuffer.allocateDirect(bytes.size)
+        data.put(bytes)
+        data.rewind()
+        return data
     }
 }

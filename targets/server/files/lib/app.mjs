@@ -12,6 +12,7 @@ import { feedbackRoutes } from './routes/feedback.mjs';
 import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
 import { platformRoutes } from './routes/platform.mjs';
+import { endUntaken } from './untaken.mjs';
 
 /** @param services { config, models, inference, metrics, tracer, monitor, buffers, admission,
  *   state: { ready, draining, server } } */
@@ -61,8 +62,10 @@ export function buildApp(config, services, logger) {
   });
   if (config.compressMin > 0) compressAnswers(app, config.compressMin);
   if (config.logRequests) logRequests(app);
-  if (services.tracer === undefined) shortWays(app, { ...services, log: logger }, discarded);
-  else trace(app, services.tracer);
+  const opened = endUntaken(config.requestTimeoutMs);
+  const front = services.tracer === undefined && shortWays(app, { ...services, log: logger }, discarded, opened);
+  if (!front) app.server.on(config.tls === undefined ? 'connection' : 'secureConnection', opened);
+  if (services.tracer !== undefined) trace(app, services.tracer);
   operationRoutes(app, services);
   inferenceRoutes(app, services);
   platformRoutes(app, services);
@@ -73,20 +76,22 @@ export function buildApp(config, services, logger) {
 /**
  * The ways past Fastify for most requests for inference, from the socket (front.mjs) and from node:http (direct.mjs). Fastify's
  * own listener stays for the rest; the server, its limits and its events are the same for all.
+ * @returns whether connections begin in front.mjs, which tells `opened` of them
  */
-function shortWays(app, services, discarded) {
+function shortWays(app, services, discarded, opened) {
   const direct = directInference({ ...services, discarded });
   const [handle] = app.server.listeners('request');
   app.server.removeListener('request', handle);
   app.server.on('request', (request, response) => {
     if (!direct(request, response)) handle.call(app.server, request, response);
   });
-  if (services.config.tls !== undefined) return;
-  const front = openFront(app.server, { ...services, discarded }, refuseMalformed);
+  if (services.config.tls !== undefined) return false;
+  const front = openFront(app.server, { ...services, discarded }, refuseMalformed, opened);
   app.addHook('preClose', (done) => {
     front.close();
     done();
   });
+  return true;
 }
 
 /**

@@ -31,21 +31,30 @@ const joinedBytes = 1024;
  * Milliseconds between looks at who is slow. Limits are whole seconds, and end this much late at most; a look at 10,000 connections takes 0.04 ms.
  */
 const tickMs = 500;
+/**
+ * Milliseconds after a request within which a client that ends its half of the connection has said all it wants to say, and waits for its answer.
+ * Later it has given up: both look the same, and work that nobody waits for keeps others waiting.
+ */
+const saidAllMs = 50;
 const endOfHead = '\r\n\r\n';
 
 /**
  * Takes the connections of `server` before node:http does.
  * @param server node:http's @param services as Exchange has them
  * @param {(error: object, socket: Socket) => void} refuse answers what is not HTTP, or too slow, and ends the connection
+ * @param {(socket: Socket) => void} opened is told of each connection
  * @returns {{ close(): void }} close: no connection waits for another request
  */
-export function openFront(server, services, refuse) {
+export function openFront(server, services, refuse, opened = () => {}) {
   const [http] = server.listeners('connection');
   const open = new Set();
-  const shared = { services, refuse, server, http, open, memory: Buffer.allocUnsafeSlow(readBytes) };
+  const shared = { services, refuse, opened, server, http, open, memory: Buffer.allocUnsafeSlow(readBytes) };
   server.removeListener('connection', http);
   server.on('connection', (socket) => {
-    if (!canTake(socket)) return http.call(server, socket);
+    if (!canTake(socket)) {
+      opened(socket);
+      return http.call(server, socket);
+    }
     open.add(new Connection(shared, socket));
   });
   const timer = setInterval(() => {
@@ -79,6 +88,10 @@ class Connection {
   #since = performance.now();
   #idle = true;
   #answered = false;
+  /** When the request was in to which an answer is due. */
+  #asked = 0;
+  /** The client says nothing more. */
+  #last = false;
   #lastText;
   #lastHead;
   #memory = new Memory();
@@ -99,6 +112,7 @@ class Connection {
     this.#socket = socket;
     for (const [event, act] of Object.entries(this.#events)) socket.on(event, act);
     socket.resume();
+    shared.opened(socket);
   }
 
   /** @param {Uint8Array} memory `#where` it was as this read began */
@@ -183,6 +197,7 @@ class Connection {
   #whole() {
     const refused = this.#answered;
     this.#phase = 'busy';
+    this.#asked = performance.now();
     if (refused) this.#next();
     else void this.#exchange.answer();
   }
@@ -215,7 +230,7 @@ class Connection {
     this.#exchange.closed();
     this.#exchange = undefined;
     const socket = this.#socket;
-    if (this.#shared.services.state.draining) return void socket.end();
+    if (this.#last || this.#shared.services.state.draining) return void socket.end();
     if (socket.writableNeedDrain) return void socket.once('drain', () => this.#ready());
     this.#ready();
   }
@@ -245,9 +260,11 @@ class Connection {
     socket.emit('data', Buffer.from(bytes));
   }
 
-  /** The client has gone, as node:http takes it, also where it could still listen. */
+  /** The client has gone, as node:http takes it, but where it ends its half with its request. */
   #end() {
-    if (this.#phase === 'busy' || (this.#phase === 'head' && this.#rest.length === 0)) this.#socket.end();
+    const waits = this.#exchange !== undefined && performance.now() - this.#asked < saidAllMs;
+    if (this.#phase === 'busy' && waits) this.#last = true;
+    else if (this.#phase === 'busy' || (this.#phase === 'head' && this.#rest.length === 0)) this.#socket.end();
     else this.#shared.refuse({ code: 'HPE_INVALID_EOF_STATE' }, this.#socket);
   }
 
