@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { freePort } from '../../src/target/process.ts';
@@ -346,5 +347,55 @@ describe('what stands beside the runner', () => {
     const want = new Float32Array(new Uint8Array(one?.outputs[0]?.bytes ?? []).buffer).slice(0, 4);
     expect(printed[0]).toBe('scores');
     for (const [i, value] of want.entries()) expect(Number(printed[i + 1])).toBeCloseTo(value, 5);
+  });
+});
+
+type Dims = readonly (number | string | null)[];
+type ReadValues = (
+  info: { readonly inputs: readonly object[] },
+  given: object,
+) => { readonly feeds: readonly { readonly shape: readonly number[] }[]; readonly row: boolean };
+
+describe('values of requests', () => {
+  let readValues: ReadValues;
+  beforeAll(async () => {
+    ({ readValues } = (await import(pathToFileURL(join(bundle, 'lib/values.mjs')).href)) as { readValues: ReadValues });
+  });
+  const shapeOf = (shape: Dims, past: unknown): [readonly number[], boolean] => {
+    const info = { inputs: [{ name: 'past', dtype: 'float32', datatype: 'FP32', shape }] };
+    const { feeds, row } = readValues(info, { past });
+    return [feeds[0]?.shape ?? [], row];
+  };
+  const past = ['batch', 2, 'length', 24];
+
+  it('an empty past is as the model has it behind its dimension of 0', () => {
+    expect(shapeOf(past, [[], []])).toEqual([[1, 2, 0, 24], true]);
+    expect(shapeOf(past, [[[], []]])).toEqual([[1, 2, 0, 24], false]);
+    expect(shapeOf(['batch', 'length', 24], [])).toEqual([[1, 0, 24], true]);
+    expect(shapeOf(['batch', 'length', 24], [[], []])).toEqual([[2, 0, 24], false]);
+  });
+
+  it('lists that end where the model has a number are refused', () => {
+    expect(() => shapeOf(past, [[], [], []])).toThrow(
+      'input "past" has shape [3, 0], and the model takes [batch, 2, length, 24]',
+    );
+    expect(() => shapeOf(['batch', 3, 24], [[]])).toThrow('has shape [1, 0], and the model takes [batch, 3, 24]');
+    expect(() => shapeOf(['batch', 3, 24], [])).toThrow('has shape [0], and the model takes [batch, 3, 24]');
+  });
+
+  it('rows, one row and a flat list are what they were', () => {
+    expect(
+      shapeOf(
+        ['batch', 2],
+        [
+          [1, 2],
+          [3, 4],
+          [5, 6],
+        ],
+      ),
+    ).toEqual([[3, 2], false]);
+    expect(shapeOf(['batch', 2], [1, 2])).toEqual([[1, 2], true]);
+    expect(shapeOf(['batch', 1, 2], [1, 2])).toEqual([[1, 1, 2], true]);
+    expect(shapeOf(['batch', 'length'], [])).toEqual([[1, 0], true]);
   });
 });

@@ -24,6 +24,16 @@ function filled(expected) {
 }
 
 /**
+ * Lists end at a dimension of 0 (an empty past of a language model, [batch, heads, 0, 24]): what comes behind it is as the model has it.
+ * @param {number[]} own @returns {number[]} `own`, completed where it ends so at a dimension that the model leaves open
+ */
+function completed(own, expected) {
+  const last = own.length - 1;
+  if (last < 0 || own[last] !== 0 || own.length >= expected.length || typeof expected[last] === 'number') return own;
+  return [...own, ...filled(expected).slice(own.length)];
+}
+
+/**
  * The shape that a value stands for: its own, or one row without its first dimension, or a flat list of one row.
  * @returns {{ shape: number[], row: boolean }}
  */
@@ -31,10 +41,15 @@ function shapeOf(name, value, expected) {
   const own = depthOf(value);
   if (expected === null || fits(own, expected)) return { shape: own, row: false };
   const free = typeof expected[0] !== 'number' && expected.length > 0;
-  if (free && fits(own, expected.slice(1))) return { shape: [1, ...own], row: true };
-  const one = filled(expected);
-  if (own.length <= 1 && one.reduce((product, dim) => product * dim, 1) === (own[0] ?? 1))
-    return { shape: one, row: free };
+  // No rows at all are no empty row: lists that end at once are read as one.
+  const whole = completed(own, expected);
+  if (own.length > 1 && fits(whole, expected)) return { shape: whole, row: false };
+  const one = expected.slice(1);
+  const inner = completed(own, one);
+  if (free && fits(inner, one)) return { shape: [1, ...inner], row: true };
+  const flat = filled(expected);
+  if (own.length <= 1 && flat.reduce((product, dim) => product * dim, 1) === (own[0] ?? 1))
+    return { shape: flat, row: free };
   throw new RequestError(`input "${name}" has shape ${show(own)}, and the model takes ${show(expected)}`);
 }
 
