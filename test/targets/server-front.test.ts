@@ -107,6 +107,32 @@ it('is taken by plain requests, without node:http', async () => {
   await front.close();
 });
 
+it('answers what comes within half a second after it was told to close', async () => {
+  const admission = {
+    admit() {
+      throw new Error('as an answer');
+    },
+    release() {},
+  };
+  const front = await frontAlone({ admission });
+  const line = new Line(front.port);
+  line.socket.write(ask('{}'));
+  await line.until((one) => statuses(one).length === 1);
+  const idle = new Line(front.port);
+  idle.socket.write(ask('{}'));
+  await idle.until((one) => statuses(one).length === 1);
+  const closed = front.close();
+  await sleep(50);
+  line.socket.write(ask('{}'));
+  expect(statuses({ text: await line.until((one) => one.closed || statuses(one).length === 2) })).toEqual([
+    '500',
+    '500',
+  ]);
+  await idle.until((one) => one.closed);
+  line.socket.destroy();
+  await closed;
+});
+
 it('answers a client that ends its half with the request; one that ends it later has gone', async () => {
   const left: string[] = [];
   const inference = {
@@ -229,14 +255,12 @@ describe.skipIf(modules === '')('connections', () => {
         setTimeout(() => slowly.socket.resume(), 20);
       });
       for (const line of [never, slowly]) line.socket.write(text.repeat(times));
-      await sleep(3500);
+      // Requests that the server has not read yet cannot be sent any more: that ends it here.
+      while (!never.closed) await sleep(50);
       expect([slowly.closed, never.text]).toEqual([false, '']);
-      never.socket.resume();
-      await never.until((one) => one.closed);
-      expect(statuses(never).length).toBeLessThan(times);
       slowly.socket.destroy();
     },
-    15_000,
+    60_000,
   );
 
   it('end with 431 where heads are too large', async () => {

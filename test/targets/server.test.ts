@@ -404,10 +404,18 @@ describe.skipIf(modules === undefined)('life of a server', () => {
       socket.on('data', (chunk) => (answer += chunk.toString()));
       socket.on('close', () => resolve(answer));
     });
+    let twice = '';
+    const again = connect(port, '127.0.0.1', () => again.write(head + body));
+    again.on('data', (chunk) => (twice += chunk.toString()));
     await new Promise((resolve) => setTimeout(resolve, 100));
     child.kill('SIGTERM');
     await new Promise((resolve) => setTimeout(resolve, 100));
     await expect(fetch(`${url}/v2/health/live`)).rejects.toThrow();
+    again.write(head + body);
+    await new Promise((resolve) => again.on('close', resolve));
+    expect(twice).toMatch(
+      /^HTTP\/1\.1 200[\s\S]*HTTP\/1\.1 200[\s\S]*\r\nconnection: close\r\n[\s\S]*"model_name":"tiny"/i,
+    );
     expect(await slow).toMatch(/^HTTP\/1\.1 200[\s\S]*"model_name":"tiny"/);
     expect(await exit).toBe(0);
   });

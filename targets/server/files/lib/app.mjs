@@ -25,6 +25,8 @@ export function buildApp(config, services, logger) {
     routerOptions: { ignoreTrailingSlash: true },
     requestTimeout: config.requestTimeoutMs,
     forceCloseConnections: 'idle',
+    // Who asks before the connection has ended is answered, and told to ask elsewhere next time.
+    return503OnClosing: false,
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     clientErrorHandler: refuseMalformed,
     // A path that cannot be decoded is a path that nobody has.

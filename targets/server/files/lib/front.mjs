@@ -36,6 +36,8 @@ const tickMs = 500;
  * Later it has given up: both look the same, and work that nobody waits for keeps others waiting.
  */
 const saidAllMs = 50;
+/** Milliseconds for which connections without a request stay when the server closes. */
+const lastCallMs = 500;
 const endOfHead = '\r\n\r\n';
 
 /**
@@ -64,7 +66,11 @@ export function openFront(server, services, refuse, opened = () => {}) {
   return {
     close() {
       clearInterval(timer);
-      for (const connection of open) connection.endWhenIdle();
+      // Clients that are at work send their next request within that time, and learn from its answer that they shall go elsewhere; one that is on
+      // its way when the connection ends gets none.
+      setTimeout(() => {
+        for (const connection of open) connection.endWhenIdle();
+      }, lastCallMs).unref();
     },
   };
 }
