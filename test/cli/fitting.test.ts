@@ -37,8 +37,8 @@ g (float[n,2] x) => (float[n,3] y) <float[2,3] w = random(1)> { y = MatMul (x, w
 async function detector(more: Readonly<Record<string, unknown>>): Promise<string> {
   const dir = await tempDir();
   const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
-g (float[n,3,8,8] x) => (float[n,6,4,4] boxes, float[n,16,1] objects) <float[6,3,2,2] w = random(1), int64[3] flat = {0, 16, 1}> {
-  boxes = Conv <strides = [2, 2]> (x, w)
+g (float[n,3,8,8] x) => (float[n,6,4,4] boxes, float[n,16,1] objects) <float[6,3,4,4] w = random(1), int64[3] flat = {0, 16, 1}> {
+  boxes = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w)
   one = ReduceMean <axes = [1]> (boxes)
   objects = Reshape (one, flat)
 }`);
