@@ -142,8 +142,8 @@ class ModelJudge implements Judge {
 
   /** @throws UserError where outputs judge by themselves, without labels, and say nothing (see `whyNothingIsTold`): all models would be equal. */
   async requireOutputs(): Promise<void> {
-    const known = await this.#baseEvaluation('search');
-    if (known && known.metric !== agreement.id) return;
+    const { dataset } = this.#parts.search;
+    if (dataset?.hasLabels || (dataset?.metric !== undefined && dataset.metric !== agreement.id)) return;
     const what = this.source === 'data' ? 'samples' : 'made-up inputs';
     for (const part of [this.#parts.search, this.#parts.heldOut]) {
       const batches = part.batches(Math.min(compared, part.samples));
