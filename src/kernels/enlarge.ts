@@ -58,7 +58,7 @@ function tapsOf({ from, to, start, count }: Stretch, name: Interpolation): Taps[
 }
 
 /**
- * Enlarges a picture, with the centres of pixels half a pixel from their edges, as Pillow, torchvision and OpenCV have it. Axes go one after the
+ * Enlarges a picture, with the centres of pixels half a pixel from their edges, as Pillow has it. Axes go one after the
  * other, with bytes in between: what a kernel overshoots at an edge would come back in the second.
  * @param pixels `channels` interleaved bytes for each of across.from × down.from places
  * @param across, down neither axis becomes smaller, but by nearest
