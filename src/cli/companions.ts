@@ -5,7 +5,7 @@ import type { Companion } from '../target/target.ts';
 import { modelFolder } from './data.ts';
 
 /** Files of a Hugging Face folder that say what goes in and what comes out. */
-const names = [
+export const companionNames: readonly string[] = [
   'added_tokens.json',
   'chat_template.jinja',
   'config.json',
@@ -39,7 +39,7 @@ export async function findCompanions(file: string, dataset: Dataset | undefined)
   const named = dataset && namedFolder(dataset);
   const folders = [...(named === undefined ? [] : [named]), ...(dataset ? [dataset.dir] : []), modelFolder(file)];
   const found: Companion[] = [];
-  for (const name of names) {
+  for (const name of companionNames) {
     for (const folder of folders) {
       const source = join(folder, name);
       const info = await stat(source).catch(() => undefined);

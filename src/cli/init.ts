@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { configNames } from '../config/load.ts';
 import { UserError } from '../errors.ts';
 import type { Session } from './command.ts';
-import { looksLikeHubId } from './hub.ts';
+import { hubName } from './hub.ts';
 import { writeAtomically } from './write.ts';
 
 const file = 'mlpack.config.mjs';
@@ -20,7 +20,7 @@ export async function initCommand(
     throw new UserError('config.exists', `there is a config already, "${other}"; two would contradict each other.`);
   if (existsSync(join(io.cwd, file)) && !flags.force)
     throw new UserError('config.exists', `"${file}" exists; change it, or replace it with --force.`);
-  if (model !== undefined && !looksLikeHubId(model) && !existsSync(resolve(io.cwd, model)))
+  if (model !== undefined && hubName(model) === undefined && !existsSync(resolve(io.cwd, model)))
     talk.warn(`there is no model at "${model}" yet; the config names it all the same.`);
   await writeAtomically(join(io.cwd, file), template(model), true);
   if (session.json) talk.json({ ok: true, file });

@@ -12,7 +12,11 @@ const joined = ['decoder_model', 'decoder_with_past_model'];
  * decoder_model_merged … Files that are one of them in another format are not among them, nor are other forms of model.onnx. Sorted.
  */
 export function partNames(folder: string): string[] {
-  const stems = onnxNames(join(folder, 'onnx'));
+  return partsAmong(onnxNames(join(folder, 'onnx')));
+}
+
+/** As `partNames`, of the names (without ending) of the .onnx files in `onnx/`. */
+export function partsAmong(stems: readonly string[]): string[] {
   const isFormat = (stem: string): boolean =>
     suffixes.some((suffix) => stem.endsWith(suffix) && stems.includes(stem.slice(0, -suffix.length)));
   return stems.filter((stem) => !isFormat(stem) && isPartName(stem));

@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Session } from './command.ts';
-import { fetchFromHub, looksLikeHubId } from './hub.ts';
+import { fetchFromHub, hubName } from './hub.ts';
 import { onnxNames, openedParts, partNames } from './model-parts.ts';
 
 /** Where a model came from and what stands beside it. */
@@ -22,14 +22,15 @@ const candidates = ['model.onnx', 'onnx/model.onnx'];
 
 /**
  * Finds the model that `<model>` on the command line means: an .onnx file, a folder (ours or in the Hugging Face
- * layout), or a hub id, which is fetched into the user's cache.
+ * layout), or a hub id, alone or with an .onnx file of it, which is fetched into the user's cache.
  * @throws UserError when there is none, or more than one file could be meant.
  */
 export async function resolveModel(text: string, session: Session): Promise<ModelSource> {
   if (text === '') throw new UserError('model.none', 'which model? The name given is empty.');
   const path = resolve(session.io.cwd, text);
   if (!existsSync(path)) {
-    if (looksLikeHubId(text)) return resolveModel(await fetchFromHub(text, session), session);
+    const remote = await fromHub(text, session);
+    if (remote !== undefined) return resolveModel(remote, session);
     throw new UserError(
       'model.missing',
       `there is no model at "${text}"; give an .onnx file, a model folder or a hub id (owner/name).`,
@@ -61,6 +62,14 @@ export async function resolveModel(text: string, session: Session): Promise<Mode
   };
 }
 
+/** The local place of what the hub has by that name; undefined for what is a path here, though one where nothing is. */
+async function fromHub(text: string, session: Session): Promise<string | undefined> {
+  const name = hubName(text);
+  const [first = ''] = text.split('/');
+  const isHere = name?.file !== undefined && existsSync(resolve(session.io.cwd, first));
+  return name === undefined || isHere ? undefined : await fetchFromHub(name, session);
+}
+
 /** Names shown where a folder holds many files. */
 const shownNames = 6;
 
@@ -74,10 +83,11 @@ function listed(names: readonly string[]): string {
  * @throws UserError as `resolveModel`
  */
 export async function resolveParts(text: string, session: Session): Promise<ModelSource[]> {
-  const path = resolve(session.io.cwd, text);
+  const given = resolve(session.io.cwd, text);
+  const path = text === '' || existsSync(given) ? given : ((await fromHub(text, session)) ?? given);
   const isFolder = text !== '' && existsSync(path) && statSync(path).isDirectory();
   const names = isFolder && !existsSync(join(path, 'model.onnx')) ? openedParts(partNames(path)) : [];
-  if (names.length === 0) return [await resolveModel(text, session)];
+  if (names.length === 0) return [await resolveModel(path === given ? text : path, session)];
   const name = safeName(basename(path));
   return names.map((part) => ({
     file: join(path, 'onnx', `${part}.onnx`),

@@ -1,8 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -297,41 +295,6 @@ describe('data', () => {
     await writeFile(join(data, 'x_test.npy'), (await readFile(join(data, 'x_test.npy'))).subarray(0, 5000));
     await refused(argv, /x_test\.npy is cut short/);
     await refused(['eval', digits, '-d', 'nowhere'], /there is no data folder "nowhere"/);
-  });
-});
-
-describe('hub', () => {
-  let hub: Server;
-  let endpoint: string;
-  let failing = false;
-  beforeAll(async () => {
-    const model = await readFile(join(digits, 'model.onnx'));
-    hub = createServer((request, response) => {
-      const name = /^\/me\/digits\/resolve\/main\/(.+)$/.exec(request.url ?? '')?.[1];
-      if (failing) response.writeHead(503).end();
-      else if (name === 'onnx/model.onnx') response.writeHead(200).end(model);
-      else if (name === 'config.json') response.writeHead(200).end('{}');
-      else response.writeHead(404).end();
-    });
-    await new Promise<void>((resolve) => hub.listen(0, '127.0.0.1', resolve));
-    endpoint = `http://127.0.0.1:${(hub.address() as AddressInfo).port}`;
-  });
-  afterAll(() => hub.close());
-
-  it('fetches a model once, whole or not at all', async () => {
-    const env = { HF_ENDPOINT: endpoint, XDG_CACHE_HOME: join(cwd, 'cache') };
-    mkdirSync(env.XDG_CACHE_HOME);
-    await refused(['inspect', 'me/nothing'], /neither a local path nor a hub model.*404/, { env });
-    failing = true;
-    await refused(['inspect', 'me/digits'], /answered 503/, { env });
-    failing = false;
-    const { code, stdout } = await runCli(['inspect', 'me/digits', '--json'], { cwd, env });
-    expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ parameters: 167_006 });
-    failing = true;
-    expect((await runCli(['inspect', 'me/digits'], { cwd, env })).code).toBe(0);
-    const offline = { HF_ENDPOINT: 'http://127.0.0.1:9', XDG_CACHE_HOME: join(cwd, 'cache') };
-    await refused(['inspect', 'me/other'], /the hub cannot be reached/, { env: offline });
   });
 });
 
