@@ -1,3 +1,4 @@
+import { usual } from '../../src/drop-limit.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { countMacs } from '../../src/ir/macs.ts';
@@ -16,8 +17,8 @@ import { Trials } from './search/trials.ts';
 
 const options = {
   maxDrop: opt.drop(
-    0.01,
-    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%)',
+    usual,
+    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%); usual: 0.01 where the metric is a share of 1, such as accuracy, else 1%',
   ),
   macs: opt.number(
     0,
@@ -89,7 +90,8 @@ export const pruneSearch = definePass({
       const prices = await priceMoves(parts, time, trials, most.trials, ctx);
       const searched = { parts, time, prices, trials, fits: most.fits };
       const target = given.macs * time.totalMacs;
-      const floor = { maxDrop: await judge.left(given.maxDrop), minSqnrDb: given.minSqnr };
+      const limit = await judge.fixed(given.maxDrop);
+      const floor = { maxDrop: await judge.left(limit), minSqnrDb: given.minSqnr };
       const shape = await (target > 0 ? toTarget(searched, target, ctx) : toFloor(searched, floor, given.least, ctx));
       if (typeof shape === 'string') {
         ctx.skipped('search', 'model', shape);
@@ -105,7 +107,7 @@ export const pruneSearch = definePass({
       ctx.note?.(
         `${describe(shape, parts)}: ${percent(macs)} of its multiply-accumulates are left, ${percent(time.of(shape) / time.total)} by full blocks of ${lanes} channels`,
       );
-      model.meta.set(key, given.macs > 0 ? `${given.macs} of its multiply-accumulates` : `a drop of ${given.maxDrop}`);
+      model.meta.set(key, given.macs > 0 ? `${given.macs} of its multiply-accumulates` : `a drop of ${limit}`);
       await repair(original, model, narrowed, 'weights', ctx, true);
       return { changed: true };
     } finally {

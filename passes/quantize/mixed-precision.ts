@@ -1,4 +1,4 @@
-import { allowedDrop, type DropLimit, partOfLimit } from '../../src/drop-limit.ts';
+import { allowedDrop, type DropLimit, partOfLimit, usual } from '../../src/drop-limit.ts';
 import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import type { Model, Node } from '../../src/ir/graph.ts';
@@ -22,8 +22,8 @@ const options = {
     `formats to choose from, of ${formatNames.join(', ')}; default: those that can pay for this model`,
   ),
   maxDrop: opt.drop(
-    0.01,
-    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%)',
+    usual,
+    'largest allowed drop of the task metric (of the agreement with the model as it is, without labels), in its own unit or as a share of what the model reaches (1%); usual: 0.01 where the metric is a share of 1, such as accuracy, else 1%',
   ),
   minSqnr: opt.number(30, 'decibels that outputs must reach where there is no metric'),
   cost: opt.choice(['both', 'size', 'latency'], 'both', 'what to save: both are shares of the float model, added up'),
@@ -137,12 +137,13 @@ async function mix(
     const mayChange = (node: Node): boolean => !isKept(node, settings.keep);
     fitKernels(target, settings, mayChange, { applied, skipped: nothing });
   };
-  const left = await judge.left(settings.maxDrop);
+  const limit = await judge.fixed(settings.maxDrop);
+  const left = await judge.left(limit);
   if (typeof left === 'number' && left < 0) {
     ctx.skipped(
       'mixed-precision',
       'model',
-      `what was done to the model before has lost ${(-left).toPrecision(2)} more than the floor allows (a drop of ${settings.maxDrop}), so nothing is left to spend`,
+      `what was done to the model before has lost ${(-left).toPrecision(2)} more than the floor allows (a drop of ${limit}), so nothing is left to spend`,
     );
     return { changed: false };
   }
@@ -156,9 +157,9 @@ async function mix(
   say(
     `search on ${judge.samples.search} ${judge.source === 'data' ? 'samples' : 'made-up inputs'}, verdict on ${judge.samples.heldOut} others; formats ${settings.formats.join(', ')}`,
   );
-  if (left !== settings.maxDrop)
+  if (left !== limit)
     say(
-      `of the allowed drop (${settings.maxDrop}) what was done to the model before left ${Number(left).toFixed(4)}: that is what this mix may lose`,
+      `of the allowed drop (${limit}) what was done to the model before left ${Number(left).toFixed(4)}: that is what this mix may lose`,
     );
   const sensitivity = await measureSensitivity(
     base,
@@ -250,7 +251,7 @@ async function mix(
     ctx.skipped(
       'mixed-precision',
       'model',
-      `no mix kept the floor (drop ${settings.maxDrop}) on samples that the search had not seen`,
+      `no mix kept the floor (drop ${limit}) on samples that the search had not seen`,
     );
     return { changed: false };
   }
@@ -310,7 +311,7 @@ const decibels = (sqnrDb: number): string => (sqnrDb === Infinity ? 'the same ou
 
 function describeScore({ metric, value, base, drop, samples, sqnrDb }: Score, floor: Floor): string {
   if (metric === 'sqnr') return `${decibels(sqnrDb)} of ${floor.minSqnrDb} asked for`;
-  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(allowedDrop(floor.maxDrop, base).toPrecision(3))} allowed, ${samples} samples; ${decibels(sqnrDb)})`;
+  return `${metric} ${value.toFixed(4)} (float ${base.toFixed(4)}, drop ${drop.toFixed(4)} of ${Number(allowedDrop(floor.maxDrop, metric, base).toPrecision(3))} allowed, ${samples} samples; ${decibels(sqnrDb)})`;
 }
 
 function describeWorst(layers: readonly LayerSensitivity[]): string {

@@ -111,7 +111,7 @@ function checkFlags({ base, baseScores, maxDrop, preset }: EvalFlags): void {
 
 function limitOf({ maxDrop, preset }: EvalFlags, metric: string, base: number | undefined): number | undefined {
   if (preset !== undefined && base !== undefined) return presetDrop(preset as keyof typeof presetShares, metric, base);
-  return maxDrop === undefined || base === undefined ? undefined : allowedDrop(maxDrop, base);
+  return maxDrop === undefined || base === undefined ? undefined : allowedDrop(maxDrop, metric, base);
 }
 
 /** Opened sessions close however the command ends. */

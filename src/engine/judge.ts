@@ -3,7 +3,7 @@ import type { Dataset } from '../data/dataset.ts';
 import { agreement } from '../data/metrics/classify.ts';
 import { argmaxRows, competingScores } from '../data/metrics/rows.ts';
 import { datasetPart } from '../data/part.ts';
-import { allowedDrop, type DropLimit } from '../drop-limit.ts';
+import { allowedDrop, type DropLimit, type FixedLimit, usual, usualLimit } from '../drop-limit.ts';
 import { bug, UserError } from '../errors.ts';
 import { cloneModel } from '../ir/clone.ts';
 import { dtypeKind } from '../ir/dtype.ts';
@@ -201,7 +201,13 @@ class ModelJudge implements Judge {
     }
   }
 
-  async left(limit: DropLimit): Promise<DropLimit> {
+  async fixed(limit: DropLimit): Promise<FixedLimit> {
+    if (limit !== usual) return limit;
+    const base = await this.#baseEvaluation('search');
+    return base ? usualLimit(base.metric, base.value) : usualLimit('sqnr', 0);
+  }
+
+  async left(limit: FixedLimit): Promise<FixedLimit> {
     if (!this.#origin || !this.#whole || !(await this.#baseEvaluation('search'))) return limit;
     const [came, now] = [
       await this.#evaluate(this.#origin, this.#whole),
@@ -209,7 +215,7 @@ class ModelJudge implements Judge {
     ];
     const spent = came.higherIsBetter ? came.value - now.value : now.value - came.value;
     // Without a number there is nothing to hold anything to.
-    return Number.isNaN(spent) ? Number.NEGATIVE_INFINITY : allowedDrop(limit, came.value) - spent;
+    return Number.isNaN(spent) ? Number.NEGATIVE_INFINITY : allowedDrop(limit, came.metric, came.value) - spent;
   }
 
   async nodeTimes(model: Model): Promise<ReadonlyMap<string, number>> {

@@ -1,4 +1,4 @@
-import { allowedDrop, type DropLimit } from '../drop-limit.ts';
+import { allowedDrop, type DropLimit, type FixedLimit } from '../drop-limit.ts';
 import type { Model } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 
@@ -67,8 +67,10 @@ export interface Judge {
   open(model: Model): Promise<Runner>;
   tally(): LossTally;
   score(model: Model, part: JudgedPart): Promise<Score>;
+  /** A limit that goes by the metric, as what it comes to for this judge's; another one as it is. */
+  fixed(limit: DropLimit): Promise<FixedLimit>;
   /** What is left of an allowed drop where steps before have lost some of it already (below 0: more than all); the limit as it is where nothing was lost. */
-  left(limit: DropLimit): Promise<DropLimit>;
+  left(limit: FixedLimit): Promise<FixedLimit>;
   /** Milliseconds of one inference by node of the main graph (by the name of its first output), as the runtime's profile tells. */
   nodeTimes(model: Model): Promise<ReadonlyMap<string, number>>;
   dispose(): Promise<void>;
@@ -113,5 +115,5 @@ export interface LayerFindings {
 /** Whether a score is good enough. */
 export function keepsFloor(score: Score, { maxDrop, minSqnrDb }: Floor): boolean {
   if (score.metric === 'sqnr') return score.value >= minSqnrDb;
-  return score.drop <= allowedDrop(maxDrop, score.base) + 1e-12;
+  return score.drop <= allowedDrop(maxDrop, score.metric, score.base) + 1e-12;
 }

@@ -52,6 +52,7 @@ test('what was lost before counts: a limit is what that left of it, on all sampl
 
   const alone = await createJudge(dataset, { seed: 0 })(model);
   expect(await alone.left('50%')).toBe('50%');
+  expect([await alone.fixed('2%'), await alone.fixed('usual')]).toEqual(['2%', 0.01]);
   await alone.dispose();
 });
 

@@ -60,6 +60,7 @@ function keepTogether(scores: readonly Score[], floor: Floor): boolean {
     mean(({ drop }) => drop) <=
     allowedDrop(
       floor.maxDrop,
+      scores[0]?.metric ?? '',
       mean(({ base }) => base),
     ) +
       1e-12

@@ -16,7 +16,7 @@ export function register(program: Command, start: Start): void {
       .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
       .option(
         '--max-drop <x>',
-        'largest allowed drop of the task metric against the base model, in its own unit (0.01 is a point of accuracy, 0.5 half a decibel of psnr) or as a share of base (1%) (default: 0.01)',
+        'largest allowed drop of the task metric against the base model, in its own unit (0.01 is a point of accuracy, 0.5 half a decibel of psnr) or as a share of base (1%) (default: 0.01 where the metric is a share of 1, such as accuracy, else 1%)',
         dropLimit,
       )
       .option(

@@ -203,6 +203,6 @@ async function judge(
   // A later run pairs them by their mean: of no use where the metric is folded from all samples.
   const scores = result.resampled ? undefined : packScores(result.scores, result);
   const { seed } = settings;
-  const maxDrop = allowedDrop(settings.maxDrop, judged.base.value);
+  const maxDrop = allowedDrop(settings.maxDrop, judged.base.metric, judged.base.value);
   return { ...pairAccuracy(judged.base, result, { seed, maxDrop }), ...(scores && { scores }) };
 }

@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Dataset } from '../../data/dataset.ts';
-import { allowedDrop } from '../../drop-limit.ts';
+import { allowedDrop, whyOddLimit } from '../../drop-limit.ts';
 import { createActivations, createOwnTextActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
@@ -138,6 +138,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       ...context,
       onBase: (evaluation) => {
         ofBase = evaluation;
+        const odd = whyOddLimit(settings.maxDrop, evaluation.metric, evaluation.value);
+        if (odd !== undefined) talk.note(`${odd}.`);
       },
     });
     const limits = { maxDrop: maxDropOf(settings, ofBase), minSqnrDb: settings.minSqnrDb };
@@ -284,7 +286,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
 /** A share is one of what base reaches; where that is no number, none of it may be lost. */
 function maxDropOf({ maxDrop }: Settings, ofBase: Evaluation | undefined): number {
   const value = ofBase?.value ?? 1;
-  return allowedDrop(maxDrop, Number.isFinite(value) ? value : 0);
+  return allowedDrop(maxDrop, ofBase?.metric ?? '', Number.isFinite(value) ? value : 0);
 }
 
 /** Outputs of the model itself that are no numbers: what is held against them says little. */

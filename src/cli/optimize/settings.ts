@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Config, StepInput, TargetConfig } from '../../config/config.ts';
 import type { LoadedConfig } from '../../config/load.ts';
-import type { DropLimit } from '../../drop-limit.ts';
+import { type DropLimit, usual } from '../../drop-limit.ts';
 import { UserError } from '../../errors.ts';
 import type { Step } from '../../pass/pass.ts';
 import { makeStep } from '../../pass/resolve-options.ts';
@@ -11,7 +11,7 @@ import type { Naming, OptimizeFlags } from './flags.ts';
 /** Every default of `optimize`, written once. */
 const defaults = {
   targets: ['server'],
-  maxDrop: 0.01,
+  maxDrop: usual,
   seed: 0,
   seconds: 2,
   /** Decibels that a variant must reach without labelled data. */

@@ -33,6 +33,7 @@ function judged(drops: Drops): MakeJudge {
       tally: judge.tally.bind(judge),
       nodeTimes: judge.nodeTimes.bind(judge),
       dispose: judge.dispose.bind(judge),
+      fixed: judge.fixed.bind(judge),
       left: judge.left.bind(judge),
       score,
     });
