@@ -77,7 +77,7 @@ const { output } = await bundle.write({
       room('engine', /[\\/]src[\\/](engine|data)[\\/](?!.*-entry\.ts$)/),
       room(
         'transform',
-        /[\\/]src[\\/]cli[\\/](transform|pass-context|model-source|model-parts|model-size|deferred-activations|load-step|split-step|output|hub)\.ts$/,
+        /[\\/]src[\\/]cli[\\/](transform|pass-context|model-source|model-parts|model-size|deferred-activations|load-step|split-step|output|hub|hub-files|companion-names)\.ts$/,
       ),
       // One for each kind of quantization: most commands need one of them.
       room(

@@ -2,27 +2,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import type { Companion } from '../target/target.ts';
+import { companionNames } from './companion-names.ts';
 import { modelFolder } from './data.ts';
-
-/** Files of a Hugging Face folder that say what goes in and what comes out. */
-export const companionNames: readonly string[] = [
-  'added_tokens.json',
-  'chat_template.jinja',
-  'config.json',
-  'generation_config.json',
-  'merges.txt',
-  'preprocessor_config.json',
-  'processor_config.json',
-  'quantize_config.json',
-  'sentencepiece.bpe.model',
-  'special_tokens_map.json',
-  'spiece.model',
-  'tokenizer.json',
-  'tokenizer.model',
-  'tokenizer_config.json',
-  'vocab.json',
-  'vocab.txt',
-];
 
 /** The folder that a dataset names for its tokenizer or feature extractor. */
 function namedFolder({ dir, preprocessing }: Dataset): string | undefined {

@@ -1,5 +1,5 @@
 import { basename, posix } from 'node:path';
-import { companionNames } from './companions.ts';
+import { companionNames } from './companion-names.ts';
 import { openedParts, partsAmong } from './model-parts.ts';
 
 /** A name that is safe as a path below a folder of ours: listings come from a server. */
