@@ -39,6 +39,14 @@ export function balanceWindows(
   }
 }
 
+/**
+ * Elements of one window of a convolution's weights [outputs, inputs of a group, …window] over pictures or volumes. Along a wave neighbours are not
+ * alike: 1, which leaves it as it is (silero-vad, weights in 8 bits: 35.1 dB, balanced 34.0).
+ */
+export function windowOf(shape: readonly number[]): number {
+  return shape.length < 4 ? 1 : shape.slice(2).reduce((product, size) => product * size, 1);
+}
+
 /** The element that was rounded furthest in the direction of `sign` and may be rounded the other way; −1 if none. */
 function largest(errors: Float64Array, codes: Int8Array, from: number, sign: number, range: IntRange): number {
   let best = -1;

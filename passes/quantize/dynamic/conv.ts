@@ -2,14 +2,17 @@ import { constantOf } from '../../../src/ir/constant.ts';
 import { dtypeCode } from '../../../src/ir/dtype.ts';
 import { elementCount, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import { allFinite, axisView, channelRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
+import { balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
+import { allFinite, axisView, channelRanges, intRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, placeFor } from '../linear.ts';
 import type { ActivationStore } from './linear.ts';
 import { rowScales } from './underflow.ts';
-import { codeRange } from './weights.ts';
+
+/** int8 codes as unsigned ones, with this zero point. */
+const zeroPoint = 128;
 
 /**
  * Conv → DynamicQuantizeLinear, ConvInteger, Cast, Mul, Add, with one scale per output channel. Weights are always unsigned: with
@@ -40,11 +43,13 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
       if (!allFinite(data)) return miss(root, `its weights "${w.name}" hold NaN or infinite numbers`);
       const [channels = 1] = tensor.shape;
       const view = axisView([channels, elements / channels], 0);
-      const range = codeRange({ type: 'uint8', reduce: 'none' });
+      const range = intRanges.int8.symmetric;
       const { low, high } = channelRanges(data, view);
-      const scales = rowScales(w, low, high, { min: -127, max: 127 });
+      const scales = rowScales(w, low, high, range);
       if (typeof scales === 'string') return miss(root, scales);
-      const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(channels).fill(128) }, range);
+      const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(channels) }, range);
+      balanceWindows(data, codes, scales, windowOf(tensor.shape), range);
+      for (let i = 0; i < codes.length; i++) codes[i] = (codes[i] as number) ^ zeroPoint;
       const anchor = placeFor(w, root);
       const spread = [1, channels, ...tensor.shape.slice(2).map(() => 1)];
       const constant = (suffix: string, made: Parameters<typeof addConstant>[2]) =>
@@ -58,7 +63,7 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
           activation.codes,
           constant('quantized', tensorFromBytes('uint8', tensor.shape, codes)),
           activation.zeroPoint,
-          constant('zero_point', tensorFromBytes('uint8', [], Uint8Array.of(128))),
+          constant('zero_point', tensorFromBytes('uint8', [], Uint8Array.of(zeroPoint))),
         ],
         attrs: Object.fromEntries(root.attrs),
         types: type('int32'),

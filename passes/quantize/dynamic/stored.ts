@@ -3,6 +3,7 @@ import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
+import { balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
 import { allFinite, axisView, intRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
@@ -92,6 +93,8 @@ function store(root: Node, value: Value, channels: number, edit: Edit): Value {
   const data = floatWeights(tensor) as Float32Array;
   const range = intRanges.int8.symmetric;
   const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
+  // (What a ConvTranspose gives out is a sum over some places of its window, other ones for each output of a stride.)
+  if (root.op === 'Conv') balanceWindows(data, codes, scales, windowOf(shape), range);
   // Where the weights stood, so that all branches that read them can read these.
   const own = placeFor(value, root);
   const stored = addConstant(own, `${value.name}_quantized`, tensorFromBytes('int8', shape, codes));

@@ -1,6 +1,6 @@
 import type { Node, Value } from '../../../src/ir/graph.ts';
-import { computedTensor, elementCount, tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
-import { balanceWindows } from '../../../src/kernels/balance.ts';
+import { computedTensor, tensorFrom, tensorFromBytes, typedArray } from '../../../src/ir/tensor.ts';
+import { balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
 import {
   type AxisView,
   affineParams,
@@ -66,7 +66,7 @@ export class WeightStore {
     if (known) return known;
     const shape = transposed ? [...tensor.shape].reverse() : tensor.shape;
     const zeros = new Uint8Array(own.length);
-    const window = node.op === 'Conv' ? elementCount(tensor.shape.slice(2)) : 1;
+    const window = node.op === 'Conv' ? windowOf(tensor.shape) : 1;
     const codes = computedTensor('int8', shape, () => {
       const data = typedArray(tensor, 'float32');
       const codes = quantizeChannels(data, view, { scales: own, zeroPoints: zeros }, range);

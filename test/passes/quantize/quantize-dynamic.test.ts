@@ -7,7 +7,7 @@ import { quantizeDynamic } from '../../../passes/quantize/quantize-dynamic.ts';
 import { openSession } from '../../../src/engine/session.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
 import type { Model } from '../../../src/ir/graph.ts';
-import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
+import { type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
 import { decodeModel } from '../../../src/onnx/decode.ts';
@@ -332,6 +332,31 @@ describe('quantize-dynamic', () => {
     expect(counts).toEqual({ conv: 1 });
     expect([...after.graph.nodes].find(({ op }) => op === 'ConvInteger')?.input(1)?.dtype).toBe('uint8');
   });
+
+  it.each([{ minElements: 0 }, { minElements: 0, conv: true }])(
+    'keeps what a convolution makes of an even area within half a step: %j',
+    async (options) => {
+      const body = 'g (float[4,4,7,7] x) => (float[4,16,3,3] y) <float[16,4,5,5] w = random(1)> { y = Conv (x, w) }';
+      const model = parseModel(head(13, body));
+      const weights = typedArray(
+        [...model.graph.initializers].find(({ name }) => name === 'w')?.initializer as Tensor,
+        'float32',
+      ).slice();
+      await quantize(model, options);
+      // One input channel of ones in each sample: the output is the sum over its window.
+      const x = new Float32Array(4 * 4 * 49);
+      for (let channel = 0; channel < 4; channel++) x.fill(1, channel * 5 * 49, (channel * 5 + 1) * 49);
+      const [result] = await runOrt(model, [new Map([['x', tensorFrom('float32', [4, 4, 7, 7], x)]])]);
+      const y = typedArray(result?.get('y') as Tensor, 'float32');
+      for (let at = 0; at < 64; at++) {
+        const [channel, output] = [Math.floor(at / 16), at % 16];
+        const own = weights.subarray(output * 100, (output + 1) * 100);
+        const step = own.reduce((most, w) => Math.max(most, Math.abs(w)), 0) / 127;
+        const exact = own.subarray(channel * 25, (channel + 1) * 25).reduce((sum, w) => sum + w, 0);
+        expect(Math.abs((y[at * 9] as number) - exact)).toBeLessThan(0.501 * step);
+      }
+    },
+  );
 
   it('quantizes fused attention, whose products of activations stay in float', async () => {
     const attention = (inputs: string, attrs = '') =>
