@@ -47,7 +47,7 @@ export async function toFloor(
   }
   return isEmpty(searched)
     ? nothingToTake
-    : `nothing that saves ${100 * leastSaved} % of its work keeps the floor (a drop of ${floor.maxDrop} at most: --max-drop)`;
+    : `nothing that saves ${100 * leastSaved} % of its work keeps the floor (a drop of ${typeof floor.maxDrop === 'number' ? Number(floor.maxDrop.toPrecision(4)) : floor.maxDrop} at most: --max-drop)`;
 }
 
 /** What `optimize` judges by is the drop on all samples: parts of a few hundred differ by chance alone. */

@@ -21,7 +21,7 @@ export function floorReason(variant: Measured, floors: Floors, base?: Measured):
     if (kept) return floors.noSkill === undefined ? undefined : unlikeBase(fidelity, floors);
     return (
       `${accuracy.metric} ${(accuracy.value ?? 0) > (accuracy.base ?? 0) ? 'rises' : 'falls'} from ${formatMetricValue(accuracy.base)} to ${formatMetricValue(accuracy.value)} on ${accuracy.samples} samples, ` +
-      `a drop of ${formatMetricValue(drop)} where ${floors.maxDrop} is allowed`
+      `a drop of ${formatMetricValue(drop)} where ${Number(floors.maxDrop.toPrecision(4))} is allowed`
     );
   }
   if (!fidelity) return 'its outputs could not be compared with the base model';
