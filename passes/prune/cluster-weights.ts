@@ -1,3 +1,4 @@
+import { windowOf } from '../../src/kernels/balance.ts';
 import { allFinite, axisView } from '../../src/kernels/quantize.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy } from '../../src/pass/pass.ts';
@@ -89,7 +90,13 @@ export const clusterWeights = definePass({
         continue;
       }
       const scales = given.per === 'tensor' || channels > 1 ? undefined : channelScales(data, view);
-      const clustered = cluster(data, channels > 1 ? view : whole(elements), count, scales);
+      const clustered = cluster(
+        data,
+        channels > 1 ? view : whole(elements),
+        count,
+        scales,
+        node.is('Conv') ? windowOf(tensor.shape) : 1,
+      );
       if (clustered.noise === 0 && given.store === 'tensor') continue;
       if (given.store === 'palette') storePalette(table, clustered, channels);
       else storeValues(table, clustered);

@@ -1,3 +1,4 @@
+import { balanceCodes } from '../../src/kernels/balance-codes.ts';
 import { fitPalette, nearestCodes } from '../../src/kernels/cluster.ts';
 import { isPruned } from '../../src/kernels/mask.ts';
 import type { AxisView } from '../../src/kernels/quantize.ts';
@@ -45,7 +46,14 @@ export interface Clustered {
   readonly noise: number;
 }
 
-export function cluster(weights: Float32Array, view: AxisView, count: number, scales: Scales | undefined): Clustered {
+/** @param window weights that lie beside each other and belong together (`windowOf`); 1: none */
+export function cluster(
+  weights: Float32Array,
+  view: AxisView,
+  count: number,
+  scales: Scales | undefined,
+  window: number,
+): Clustered {
   const { outer, channels, inner } = view;
   const data = scales ? scaled(weights, scales, true) : weights;
   const codes = new Uint8Array(data.length);
@@ -60,6 +68,7 @@ export function cluster(weights: Float32Array, view: AxisView, count: number, sc
     const palette = fitPalette(own, count, { zero }).centers;
     centers.set(palette, c * count);
     const nearest = nearestCodes(own, palette);
+    balanceCodes(own, nearest, palette, window);
     for (let o = 0; o < outer; o++) codes.set(nearest.subarray(o * inner, (o + 1) * inner), (o * channels + c) * inner);
   }
   const clustered = { codes, centers, view, scales };
