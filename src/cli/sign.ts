@@ -34,7 +34,7 @@ export async function signCommand(place: string, flags: SignFlags, session: Sess
   }
   talk.progress('sign');
   const { file, files, root } = await signModel(path, key, { signature, ignore: flags.ignore ?? [] });
-  await writeAtomically(signature, `${JSON.stringify(file)}\n`, flags.force === true);
+  await writeAtomically(signature, `${JSON.stringify(file)}\n`, flags.force === true, '--signature');
   const hint = file.verificationMaterial.publicKey?.hint ?? keyHint(key);
   const shown = relative(io.cwd, signature);
   if (session.json) talk.json({ ok: true, signature: shown, files, root, key: hint });

@@ -4,15 +4,17 @@ import { UserError } from '../errors.ts';
 
 /**
  * Writes a file so that nobody ever sees half of it: temporary name, sync, rename.
+ * @param flag that names the place, for messages
  * @throws UserError when it exists and `force` is off.
  */
 export async function writeAtomically(
   path: string,
   content: string | readonly Uint8Array[],
   force: boolean,
+  flag = '--out',
 ): Promise<void> {
   if (existsSync(path) && !force)
-    throw new UserError('out.exists', `"${path}" exists; give another --out, or --force to replace it.`);
+    throw new UserError('out.exists', `"${path}" exists; give another ${flag}, or --force to replace it.`);
   // Else the rename would fail, in the name of the temporary file.
   if (existsSync(path) && statSync(path).isDirectory())
     throw new UserError('path', `"${path}" is a folder where a file is expected; check the path.`);

@@ -25,6 +25,11 @@ function instanceOf(artifact: Artifact, sizes: readonly number[]): number {
 }
 
 const googleSizes = [512, 1024, 2048, 4096, 8192, 16_384, 32_768];
+/** The least that Cloud Run takes beside so many mebibytes (cloud.google.com/run/docs/configuring/memory-limits). */
+function googleCpus(megabytes: number): number {
+  if (megabytes <= 4096) return 1;
+  return megabytes <= 8192 ? 2 : megabytes <= 16_384 ? 4 : 8;
+}
 /** Of the plan Flex Consumption. */
 const azureSizes = [512, 2048, 4096];
 
@@ -52,6 +57,7 @@ function sizeNotes(artifact: Artifact): string[] {
 
 function readme(artifact: Artifact): string {
   const name = kubernetesName(artifact.name);
+  const google = instanceOf(artifact, googleSizes);
   return `# ${artifact.name}: Google and Azure function
 
 One HTTP function, \`model\`, that speaks the Open Inference Protocol v2: \`POST /v2/models/${artifact.name}/infer\` (JSON or binary tensors), \`GET /v2/models/${artifact.name}\`,
@@ -69,7 +75,7 @@ node cold-start.mjs                                             # from process s
 
 \`\`\`sh
 gcloud functions deploy ${name} --gen2 --region="$REGION" --runtime=nodejs22 --source=. --entry-point=model \\
-  --trigger-http --no-allow-unauthenticated --memory=${instanceOf(artifact, googleSizes)}Mi --cpu=1 --concurrency=1
+  --trigger-http --no-allow-unauthenticated --memory=${google}Mi --cpu=${googleCpus(google)} --concurrency=1
 curl -H "Authorization: bearer $(gcloud auth print-identity-token)" "$(gcloud functions describe ${name} --gen2 --region="$REGION" --format='value(url)')/v2/health/ready"
 \`\`\`
 

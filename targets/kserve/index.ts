@@ -66,10 +66,11 @@ function inferenceService({ name, files }: Artifact, uri: string): object {
   };
 }
 
-/** KServe takes models out of images from the folder /models, whatever mode mounts them. */
-const dockerfile = `# An image that holds nothing but the model repository: docker build -t registry/models/name:1 . && docker push …
+/** KServe takes models out of images from the folder /models, whatever mode mounts them; for oci:// it runs `sh`, `ln` and `sleep` of the image itself. */
+const dockerfile = `# An image with the model repository, and the shell that KServe links it with: docker build -t registry/models/name:1 . && docker push …
 # then storageUri: oci://registry/models/name:1 (oci+native:// where the cluster mounts image volumes)
-FROM scratch
+ARG BASE_IMAGE=busybox:stable
+FROM \${BASE_IMAGE}
 COPY models /models
 `;
 

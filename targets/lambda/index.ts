@@ -78,11 +78,11 @@ export ACCOUNT=… REGION=… ROLE=arn:aws:iam::…:role/…     # yours
 image="$ACCOUNT.dkr.ecr.$REGION.amazonaws.com/${kubernetesName(name)}-lambda:1"
 aws ecr create-repository --region "$REGION" --repository-name ${kubernetesName(name)}-lambda     # once
 aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$ACCOUNT.dkr.ecr.$REGION.amazonaws.com"
-docker build --provenance=false -t "$image" . && docker push "$image"
+docker build --platform linux/amd64 --provenance=false -t "$image" . && docker push "$image"
 aws lambda create-function --region "$REGION" --function-name ${kubernetesName(name)} --package-type Image --code ImageUri="$image" --role "$ROLE" --memory-size ${memoryOf(artifact)} --timeout 60
 \`\`\`
 
-arm64 costs less: \`node pack.mjs arm64\` and \`Architectures: [arm64]\` in template.yaml; as an image \`docker build --platform linux/arm64\` and \`--architectures arm64\`.
+arm64 costs less: \`node pack.mjs arm64\` and \`Architectures: [arm64]\` in template.yaml; as an image \`--platform linux/arm64\` and \`--architectures arm64\`.
 
 The event is a request of the Open Inference Protocol v2 (\`{"inputs": [{"name": …, "datatype": …, "shape": …, "data": …}]}\`), as it is by \`aws lambda invoke\`, or
 as the body of a call to the function URL or an API Gateway, where binary tensors go too. A call may have 6 MB.

@@ -5,7 +5,7 @@ import { type Descriptor, indexType, type Layer, type Layout, manifestType } fro
 /** Nothing in it runs, so it is the same on all; nodes refuse images of other platforms all the same. */
 const platforms = ['amd64', 'arm64'];
 
-/** A container image that holds `/models` and nothing else: what KServe mounts for oci://, and Kubernetes as an image volume. */
+/** A container image that holds `/models` and nothing else: what KServe mounts for oci+native:// and oci+fetch://, and Kubernetes as an image volume. */
 export function modelImage(artifact: Artifact, layers: readonly Layer[], layout: Layout): Descriptor {
   const labels = {
     'org.opencontainers.image.title': artifact.name,

@@ -57,7 +57,8 @@ skopeo copy --multi-arch all oci:oci:image docker://registry.example/models/${na
 skopeo copy oci:oci:modelpack docker://registry.example/models/${name.toLowerCase()}:${version}-modelpack         # CNCF ModelPack artifact
 \`\`\`
 
-**KServe**: \`storageUri: oci://registry.example/models/${name.toLowerCase()}:${version}\` (\`--target kserve\` has the InferenceService). **Kubernetes** from 1.33 mounts it as a volume:
+**KServe**: \`storageUri: oci+native://registry.example/models/${name.toLowerCase()}:${version}\` where the cluster mounts image volumes, else \`oci+fetch://…\`. Plain \`oci://\` runs a shell of the image, which
+holds nothing but the model: for that build the Dockerfile of \`--target kserve\`, which has the InferenceService, too. **Kubernetes** from 1.33 mounts it as a volume:
 
 \`\`\`yaml
 volumes:

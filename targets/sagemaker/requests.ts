@@ -43,6 +43,10 @@ export function requests(artifact: Artifact, places: Places): Readonly<Record<st
   };
 }
 
+/** What the image is built for: instances with a "g" behind the generation (ml.c7g.large, ml.m6gd.large) are Graviton. */
+const platformOf = ({ instance }: Places): string =>
+  /^ml\.[a-z]+\d+g[a-z]*\./.test(instance) ? 'linux/arm64' : 'linux/amd64';
+
 /** Everything from the bundle to a running endpoint. The second time it updates the endpoint that is there. */
 export function deployScript(name: string, places: Places): string {
   const image = imageOf(name, places);
@@ -56,8 +60,8 @@ image="$(read_json create-model .PrimaryContainer.Image)"
 aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$registry"
 aws ecr describe-repositories --region "$REGION" --repository-names "${image}" > /dev/null ||
   aws ecr create-repository --region "$REGION" --repository-name "${image}" > /dev/null
-docker build -t "$registry/$image" .
-docker push "$registry/$image"
+# For the instance, whatever this machine is. SageMaker refuses OCI manifests, which docker makes unless told (aws/amazon-sagemaker-feedback#180).
+docker buildx build --platform ${platformOf(places)} --provenance=false --output "type=image,name=$registry/$image,push=true,oci-mediatypes=false" .
 aws s3 cp model.tar.gz "$(read_json create-model .PrimaryContainer.ModelDataUrl)"
 # Models and configurations are named by the model's digest and never change: after a run that ended half-way they are there already.
 has() { aws sagemaker "$@" > /dev/null 2>&1; }

@@ -1,9 +1,10 @@
 import type { Artifact } from '../../src/target/target.ts';
-import { type DeployOptions, imageOf, kubernetesName } from './deploy.ts';
+import { azureName, type DeployOptions, imageOf, kubernetesName } from './deploy.ts';
 
 /** The part of the README on where the server runs: commands to copy, with the names of this bundle. */
 export function deploySteps(artifact: Artifact, options: DeployOptions): string {
   const name = kubernetesName(artifact.name);
+  const endpoint = azureName(artifact.name);
   const image = imageOf(artifact, options);
   const better = `npx mlpack bundle better.onnx --name ${artifact.name} --target server --out ../next --option ${options.image === '' ? '' : `image=${options.image},`}modelVersion=${options.modelVersion + 1}`;
   return `## Deploy
@@ -64,13 +65,13 @@ kubectl wait --for=condition=Ready inferenceservice/${name} --timeout=5m
 **Azure ML**, with the image in a registry that the workspace reads (\`--option image=<registry>.azurecr.io/${name}-server\`):
 
 \`\`\`sh
-az ml online-endpoint create --name ${name}
+az ml online-endpoint create --name ${endpoint}                         # a name that nobody else has in the region
 az ml online-deployment create --file deploy/azureml/deployment.yml --all-traffic
-az ml online-endpoint invoke --name ${name} --request-file request.json
+az ml online-endpoint invoke --name ${endpoint} --request-file request.json
 \`\`\`
 
 **Amazon SageMaker** and **Vertex AI** have bundles of their own with one script each: \`--target sagemaker\`, \`--target vertex\`. \`deploy/sagemaker/create-model.json\` (its image and role are to be filled in, the image made with
-\`--option user=0:0\`) and \`IMAGE=… REGION=… sh deploy/vertex/upload.sh\` make a model there of an image with the model inside. **Cloud Run**, **Container Apps** and others that set \`PORT\` take the image as it is.
+\`--option user=0:0\` and built as \`deploy/deploy.sh\` of \`--target sagemaker\` does, since SageMaker takes no OCI manifests) and \`IMAGE=… REGION=… sh deploy/vertex/upload.sh\` make a model there of an image with the model inside. **Cloud Run**, **Container Apps** and others that set \`PORT\` take the image as it is.
 
 **Prometheus and Grafana** without the operator:
 

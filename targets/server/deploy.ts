@@ -9,7 +9,7 @@ export interface DeployOptions {
   readonly image: string;
 }
 
-/** Templates under files/deploy; `__NAME__`, `__MODEL__`, `__IMAGE__`, `__VERSION__` and `__MEMORY__` are filled in. */
+/** Templates under files/deploy; `__NAME__`, `__ENDPOINT__`, `__MODEL__`, `__IMAGE__`, `__VERSION__` and `__MEMORY__` are filled in. */
 const templates = [
   'azureml/deployment.yml',
   'istio/kustomization.yaml',
@@ -48,6 +48,12 @@ export function kubernetesName(model: string): string {
   return `${fits ? '' : 'm-'}${plain}`.slice(0, 50).replace(/-+$/, '');
 }
 
+/** A name that Azure ML takes for an endpoint: 3 to 32 letters, digits and "-" (azure-ai-ml, validate_endpoint_or_deployment_name). */
+export function azureName(model: string): string {
+  const name = kubernetesName(model).slice(0, 32).replace(/-+$/, '');
+  return name.length < 3 ? `${name}-model` : name;
+}
+
 /**
  * Mebibytes for one pod: the server itself takes about 120 (measured on Node 20 with a model of 1 MB and two sessions), each of
  * the two sessions of a limit of 2 CPUs holds the weights about twice, requests get as much again as the server.
@@ -67,6 +73,7 @@ export function* deployFiles(artifact: Artifact, { modelVersion, image }: Deploy
   const name = kubernetesName(artifact.name);
   const values: Readonly<Record<string, string>> = {
     NAME: name,
+    ENDPOINT: azureName(artifact.name),
     MODEL: artifact.name,
     IMAGE: image || `${name}-server`,
     VERSION: String(modelVersion),

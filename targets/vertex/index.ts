@@ -79,7 +79,7 @@ set -eu
 cd "$(dirname "$0")/.."
 image="$(echo "${imageOf(artifact, options)}" | sed "s/^REGION/\${REGION:?set REGION}/; s/PROJECT/\${PROJECT:?set PROJECT}/")"
 gcloud auth configure-docker "$REGION-docker.pkg.dev" --quiet
-docker build -t "$image" .
+docker build --platform linux/amd64 -t "$image" .
 docker push "$image"
 gcloud ai models upload --project="$PROJECT" --region="$REGION" --display-name="${name}" --container-image-uri="$image" \\
   --container-ports=8080 --container-health-route=/v2/health/ready --container-predict-route=/predict

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -117,11 +117,18 @@ it('knows versions and what to roll back to', async () => {
 it('says what is wrong in one sentence', async () => {
   await mkdir(join(cwd, 'plain'));
   await writeFile(join(cwd, 'plain/x'), 'x');
+  await writeFile(join(cwd, 'plain.sig'), 'x');
+  await symlink('b', join(cwd, 'link'));
   const cases: readonly [string[], RegExp][] = [
     [['sign', 'nowhere', '--key', 'mine.pem'], /there is nothing at "nowhere"/],
     [['sign', 'b', '--key', 'none.pem'], /"none\.pem" cannot be read/],
     [['sign', 'b', '--key', 'mine.pub'], /is a public key/],
     [['sign', 'b'], /--key/],
+    [
+      ['sign', 'plain', '--key', 'mine.pem', '--signature', 'plain.sig'],
+      /exists; give another --signature, or --force/,
+    ],
+    [['verify', 'link', '--key', 'mine.pub'], /link is a link, and no signature covers links; give what it points to/],
     [['verify', 'plain'], /neither a bundle .* nor signed/],
     [['verify', 'b', '--key', 'plain/x'], /cannot be read as a public key/],
     [['verify', 'b', '--certificate', 'mine.pub'], /holds no certificate/],

@@ -114,6 +114,21 @@ Foo <alpha, beta = 1.0> (p) => (q)
     expect(printModel(again)).toContain('(floor(a)),"N ",floor(a/2)+1]');
   });
 
+  it('writes what would drive a terminal, or turn its text around, as bytes', () => {
+    const name = 'a\u009b31m\u0085b\u202ec\u2066d\u200fe';
+    const graph = new Graph(name);
+    graph.addInput(name, tensorType('float32', [name, 'Größe', '日本']));
+    const model = new Model(graph, 17);
+    model.meta.set(name, name);
+    const text = printModel(model);
+    expect(text).not.toMatch(/[\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/);
+    expect(text).toContain('"a\\xc2\\x9b31m\\xc2\\x85b\\xe2\\x80\\xae');
+    expect(text).toContain('"Größe","日本"');
+    const again = roundTrip(model);
+    expect([again.graph.name, again.graph.inputs[0]?.name, again.meta.get(name)]).toEqual([name, name, name]);
+    expect(again.graph.inputs[0]?.shape).toEqual([name, 'Größe', '日本']);
+  });
+
   it('says where a hostile text goes wrong', () => {
     const cases: [string, RegExp][] = [
       [`g (${'seq('.repeat(100_000)}`, /line 2:\d+: what stands here is nested more than 200 deep/],

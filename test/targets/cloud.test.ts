@@ -11,6 +11,7 @@ import type { Artifact } from '../../src/target/target.ts';
 import { oci } from '../../targets/oci/index.ts';
 import { paramSize } from '../../targets/oci/modelpack.ts';
 import { sagemaker } from '../../targets/sagemaker/index.ts';
+import { deployScript } from '../../targets/sagemaker/requests.ts';
 import { vertex } from '../../targets/vertex/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { installedModules } from './support/modules.ts';
@@ -121,7 +122,11 @@ case "$2" in
 esac
 `;
     await writeFile(join(tools, 'aws'), remember, { mode: 0o755 });
-    await writeFile(join(tools, 'docker'), '#!/bin/sh\n[ "$1" != login ] || cat > /dev/null\n', { mode: 0o755 });
+    await writeFile(
+      join(tools, 'docker'),
+      `#!/bin/sh\n[ "$1" != login ] || { cat > /dev/null; exit; }\necho "$*" >> '${tools}/docker-calls'\n`,
+      { mode: 0o755 },
+    );
     const env = {
       ...process.env,
       PATH: `${tools}:${process.env.PATH}`,
@@ -137,6 +142,17 @@ esac
     const made = ['model', 'endpoint-config', 'endpoint'].map((what) => `sagemaker create-${what}`);
     expect(await calls()).toEqual(['ecr create-repository', ...made]);
     expect(await calls()).toEqual(['sagemaker update-endpoint']);
+    // SageMaker takes no OCI manifest, and a machine like this one has x86 processors.
+    const build = `buildx build --platform linux/amd64 --provenance=false --output type=image,name=1.dkr.ecr.r.amazonaws.com/tiny-server:${version},push=true,oci-mediatypes=false .`;
+    expect((await readFile(join(tools, 'docker-calls'), 'utf8')).split('\n')).toEqual([build, build, '']);
+    const places = { image: '', bucket: 'b', role: 'r' };
+    for (const [instance, platform] of [
+      ['ml.c7g.large', 'arm64'],
+      ['ml.m6gd.xlarge', 'arm64'],
+      ['ml.g5.xlarge', 'amd64'],
+      ['ml.c7i.large', 'amd64'],
+    ] as const)
+      expect(deployScript('tiny', { ...places, instance }), instance).toContain(`--platform linux/${platform} `);
     const options = {
       image: '',
       baseImage: 'node:22',
@@ -174,6 +190,8 @@ describe('Vertex AI', () => {
       ]);
     });
     execFileSync('sh', ['-n', join(bundle, 'deploy/deploy.sh')]);
+    // Its machines are x86, whatever the one is that builds.
+    expect(await readFile(join(bundle, 'deploy/deploy.sh'), 'utf8')).toMatch(/^docker build --platform linux\/amd64 /m);
     expect(await readFile(join(bundle, 'README.md'), 'utf8')).toContain(`AIP_PREDICT_ROUTE=${predictRoute}`);
   });
 });

@@ -108,7 +108,7 @@ describe.skipIf(modules === '')('functions', () => {
     expect(cold('none')).toMatchObject({ status: 2, stderr: expect.stringContaining('not "none"') });
   });
 
-  it('says what it needs, and whether Cloudflare would take it', () => {
+  it('says what it needs, and whether Cloudflare would take it', async () => {
     const [file] = artifact.files;
     const of = (bytes: number): Artifact => ({
       ...artifact,
@@ -116,6 +116,14 @@ describe.skipIf(modules === '')('functions', () => {
     });
     expect(functions.supports(artifact, {})).toEqual({ ok: true, because: [] });
     expect(functions.supports(of(3e9), {}).because.join()).toContain("Azure's Flex Consumption has 4096");
+    // Cloud Run wants two CPUs beyond 4 GiB, four beyond 8, eight beyond 24.
+    const sizes: (string | undefined)[] = [];
+    for (const bytes of [1e6, 1.8e9, 2.5e9, 6e9, 12e9]) {
+      for await (const file of functions.emit(of(bytes), {}))
+        if (file.path === 'README.md' && 'bytes' in file)
+          sizes.push(/--memory=(\d+Mi --cpu=\d)/.exec(String(file.bytes))?.[1]);
+    }
+    expect(sizes).toEqual(['512Mi --cpu=1', '4096Mi --cpu=1', '8192Mi --cpu=2', '16384Mi --cpu=4', '32768Mi --cpu=8']);
     expect(workersAdvice(of(1e6))).toContain('compiles its WebAssembly at run time');
     expect(workersAdvice(of(9e6))).toContain('together too much');
   });

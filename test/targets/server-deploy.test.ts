@@ -8,7 +8,7 @@ import { Ajv } from 'ajv';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { buildBundle } from '../../src/target/bundle.ts';
-import { kubernetesName } from '../../targets/server/deploy.ts';
+import { azureName, kubernetesName } from '../../targets/server/deploy.ts';
 import { server } from '../../targets/server/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { validateManifests } from './support/manifests.ts';
@@ -68,12 +68,14 @@ describe('deploy files', () => {
       strict(Object.fromEntries(names.map((name) => [name, { type: 'integer', minimum: 1 }])));
     const probe = counts('initial_delay', 'period', 'timeout', 'success_threshold', 'failure_threshold');
     const word = { type: 'string', minLength: 1 };
+    // What its client asks of both before it sends anything (azure-ai-ml, validate_endpoint_or_deployment_name).
+    const azureWord = { type: 'string', minLength: 3, maxLength: 32, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$' };
     // By the schemas that Microsoft publishes for its command line (azureml-examples, managedOnlineDeployment; the environment is inline, as
     // AnonymousEnvironmentSchema of azure-ai-ml has it).
     const schema = strict({
       $schema: word,
-      name: { type: 'string', pattern: '^[a-zA-Z][a-zA-Z0-9-]{1,30}[a-zA-Z0-9]$|^v\\d+$' },
-      endpoint_name: word,
+      name: azureWord,
+      endpoint_name: azureWord,
       environment: strict({
         image: word,
         inference_config: strict({ liveness_route: route, readiness_route: route, scoring_route: route }),
@@ -86,6 +88,10 @@ describe('deploy files', () => {
     });
     const validate = new Ajv({ allErrors: true }).compile(schema);
     expect(validate(parse(await text('azureml/deployment.yml'))), JSON.stringify(validate.errors)).toBe(true);
+    expect(await readFile(join(bundle, 'README.md'), 'utf8')).toContain('online-endpoint create --name my-model-v2 ');
+    const name = new Ajv().compile(azureWord);
+    for (const model of ['m', '2', 'ab', 'x'.repeat(90), `${'x'.repeat(31)}-y`])
+      expect(name(azureName(model)), model).toBe(true);
   });
 
   it('come together in kustomize', async ({ skip }) => {

@@ -210,6 +210,9 @@ describe('KServe and MLflow', () => {
     await expect(buildBundle(kserve, tiny, { storageUri: 'models/' }, join(dir, 'never'))).rejects.toThrow(
       '"models/" is not',
     );
+    // For oci:// KServe starts the image with `sh -c "ln -sf … && sleep infinity"`.
+    const image = await readFile(join(out, 'Dockerfile'), 'utf8');
+    expect(image).toMatch(/^ARG BASE_IMAGE=busybox:.*\nFROM \$\{BASE_IMAGE\}\nCOPY models \/models$/m);
   });
 
   it('an MLmodel has both flavours and the signature as JSON', async () => {

@@ -25,7 +25,10 @@ function shortestSingle(value: number): string {
   return String(Number(rounded.toPrecision(9)));
 }
 
-/** A double-quoted string with `\n \t \r \" \\` and `\xHH` for other control characters. */
+/** What a terminal obeys, or turns the text around it by. */
+const unseen = /[\p{Cc}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/u;
+
+/** A double-quoted string with `\n \t \r \" \\` and `\xHH` for the bytes of other control characters and marks of direction. */
 export function quote(text: string): string {
   return quoteBytes(utf8.encode(text));
 }
@@ -37,19 +40,22 @@ export function quoteBytes(bytes: Uint8Array): string {
     const length = utf8Length(bytes, at);
     const byte = bytes[at] as number;
     if (length === 0 || byte < 0x20 || byte === 0x7f) {
-      out += named[byte] ?? `\\x${byte.toString(16).padStart(2, '0')}`;
+      out += named[byte] ?? hexEscape(byte);
       at++;
     } else if (length === 1) {
       out += byte === 0x22 ? '\\"' : byte === 0x5c ? '\\\\' : String.fromCharCode(byte);
       at++;
     } else {
-      out += decoder.decode(bytes.subarray(at, at + length));
+      const sequence = bytes.subarray(at, at + length);
+      const character = decoder.decode(sequence);
+      out += unseen.test(character) ? Array.from(sequence, hexEscape).join('') : character;
       at += length;
     }
   }
   return `${out}"`;
 }
 
+const hexEscape = (byte: number): string => `\\x${byte.toString(16).padStart(2, '0')}`;
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const named: Record<number, string> = { 10: '\\n', 9: '\\t', 13: '\\r' };

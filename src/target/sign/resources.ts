@@ -20,6 +20,8 @@ export interface ModelPlace {
 export async function listModel(path: string, ignored: readonly string[]): Promise<ModelPlace> {
   const info = await lstat(path);
   if (info.isFile()) return { root: join(path, '..'), files: [basename(path)], links: [] };
+  if (info.isSymbolicLink())
+    throw new UserError('sign-place', `${path} is a link, and no signature covers links; give what it points to.`);
   if (!info.isDirectory()) throw new UserError('sign-place', `${path} is neither a file nor a folder.`);
   const skip = new Set([...alwaysIgnored, ...ignored]);
   const files: string[] = [];
