@@ -20,6 +20,8 @@ export interface SizeGuess {
   readonly picture: number;
   /** Anything else: frames, samples, rows. */
   readonly other: number;
+  /** Positions that came before; default 0. */
+  readonly past?: number;
 }
 
 export const firstGuess: SizeGuess = { sequence: 16, picture: 224, other: 16 };
@@ -56,26 +58,33 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
       if (extent !== undefined && isPlain(dim) && !symbols.has(dim)) symbols.set(dim, extent);
     }
   }
-  for (const input of inputs) {
-    for (const [axis, dim] of (input.shape ?? []).entries()) {
-      for (const symbol of symbolsOf(dim))
-        if (!symbols.has(symbol)) symbols.set(symbol, extentOf(symbol, input, axis, guess));
-    }
-  }
-  // Past and new tokens together, in models that do not say so themselves.
-  settleTotals(symbols);
   const shapes = new Map<string, number[]>();
-  for (const input of inputs) {
-    const given = overrides.shapes?.get(input.name);
-    const shape =
-      given ??
-      (input.shape ?? unknownShape(input)).map((dim, axis) =>
-        dim === undefined && asked.get(input)?.[axis] !== undefined
-          ? (asked.get(input)?.[axis] ?? 0)
-          : extent(dim, input, axis, symbols, guess),
-      );
-    shapes.set(input.name, [...shape]);
-  }
+  const fix = (some: readonly Value[], sizes: SizeGuess): void => {
+    for (const input of some)
+      for (const [axis, dim] of (input.shape ?? []).entries())
+        for (const symbol of symbolsOf(dim))
+          if (!symbols.has(symbol)) symbols.set(symbol, extentOf(symbol, input, axis, sizes));
+    // Past and new tokens together, in models that do not say so themselves.
+    settleTotals(symbols);
+    for (const input of some) {
+      const given = overrides.shapes?.get(input.name);
+      const shape =
+        given ??
+        (input.shape ?? unknownShape(input)).map((dim, axis) =>
+          dim === undefined && asked.get(input)?.[axis] !== undefined
+            ? (asked.get(input)?.[axis] ?? 0)
+            : extent(dim, input, axis, symbols, sizes),
+        );
+      shapes.set(input.name, [...shape]);
+    }
+  };
+  fix(
+    inputs.filter((input) => !isEncoderPast(input)),
+    guess,
+  );
+  // The decoder's past may be empty; the encoder's is what the encoder made of the whole source.
+  const source = encoderLength(inputs, shapes) ?? guess.sequence;
+  fix(inputs.filter(isEncoderPast), { ...guess, sequence: source, past: source });
   return shapes;
 }
 
@@ -137,17 +146,18 @@ const isTotal = /total|past.*\+|^(kv|key)[_ -]?(seq|len)/i;
 const isSequence = /seq|token|len|^[lst]$|time|words?|chars?|text/i;
 const isPicture = /height|width|^[hw]$|image|img|rows|cols/i;
 const isRecurrent = /state|hidden|^[hc][0n]?$/i;
+const isOfEncoder = /encoder|cross/i;
 const isChannels = /chan|^c$/i;
 
 function extentOf(symbol: string, input: Value, axis: number, guess: SizeGuess): number {
   if (isBatch.test(symbol)) return 1;
   if (isTotal.test(symbol)) return guess.sequence;
-  if (isPast.test(symbol)) return 0;
+  if (isPast.test(symbol)) return guess.past ?? 0;
   if (isSequence.test(symbol)) return guess.sequence;
   if (isPicture.test(symbol)) return guess.picture;
   if (isChannels.test(symbol)) return 3;
   if (axis === 0) return 1;
-  if (isPast.test(input.name)) return 0;
+  if (isPast.test(input.name)) return guess.past ?? 0;
   if (isRecurrent.test(input.name)) return 1;
   const rank = input.shape?.length ?? 0;
   if (dtypeKind(input.dtype ?? 'float32') !== 'float') return guess.sequence;
@@ -155,10 +165,21 @@ function extentOf(symbol: string, input: Value, axis: number, guess: SizeGuess):
   return guess.other;
 }
 
+/** Keys and values that a decoder takes over from the encoder: `past_key_values.0.encoder.key`, `past_key_cross_0`. */
+const isEncoderPast = ({ name }: Value): boolean => isOfEncoder.test(name) && isPast.test(name);
+
+/** How long the source is by what else comes from the encoder: its mask [batch, source], or its states [batch, source, size]. */
+function encoderLength(inputs: readonly Value[], shapes: ReadonlyMap<string, readonly number[]>): number | undefined {
+  const others = inputs.filter((input) => isOfEncoder.test(input.name) && !isPast.test(input.name));
+  const told = others.find(({ name }) => /mask/i.test(name)) ?? others[0];
+  return told && shapes.get(told.name)?.[1];
+}
+
 /** `total_sequence_length` = past + sequence, when all three are symbols of the model. */
 function settleTotals(symbols: Map<string, number>): void {
-  const past = [...symbols].find(([name]) => isPast.test(name) && !isTotal.test(name));
-  const sequence = [...symbols].find(([name]) => isSequence.test(name) && !isTotal.test(name) && !isPast.test(name));
+  const decoders = [...symbols].filter(([name]) => !isTotal.test(name) && !isOfEncoder.test(name));
+  const past = decoders.find(([name]) => isPast.test(name));
+  const sequence = decoders.find(([name]) => isSequence.test(name) && !isPast.test(name));
   if (!past || !sequence) return;
   for (const name of symbols.keys()) if (isTotal.test(name)) symbols.set(name, past[1] + sequence[1]);
 }

@@ -90,6 +90,27 @@ describe('shapes of made-up inputs', () => {
     });
   });
 
+  test('a past of the encoder is as long as its mask or its states, and never empty', () => {
+    const past = (encoder: Dim): Record<string, [DType, Dim[]]> => ({
+      'past_key_values.0.decoder.key': ['float32', ['batch', 4, 'past_decoder_sequence', 8]],
+      'past_key_values.0.encoder.key': ['float32', ['batch', 4, encoder, 8]],
+      decoder_attention_mask: ['int64', ['batch', 'past_decoder_sequence + sequence']],
+    });
+    const lengths = (inputs: Record<string, [DType, Dim[]]>, dims = {}): unknown[] => {
+      const shapes = shapesOf(modelOf(inputs), { dims });
+      return ['decoder', 'encoder'].map((part) => shapes[`past_key_values.0.${part}.key`]?.[2]);
+    };
+    const mask: Record<string, [DType, Dim[]]> = { encoder_attention_mask: ['int64', ['batch', 'encoder_sequence']] };
+    for (const encoder of ['past_encoder_sequence', 'encoder_sequence_length_out', undefined]) {
+      expect(lengths(past(encoder))).toEqual([0, 16]);
+      expect(lengths({ ...past(encoder), ...mask }, { encoder_sequence: 9 })).toEqual([0, 9]);
+      expect(lengths({ ...past(encoder), encoder_hidden_states: ['float32', ['batch', 50, 32]] })).toEqual([0, 50]);
+    }
+    expect(lengths(past('past_encoder_sequence'), { past_encoder_sequence: 5 })).toEqual([0, 5]);
+    const whisper: Record<string, [DType, Dim[]]> = { past_key_cross_0: ['float32', ['batch', 4, 'past_cross', 8]] };
+    expect(shapesOf(modelOf(whisper))).toEqual({ past_key_cross_0: [1, 4, 16, 8] });
+  });
+
   test('overrides by symbol and by input reach every input', () => {
     const model = modelOf({ a: ['float32', ['n', 'k']], b: ['float32', ['k', 'n*2']] });
     expect(shapesOf(model, { dims: { n: 3, k: 5 } })).toEqual({ a: [3, 5], b: [5, 6] });
