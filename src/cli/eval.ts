@@ -6,6 +6,7 @@ import { openSession, type Session as RuntimeSession } from '../engine/session.t
 import { UserError } from '../errors.ts';
 import { formatCount, formatMetricValue, formatMs, nearest } from '../messages.ts';
 import type { Accuracy } from '../report/report.ts';
+import { formatLimit } from '../report/words.ts';
 import { whyNoSkill } from './chance.ts';
 import { type ClassValue, classValues } from './class-values.ts';
 import type { Session } from './command.ts';
@@ -35,8 +36,8 @@ export interface EvalFlags {
 /** Seed of the bootstrap. */
 const seed = 0;
 
-/** The drop that samples are counted for where no limit was asked: that of `optimize`. */
-const usualDrop = 0.01;
+/** The drop that samples are counted for where no limit was asked: that of `optimize`, or as much of a base above 1 (perplexity, decibels). */
+const usualDrop = (base: number): number => 0.01 * Math.max(1, Math.abs(base));
 
 /** The work of `mlpack eval`. @returns 1 when the drop is more than what was allowed */
 export async function evalCommand(modelText: string, flags: EvalFlags, session: Session): Promise<number> {
@@ -75,11 +76,12 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
       ? undefined
       : await readScores(resolve(session.io.cwd, flags.baseScores), result, dataset);
   const limit = limitOf(flags, result.metric, base?.value);
-  const comparison = base && pairAccuracy(base, result, { seed, maxDrop: limit ?? usualDrop });
+  const maxDrop = limit ?? usualDrop(base?.value ?? 0);
+  const comparison = base && pairAccuracy(base, result, { seed, maxDrop });
   const decision = comparison && limit !== undefined ? decide(comparison, limit) : undefined;
   if (scores !== undefined) await writeScores(scores, result, dataset);
   const classes = classValues(result);
-  const shown: Shown = { result, interval: metricInterval(result, seed), classes, comparison, decision };
+  const shown: Shown = { result, interval: metricInterval(result, seed), classes, comparison, maxDrop, decision };
   if (session.json) printJson(source.file, dataset, flags, shown, session);
   else print(dataset, flags, shown, session);
   warn(dataset, shown, session);
@@ -92,6 +94,8 @@ interface Shown {
   readonly interval: readonly [number, number] | undefined;
   readonly classes: readonly ClassValue[];
   readonly comparison: Accuracy | undefined;
+  /** The drop that `neededSamples` of the comparison would tell from none. */
+  readonly maxDrop: number;
   readonly decision: Decision | undefined;
 }
 
@@ -142,7 +146,7 @@ const shownClasses = 10;
 function print(
   dataset: Dataset,
   flags: EvalFlags,
-  { result, interval, classes, comparison, decision }: Shown,
+  { result, interval, classes, comparison, maxDrop, decision }: Shown,
   { talk }: Session,
 ): void {
   const range = ([low, high]: readonly [number, number]): string =>
@@ -155,7 +159,7 @@ function print(
       `${formatMs(result.ms / Math.max(result.samples, 1))} a sample, ${((100 * result.runMs) / result.ms).toFixed(0)} % of it inside the runtime`,
     ),
   );
-  if (comparison) printComparison(comparison, talk);
+  if (comparison) printComparison(comparison, maxDrop, talk);
   else if (classes.length > 1) {
     const weak = classes.slice(0, shownClasses);
     talk.out(`\nweakest of ${classes.length} classes:`);
@@ -165,7 +169,7 @@ function print(
   if (decision) talk.out(`\n${talk.style.bold(decision.verdict)}: ${decision.why}.`);
 }
 
-function printComparison(comparison: Accuracy, talk: Session['talk']): void {
+function printComparison(comparison: Accuracy, maxDrop: number, talk: Session['talk']): void {
   const { base, drop, dropCi, discordant, neededSamples, classes, metric } = comparison;
   const range = dropCi ? ` (95 % interval ${formatMetricValue(dropCi[0])} to ${formatMetricValue(dropCi[1])})` : '';
   talk.out(`base ${formatMetricValue(base)}, drop ${formatMetricValue(drop)}${range}`);
@@ -173,9 +177,12 @@ function printComparison(comparison: Accuracy, talk: Session['talk']): void {
     talk.out(
       `${discordant.lost} samples lost, ${discordant.gained} gained; chance alone loses that many with p = ${discordant.p.toPrecision(2)} (McNemar, exact)`,
     );
-  // A drop that the interval tells from none needs no more samples.
-  if (neededSamples !== undefined && (dropCi?.[0] ?? 0) <= 0)
-    talk.out(`about ${formatCount(neededSamples)} samples would be needed to tell such a drop from none`);
+  // A change that the interval tells from none, for worse or better, needs no more samples.
+  const untold = !dropCi || (dropCi[0] <= 0 && dropCi[1] >= 0);
+  if (neededSamples !== undefined && untold)
+    talk.out(
+      `about ${formatCount(neededSamples)} samples would be needed to tell a drop of ${formatLimit(metric, maxDrop)} from none`,
+    );
   const worst = (classes ?? []).filter(({ base: before, value }) => before !== value).slice(0, shownClasses);
   if (worst.length === 0) return;
   talk.out('\nclasses that changed most for the worse:');

@@ -133,6 +133,29 @@ describe('mlpack eval', () => {
     ).toBe('pass');
   });
 
+  it('counts the samples for a drop that it names, and only where the interval tells no change', async () => {
+    // Scores of a metric in the tens: the candidate's lie around those of base, or below them.
+    const judge = async (shift: number, spread: number, ...flags: string[]): Promise<string> => {
+      const file = `./shifted-${-shift}-${spread}.mjs`;
+      const score = `({ size }) => Array.from({ length: size }, (_, i) => ${50 + shift} + ${spread} * (i % 2 ? 1 : -1))`;
+      writeFileSync(
+        join(dir, 'data', file),
+        `export default { name: "shifted", higherIsBetter: false, score: ${score} };`,
+      );
+      describeAs({ metric: file });
+      return (await run('eval', 'good.onnx', '-d', 'data', '--allow-modules', ...flags)).stdout;
+    };
+    await judge(0, 0, '--scores', 'shifted.json');
+    const paired = ['--base-scores', 'shifted.json'];
+    expect(await judge(0, 10, ...paired)).toMatch(
+      /^about [\d,]+ samples would be needed to tell a drop of 0\.5 from none$/m,
+    );
+    const better = await judge(-2, 10, ...paired);
+    expect(better).toMatch(/drop -2\.\d+ \(95 % interval -[\d.]+ to -[\d.]+\)$/m);
+    expect(better).not.toContain('would be needed');
+    describeAs({ metric: 'top1' });
+  });
+
   it('pairs with scores that were written before, sample by sample', async () => {
     await run('eval', 'good.onnx', '-d', 'data', '--scores', 'good.json');
     const { comparison } = await json(
