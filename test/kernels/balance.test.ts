@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { balanceWindows } from '../../src/kernels/balance.ts';
+import { balanceChannels, balanceWindows } from '../../src/kernels/balance.ts';
+import { axisView } from '../../src/kernels/quantize.ts';
 import { roundHalfEven } from '../../src/kernels/round.ts';
 import { random } from '../support/differential.ts';
 
@@ -50,4 +51,55 @@ it('leaves single weights alone', () => {
   const codes = Uint8Array.of(1, 2);
   balanceWindows(Float32Array.of(1.4, 2.4), codes, scales, 1, range);
   expect([...codes]).toEqual([1, 2]);
+});
+
+it.each([
+  ['rows', 'int8', axisView([6, 200], 0), 1],
+  ['columns', 'int8', axisView([200, 6], 1), 1],
+  ['unsigned columns', 'uint8', axisView([200, 6], 1), 1],
+  ['kernels', 'int8', axisView([6, 198], 0), 9],
+] as const)(
+  '%s: the errors of a channel add up to half a step at most, and none to a whole one',
+  (_, type, view, window) => {
+    const { outer, channels, inner } = view;
+    const next = random(5);
+    const middle = type === 'int8' ? 0 : 128;
+    const limits = { min: middle - 127, max: middle + 127 };
+    const scales = Float32Array.from({ length: channels }, (_, c) => 0.004 + 0.001 * c);
+    const channelOf = (at: number): number => Math.floor(at / inner) % channels;
+    const data = Float32Array.from({ length: outer * channels * inner }, () => (next() - 0.4) * 0.5);
+    // Pruned weights stay zero.
+    for (let at = 0; at < data.length; at += 7) data[at] = 0;
+    const exact = Array.from(data, (x, at) => x / (scales[channelOf(at)] as number) + middle);
+    const codes = Uint8Array.from(exact, (x) => roundHalfEven(x));
+    const read = (): ArrayLike<number> => (type === 'int8' ? new Int8Array(codes.buffer) : codes);
+    const sums = (): number[] => {
+      const found = Array<number>(channels).fill(0);
+      for (let at = 0; at < data.length; at++)
+        found[channelOf(at)] = (found[channelOf(at)] as number) + (read()[at] as number) - (exact[at] as number);
+      return found.map(Math.abs);
+    };
+    expect(Math.max(...sums()), 'nearest rounding would have done as well').toBeGreaterThan(1);
+    if (window > 1) balanceWindows(data, codes, scales, window, limits);
+    balanceChannels(data, codes, view, { scales, zeroPoints: new Uint8Array(channels).fill(middle) }, limits, window);
+    for (const sum of sums()) expect(sum).toBeLessThanOrEqual(0.5 + 1e-4);
+    for (let at = 0; at < data.length; at++) {
+      expect(Math.abs((read()[at] as number) - (exact[at] as number))).toBeLessThan(1);
+      if (data[at] === 0) expect(read()[at]).toBe(middle);
+    }
+    if (window > 1)
+      for (let from = 0; from < data.length; from += window) {
+        let sum = 0;
+        for (let at = from; at < from + window; at++) sum += (read()[at] as number) - (exact[at] as number);
+        expect(Math.abs(sum)).toBeLessThan(1);
+      }
+  },
+);
+
+it('channels: what the range cuts off is not made up for by the others, and no code leaves the range', () => {
+  const data = Float32Array.of(90, 64.4, 0.45, 0.4, 0.35, 0.4);
+  const codes = Uint8Array.of(64, 64, 0, 0, 0, 0);
+  balanceChannels(data, codes, axisView([1, 6], 0), { scales: Float32Array.of(1), zeroPoints: [0] }, range);
+  // Two too low without the first; the second, at the limit, cannot go up.
+  expect([...codes]).toEqual([64, 64, 1, 1, 0, 0]);
 });

@@ -3,7 +3,7 @@ import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import { balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
+import { balanceChannels, balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
 import { allFinite, axisView, intRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
@@ -92,9 +92,15 @@ function store(root: Node, value: Value, channels: number, edit: Edit): Value {
   const scales = channelScales(value, tensor, leading) as Float32Array;
   const data = floatWeights(tensor) as Float32Array;
   const range = intRanges.int8.symmetric;
-  const codes = quantizeChannels(data, view, { scales, zeroPoints: new Uint8Array(scales.length) }, range);
+  const zeroPoints = new Uint8Array(scales.length);
+  const codes = quantizeChannels(data, view, { scales, zeroPoints }, range);
+  // Kernels over pictures: neighbours are alike, and so are, behind most activations, the signs of all inputs of an output channel.
   // (What a ConvTranspose gives out is a sum over some places of its window, other ones for each output of a stride.)
-  if (root.op === 'Conv') balanceWindows(data, codes, scales, windowOf(shape), range);
+  if (root.op === 'Conv') {
+    const window = windowOf(shape);
+    balanceWindows(data, codes, scales, window, range);
+    balanceChannels(data, codes, view, { scales, zeroPoints }, range, window);
+  }
   // Where the weights stood, so that all branches that read them can read these.
   const own = placeFor(value, root);
   const stored = addConstant(own, `${value.name}_quantized`, tensorFromBytes('int8', shape, codes));

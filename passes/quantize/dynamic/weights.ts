@@ -1,6 +1,7 @@
 import type { Value } from '../../../src/ir/graph.ts';
 import { tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
+import { balanceChannels } from '../../../src/kernels/balance.ts';
 import {
   allFinite,
   axisView,
@@ -110,6 +111,7 @@ export class WeightStore {
         : full;
       const own = safeScales(this.#format, chosen, full, matrix, rows);
       const part = quantizeChannels(matrix, view, { scales: own, zeroPoints }, range);
+      if (!table) balanceChannels(matrix, part, view, { scales: own, zeroPoints }, range);
       codes.set(rows === 'k' || table ? part : transpose(part, n, k), i * k * n);
       scales.set(
         own.map((scale) => scale * alpha),

@@ -6,7 +6,7 @@ import { cpuProfile } from '../../../passes/quantize/cpu.ts';
 import { quantizeDynamic } from '../../../passes/quantize/quantize-dynamic.ts';
 import { openSession } from '../../../src/engine/session.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
-import type { Model } from '../../../src/ir/graph.ts';
+import type { Model, Value } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
@@ -148,6 +148,47 @@ describe('quantize-dynamic', () => {
     expect(pair).toBeGreaterThan(128);
     expect((await most({ cpu: 'vnni', reduceRange: 'yes' }))[0]).toBe(64);
     expect((await most({ cpu: 'avx2', reduceRange: 'no' }))[0]).toBe(127);
+  });
+
+  it.each([
+    [
+      'a head behind a pool',
+      'MatMul',
+      'h = Relu (x)  p = GlobalAveragePool (h)  f = Flatten (p)  y = MatMul (f, w)',
+      512,
+    ],
+    ['a convolution stored in 8 bits', 'Conv', 'h = Sigmoid (x)  y = Conv (h, w)', 64],
+  ])('%s keeps what the mean of its inputs adds', async (_, op, body, channels) => {
+    const shape = op === 'Conv' ? `40,${channels},3,3` : `${channels},40`;
+    const text = head(
+      13,
+      `g (float[4,${channels},6,6] x) => (float[${op === 'Conv' ? '4,40,4,4' : '4,40'}] y) <float[${shape}] w = random(4)> { ${body} }`,
+    );
+    const after = parseModel(text);
+    await quantize(after);
+    // The same with each weight rounded to nearest.
+    const nearest = cloneModel(after);
+    const [weights, scales] = ['w_quantized', 'w_scale'].map(
+      (name) => [...nearest.graph.initializers].find((value) => value.name === name) as Value,
+    );
+    const plain = [...parseModel(text).graph.initializers].find(({ name }) => name === 'w')?.tensor as Tensor;
+    const perRow = op === 'Conv' ? (at: number) => Math.floor(at / (channels * 9)) : (at: number) => at % 40;
+    const steps = typedArray(scales?.tensor as Tensor, 'float32');
+    const codes = Int8Array.from(typedArray(plain, 'float32'), (w, at) =>
+      Math.round(w / (steps[perRow(at)] as number)),
+    );
+    (weights as Value).tensor = tensorFrom('int8', plain.shape, codes);
+    const feeds = edgeFeeds(after, 4, {}, {}, [calmFillings[0] as (typeof calmFillings)[0]]);
+    const run = async (model: Model): Promise<Float32Array> => {
+      const [outputs] = await runOrt(model, feeds);
+      return typedArray(outputs?.get('y') as Tensor, 'float32');
+    };
+    const expected = await run(parseModel(text));
+    const noise = async (model: Model): Promise<number> => {
+      const actual = await run(model);
+      return expected.reduce((sum, value, at) => sum + (value - (actual[at] as number)) ** 2, 0);
+    };
+    expect(await noise(after)).toBeLessThan((await noise(nearest)) / 1.5);
   });
 
   it('shares one quantized activation among its readers', async () => {
@@ -334,7 +375,7 @@ describe('quantize-dynamic', () => {
   });
 
   it.each([{ minElements: 0 }, { minElements: 0, conv: true }])(
-    'keeps what a convolution makes of an even area within half a step: %j',
+    'keeps what a convolution makes of an even area within a step: %j',
     async (options) => {
       const body = 'g (float[4,4,7,7] x) => (float[4,16,3,3] y) <float[16,4,5,5] w = random(1)> { y = Conv (x, w) }';
       const model = parseModel(head(13, body));
@@ -353,7 +394,7 @@ describe('quantize-dynamic', () => {
         const own = weights.subarray(output * 100, (output + 1) * 100);
         const step = own.reduce((most, w) => Math.max(most, Math.abs(w)), 0) / 127;
         const exact = own.subarray(channel * 25, (channel + 1) * 25).reduce((sum, w) => sum + w, 0);
-        expect(Math.abs((y[at * 9] as number) - exact)).toBeLessThan(0.501 * step);
+        expect(Math.abs((y[at * 9] as number) - exact)).toBeLessThan(1.001 * step);
       }
     },
   );
