@@ -17,14 +17,15 @@ export function batchNorm(input: InputPattern, once = false): OpPattern {
 
 /**
  * Inference mode: BatchNormalization-14 says so by attribute, -7 and -9 by having one output; `spatial` = 0 (up to -8)
- * normalizes every activation for itself. Before -7 it trains unless `is_test` is set, and no current runtime knows it.
+ * normalizes every activation for itself, which in a matrix is a channel. Before -7 it trains unless `is_test` is set, and no current runtime knows it.
  */
 export function infers(match: Match, site: Site): Answer {
   const node = match.node('bn');
   if (site.opset < 7) return `${node} is of opset ${site.opset}, before inference mode had a form of its own`;
   if (node.int('training_mode', 0) !== 0) return `${node} is in training mode`;
   if (node.outputs.length > 1) return `${node} has training outputs`;
-  return node.int('spatial', 1) !== 0 || `${node} normalizes each activation for itself (spatial = 0)`;
+  const byChannel = node.int('spatial', 1) !== 0 || site.types.shapeOf(node.input(0))?.length === 2;
+  return byChannel || `${node} normalizes each activation for itself (spatial = 0)`;
 }
 
 /** y = scale · x + shift for each channel, in double precision; a sentence where a channel's factor is not finite. */

@@ -1,5 +1,5 @@
 import { UserError } from '../../src/errors.ts';
-import { substituteShape } from '../../src/ir/dim.ts';
+import { namedDim, substituteShape } from '../../src/ir/dim.ts';
 import type { Model, Value } from '../../src/ir/graph.ts';
 import { type Dim, type Shape, tensorType } from '../../src/ir/types.ts';
 import { nearest } from '../../src/messages.ts';
@@ -90,7 +90,8 @@ function fixShape(
         `"${entry}" wants ${extent} in dimension ${axis} of input "${input.name}", which the model fixes at ${before}`,
       );
     }
-    if (typeof before === 'string') bind(bindings, before, extent, entry);
+    const named = namedDim(before);
+    if (typeof named === 'string') bind(bindings, named, extent, entry);
     shape.push(extent);
   }
   shapes.set(input, shape);

@@ -1,4 +1,4 @@
-import { bindSymbols } from '../engine/feed-shapes.ts';
+import { bindSymbols, type ShapeOverrides } from '../engine/feed-shapes.ts';
 import { runtimeCeilings } from '../ir/ceilings.ts';
 import { constantOf } from '../ir/constant.ts';
 import type { Model, Node, Value } from '../ir/graph.ts';
@@ -6,7 +6,7 @@ import { inferShapes } from '../ir/infer/infer.ts';
 import { countMacs } from '../ir/macs.ts';
 import { modelStats } from '../ir/stats.ts';
 import { printModel } from '../ir/text/print.ts';
-import type { ValueType } from '../ir/types.ts';
+import { tensorType, type ValueType } from '../ir/types.ts';
 import { formatBytes, formatCount } from '../messages.ts';
 import { hashFile } from '../onnx/hash.ts';
 import { loadModel } from '../onnx/load.ts';
@@ -36,13 +36,15 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     session.io.stdout.write(printModel(model));
     return;
   }
-  let inferred = inferShapes(model);
+  const overrides = parseShapes(flags.inputShape ?? []);
+  const bindings = bindSymbols(model, overrides);
+  const options = { inputs: typesOf(model, overrides) };
+  let inferred = inferShapes(model, options);
   if (flags.run) {
     const { fillShapes } = await import('../engine/fill-shapes.ts');
     talk.progress('run for shapes');
-    if ((await fillShapes(model, { seed: 0, signal: session.io.signal })) > 0) inferred = inferShapes(model);
+    if ((await fillShapes(model, { seed: 0, signal: session.io.signal })) > 0) inferred = inferShapes(model, options);
   }
-  const bindings = bindSymbols(model, parseShapes(flags.inputShape ?? []));
   const stats = modelStats(model);
   const macs = countMacs(model, inferred, { bindings });
   const { graph } = model;
@@ -74,6 +76,16 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
   };
   if (session.json) talk.json(facts);
   else print(facts, session);
+}
+
+/** Inputs whose whole shape was given: axes without a name have no symbol to bind. */
+function typesOf(model: Model, { shapes }: ShapeOverrides): ReadonlyMap<string, ValueType> {
+  const types = new Map<string, ValueType>();
+  for (const [name, shape] of shapes ?? []) {
+    const dtype = model.graph.inputs.find((input) => input.name === name)?.dtype;
+    if (dtype !== undefined) types.set(name, tensorType(dtype, shape));
+  }
+  return types;
 }
 
 function describeValue(value: Value): { name: string; type: string } {

@@ -1,5 +1,5 @@
 import { constantNumbers } from '../ir/constant.ts';
-import { symbolsOf } from '../ir/dim.ts';
+import { namedDim, symbolsOf } from '../ir/dim.ts';
 import { graphsBelow, type Model, type Node, type Value } from '../ir/graph.ts';
 import { isBatch, requiredInputs } from './feed-shapes.ts';
 
@@ -15,7 +15,9 @@ const most = 64;
  */
 export function* bakedExtents(model: Model): Generator<Record<string, number>> {
   const symbols = [
-    ...new Set(requiredInputs(model).flatMap((input) => (input.shape ?? []).flatMap((dim) => [...symbolsOf(dim)]))),
+    ...new Set(
+      requiredInputs(model).flatMap((input) => (input.shape ?? []).flatMap((dim) => [...symbolsOf(namedDim(dim))])),
+    ),
   ].filter((symbol) => !isBatch.test(symbol));
   const numbers = [1, ...targetNumbers(model)];
   if (symbols.length === 0 || numbers.length === 1) return;

@@ -13,6 +13,11 @@ export function runtimeSentence(error: unknown): string {
   if (invalidNode)
     return sentence(`node "${invalidNode[1]}" (${operator(invalidNode[2], invalidNode[3])}): ${invalidNode[4]}`);
 
+  const missing =
+    /Could not find an implementation for (\w+)\((\d+)\) node with name '([^']*)'/.exec(text) ??
+    /Failed to find kernel for (\w+)\((\d+)\) \(node:'([^']*)'/.exec(text);
+  if (missing) return withoutKernel(missing[1] ?? '', Number(missing[2]), missing[3] ?? '');
+
   // Inside If and Loop the messages nest: the innermost node is the one that failed.
   const running = /^.*returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
   if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);
@@ -32,6 +37,21 @@ export function runtimeSentence(error: unknown): string {
     .replace(/^Load model from .*? failed: ?/, '')
     .replace(/^This is an invalid model\. (Error: )?/, '');
   return sentence(withoutSource(text));
+}
+
+/** Operators that the runtime computes in later forms than those of opset 1 to 6. (The text does not tell the domain, and others count from 1, too.) */
+const renewed = new Set(
+  `Abs Add And AveragePool BatchNormalization Cast Ceil Clip Concat Div Dropout Elu Equal Exp Floor GRU Gemm Greater HardSigmoid InstanceNormalization LSTM
+  LeakyRelu Less Log Max Mean Min Mul Neg Or PRelu Pow RNN Reciprocal Relu Reshape Selu Sigmoid Softsign Split Sqrt Sub Sum Tanh Tile Upsample Xor`.split(
+    /\s+/,
+  ),
+);
+
+function withoutKernel(op: string, version: number, name: string): string {
+  const node = name ? `node "${name}" (${op})` : op;
+  return version < 7 && renewed.has(op)
+    ? `${node} is in the form of opset ${version}, and ONNX Runtime begins at opset 7; export the model with opset 13 or later, or convert it (onnx.version_converter).`
+    : `there is no kernel for ${node}, version ${version}, in the types it is used with.`;
 }
 
 const foreignTypes: Readonly<Record<number, string>> = { 14: 'complex64', 15: 'complex128', 16: 'bfloat16' };

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import { substituteDim, symbolsOf } from '../ir/dim.ts';
+import { namedDim, substituteDim, symbolsOf } from '../ir/dim.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import type { Dim } from '../ir/types.ts';
@@ -10,6 +10,8 @@ import { weightExtents } from './weight-extents.ts';
 export interface ShapeOverrides {
   readonly dims?: Readonly<Record<string, number>>;
   readonly shapes?: ReadonlyMap<string, readonly number[]>;
+  /** Extent of first axes without a name. */
+  readonly batch?: number;
 }
 
 /** Extents for what names do not settle. */
@@ -51,9 +53,12 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
   const inputs = requiredInputs(model);
   const symbols = bindSymbols(model, overrides);
   const asked = new Map(inputs.map((input) => [input, weightExtents(input)]));
+  // A name that says nothing stands for one extent where the caller gives it one.
+  const known = (dim: Dim): Dim => (typeof dim === 'string' && symbols.has(dim) ? dim : namedDim(dim));
   // What weights say is certain, names are a guess.
   for (const [input, extents] of asked) {
-    for (const [axis, dim] of (input.shape ?? []).entries()) {
+    for (const [axis, declared] of (input.shape ?? []).entries()) {
+      const dim = known(declared);
       const extent = extents[axis];
       if (extent !== undefined && isPlain(dim) && !symbols.has(dim)) symbols.set(dim, extent);
     }
@@ -62,7 +67,7 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
   const fix = (some: readonly Value[], sizes: SizeGuess): void => {
     for (const input of some)
       for (const [axis, dim] of (input.shape ?? []).entries())
-        for (const symbol of symbolsOf(dim))
+        for (const symbol of symbolsOf(known(dim)))
           if (!symbols.has(symbol)) symbols.set(symbol, extentOf(symbol, input, axis, sizes));
     // Past and new tokens together, in models that do not say so themselves.
     settleTotals(symbols);
@@ -70,11 +75,11 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
       const given = overrides.shapes?.get(input.name);
       const shape =
         given ??
-        (input.shape ?? unknownShape(input)).map((dim, axis) =>
-          dim === undefined && asked.get(input)?.[axis] !== undefined
-            ? (asked.get(input)?.[axis] ?? 0)
-            : extent(dim, input, axis, symbols, sizes),
-        );
+        (input.shape ?? unknownShape(input)).map((declared, axis) => {
+          const dim = known(declared);
+          const said = (axis === 0 ? overrides.batch : undefined) ?? asked.get(input)?.[axis];
+          return dim === undefined && said !== undefined ? said : extent(dim, input, axis, symbols, sizes);
+        });
       shapes.set(input.name, [...shape]);
     }
   };
@@ -89,19 +94,20 @@ export function fixShapes(model: Model, overrides: ShapeOverrides, guess: SizeGu
 }
 
 /**
- * Symbols that carry the batch and the sequence length, by their names and places, with the extents asked for.
+ * Symbols that carry the batch and the sequence length, by their names and places, with the extents asked for; first axes without a name
+ * are the batch where no symbol is.
  * @throws UserError when the model has no such open dimension.
  */
 export function sizeDims(
   model: Model,
   sizes: { readonly batch?: number; readonly sequence?: number },
-): Record<string, number> {
+): Pick<ShapeOverrides, 'batch'> & { readonly dims: Record<string, number> } {
   const dims: Record<string, number> = {};
   const inputs = requiredInputs(model);
   const symbolsAt = (wanted: (symbol: string, axis: number, input: Value) => boolean): string[] =>
     inputs.flatMap((input) =>
       (input.shape ?? []).flatMap((dim, axis) =>
-        [...symbolsOf(dim)].filter(
+        [...symbolsOf(namedDim(dim))].filter(
           (symbol) => !isPast.test(symbol) && !isTotal.test(symbol) && wanted(symbol, axis, input),
         ),
       ),
@@ -109,8 +115,9 @@ export function sizeDims(
   const shapes = inputs.map(({ name, shape }) => `${name} [${(shape ?? ['…']).map((dim) => dim ?? '?').join(', ')}]`);
   const named = symbolsAt((symbol) => isBatch.test(symbol));
   const batch = named.length > 0 ? named : symbolsAt((symbol, axis) => axis === 0 && !isSequence.test(symbol));
+  const nameless = batch.length === 0 && inputs.some(({ shape }) => shape?.length && namedDim(shape[0]) === undefined);
   if (sizes.batch !== undefined) {
-    if (batch.length === 0)
+    if (batch.length === 0 && !nameless)
       throw new UserError(
         'batch-fixed',
         `the model's batch is fixed (${shapes.join('; ')}), so --batch has nothing to set.`,
@@ -126,7 +133,7 @@ export function sizeDims(
       );
     for (const symbol of sequence) dims[symbol] = sizes.sequence;
   }
-  return dims;
+  return { dims, ...(nameless && sizes.batch !== undefined && { batch: sizes.batch }) };
 }
 
 function extent(dim: Dim, input: Value, axis: number, symbols: ReadonlyMap<string, number>, guess: SizeGuess): number {
@@ -140,7 +147,7 @@ function unknownShape(input: Value): Dim[] {
 }
 
 /** Names of batch dimensions, which are 1 where nothing is said. */
-export const isBatch = /^(n|b|bs|batch|batch[_ -]?size|num[_ -]?samples|none)$/i;
+export const isBatch = /^(n|b|bs|batch|batch[_ -]?size|num[_ -]?samples)$/i;
 const isPast = /past|cache|mem[_ -]?len/i;
 const isTotal = /total|past.*\+|^(kv|key)[_ -]?(seq|len)/i;
 const isSequence = /seq|token|len|^[lst]$|time|words?|chars?|text/i;
@@ -186,7 +193,7 @@ function settleTotals(symbols: Map<string, number>): void {
 
 function bindFromShape(input: Value, given: readonly number[] | undefined, symbols: Map<string, number>): void {
   for (const [axis, extentGiven] of (given ?? []).entries()) {
-    const dim = input.shape?.[axis];
+    const dim = namedDim(input.shape?.[axis]);
     if (isPlain(dim)) symbols.set(dim, extentGiven);
   }
 }

@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { namedDim } from '../ir/dim.ts';
 import type { DType } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { mergeObserved, type Observation } from '../ir/infer/observe.ts';
@@ -76,7 +77,8 @@ function changed(model: Model, shapes: ReadonlyMap<string, readonly number[]>, s
     const shape = (shapes.get(input.name) ?? []).map((extent, axis) => {
       const dim = input.shape?.[axis];
       if (typeof dim === 'number') return extent;
-      const key = typeof dim === 'string' ? dim : `${input.name} ${axis}`;
+      const named = namedDim(dim);
+      const key = typeof named === 'string' ? named : `${input.name} ${axis}`;
       const add = added.get(key) ?? step * (added.size + 1);
       added.set(key, add);
       return extent + add;
@@ -87,7 +89,8 @@ function changed(model: Model, shapes: ReadonlyMap<string, readonly number[]>, s
 }
 
 function plainSymbol(dim: Dim): string | undefined {
-  return typeof dim === 'string' && /^\w+$/.test(dim) ? dim : undefined;
+  const named = namedDim(dim);
+  return typeof named === 'string' && /^\w+$/.test(named) ? named : undefined;
 }
 
 function* inner(model: Model): Generator<Value> {

@@ -1,5 +1,5 @@
 import { cloneModel } from '../ir/clone.ts';
-import { exactDivDims, productDims, substituteDim, symbolsOf } from '../ir/dim.ts';
+import { exactDivDims, namedDim, productDims, substituteDim, symbolsOf } from '../ir/dim.ts';
 import type { Model, Node } from '../ir/graph.ts';
 import { type Inferred, inferShapes } from '../ir/infer/infer.ts';
 import { sortTopologically } from '../ir/sort.ts';
@@ -48,7 +48,7 @@ function symbolsOfInputs(model: Model): Map<string, boolean> {
   const symbols = new Map<string, boolean>();
   for (const { shape } of requiredInputs(model))
     for (const [axis, dim] of (shape ?? []).entries())
-      for (const symbol of symbolsOf(dim)) symbols.set(symbol, axis === 0 && symbols.get(symbol) !== false);
+      for (const symbol of symbolsOf(namedDim(dim))) symbols.set(symbol, axis === 0 && symbols.get(symbol) !== false);
   return symbols;
 }
 

@@ -8,6 +8,12 @@ import type { Dim, Shape } from './types.ts';
  * dissolve. Symbols stand for extents and are ≥ 0. An unknown operand gives an unknown result.
  */
 
+/** Names that some exporters give to every dimension they do not know: two of them are not the same extent. */
+const placeholder = /^\s*(\?|\*|none|null|any|unk|unknown|dynamic)?\s*$/i;
+
+/** A declared dimension as far as it says something: no name that stands for "not known" (`?`, `None`). */
+export const namedDim = (dim: Dim): Dim => (typeof dim === 'string' && placeholder.test(dim) ? undefined : dim);
+
 export function addDims(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   return combine(a, b, (x, y) => addPoly(x, y));

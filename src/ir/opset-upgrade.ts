@@ -42,7 +42,7 @@ const unchanged = new Set(
   ConcatFromSequence Constant ConstantOfShape Conv ConvInteger ConvTranspose Cos Cosh CumSum DepthToSpace DequantizeLinear Det Div
   DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather GatherElements GatherND Gemm
   GlobalAveragePool GlobalLpPool GlobalMaxPool Greater GreaterOrEqual HardSigmoid Identity If InstanceNormalization IsInf IsNaN
-  LRN LSTM LeakyRelu Less LessOrEqual Log LpNormalization LpPool MatMul MatMulInteger Max MaxPool Mean
+  LRN LSTM LeakyRelu Less LessOrEqual Log Loop LpNormalization LpPool MatMul MatMulInteger Max MaxPool Mean
   MeanVarianceNormalization Min Mod Mul Multinomial Neg NonMaxSuppression NonZero Not OneHot Or PRelu Pow QLinearConv
   QLinearMatMul QuantizeLinear RNN RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reciprocal   Relu Reshape
   ReverseSequence Round ScatterElements ScatterND Selu Shape Shrink Sigmoid Sign Sin Sinh Size Softplus Softsign
@@ -79,11 +79,13 @@ const conversions: Readonly<Record<string, Conversion>> = {
     'its scale has one number for each group before opset 21, and one for each channel since',
   ),
   DFT: unlessCrossing(20, 'its axis became an input in opset 20'),
-  BatchNormalization(node, { from, check }) {
+  BatchNormalization(node, { from, check, typeOf }) {
     if (from >= 14) return undefined;
     // Statistics of the batch among the outputs, read or not, are how training was said (ONNX Runtime trains then, too).
     if (node.outputs.length > 1) return 'it is in training mode';
-    if (node.int('spatial', 1) !== 1) return 'it normalizes every activation on its own (spatial = 0)';
+    // An activation of a matrix is a channel.
+    if (node.int('spatial', 1) !== 1 && typeOf(node.input(0))?.shape?.length !== 2)
+      return 'it normalizes every activation on its own (spatial = 0)';
     if (!check) node.removeAttr('spatial');
     return undefined;
   },
@@ -148,7 +150,12 @@ const conversions: Readonly<Record<string, Conversion>> = {
   },
   Resize: raiseResize,
   Upsample: raiseResize,
-  Loop: since(11, 'its body was checked otherwise before opset 11'),
+  /** Opset 11 gave it another name. */
+  Scatter(node, { from, to, check }) {
+    if (from >= 11) return 'it ended with opset 10';
+    if (to >= 11 && !check) node.op = 'ScatterElements';
+    return undefined;
+  },
   Scan: since(9, 'it had a batch dimension before opset 9'),
 };
 

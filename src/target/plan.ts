@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { UserError } from '../errors.ts';
+import { namedDim } from '../ir/dim.ts';
 import { nearest } from '../messages.ts';
 import type { OptionSpec, OptionTable, OptionValues } from '../pass/options.ts';
 import { checkValue } from '../pass/resolve-options.ts';
@@ -197,9 +198,9 @@ function placesOf(target: string, artifact: Artifact, files: readonly BundleFile
   });
 }
 
-/** A dimension without a name is unknown: two of them need not be equal. */
+/** A dimension without a name (or with one that says nothing) is unknown: two of them need not be equal. */
 function signature({ name, dtype, shape }: IoInfo): IoInfo {
-  return { name, dtype, shape: shape && shape.map((dim) => (dim === '' ? null : dim)) };
+  return { name, dtype, shape: shape && shape.map((dim) => namedDim(dim ?? undefined) ?? null) };
 }
 
 function checkArtifact(artifact: Artifact): void {

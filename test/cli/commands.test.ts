@@ -51,6 +51,15 @@ describe('inspect', () => {
     expect(long.macs).toBeGreaterThan(3.9 * short.macs);
   });
 
+  it('counts MACs at the shape of an input whose dimensions have no names', async () => {
+    const text = `<ir_version: 7, opset_import: ["" : 13]>
+main (float[1,3,?,?] x) => (float y)
+< float[2,3,1,1] w = random(1, -1, 1) >
+{ y = Conv (x, w) }`;
+    writeFileSync(join(cwd, 'open.onnx'), encodeModel(parseModel(text)));
+    expect(await json(['inspect', 'open.onnx', '--input-shape', 'x=1x3x5x7'])).toMatchObject({ macs: 5 * 7 * 6 });
+  });
+
   it('--text prints what can be read', async () => {
     expect((await ok(['inspect', digits, '--text'])).stdout).toMatch(/^<ir_version: 7, opset_import: \["" : 13\]/);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { comparedConstants, indexedExtents } from '../../src/engine/feed-bounds.ts';
-import { firstGuess, fixShapes } from '../../src/engine/feed-shapes.ts';
+import { firstGuess, fixShapes, sizeDims } from '../../src/engine/feed-shapes.ts';
 import { randomFeeds, syntheticFeeds } from '../../src/engine/feeds.ts';
 import { openModel } from '../../src/engine/open-model.ts';
 import { openSession } from '../../src/engine/session.ts';
@@ -115,6 +115,27 @@ describe('shapes of made-up inputs', () => {
     const model = modelOf({ a: ['float32', ['n', 'k']], b: ['float32', ['k', 'n*2']] });
     expect(shapesOf(model, { dims: { n: 3, k: 5 } })).toEqual({ a: [3, 5], b: [5, 6] });
     expect(shapesOf(model, { shapes: new Map([['a', [2, 7]]]) })).toEqual({ a: [2, 7], b: [7, 4] });
+  });
+
+  test('names that say nothing of a dimension stand for no common extent', () => {
+    const model = modelOf({
+      picture: ['float32', [1, 3, '?', '?']],
+      sizes: ['float32', ['?', 2]],
+      image: ['float32', ['None', 'None', 'None', 3]],
+    });
+    const shapes = new Map([['picture', [1, 3, 48, 64]]]);
+    expect(shapesOf(model, { shapes })).toEqual({ picture: [1, 3, 48, 64], sizes: [1, 2], image: [1, 3, 224, 3] });
+    // Who names such a name means all that have it.
+    expect(shapesOf(model, { dims: { None: 5 } }).image).toEqual([5, 5, 5, 3]);
+  });
+
+  test('a first axis without a name is the batch where no symbol is', () => {
+    const table = modelOf({ x: ['float32', [undefined, 8]], z: ['float32', ['?', 2]] });
+    expect(shapesOf(table, sizeDims(table, { batch: 4 }))).toEqual({ x: [4, 8], z: [4, 2] });
+    const named = modelOf({ x: ['float32', ['batch', 8]], z: ['float32', [undefined, 2]] });
+    expect(shapesOf(named, sizeDims(named, { batch: 4 }))).toEqual({ x: [4, 8], z: [1, 2] });
+    const fixed = modelOf({ x: ['float32', [1, 3, '?', '?']] });
+    expect(() => sizeDims(fixed, { batch: 4 })).toThrow("the model's batch is fixed (x [1, 3, ?, ?])");
   });
 
   test('overrides that do not fit are refused', () => {

@@ -227,4 +227,19 @@ describe('failures to load become sentences', () => {
       '/onnxruntime_src/onnxruntime/core/x.cc:1 onnxruntime::f()::<lambda()> Failed to construct locale with name: en_US.';
     expect(runtimeSentence(new Error(after))).toBe('Failed to construct locale with name: en_US.');
   });
+
+  test('an operator that the runtime has no kernel for is told with what to do', () => {
+    const old = "Could not find an implementation for Gemm(6) node with name 'fc'";
+    expect(runtimeSentence(new Error(old))).toBe(
+      'node "fc" (Gemm) is in the form of opset 6, and ONNX Runtime begins at opset 7; export the model with opset 13 or later, or convert it (onnx.version_converter).',
+    );
+    const half =
+      "Failed to find kernel for BatchNormalization(1) (node:'' ep:'CPUExecutionProvider'). Op with name () domain () and type (BatchNormalization) kernel is not supported";
+    expect(runtimeSentence(new Error(half))).toMatch(/^BatchNormalization is in the form of opset 1, /);
+    // Operators of other domains count from 1.
+    const own = "Could not find an implementation for GroupQueryAttention(1) node with name 'a'";
+    expect(runtimeSentence(new Error(own))).toBe(
+      'there is no kernel for node "a" (GroupQueryAttention), version 1, in the types it is used with.',
+    );
+  });
 });

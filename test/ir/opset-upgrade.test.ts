@@ -75,6 +75,33 @@ const converted: readonly (readonly [name: string, text: string, opset?: number]
       'y = BatchNormalization <spatial = 1> (x, a, b, c, d)',
     ),
   ],
+  [
+    'BatchNormalization of a matrix by activations, which are its channels',
+    model(
+      8,
+      'float[2,3] x => float[2,3] y',
+      'float[3] a = {1,2,3}, float[3] b = {0,1,2}, float[3] c = {0.5,1,1}, float[3] d = {1,2,4}',
+      'y = BatchNormalization <spatial = 0> (x, a, b, c, d)',
+    ),
+  ],
+  [
+    'Scatter',
+    model(
+      10,
+      'float[2,3] x => float[2,3] y',
+      'int64[1,2] at = {2,0}, float[1,2] values = {7,8}',
+      'y = Scatter <axis = 1> (x, at, values)',
+    ),
+  ],
+  [
+    'Loop',
+    model(
+      10,
+      'float[2] x => float[2] last, float[3,2] all',
+      'int64 trips = {3}, bool on = {1}',
+      'last, all = Loop (trips, on, x) <body = step (int64 i, bool c, float[2] before) => (bool d, float[2] after, float[2] seen) { d = Identity (c)  after = Add (before, x)  seen = Neg (after) }>',
+    ),
+  ],
   ['Softmax along the last axis', model(11, 'float[2,6] x => float[2,6] y', '', 'y = Softmax (x)')],
   ['Softmax with ones behind', model(11, 'float[2,6,1,1] x => float[2,6,1,1] y', '', 'y = Softmax <axis = 1> (x)')],
   [
@@ -143,6 +170,16 @@ describe('upgradeOpset', () => {
         'y, a, b, c, d = BatchNormalization (x, s, s, s, v)',
       ),
       'in training mode',
+    ],
+    [
+      'normalization of every activation of a picture',
+      model(
+        8,
+        'float[1,1,1,2] x => float[1,1,1,2] y',
+        'float[1,1,2] s = {1,2}, float[1,1,2] v = {1,2}',
+        'y = BatchNormalization <spatial = 0> (x, s, s, s, v)',
+      ),
+      'spatial = 0',
     ],
     ['opset 6', model(6, 'float[2] x => float[2] y', '', 'y = Relu (x)'), 'too old'],
     ['the mask of Dropout', model(8, 'float[2] x => float[2] y, float[2] m', '', 'y, m = Dropout (x)'), 'mask'],

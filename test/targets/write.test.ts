@@ -42,6 +42,14 @@ describe('planning', () => {
     expect(plan.manifest.golden).toHaveLength(2);
   });
 
+  it('holds no two dimensions to one number that have names which say nothing', async () => {
+    const picture = { name: 'x', dtype: 'float32', shape: [1, 3, '?', '?'] } as const;
+    const rows = { name: 'y', dtype: 'float32', shape: ['n', 'None', ''] } as const;
+    const { manifest } = await planBundle(plain, { ...artifact, inputs: [picture], outputs: [rows] }, {});
+    expect(manifest.inputs[0]?.shape).toEqual([1, 3, null, null]);
+    expect(manifest.outputs[0]?.shape).toEqual(['n', null, null]);
+  });
+
   it('says what it refuses', async () => {
     await expect(planBundle(plain, { ...artifact, irVersion: 14 }, {})).rejects.toThrow(
       'Target probe cannot take tiny (base): Too new. Really.',

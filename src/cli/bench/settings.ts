@@ -48,8 +48,9 @@ export async function makeSettings(
     for (const sequence of flags.seq ?? [undefined]) {
       const sizes = { ...(batch !== undefined && { batch }), ...(sequence !== undefined && { sequence }) };
       const given = parseShapes(shapes);
-      const dims = { ...given.dims, ...sizeDims(model, sizes) };
-      const [first] = await syntheticFeeds(model, runtime, { ...given, dims, seed });
+      const { dims, batch: rows } = sizeDims(model, sizes);
+      const overrides = { ...given, dims: { ...given.dims, ...dims }, batch: rows };
+      const [first] = await syntheticFeeds(model, runtime, { ...overrides, seed });
       const label = Object.entries(sizes).map(([name, size]) => `${name} ${size}`);
       if (first) settings.push({ ...sizes, label: label.join(', '), feeds: first.feeds });
     }

@@ -1,5 +1,5 @@
 import type { Attr } from '../attr.ts';
-import { normalizeDim, symbolsOf } from '../dim.ts';
+import { namedDim, normalizeDim, symbolsOf } from '../dim.ts';
 import type { Graph, LocalFunction, Model, Node, Value } from '../graph.ts';
 import { type Dim, type Shape, tensorType, type ValueType } from '../types.ts';
 import { type Knowledge, NodeContext } from './context.ts';
@@ -227,17 +227,15 @@ class Frame implements Knowledge {
   }
 }
 
-/** Names that some exporters give to every dimension they do not know: two of them are not the same extent. */
-const placeholder = /^\s*(\?|\*|none|null|any|unk|unknown|dynamic)?\s*$/i;
-
 /**
  * Some exporters write -1, an empty name or such a word for an unknown dimension. A name that reads as a number is a name: runtimes take
  * any extent there.
  */
 function declaredDim(dim: Dim): Dim {
   if (typeof dim === 'number') return dim >= 0 ? dim : undefined;
-  if (dim === undefined || placeholder.test(dim)) return undefined;
-  const normal = normalizeDim(dim);
+  const named = namedDim(dim);
+  if (named === undefined) return undefined;
+  const normal = normalizeDim(named);
   return typeof normal === 'number' ? undefined : normal;
 }
 

@@ -1,4 +1,4 @@
-import { symbolsOf } from '../dim.ts';
+import { namedDim, symbolsOf } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import { capturedValues, type Graph, type Model, type Value } from '../graph.ts';
 import { topologicalOrder } from '../sort.ts';
@@ -55,7 +55,7 @@ const ofShapeAlone = new Set(['Shape', 'Size']);
  */
 export function mergeObserved(model: Model, observations: readonly Observation[]): number {
   const symbols = new Set(
-    model.graph.inputs.flatMap((value) => (value.shape ?? []).flatMap((dim) => [...symbolsOf(dim)])),
+    model.graph.inputs.flatMap((value) => (value.shape ?? []).flatMap((dim) => [...symbolsOf(namedDim(dim))])),
   );
   const independent = [...symbols].every((symbol) => {
     const values = observations.map(({ bindings }) => bindings.get(symbol));

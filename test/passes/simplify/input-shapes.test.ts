@@ -50,6 +50,13 @@ describe('fixing input shapes', () => {
     expect(shapeOf(await run(['x=?x4x?']), 'x')).toEqual(['N', 4, 8]);
   });
 
+  it('does not hold names that say nothing to one number', async () => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+main (float[1,3,"?","?"] x) => (float[1,3,"?","?"] y) { y = Relu (x) }`);
+    await runSteps(model, [simplify({ inputShape: ['x=1x3x48x64'] })], { context: new TestContext() });
+    expect(shapeOf(model, 'x')).toEqual([1, 3, 48, 64]);
+  });
+
   it('puts the numbers into declared outputs', async () => {
     const model = await run(['N=5']);
     expect(model.graph.outputs[0]?.shape?.[0]).toBe(5);
