@@ -125,7 +125,10 @@ describe('bench', () => {
       { name: 'base', session: busy(10, [], '', moody(1)) },
       { name: 'other', session: busy(10, [], '', moody(2)) },
     ];
-    const { results, noise, warnings } = await bench(subjects, new Map(), { timeMs: 150, minRounds: 2, extendTo: 2 });
+    // What bounds it is the number of rounds: a machine that stalls may take any time for the first ones.
+    const bounds = { minRounds: 2, maxRounds: 24, extendTo: 1000 };
+    const { results, noise, warnings } = await bench(subjects, new Map(), { timeMs: 150, ...bounds });
+    expect(results[0]?.rounds).toHaveLength(24);
     expect(noise).toMatchObject({ extended: true, noisy: true });
     expect(noise.spread).toBeGreaterThan(0.1);
     expect(warnings[0]).toMatch(/^The machine was busy \(.*scatter/);

@@ -182,9 +182,9 @@ describe('drivers', () => {
       toFixedPoint(model, [reluRelu, negNeg], recorder());
       return performance.now() - start;
     };
+    // The best of some: the machine may be busy with something else.
+    const best = (count: number): number => Math.min(...[1, 2, 3].map(() => time(count)));
     time(10_000);
-    const small = time(5_000);
-    const large = time(50_000);
-    expect(large / small).toBeLessThan(40);
+    expect(best(50_000) / best(5_000)).toBeLessThan(40);
   });
 });

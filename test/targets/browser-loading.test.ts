@@ -105,10 +105,10 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
     for (const ranges of [true, false]) {
       const page = await blank(server);
       server.ranges = ranges;
-      server.faults = [{ path: /onnx\.000/, cutAfter: 9_000_000, times: 2 }];
+      server.faults = [{ path: /onnx\.000/, cutAfter: 12_000_000, times: 2 }];
       expect((await attempt(page)).error).toBeUndefined();
       const [first, second, third] = weights(server).filter(({ path }) => path.endsWith('000'));
-      expect(first).toMatchObject({ range: undefined, bytes: 9_000_000 });
+      expect(first).toMatchObject({ range: undefined, bytes: 12_000_000 });
       expect(Number(/\d+/.exec(second?.range ?? '')?.[0])).toBeGreaterThan(8_000_000);
       expect(Number(/\d+/.exec(third?.range ?? '')?.[0])).toBeGreaterThan(ranges ? 17_000_000 : 8_000_000);
       server.sent.length = 0;
@@ -119,7 +119,7 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
   it('says that the network is lost, and later fetches only what is missing', async () => {
     const page = await blank(server);
     server.faults = [
-      { path: /onnx\.000/, cutAfter: 9_000_000, times: 1 },
+      { path: /onnx\.000/, cutAfter: 12_000_000, times: 1 },
       { path: /onnx\.000/, status: 403 },
     ];
     const lost = await attempt(page);
@@ -177,9 +177,10 @@ describe.skipIf(chromium === undefined)('loading in Chromium', () => {
       const stop = new AbortController();
       setTimeout(() => stop.abort(), 500);
       const began = performance.now();
-      try { await load({ signal: stop.signal }); } catch (error) { return [error.code, performance.now() - began < 2000]; }
+      try { await load({ signal: stop.signal }); } catch (error) { return [error.code, performance.now() - began]; }
     })`);
-    expect(outcome).toEqual(['cancelled', true]);
+    // By itself a download is given up when nothing has come for half a minute.
+    expect(outcome).toEqual(['cancelled', expect.toSatisfy((ms: number) => ms < 15_000)]);
   });
 
   it('runs without keeping where storage is full, and says so', async () => {

@@ -21,7 +21,8 @@ async function replay(
   {
     describeItself = (_, response) => response.end(JSON.stringify(metadata)),
     signal,
-  }: { describeItself?: RequestListener; signal?: AbortSignal } = {},
+    timeoutMs = 30_000,
+  }: { describeItself?: RequestListener; signal?: AbortSignal; timeoutMs?: number } = {},
 ): Promise<{ findings: string[]; replays: Replay[] }> {
   const server = createServer((request, response) => {
     request.resume();
@@ -31,7 +32,7 @@ async function replay(
   const findings: Finding[] = [];
   try {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const replays = await replayHttp(url, manifest, cases, findings, { timeoutMs: 300, signal });
+    const replays = await replayHttp(url, manifest, cases, findings, { timeoutMs, signal });
     return { findings: findings.map(({ code, message }) => `${code}: ${message}`), replays };
   } finally {
     server.closeAllConnections();
@@ -56,9 +57,9 @@ describe('replay over HTTP', () => {
     expect(replays.map(({ ok }) => ok)).toEqual([true, true]);
   });
 
-  it.each<[string, RequestListener, RegExp]>([
+  it.each<[string, RequestListener, RegExp, timeoutMs?: number]>([
     ['hangs up', (request) => request.socket.destroy(), /the server breaks off/],
-    ['never answers', () => {}, /does not answer in time/],
+    ['never answers', () => {}, /does not answer in time/, 300],
     [
       'answers something else than JSON',
       (_, response) => response.end('<html>'),
@@ -69,8 +70,8 @@ describe('replay over HTTP', () => {
       (_, response) => response.end('{"id":"mlpack-check"}'),
       /not the form of the protocol|no valid Inference-Header/,
     ],
-  ])('reports a server that %s', async (_, infer, message) => {
-    const { findings, replays } = await replay(infer);
+  ])('reports a server that %s', async (_, infer, message, timeoutMs) => {
+    const { findings, replays } = await replay(infer, { timeoutMs });
     expect(findings).toHaveLength(2);
     for (const finding of findings) expect(finding).toMatch(message);
     expect(replays.map(({ ok }) => ok)).toEqual([false, false]);

@@ -160,7 +160,7 @@ describe('deploy files', () => {
         await response.arrayBuffer();
         return response.headers.get('x-served-by');
       };
-      for (let i = 0; i < 100 && (await ask('x').catch(() => null)) === null; i++) await sleep(20);
+      for (let i = 0; i < 1000 && (await ask('x').catch(() => null)) === null; i++) await sleep(20);
       const keys = Array.from({ length: 600 }, (_, n) => `client-${n}`);
       const first: (string | null)[] = [];
       for (const one of keys) first.push(await ask(one));

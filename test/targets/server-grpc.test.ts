@@ -222,9 +222,14 @@ describe.skipIf(modules === '')('gRPC with keys and limits', () => {
     expect(await failed(call('ModelMetadata', { name: 'tiny' }))).toMatchObject({ code: 16 });
     await ask({ authorization: `Bearer ${key}` });
     await ask({ 'x-api-key': key });
-    const refused = await failed(ask({ 'x-api-key': key }));
-    expect(refused.code).toBe(8);
-    expect(refused.metadata.get('retry-after')).toEqual(['1']);
+    // One more each second: on a machine that stalls the third may still be answered.
+    let refused: Failure | undefined;
+    for (let tries = 0; tries < 50 && refused === undefined; tries++)
+      await ask({ 'x-api-key': key }).catch((error) => {
+        refused = error;
+      });
+    expect(refused?.code).toBe(8);
+    expect(refused?.metadata.get('retry-after')).toEqual(['1']);
     close();
     running.child.kill('SIGTERM');
     expect(await running.exit).toBe(0);

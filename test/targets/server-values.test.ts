@@ -1,6 +1,7 @@
 /** Values that the server must not take for others: bits, bytes and lists of every kind, and what recorded cases say of a model. */
 import { execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -223,6 +224,16 @@ describe('looking for versions', async () => {
   it.skipIf(process.platform === 'win32')('looks again for who asks while it looks', async () => {
     const root = await tempDir();
     const slow = join(root, 'a/1/mlpack.json');
+    /** Without waiting, a pipe is opened for writing only where somebody has opened it for reading. */
+    const openedForReading = async (pipe: string): Promise<FileHandle> => {
+      for (;;) {
+        const opened = await open(pipe, constants.O_WRONLY | constants.O_NONBLOCK).catch((error) => {
+          if (error.code !== 'ENXIO') throw error;
+        });
+        if (opened) return opened;
+        await sleep(5);
+      }
+    };
     await mkdir(join(root, 'a/1'), { recursive: true });
     // Opening it waits until somebody writes: a look that takes its time.
     execFileSync('mkfifo', [slow]);
@@ -233,12 +244,13 @@ describe('looking for versions', async () => {
       log: quiet,
     });
     const first = models.scan();
-    await sleep(200);
+    const writer = await openedForReading(slow);
     await mkdir(join(root, 'b/1'), { recursive: true });
     await writeFile(join(root, 'b/1/mlpack.json'), '{}');
     const second = models.scan();
     // Read for the stamp, and for the manifest.
-    await writeFile(slow, '{}');
+    await writer.writeFile('{}');
+    await writer.close();
     const again = setInterval(() => void writeFile(slow, '{}'), 50);
     await first;
     expect(models.index().map(({ name }) => name)).toEqual(['a']);
