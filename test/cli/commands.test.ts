@@ -326,9 +326,9 @@ describe('settings', () => {
   it('several names may follow a flag, before and behind the model', async () => {
     const flags = ['--no-bench', '--samples', '10'];
     const behind = await json<{ targets: string[] }>([
-      ...['optimize', digits, ...flags, '-v', 'fp16', '-t', 'server', 'browser', '-o', 'two'],
+      ...['optimize', digits, ...flags, '-v', 'fp16', '-t', 'server', 'edge', '-o', 'two'],
     ]);
-    expect(behind.targets).toEqual(['server', 'browser']);
+    expect(behind.targets).toEqual(['server', 'edge']);
     const before = await json<{ variants: { name: string }[] }>([
       ...['optimize', ...flags, '-o', 'three', '-t', 'server', '-v', 'fp16', 'base', digits],
     ]);

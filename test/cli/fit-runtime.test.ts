@@ -23,9 +23,12 @@ writeFileSync(join(cwd, 'bits.onnx'), encodeModel(parseModel(bits)));
 
 const bundled = (dir: string) => decodeModel(readFileSync(join(cwd, dir, 'repository/newest/1/model.onnx')));
 
+/** What the target would measure here, which takes seconds. */
+const unmeasured = ['maxBatch=1', 'instances=1', 'threads=1'].flatMap((pair) => ['--option', pair]);
+
 describe('a target that an older ONNX Runtime loads', () => {
   it('gets the model in operators that it has, and the golden cases hold', async () => {
-    const flags = ['-t', 'triton', '--option', 'ort=1.17', '--option', 'maxBatch=1'];
+    const flags = ['-t', 'triton', '--option', 'ort=1.17', ...unmeasured];
     const { code, stderr } = await runCli(['bundle', 'newest.onnx', '-o', 'old', ...flags], { cwd });
     expect(stderr).toContain('opset 24 → 20, IR version 12 → 9: target triton is loaded by ONNX Runtime 1.17');
     expect(code).toBe(0);
@@ -36,7 +39,7 @@ describe('a target that an older ONNX Runtime loads', () => {
   });
 
   it('gets it as it is where that runtime reads it', async () => {
-    const flags = ['-t', 'triton', '--option', 'maxBatch=1'];
+    const flags = ['-t', 'triton', ...unmeasured];
     expect((await runCli(['bundle', 'newest.onnx', '-o', 'new', ...flags], { cwd })).code).toBe(0);
     expect(bundled('new').opset).toBe(24);
   });
@@ -52,7 +55,11 @@ describe('a target that an older ONNX Runtime loads', () => {
   });
 
   it('optimize packs base for it, where no variant is better', async () => {
-    const config = { model: 'newest.onnx', out: 'optimized', targets: { triton: { ort: '1.17', maxBatch: 1 } } };
+    const config = {
+      model: 'newest.onnx',
+      out: 'optimized',
+      targets: { triton: { ort: '1.17', maxBatch: 1, instances: 1, threads: 1 } },
+    };
     writeFileSync(join(cwd, 'recipe.json'), JSON.stringify(config));
     const { code, stderr } = await runCli(['optimize', '-c', 'recipe.json', '-v', 'fp32', '--no-bench'], { cwd });
     expect(code, stderr).toBe(0);

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import type { Browser, Page } from 'playwright-core';
@@ -44,11 +44,10 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   let served: Running;
   const complaints: string[] = [];
 
-  async function serve(name: string, one: Artifact): Promise<Running> {
-    const place = join(dir, name);
-    await buildBundle(target, one, {}, place);
-    return startBundle(['serve.mjs'], { command: 'node serve.mjs', dir: place, readyPath: '/', timeoutMs: 20_000 });
-  }
+  const serve = (name: string): Promise<Running> =>
+    startBundle(['serve.mjs'], {
+      ...{ command: 'node serve.mjs', dir: join(dir, name), readyPath: '/', timeoutMs: 60_000 },
+    });
 
   async function open(url: string, options: Parameters<Browser['newContext']>[0] = {}): Promise<Page> {
     const context = await chrome.newContext(options);
@@ -62,7 +61,8 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   beforeAll(async () => {
     artifact = await makeArtifact(dir, classifier, [{ image: firstPicture() }]);
     chrome = await launchChromium();
-    served = await serve('demo', artifact);
+    await buildBundle(target, artifact, {}, join(dir, 'demo'));
+    served = await serve('demo');
   });
   afterAll(async () => {
     await served.stop();
@@ -207,7 +207,8 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
   });
 
   it('does not run a damaged model, and says so in the page', async () => {
-    const damaged = await serve('damaged', artifact);
+    await cp(join(dir, 'demo'), join(dir, 'damaged'), { recursive: true });
+    const damaged = await serve('damaged');
     const file = join(dir, 'damaged/mlpack-model/model.onnx');
     const bytes = await readFile(file);
     bytes[200] = (bytes[200] ?? 0) ^ 1;
@@ -238,7 +239,8 @@ describe.skipIf(chromium === undefined)('demo page in Chromium', () => {
 
   it('offers random numbers and JSON for inputs that are no picture', async () => {
     const types = await makeArtifact(dir, everyType, everyTypeFeeds);
-    const other = await serve('types', types);
+    await buildBundle(target, types, { splitRuntime: false }, join(dir, 'types'));
+    const other = await serve('types');
     const page = await open(other.url, { viewport: { width: 360, height: 740 } });
     await page.waitForSelector('#output pre');
     expect(await page.textContent('#output')).toContain('sum: float32 [3, 2]');

@@ -9,6 +9,7 @@ import { encodeModel } from '../../../src/onnx/encode.ts';
 import type { IoInfo } from '../../../src/report/report.ts';
 import { packStrings } from '../../../src/target/golden.ts';
 import type { Artifact, GoldenTensor } from '../../../src/target/target.ts';
+import { keepFunctions } from './kept-functions.ts';
 
 /** A picture classifier: [batch, 1, 12, 12] → 4 scores. */
 export const classifier = `<ir_version: 8, opset_import: ["" : 17]>
@@ -97,8 +98,16 @@ function ioOf(metadata: readonly ort.InferenceSession.ValueMetadata[]): IoInfo[]
   });
 }
 
-/** Writes the model to `dir` and records its golden cases on ONNX Runtime. */
-export async function makeArtifact(dir: string, text: string, feeds: readonly Feeds[]): Promise<Artifact> {
+/**
+ * Writes the model to `dir` and records its golden cases on ONNX Runtime.
+ * @param anew that nothing is taken over which another artifact of the same model has found out
+ */
+export async function makeArtifact(
+  dir: string,
+  text: string,
+  feeds: readonly Feeds[],
+  { anew = false } = {},
+): Promise<Artifact> {
   const model = parseModel(text);
   const bytes = encodeModel(model);
   const source = join(dir, 'source-model.onnx');
@@ -118,12 +127,12 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
   const labels = text === classifier ? ['ant', 'bee', 'cat', 'dog'] : undefined;
   const [first] = cases;
   if (!first) throw new Error('a test artifact needs feeds');
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const workshop = createWorkshop(source, 0, new AbortController().signal);
   return {
     name: text === classifier ? 'tiny' : 'types',
     variant: 'base',
-    files: [
-      { name: 'model.onnx', source, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
-    ],
+    files: [{ name: 'model.onnx', source, bytes: bytes.length, sha256 }],
     inputs: ioOf(session.inputMetadata),
     outputs: ioOf(session.outputMetadata),
     irVersion: 8,
@@ -133,7 +142,7 @@ export async function makeArtifact(dir: string, text: string, feeds: readonly Fe
     labels,
     preprocessing: text === classifier ? { image: { file: 'x.npy', scale: 1 / 255, bias: 0 } } : undefined,
     license: 'Apache-2.0',
-    workshop: createWorkshop(source, 0, new AbortController().signal),
+    workshop: anew ? workshop : keepFunctions(workshop, sha256),
     graph: await staticGraph(model, first, new AbortController().signal),
   };
 }

@@ -104,7 +104,7 @@ function targetConforms(id: string, target: Target, dir: string, seenWrong: Set<
   it('emits the same bytes twice, from models in different places', async () => {
     const again = join(dir, id, 'again');
     await mkdir(again);
-    const elsewhere = await makeArtifact(again, classifier, classifierFeeds);
+    const elsewhere = await makeArtifact(again, classifier, classifierFeeds, { anew: true });
     const second = join(again, 'bundle');
     await buildBundle(target, elsewhere, {}, second);
     const [a, b] = [await contents(place, manifest), await contents(second, await readBundle(second))];
