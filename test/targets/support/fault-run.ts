@@ -30,8 +30,7 @@ interface Slots {
   isWhole(slot: string, manifest: string): Promise<boolean>;
 }
 
-/** What goes wrong in one look at the channel. */
-/** Power is cut more often than once in fourteen: it is what most can go wrong by. */
+/** What goes wrong in one look at the channel. Power is cut three times as often as the rest: it is what most can go wrong by. */
 const kinds = [
   'kill',
   'torn',
@@ -105,6 +104,8 @@ export async function runFaults(
 ): Promise<FaultReport> {
   const random = randomOf(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  /** Kinds that are still to come before each has come again. */
+  let deck: (typeof kinds)[number][] = [];
   const boot = (await import(literalPath('edge', 'agent/boot.mjs'))) as Boot;
   const { isWhole } = (await import(literalPath('edge', 'agent/slots.mjs'))) as Slots;
   const artifact = await makeArtifact(dir, classifier, classifierFeeds);
@@ -210,7 +211,8 @@ export async function runFaults(
 
   try {
     for (let trial = 0; trial < trials; trial++) {
-      const kind = pick(kinds);
+      if (deck.length === 0) deck = [...kinds];
+      const [kind] = deck.splice(Math.floor(random() * deck.length), 1) as [(typeof kinds)[number]];
       byKind[kind] = (byKind[kind] ?? 0) + 1;
       const what = `seed ${seed}, trial ${trial}, ${kind}`;
       const place = channelPlace(folder, 'stable');
