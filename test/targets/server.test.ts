@@ -409,6 +409,8 @@ describe.skipIf(modules === undefined)('life of a server', () => {
     let twice = '';
     const again = connect(port, '127.0.0.1', () => again.write(head + body));
     again.on('data', (chunk) => (twice += chunk.toString()));
+    again.on('error', () => {});
+    const ended = new Promise((resolve) => again.once('close', resolve));
     // The server, which takes connections in their order, has both then.
     await expect.poll(() => twice, { interval: 5 }).toContain('"model_name":"tiny"');
     child.kill('SIGTERM');
@@ -420,7 +422,7 @@ describe.skipIf(modules === undefined)('life of a server', () => {
     await expect.poll(listens, { interval: 5 }).toBe(false);
     again.write(head + body);
     socket.write(body.slice(100));
-    await new Promise((resolve) => again.on('close', resolve));
+    await ended;
     expect(twice).toMatch(
       /^HTTP\/1\.1 200[\s\S]*HTTP\/1\.1 200[\s\S]*\r\nconnection: close\r\n[\s\S]*"model_name":"tiny"/i,
     );
