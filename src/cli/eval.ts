@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
-import { allowedDrop, type DropLimit, presetDrop, presetShares } from '../drop-limit.ts';
+import { allowedDrop, type DropLimit, presetDrop, presetShares, usual } from '../drop-limit.ts';
 import { type Evaluation, evaluate } from '../engine/evaluate.ts';
 import { openSession, type Session as RuntimeSession } from '../engine/session.ts';
 import { UserError } from '../errors.ts';
@@ -35,9 +35,6 @@ export interface EvalFlags {
 
 /** Seed of the bootstrap. */
 const seed = 0;
-
-/** The drop that samples are counted for where no limit was asked: that of `optimize`, or as much of a base above 1 (perplexity, decibels). */
-const usualDrop = (base: number): number => 0.01 * Math.max(1, Math.abs(base));
 
 /** The work of `mlpack eval`. @returns 1 when the drop is more than what was allowed */
 export async function evalCommand(modelText: string, flags: EvalFlags, session: Session): Promise<number> {
@@ -76,7 +73,8 @@ export async function evalCommand(modelText: string, flags: EvalFlags, session: 
       ? undefined
       : await readScores(resolve(session.io.cwd, flags.baseScores), result, dataset);
   const limit = limitOf(flags, result.metric, base?.value);
-  const maxDrop = limit ?? usualDrop(base?.value ?? 0);
+  // Samples are counted for a drop, too, where no limit was asked.
+  const maxDrop = limit ?? allowedDrop(usual, result.metric, base?.value ?? 0);
   const comparison = base && pairAccuracy(base, result, { seed, maxDrop });
   const decision = comparison && limit !== undefined ? decide(comparison, limit) : undefined;
   if (scores !== undefined) await writeScores(scores, result, dataset);
