@@ -8,7 +8,7 @@ import { isMessage, type Message, merge } from './message.ts';
 import { OwnValues } from './own-values.ts';
 import { encodeProps } from './props.ts';
 import { tensorOrigin } from './tensor.ts';
-import { encodeValueInfo, typeUntouched, valueOrigin } from './value-info.ts';
+import { encodeValueInfo, ownNames, typeUntouched, valueOrigin } from './value-info.ts';
 
 type ValueInfo = Message<'ValueInfoProto'>;
 
@@ -137,7 +137,7 @@ function encodeInterface(
   });
 }
 
-/** Declarations of inner values: those of the source in their order, then those of values that have got a type since. */
+/** Declarations of inner values: those of the source in their order, then those of values that have got a type since, with no names of dimensions beyond those of the source (`ownNames`). */
 function encodeInnerValues(
   origin: GraphOrigin<Message<'GraphProto'>> | GraphOrigin<Message<'FunctionProto'>> | undefined,
   before: readonly ValueInfo[] | undefined,
@@ -146,10 +146,13 @@ function encodeInnerValues(
   const listed = new Set<unknown>(before);
   const entries: Entry<'ValueInfoProto'>[] = [];
   for (const value of values) {
-    const source = valueOrigin(value)?.info;
+    const known = valueOrigin(value);
+    const source = known?.info;
     // Inputs, outputs and initializers have their type elsewhere: only what the source said about them is repeated.
     const inner = value.producer !== undefined && !value.isGraphOutput;
-    if (listed.has(source) || (inner && value.type)) entries.push({ source, message: encodeValueInfo(value) });
+    if (!listed.has(source) && !(inner && value.type)) continue;
+    const type = origin && inner ? ownNames(value, known?.type) : value.type;
+    entries.push({ source, message: encodeValueInfo(value, source, type) });
   }
   const leftover = (entry: ValueInfo): ValueInfo | undefined => {
     if (origin?.dangling.has(entry)) return values.has(entry.name ?? '') ? undefined : entry;

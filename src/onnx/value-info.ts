@@ -84,14 +84,33 @@ function decodeDim(dim: Message<'TensorShapeProto.Dimension'>): Dim {
 /**
  * The ValueInfoProto of a value.
  * @param declared the message it was read from, where that is known better than from the value's own origin
+ * @param type what is said of it where that is less than is known
  */
-export function encodeValueInfo(value: Value, declared = valueOrigin(value)?.info): Message<'ValueInfoProto'> {
+export function encodeValueInfo(
+  value: Value,
+  declared = valueOrigin(value)?.info,
+  type = value.type,
+): Message<'ValueInfoProto'> {
   return merge('ValueInfoProto', declared, {
     name: value.name,
-    type: declared && typeUntouched(value) ? declared.type : encodeType(value.type, declared?.type),
+    type: declared && typeUntouched(value) ? declared.type : encodeType(type, declared?.type),
     doc_string: value.doc,
     metadata_props: encodeProps(declared?.metadata_props, value.meta),
   });
+}
+
+/**
+ * The type of an inner value without names of dimensions that its declaration does not have. Two equal names, inferred, would be a promise to the
+ * runtime: ONNX Runtime turns `Reshape (x, [Shape (y)[0], 4])` into `Reshape (x, [0, -1])` where x and y share the name of their first dimension, and
+ * that fails on the day on which nothing is found (a detector's level without candidates).
+ */
+export function ownNames({ type }: Value, declared: ValueType | undefined): ValueType | undefined {
+  if (type?.kind !== 'tensor' || !type.shape?.some((dim) => typeof dim === 'string')) return type;
+  const before = declared?.kind === 'tensor' ? declared.shape : undefined;
+  return {
+    ...type,
+    shape: type.shape.map((dim, axis) => (typeof dim === 'string' && before?.[axis] !== dim ? undefined : dim)),
+  };
 }
 
 /** What the type says; denotations and unknown fields of the earlier one stay where they still have a place. */
