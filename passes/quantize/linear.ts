@@ -23,6 +23,18 @@ export interface Linear {
   readonly beta: number;
 }
 
+/** What hands on a matrix as it is, or turned. */
+const passedOn: ReadonlySet<string> = new Set(['Transpose', 'Squeeze', 'Unsqueeze', 'Reshape', 'Identity']);
+
+/** The constant matrices, one behind the other, of which a Gather picks what `value` is. */
+function pickedFrom(value: Value): { readonly table: Value; readonly by: Node } | undefined {
+  let by = value.producer;
+  for (let step = 0; step < 4 && by && passedOn.has(by.op); step++) by = by.input(0)?.producer;
+  const table = by?.is('Gather') ? by.input(0) : undefined;
+  const tensor = constantOf(table);
+  return by && table && tensor?.dtype === 'float32' && tensor.shape.length >= 3 ? { table, by } : undefined;
+}
+
 /**
  * What a MatMul or Gemm of the default domain multiplies with.
  * @returns a sentence when its weights are not constant or have no form that can be quantized.
@@ -41,6 +53,9 @@ export function readLinear(node: Node): Linear | string {
     if (b.producer && isComputed(b.producer)) {
       return `its weights "${b.name}" are computed from constants by ${b.producer}: run simplify first`;
     }
+    const picked = pickedFrom(b);
+    if (picked)
+      return `its weights are picked out of "${picked.table.name}" by ${picked.by} at run time (a mixture of experts): only weights that are the same for all inputs have a quantized form`;
     return `it multiplies two activations ("${a.name}" and "${b.name}"): there are no weights to quantize`;
   }
   const { value, tensor, transposed } = found;

@@ -10,10 +10,11 @@ type Feeds = ReadonlyMap<string, Tensor>;
 
 /**
  * Jittered models. What two of them show in all cases together was at most 1.05 times exceeded by ten others beyond the 2 % that are granted anyway (a
- * language model of 5 layers in dynamic int8, 2,640 outputs; with int8 inside of MatMulNBits 0.4 times): `margin` is half as much again.
+ * language model of 5 layers in dynamic int8, 2,640 outputs; with int8 inside of MatMulNBits 0.4 times), and 1.6 times in a model of few outputs
+ * (dynamic-rounding.test.ts): `margin` is twice.
  */
 const draws = 2;
-const margin = 1.5;
+const margin = 2;
 
 /**
  * How far the outputs of a model that rounds its activations as they come (dynamic int8, products in int8 with weights in blocks) may lie

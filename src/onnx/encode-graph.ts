@@ -25,7 +25,7 @@ export function encodeGraph(graph: Graph, context: EncodeContext): Message<'Grap
     doc_string: graph.doc,
     input: encodeInterface(graph.inputs, before?.input, values),
     output: encodeInterface(graph.outputs, before?.output, values),
-    value_info: encodeInnerValues(origin, before?.value_info, values),
+    value_info: encodeInnerValues(origin, before?.value_info, values, context),
     quantization_annotation: origin && encodeAnnotations(origin, values),
     metadata_props: encodeProps(before?.metadata_props, graph.meta),
   });
@@ -39,7 +39,7 @@ export function encodeBody(body: Graph, context: EncodeContext) {
     input: body.inputs.map((value) => value.name),
     output: body.outputs.map((value) => value.name),
     node: encodeNodes(body, context),
-    value_info: encodeInnerValues(origin, origin?.message.value_info, new OwnValues(body)),
+    value_info: encodeInnerValues(origin, origin?.message.value_info, new OwnValues(body), context),
   };
 }
 
@@ -137,11 +137,12 @@ function encodeInterface(
   });
 }
 
-/** Declarations of inner values: those of the source in their order, then those of values that have got a type since, with no names of dimensions beyond those of the source (`ownNames`). */
+/** Declarations of inner values: those of the source in their order, then those of values that have got a type since, with no names of dimensions beyond those of the source and of inputs (`ownNames`). */
 function encodeInnerValues(
   origin: GraphOrigin<Message<'GraphProto'>> | GraphOrigin<Message<'FunctionProto'>> | undefined,
   before: readonly ValueInfo[] | undefined,
   values: OwnValues,
+  { isOfInputs }: EncodeContext,
 ): ValueInfo[] {
   const listed = new Set<unknown>(before);
   const entries: Entry<'ValueInfoProto'>[] = [];
@@ -151,7 +152,7 @@ function encodeInnerValues(
     // Inputs, outputs and initializers have their type elsewhere: only what the source said about them is repeated.
     const inner = value.producer !== undefined && !value.isGraphOutput;
     if (!listed.has(source) && !(inner && value.type)) continue;
-    const type = origin && inner ? ownNames(value, known?.type) : value.type;
+    const type = origin && inner && isOfInputs ? ownNames(value, known?.type, isOfInputs) : value.type;
     entries.push({ source, message: encodeValueInfo(value, source, type) });
   }
   const leftover = (entry: ValueInfo): ValueInfo | undefined => {

@@ -16,6 +16,8 @@ export interface EncodeContext {
   readonly external: ReadonlyMap<Tensor, ExternalRef>;
   /** Tensors that came from data files keep pointing there. */
   readonly keepExternal: boolean;
+  /** Whether a dimension of an inner value is named by what the model's inputs declare. Absent: all are taken for that. */
+  readonly isOfInputs?: (dim: string) => boolean;
 }
 
 const smallBytes = 4096;

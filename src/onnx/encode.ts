@@ -1,4 +1,5 @@
 import { UserError } from '../errors.ts';
+import { symbolsOf } from '../ir/dim.ts';
 import type { LocalFunction, Model } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { formatBytes } from '../messages.ts';
@@ -43,11 +44,23 @@ export function encode(model: Model, options: EncodeOptions = {}): Encoded {
   return writeMessage(encodeMessage(model, options));
 }
 
+/** Tells names of dimensions, and terms of them, that inputs declare. */
+function namesOfInputs({ graph }: Model): (dim: string) => boolean {
+  const declared = new Set(graph.inputs.flatMap(({ shape }) => (shape ?? []).flatMap((dim) => [...symbolsOf(dim)])));
+  const known = new Map<string, boolean>();
+  return (dim) => {
+    const answer = known.get(dim) ?? [...symbolsOf(dim)].every((symbol) => declared.has(symbol));
+    known.set(dim, answer);
+    return answer;
+  };
+}
+
 /** The ModelProto. It is the one the model was read from (same object) when nothing was changed. */
 export function encodeMessage(model: Model, options: EncodeOptions = {}): Message<'ModelProto'> {
   const context: EncodeContext = {
     external: options.external ?? new Map(),
     keepExternal: options.keepExternal ?? false,
+    isOfInputs: namesOfInputs(model),
   };
   const before = isMessage(model.origin, 'ModelProto') ? model.origin : undefined;
   return merge('ModelProto', before, {

@@ -100,16 +100,23 @@ export function encodeValueInfo(
 }
 
 /**
- * The type of an inner value without names of dimensions that its declaration does not have. Two equal names, inferred, would be a promise to the
- * runtime: ONNX Runtime turns `Reshape (x, [Shape (y)[0], 4])` into `Reshape (x, [0, -1])` where x and y share the name of their first dimension, and
- * that fails on the day on which nothing is found (a detector's level without candidates).
+ * The type of an inner value without names of dimensions that neither its declaration has nor inputs: those of extents that depend on data. Two equal ones
+ * would be a promise to the runtime: ONNX Runtime turns `Reshape (x, [Shape (y)[0], 4])` into `Reshape (x, [0, -1])` where x and y share the name of
+ * their first dimension, and that fails on the day on which nothing is found (a detector's level without candidates). Those of inputs stay: ONNX Runtime
+ * joins Add and LayerNormalization only where it knows that shapes are equal.
  */
-export function ownNames({ type }: Value, declared: ValueType | undefined): ValueType | undefined {
-  if (type?.kind !== 'tensor' || !type.shape?.some((dim) => typeof dim === 'string')) return type;
+export function ownNames(
+  { type }: Value,
+  declared: ValueType | undefined,
+  isOfInputs: (dim: string) => boolean,
+): ValueType | undefined {
+  if (type?.kind !== 'tensor' || !type.shape?.some((dim) => typeof dim === 'string' && !isOfInputs(dim))) return type;
   const before = declared?.kind === 'tensor' ? declared.shape : undefined;
   return {
     ...type,
-    shape: type.shape.map((dim, axis) => (typeof dim === 'string' && before?.[axis] !== dim ? undefined : dim)),
+    shape: type.shape.map((dim, axis) =>
+      typeof dim === 'string' && before?.[axis] !== dim && !isOfInputs(dim) ? undefined : dim,
+    ),
   };
 }
 

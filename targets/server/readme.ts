@@ -153,10 +153,10 @@ npx mlpack bundle better.onnx --name ${artifact.name} --target server --out mode
 MODELS_DIR=models node server.mjs
 \`\`\`
 
-\`MODELS_DIR/<model>/<version>/\` are bundles. A new one is hashed, loaded, has to answer its golden cases as it did when it was packed, and
+\`MODELS_DIR/<model>/<version>/\` are bundles, or links to them. A new one is hashed, loaded, has to answer its golden cases as it did when it was packed, and
 takes over while the server serves; where it does not, requests stay with the version before, and the log and
 \`mlpack_model_load_failures_total\` say so. Copy it under a name that begins with a dot, then rename it. To go back:
-\`echo 1 > models/${artifact.name}/default-version\` (remove the file to go forward again), or \`POST …/rollback\`.
+\`echo 1 > models/${artifact.name}/default-version\` (remove the file to go forward again; a number that is not served is in the log), or \`POST …/rollback\`.
 
 ## Watching
 

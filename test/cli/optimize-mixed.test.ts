@@ -28,7 +28,8 @@ test('where int8 misses the floor a mix is searched for, judged like the others,
   const named = (name: string) => report.variants.find((one) => one.name === name);
   expect(named('int8-static')?.reasons.join(' ')).toMatch(/^top1 falls from 1\.0000/);
   const mixed = named('mixed');
-  expect(mixed?.verdict).toBe('recommended');
+  // Weights in 8 bits alone are smaller and keep this floor; how fast either is is not looked at here.
+  expect(mixed?.verdict).toBe('accepted');
   expect(mixed?.accuracy?.drop).toBeLessThanOrEqual(0.1);
   const step = mixed?.steps.find(({ pass }) => pass === 'mixed-precision');
   expect(step?.options).toMatchObject({ maxDrop: '10%' });

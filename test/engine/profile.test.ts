@@ -177,8 +177,8 @@ describe('batch sizes and sequence lengths', () => {
   };
   test('bind the open dimensions by their names and places', () => {
     const text = model(['batch', 'seq'], ['batch', 'past_len', 4]);
-    expect(sizeDims(text, { batch: 8, sequence: 128 })).toEqual({ batch: 8, seq: 128 });
-    expect(sizeDims(model(['rows', 4]), { batch: 2 })).toEqual({ rows: 2 });
+    expect(sizeDims(text, { batch: 8, sequence: 128 })).toEqual({ dims: { batch: 8, seq: 128 } });
+    expect(sizeDims(model(['rows', 4]), { batch: 2 })).toEqual({ dims: { rows: 2 } });
     expect(() => sizeDims(model([1, 4]), { batch: 2 })).toThrow("the model's batch is fixed (x0 [1, 4])");
     expect(() => sizeDims(model(['n', 4]), { sequence: 2 })).toThrow(
       'no input of the model has an open sequence dimension',

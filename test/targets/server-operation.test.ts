@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, rmSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -102,7 +102,18 @@ describe.skipIf(modules === '')('versions', () => {
     expect(await version()).toBe('2');
     await writeFile(join(models, 'tiny/default-version'), '1\n');
     await until(async () => (await version()) === '1');
+    await writeFile(join(models, 'tiny/default-version'), '7\n');
+    await until(async () => (await version()) === '2');
+    await until(async () => running.log().includes('names no version that is served here'));
+    expect(running.log()).toMatch(/"asked":"7","version":"2"/);
     rmSync(join(models, 'tiny/default-version'));
+    await until(async () => (await version()) === '2');
+  });
+
+  it('takes a version whose folder is a link', async () => {
+    await symlink(join(models, 'tiny/2'), join(models, 'tiny/4'));
+    await until(async () => (await version()) === '4');
+    rmSync(join(models, 'tiny/4'));
     await until(async () => (await version()) === '2');
   });
 

@@ -108,7 +108,7 @@ describe('to-bf16', () => {
     expect(why.at(-1)).toContain(
       '6 nodes compute in bfloat16, for most of which ONNX Runtime has no kernel on the CPU',
     );
-    await expect(openModel(model)).rejects.toThrow(/NOT_IMPLEMENTED|not find an implementation/i);
+    await expect(openModel(model)).rejects.toThrow(/there is no kernel for/);
     const io = parseModel(
       head(22, 'g (float[4,4] x) => (float[4,4] y) <float[4,4] w = random(1)> { y = MatMul (x, w) }'),
     );

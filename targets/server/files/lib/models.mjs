@@ -14,10 +14,16 @@ import { Served } from './served.mjs';
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const versionPattern = /^[1-9]\d{0,15}$/;
 
+/** Folders, and links to folders. */
 async function folders(dir, pattern) {
   try {
-    const entries = await readdir(dir, { withFileTypes: true });
-    return entries.filter((entry) => entry.isDirectory() && pattern.test(entry.name)).map(({ name }) => name);
+    const found = [];
+    for (const entry of await readdir(dir, { withFileTypes: true })) {
+      if (!pattern.test(entry.name)) continue;
+      const linked = entry.isSymbolicLink() ? await stat(join(dir, entry.name)).catch(() => undefined) : undefined;
+      if ((linked ?? entry).isDirectory()) found.push(entry.name);
+    }
+    return found;
   } catch (error) {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
@@ -47,10 +53,10 @@ function pathsIn(text) {
   }
 }
 
-async function pinnedVersion(dir) {
+/** What the file default-version says; undefined without one. */
+async function askedVersion(dir) {
   try {
-    const text = (await readFile(join(dir, 'default-version'), 'utf8')).trim();
-    return versionPattern.test(text) ? text : undefined;
+    return (await readFile(join(dir, 'default-version'), 'utf8')).trim();
   } catch (error) {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -58,7 +64,7 @@ async function pinnedVersion(dir) {
 }
 
 export class Models {
-  /** name → { versions: Map<version, Served>, chosen, pinned, known: Map<version, stamp>, failed: Map<version, why> } */
+  /** name → { versions: Map<version, Served>, chosen, pinned, known: Map<version, stamp>, failed: Map<version, why>, byFile, missed } */
   #models = new Map();
   #services;
   #own;
@@ -124,7 +130,8 @@ export class Models {
 
   async #scanModel(name, dir) {
     const model = this.#model(name);
-    const pinned = await pinnedVersion(dir);
+    const asked = await askedVersion(dir);
+    const pinned = asked !== undefined && versionPattern.test(asked) ? asked : undefined;
     const found = (await folders(dir, versionPattern)).sort((a, b) => Number(b) - Number(a));
     // As many as are kept side by side, counting those that can be served, besides the one that is pinned.
     const wanted = [];
@@ -138,6 +145,7 @@ export class Models {
     if (pinned === undefined && model.byFile) model.pinned = undefined;
     model.byFile = pinned !== undefined;
     this.#choose(name);
+    this.#tellMissed(name, asked);
     for (const version of [...model.known.keys()]) {
       if (!wanted.includes(version)) await this.#unload(name, version);
     }
@@ -201,6 +209,20 @@ export class Models {
     if (model.chosen === before) return;
     this.#services.log.info({ model: name, version: model.chosen, before }, 'requests without a version go to');
     this.#services.metrics.chosen(name, model.chosen, before);
+  }
+
+  /** Once for each: a rollback that was mistyped would do nothing, and say nothing. */
+  #tellMissed(name, asked) {
+    const model = this.#model(name);
+    const missed = asked === undefined || model.versions.has(asked) ? undefined : asked;
+    if (missed === model.missed) return;
+    model.missed = missed;
+    if (missed === undefined) return;
+    const about = { model: name, asked: missed.slice(0, 100), version: model.chosen };
+    this.#services.log.warn(
+      about,
+      'the file default-version names no version that is served here; requests go on to another',
+    );
   }
 
   #sorted(model) {
