@@ -1,5 +1,5 @@
 import { constantNumbers } from '../ir/constant.ts';
-import { namedDim, symbolsOf } from '../ir/dim.ts';
+import { declaredSymbols } from '../ir/dim.ts';
 import { graphsBelow, type Model, type Node, type Value } from '../ir/graph.ts';
 import { isBatch, requiredInputs } from './feed-shapes.ts';
 
@@ -14,11 +14,7 @@ const most = 64;
  * targets of Reshape and Expand, the most frequent numbers first.
  */
 export function* bakedExtents(model: Model): Generator<Record<string, number>> {
-  const symbols = [
-    ...new Set(
-      requiredInputs(model).flatMap((input) => (input.shape ?? []).flatMap((dim) => [...symbolsOf(namedDim(dim))])),
-    ),
-  ].filter((symbol) => !isBatch.test(symbol));
+  const symbols = [...declaredSymbols(requiredInputs(model))].filter((symbol) => !isBatch.test(symbol));
   const numbers = [1, ...targetNumbers(model)];
   if (symbols.length === 0 || numbers.length === 1) return;
   // As many of the numbers as can be tried in all combinations.

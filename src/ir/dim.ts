@@ -123,6 +123,11 @@ export function symbolsOf(dim: Dim): Set<string> {
   return symbols;
 }
 
+/** The symbols of declared values, but for names that say nothing. */
+export function declaredSymbols(values: readonly { readonly shape: Shape | undefined }[]): Set<string> {
+  return new Set(values.flatMap(({ shape }) => (shape ?? []).flatMap((dim) => [...symbolsOf(namedDim(dim))])));
+}
+
 /** Known to be ≥ 0, given that symbols are. */
 export function isNonNegativeDim(dim: Dim): boolean {
   if (typeof dim === 'number') return dim >= 0;

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import { symbolsOf } from '../ir/dim.ts';
+import { declaredSymbols, symbolsOf } from '../ir/dim.ts';
 import type { LocalFunction, Model } from '../ir/graph.ts';
 import type { Tensor } from '../ir/tensor.ts';
 import { formatBytes } from '../messages.ts';
@@ -46,7 +46,7 @@ export function encode(model: Model, options: EncodeOptions = {}): Encoded {
 
 /** Tells names of dimensions, and terms of them, that inputs declare. */
 function namesOfInputs({ graph }: Model): (dim: string) => boolean {
-  const declared = new Set(graph.inputs.flatMap(({ shape }) => (shape ?? []).flatMap((dim) => [...symbolsOf(dim)])));
+  const declared = declaredSymbols(graph.inputs);
   const known = new Map<string, boolean>();
   return (dim) => {
     const answer = known.get(dim) ?? [...symbolsOf(dim)].every((symbol) => declared.has(symbol));

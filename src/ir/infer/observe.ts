@@ -1,4 +1,4 @@
-import { namedDim, symbolsOf } from '../dim.ts';
+import { declaredSymbols, symbolsOf } from '../dim.ts';
 import type { DType } from '../dtype.ts';
 import { capturedValues, type Graph, type Model, type Value } from '../graph.ts';
 import { topologicalOrder } from '../sort.ts';
@@ -54,9 +54,7 @@ const ofShapeAlone = new Set(['Shape', 'Size']);
  * @returns how many values know more now.
  */
 export function mergeObserved(model: Model, observations: readonly Observation[]): number {
-  const symbols = new Set(
-    model.graph.inputs.flatMap((value) => (value.shape ?? []).flatMap((dim) => [...symbolsOf(namedDim(dim))])),
-  );
+  const symbols = declaredSymbols(model.graph.inputs);
   const independent = [...symbols].every((symbol) => {
     const values = observations.map(({ bindings }) => bindings.get(symbol));
     return !values.includes(undefined) && new Set(values).size === values.length;
