@@ -113,7 +113,7 @@ them as binary data.
 | \`MODEL_TIMEOUT_MS\` | 30000 | longest run; a session that takes longer is replaced, and its thread ends with its run (not with \`INLINE\`, where a run cannot be called off) |
 | \`BATCH_MAX\` | 0 | rows in one run; 0: found out by timing at start, 1: no batches |
 | \`BATCH_DELAY_MS\` | 2 | how long a free session waits for more rows, where the last runs show that more are coming |
-| \`BATCH_TUNE_MS\` | 200 | time for that timing at start |
+| \`BATCH_TUNE_MS\` | 100 | time for that timing at start |
 | \`QUEUE_LIMIT\` | 0 | requests on their way; beyond it 503 with Retry-After. 0: as many as the model answers in a second, by timing at start (16 to 4096) |
 | \`QUEUE_BYTES\` | an eighth of the memory | inputs that wait |
 | \`QUEUE_TIMEOUT_MS\` | 10000 | longest wait in the queue, then 503 |

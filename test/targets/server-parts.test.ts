@@ -498,8 +498,8 @@ describe('rows that pay', async () => {
   });
 
   it('counts what a run costs besides the model, which larger runs share', async () => {
-    expect((await choose((rows) => 0.8 * rows))[0].rows).toBe(32);
-    expect((await choose((rows) => 10 * rows))[0].rows).toBe(2);
+    expect((await choose((rows) => 0.8 * rows))[0].rows).toBe(16);
+    expect((await choose((rows) => 10 * rows))[0].rows).toBe(4);
     expect((await choose((rows) => 0.02 * rows))[0].rows).toBe(64);
   });
 
@@ -523,6 +523,12 @@ describe('rows that pay', async () => {
   it('tries eight early, and small steps where a model is slow', async () => {
     expect((await choose((rows) => 300 + rows))[1].slice(0, 3)).toEqual([1, 2, 8]);
     expect((await choose((rows) => 3000 * rows))[1]).toEqual([1, 2]);
+  });
+
+  it('tries no larger ones after one that gains nothing, which a start has no time for', async () => {
+    // Two is the trial of rows that depend on each other.
+    expect((await choose((rows) => Math.max(10, rows)))[1]).toEqual([1, 2, 8, 4, 16, 32]);
+    expect((await choose((rows) => 40 * rows))[1]).toEqual([1, 2, 8, 4, 16]);
   });
 });
 
@@ -560,7 +566,8 @@ describe('what is remembered of requests', async () => {
 
 describe('a session that is gone', async () => {
   interface PoolLike {
-    open(): Promise<void>;
+    open(count?: number): Promise<void>;
+    grow(): Promise<void>;
     run(feeds: object[]): Promise<object>;
     readonly idle: number;
     close(): Promise<void>;
@@ -592,7 +599,27 @@ describe('a session that is gone', async () => {
     expect((second ?? 0) - (first ?? 0)).toBeGreaterThan(400);
     await writeFile(path, bytes);
     await expect.poll(() => pool.idle, { timeout: 20_000 }).toBe(1);
-    for (const { message } of errors) expect(message).toBe('a session could not be opened again');
+    for (const { message } of errors) expect(message).toBe('a session could not be opened');
+    await pool.close();
+  }, 60_000);
+
+  it('is followed by the others once the first serves, also where one of them fails at first', async () => {
+    const path = join(dir, 'grows.onnx');
+    await writeFile(path, bytes);
+    const errors: string[] = [];
+    const log = { error: (_: object, message: string) => errors.push(message) };
+    const pool = new Pool(path, { workers: 3, threads: 1, timeoutMs: 60_000, log });
+    await pool.open(1);
+    expect(pool.idle).toBe(1);
+    await rm(path);
+    const growing = pool.grow();
+    await expect.poll(() => errors.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await pool.run([feed()]);
+    await writeFile(path, bytes);
+    await growing;
+    await expect.poll(() => pool.idle, { timeout: 20_000 }).toBe(3);
+    await pool.grow();
+    expect(pool.idle).toBe(3);
     await pool.close();
   }, 60_000);
 

@@ -2,16 +2,17 @@
 
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pino from 'pino';
 import { Admission } from './lib/admission.mjs';
 import { Buffers } from './lib/buffers.mjs';
-import { readManifest } from './lib/bundle.mjs';
+import { modelBytes, readManifest } from './lib/bundle.mjs';
 import { openCache } from './lib/cache.mjs';
 import { readConfig } from './lib/config.mjs';
 import { Inference } from './lib/inference.mjs';
-import { Metrics } from './lib/metrics.mjs';
+import { describeModel } from './lib/model.mjs';
 import { Models } from './lib/models.mjs';
 import { Monitor } from './lib/monitor.mjs';
+import { sessionsOf } from './lib/opening.mjs';
+import { endSpareThread, startThread } from './lib/place.mjs';
 import { Slabs } from './lib/slabs.mjs';
 import { Tracer } from './lib/tracing.mjs';
 
@@ -29,8 +30,12 @@ function settings() {
 }
 
 const config = settings();
-const log = pino({ level: config.logLevel });
 const manifest = await readManifest(dir);
+// Another CPU starts the thread of the first session while this one loads packages, here and below.
+const { apart } = sessionsOf(describeModel(manifest), config, modelBytes(manifest));
+if (apart !== undefined) startThread();
+const [{ default: pino }, { Metrics }] = await Promise.all([import('pino'), import('./lib/metrics.mjs')]);
+const log = pino({ level: config.logLevel });
 const state = {
   server: { name: 'mlpack-server', version: manifest.tool.version },
   ready: false,
@@ -42,7 +47,7 @@ const metrics = new Metrics({ all: () => models.all() });
 const buffers = new Buffers(64 * 1024 * 1024);
 // As much again as bodies may take: one that is slow to come holds the batch it will be in.
 const slabs = new Slabs(buffers, config.inflightBytes);
-// The sessions open in their threads while this one loads the web framework (110 ms of CPU); what is timed waits for that.
+// The sessions open in their threads while this one loads the web framework; what is timed waits for that.
 let sessionsStart;
 const starting = new Promise((resolve) => (sessionsStart = resolve));
 let calm;
@@ -89,6 +94,7 @@ try {
   if (config.grpcPort > 0) grpc = await (await import('./lib/grpc/service.mjs')).openGrpc(config, services, log);
   calm();
   const failure = await opening;
+  await endSpareThread();
   if (failure !== undefined) throw failure;
   if (state.draining) await models.close();
   else state.ready = true;
@@ -97,5 +103,6 @@ try {
   log.fatal({ err: error }, 'the server could not be started');
   // A process that ends while ONNX Runtime opens a session in a thread is aborted by it.
   await opening;
+  await endSpareThread();
   process.exit(1);
 }

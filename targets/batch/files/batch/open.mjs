@@ -1,8 +1,6 @@
 /** The bundle's model on as many sessions as the container has CPUs. */
 
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { goldenCases, readManifest, verifiedModel } from '../lib/bundle.mjs';
+import { goldenCases, modelBytes, readManifest, verifiedModel } from '../lib/bundle.mjs';
 import { cpuLimit, memoryLimit, sessionPlan } from '../lib/cpu.mjs';
 import { describeModel } from '../lib/model.mjs';
 import { Pool } from '../lib/pool.mjs';
@@ -16,11 +14,8 @@ export async function openModel(dir) {
   const manifest = await readManifest(dir);
   const info = describeModel(manifest);
   const path = await verifiedModel(dir, manifest);
-  const sizes = await Promise.all(
-    manifest.model.files.map(async (file) => (await stat(join(dirname(path), basename(file.path)))).size),
-  );
-  const modelBytes = sizes.reduce((sum, size) => sum + size, 0);
-  const plan = sessionPlan({ workers: 0, threads: 0 }, { cpus: cpuLimit(), memory: memoryLimit(), modelBytes });
+  const limits = { cpus: cpuLimit(), memory: memoryLimit(), modelBytes: modelBytes(manifest) };
+  const plan = sessionPlan({ workers: 0, threads: 0 }, limits);
   const pool = new Pool(path, { ...plan, timeoutMs: 3_600_000, log });
   await pool.open();
   const golden = await goldenCases(dir, manifest);

@@ -1,14 +1,18 @@
 /** A bundle folder: its manifest, the model it is allowed to load, and its golden cases. */
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export async function readManifest(dir) {
   const manifest = JSON.parse(await readFile(join(dir, 'mlpack.json'), 'utf8'));
   if (manifest.schema !== 'mlpack.bundle/1') throw new Error('mlpack.json is not the manifest of a bundle');
   return manifest;
+}
+
+/** Bytes of the model's files, as the manifest has them. */
+export function modelBytes({ model, files }) {
+  return model.files.reduce((sum, { path }) => sum + (files.find((file) => file.path === path)?.bytes ?? 0), 0);
 }
 
 /** A path that a manifest names, inside its folder. */
@@ -19,10 +23,20 @@ function inside(dir, path) {
   return join(dir, path);
 }
 
+/** One buffer for the whole file: 42 MB take 0.03 s, in buffers of their own (a stream's) 0.08 to 0.24 for the memory alone. */
 async function digestOf(path) {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk);
-  return hash.digest('hex');
+  const buffer = Buffer.allocUnsafeSlow(1 << 18);
+  const file = await open(path);
+  try {
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 /** Whether all files of the model lie in a folder under their own names, as the manifest describes them. */

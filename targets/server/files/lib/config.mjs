@@ -125,7 +125,7 @@ function queue(env) {
     batchMax: integer(env, 'BATCH_MAX', 0, 0, 65_536),
     /** Measured with 0 to 3 ms (docs/server.md): 1.3 to 1.6 times the requests where batches pay, nothing lost where they do not; 3 ms adds little. */
     batchDelayMs: integer(env, 'BATCH_DELAY_MS', 2, 0, 10_000),
-    batchTuneMs: integer(env, 'BATCH_TUNE_MS', 200, 0, 60_000),
+    batchTuneMs: integer(env, 'BATCH_TUNE_MS', 100, 0, 60_000),
     /** 0: by what the model answers in a second (served.mjs). */
     queueLimit: integer(env, 'QUEUE_LIMIT', 0, 0, 1_000_000),
     queueBytes: integer(env, 'QUEUE_BYTES', defaultInflight(), 1024, Number.MAX_SAFE_INTEGER),

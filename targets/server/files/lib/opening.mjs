@@ -4,7 +4,7 @@ import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
 import { longestRunMs, rowsAtOnce, threadBySignature, threadByTiming } from './placing.mjs';
 import { Pool } from './pool.mjs';
 import {
-  cpuClock,
+  cpuOf,
   feedsOf,
   hereCostMs,
   refusalBySignature,
@@ -25,6 +25,16 @@ function usualQueue(perSecond, { rows, rates }, workers) {
 }
 
 /**
+ * Sessions that a model will have, by what is known before it is opened.
+ * @returns { limits, plan: { workers, threads }, apart } apart: why their runs need threads of their own; undefined: they may be in this one
+ */
+export function sessionsOf(info, config, modelBytes) {
+  const limits = { cpus: cpuLimit(), memory: memoryLimit(), modelBytes };
+  const plan = sessionPlan(config.inline === 'on' ? { ...config, workers: 1 } : config, limits);
+  return { limits, plan, apart: threadBySignature(config, { ...limits, ...plan }, info) };
+}
+
+/**
  * @param {string} path of the model
  * @param { info, golden, modelBytes, config, log, buffers, prove, onlyOne?, sessionsStart?, undisturbed? } about prove(run): throws where the
  *   model may not serve. sessionsStart(): called once the threads are on their way. undisturbed: a promise that timing waits for
@@ -32,10 +42,9 @@ function usualQueue(perSecond, { rows, rates }, workers) {
  */
 export async function openSessions(path, about) {
   const { info, config, log, buffers } = about;
-  const limits = { cpus: cpuLimit(), memory: memoryLimit(), modelBytes: about.modelBytes };
-  const plan = sessionPlan(config.inline === 'on' ? { ...config, workers: 1 } : config, limits);
+  const { limits, plan, ...first } = sessionsOf(info, config, about.modelBytes);
   const options = { ...plan, timeoutMs: config.modelTimeoutMs, log, buffers };
-  let apart = threadBySignature(config, { ...limits, ...plan }, info);
+  let { apart } = first;
   // Where nobody is served yet nobody is held up by a run that turns out to be long; a later version is tried in a thread.
   const tried = apart === undefined && about.onlyOne === true;
   const here = { rows: undefined };
@@ -54,6 +63,8 @@ export async function openSessions(path, about) {
     const { rows: batchRows, why, rates } = batch;
     const place = { inline: apart === undefined, threadBecause: apart };
     log.info({ ...plan, ...limits, batchRows, why, rates, queueLimit, ...place }, 'model is ready');
+    // Whoever waits is served by the first session while the others open; what was timed was alone.
+    void pool.grow();
     return { pool, batch, queueLimit, inline: place.inline };
   } catch (error) {
     await pool.close();
@@ -62,16 +73,17 @@ export async function openSessions(path, about) {
 }
 
 async function opened(pool, started = () => {}) {
-  const opening = pool.open();
+  const opening = pool.open(1);
   started();
   await opening;
   return pool;
 }
 
 async function proveAndTime(pool, about, plan) {
-  const { info, golden, config } = about;
-  const run = (feeds) => pool.run(feeds, undefined);
-  await about.prove(run);
+  const { info, golden, config, buffers } = about;
+  const back = (used) => used.forEach((buffer) => buffers.give(buffer));
+  const run = (feeds) => pool.run(feeds, undefined, back);
+  await about.prove((feeds) => pool.run(feeds, undefined));
   const limit = info.mixesRows !== undefined && config.batchMax === 0 ? 1 : config.batchMax;
   await about.undisturbed;
   const batch = await usefulRows(run, {
@@ -79,8 +91,9 @@ async function proveAndTime(pool, about, plan) {
     golden,
     limit,
     budgetMs: config.batchTuneMs,
+    allocate: (bytes) => buffers.take(bytes),
     // Several threads share a run, and wait for each other on the CPU: there the wall counts.
-    ...(plan.threads === 1 ? { clock: cpuClock } : {}),
+    ...(plan.threads === 1 ? { time: cpuOf } : {}),
     ...(plan.tried ? { besidesMs: hereCostMs, longestMs: longestRunMs } : {}),
   });
   const alone = await requestsPerSecond(run, golden);
@@ -102,7 +115,7 @@ async function partedRows(pool, { info, golden }, { batch, longestMs }) {
 
 /** Opens the session in another place, where its first run shall not be a client's, and lets go of the one before. */
 async function moved(from, to, [first]) {
-  await to.open();
+  await to.open(1);
   try {
     if (first !== undefined) await to.run(feedsOf(first.inputs), undefined);
   } catch (error) {

@@ -6,6 +6,35 @@ import { inParts } from './rows.mjs';
 import { openSession, textOf } from './session.mjs';
 
 const source = new URL('./worker.mjs', import.meta.url);
+/** A thread that waits for a model, and when it has ended. */
+let ahead;
+
+/**
+ * Starts a thread before it is known what for: it takes 0.1 s of CPU until ONNX Runtime is loaded in it, which another CPU can do while
+ * packages are loaded in this one.
+ */
+export function startThread() {
+  const worker = new Worker(source);
+  // What goes wrong shows again, and is told, where a session is opened.
+  worker.on('error', () => {});
+  const ended = new Promise((resolve) => worker.once('exit', resolve));
+  ahead = { worker, ended };
+  void ended.then(() => {
+    if (ahead?.worker === worker) ahead = undefined;
+  });
+}
+
+/** Ends the one that no model was given to. */
+export async function endSpareThread() {
+  ahead?.worker.postMessage('close');
+  await ahead?.ended;
+}
+
+function takeThread() {
+  const { worker } = ahead ?? { worker: new Worker(source) };
+  ahead = undefined;
+  return worker;
+}
 
 /**
  * A session in a thread of its own. The buffers of the feeds go over to it, and come back with the answer.
@@ -15,7 +44,8 @@ const source = new URL('./worker.mjs', import.meta.url);
  * @returns {{ opened: Promise<void>, begin, abandon, end }} opened rejects with the text of what failed
  */
 export function threadPlace(model, settled, ended) {
-  const worker = new Worker(source, { workerData: model });
+  const worker = takeThread();
+  worker.postMessage({ open: model });
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   const opened = new Promise((resolve, reject) => {
     worker.on('message', (message) => {

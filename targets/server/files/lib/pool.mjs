@@ -53,15 +53,20 @@ export class Pool {
     this.#options = options;
   }
 
-  /** Opens all sessions. Throws what ONNX Runtime says where the model cannot be loaded. */
-  async open() {
+  /** Opens sessions, all unless told otherwise. Throws what ONNX Runtime says where the model cannot be loaded. */
+  async open(count = this.size) {
     try {
-      const places = Array.from({ length: this.size }, () => this.#start());
+      const places = Array.from({ length: count }, () => this.#start());
       this.#idle.push(...(await Promise.all(places)));
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  /** Opens those that are not open yet, one after another; one that fails is tried again. */
+  async grow() {
+    while (!this.#closed && this.#all.size + this.#waiting.size + this.#owed < this.size) await this.#again();
   }
 
   get idle() {
@@ -132,13 +137,13 @@ export class Pool {
 
   /** Opens a session in the place of one that is gone. */
   #again() {
-    if (this.#closed) return;
-    this.#start().then(
+    if (this.#closed) return undefined;
+    return this.#start().then(
       (next) => {
         this.#failures = 0;
         this.#free(next);
       },
-      (error) => this.#options.log.error({ err: error }, 'a session could not be opened again'),
+      (error) => this.#options.log.error({ err: error }, 'a session could not be opened'),
     );
   }
 

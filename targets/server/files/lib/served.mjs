@@ -1,10 +1,8 @@
 /** One version of one model, from its folder to answers. */
 
-import { stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import { Batcher } from './batcher.mjs';
 import { Breaker } from './breaker.mjs';
-import { goldenCases, readManifest, readReference, verifiedModel } from './bundle.mjs';
+import { goldenCases, modelBytes, readManifest, readReference, verifiedModel } from './bundle.mjs';
 import { Drift } from './drift.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
@@ -52,15 +50,12 @@ export class Served {
 
   async #load(path) {
     const { config, buffers } = this;
-    const sizes = await Promise.all(
-      this.manifest.model.files.map(async (file) => (await stat(join(dirname(path), basename(file.path)))).size),
-    );
     this.#golden = await goldenCases(this.dir, this.manifest);
     const opened = await openSessions(path, {
       ...this.services,
       info: this.info,
       golden: this.#golden,
-      modelBytes: sizes.reduce((sum, size) => sum + size, 0),
+      modelBytes: modelBytes(this.manifest),
       log: this.log,
       prove: (run) => this.#prove(run),
     });

@@ -6,13 +6,17 @@ export function textOf(error) {
   return String(error instanceof Error ? error.message : error);
 }
 
+export function loadRuntime() {
+  return import('onnxruntime-node');
+}
+
 /**
  * @param {string} path of the model @param {number} threads of one run
  * @returns {{ run: (feeds: object[], outputs?: string[]) => Promise<Record<string, { dims, data }>>, close: () => Promise<void> }}
  *   feeds: [{name, dtype, shape, data}]. outputs: names, undefined: all
  */
 export async function openSession(path, threads) {
-  const { InferenceSession, Tensor } = await import('onnxruntime-node');
+  const { InferenceSession, Tensor } = await loadRuntime();
   const session = await InferenceSession.create(path, { intraOpNumThreads: threads, interOpNumThreads: 1 });
   return {
     async run(feeds, outputs) {

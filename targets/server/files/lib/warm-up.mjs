@@ -90,6 +90,9 @@ export async function refusalByTrial(run, golden) {
   return undefined;
 }
 
+/** What more rows in a run have to gain to be worth the wait. */
+const gain = 1.01;
+
 /**
  * Milliseconds of CPU that a run costs besides the model, whatever its rows: handing it over, waking both threads, and code
  * that runs again in caches which the model has filled. Measured under load on one CPU (AMD EPYC) by the CPU of a request in
@@ -105,12 +108,13 @@ const runCostMs = 0.2;
 export const hereCostMs = 0.1;
 
 /**
- * The number of rows per run that answers most rows per second: 1, 8, then 2, 4 … are timed while the budget lasts, and the
+ * The number of rows per run that answers most rows per second: 1, 8, 4, 16 … are timed while the budget lasts and larger ones gain (2, 4, 8 … of slow models), and the
  * smallest within 1 % of the best is taken, `besidesMs` of each run counted (larger ones only add latency). MobileNet and ResNet-20 within 3 % were 1, 2
  * or 4 rows from start to start, and answered 85 to 89 % of what their sessions do alone where 8 rows come to 91 and 92 %.
  * @param {number} [about.besidesMs] milliseconds of a run that are not the model
  * @param {number} [about.longestMs] a run of several rows may take
- * @param {() => number} [about.clock] milliseconds; the CPU time of the process where a run has one thread (`cpuClock`)
+ * @param {(bytes: number) => ArrayBuffer} [about.allocate] memory for the inputs of a run
+ * @param {(runs: (() => Promise)[]) => Promise<number>} [about.time] milliseconds of one of some runs; of CPU where a run has one thread (`cpuOf`)
  * @returns { rows, why } why: the reason where rows are 1
  */
 export async function usefulRows(run, about) {
@@ -121,17 +125,25 @@ export async function usefulRows(run, about) {
     budgetMs,
     besidesMs = runCostMs,
     longestMs = Number.POSITIVE_INFINITY,
-    clock = wallClock,
+    time = fastestOf,
+    allocate,
   } = about;
   if (limit === 1) return { rows: 1, why: 'it is switched off' };
   const refusal = refusalBySignature(info) ?? (await refusalByTrial(run, golden));
   if (refusal !== undefined) return { rows: 1, why: refusal };
-  const rates = await timeSizes(run, golden[0], { largest: limit > 0 ? limit : 64, budgetMs, clock });
+  const msPerRowOf = (rate) => 1000 / rate.perSecond + besidesMs / rate.rows;
+  const rates = await timeSizes(run, golden[0], {
+    largest: limit > 0 ? limit : 64,
+    budgetMs,
+    time,
+    allocate,
+    msPerRowOf,
+  });
   if (limit > 1) return { rows: limit, rates };
   const short = rates.filter((rate, i) => i === 0 || runMs({ rows: rate.rows, rates }) <= longestMs);
-  const msPerRow = short.map((rate) => 1000 / rate.perSecond + besidesMs / rate.rows);
+  const msPerRow = short.map(msPerRowOf);
   const best = Math.min(...msPerRow);
-  const { rows } = short[msPerRow.findIndex((ms) => ms <= 1.01 * best)];
+  const { rows } = short[msPerRow.findIndex((ms) => ms <= gain * best)];
   return rows > 1
     ? { rows, rates }
     : { rows, rates, why: 'more rows in one run answer no more of them per second here' };
@@ -145,79 +157,103 @@ export function runMs({ rows, rates }) {
   return (rows * 1000) / rate.perSecond;
 }
 
-const wallClock = () => performance.now();
+/** Milliseconds of the fastest of some runs. */
+async function fastestOf(runs) {
+  let fastest = Number.POSITIVE_INFINITY;
+  for (const run of runs) {
+    const begun = performance.now();
+    await run();
+    fastest = Math.min(fastest, performance.now() - begun);
+  }
+  return fastest;
+}
 
 /**
- * Milliseconds of CPU that this process has used. On a busy machine (two CPUs, eight processes that want them) MobileNet was
+ * Milliseconds of CPU of a run, by the half of them that took less. On a busy machine (two CPUs, eight processes that want them) MobileNet was
  * given 8, 1, 2, 1 and 4 rows by wall time, since the long runs are the ones that others interrupt.
  */
-export function cpuClock() {
+export async function cpuOf(runs) {
+  const half = Math.ceil(runs.length / 2);
+  let begun = await cpuMs();
+  let fewest = Number.POSITIVE_INFINITY;
+  for (const part of [runs.slice(0, half), runs.slice(half)].filter(({ length }) => length > 0)) {
+    for (const run of part) await run();
+    const ended = await cpuMs();
+    fewest = Math.min(fewest, (ended - begun) / part.length);
+    begun = ended;
+  }
+  return fewest;
+}
+
+/**
+ * The system adds up what a thread has used when it lets go of its CPU, else every few milliseconds: read while the session's thread is on its
+ * way to sleep, the sum lacks up to a whole run, and four rows looked five times as fast as they are.
+ */
+async function cpuMs() {
+  await new Promise((resolve) => setTimeout(resolve, 1));
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
 
 /**
  * Milliseconds that runs of one size are repeated for at least: V8's compilers are at work while a server starts, and their CPU is in some of
- * the runs. The first size is timed once more at the end for the same reason: with ten runs at the beginning alone MobileNet's single
- * rows came out as 466 to 487/s in four of five starts, with both as 498 to 604 (three of five over 575; the bare session: 579 to 598).
+ * the runs. The first size is timed once more at the end for the same reason.
  */
-const leastMs = 20;
+const leastMs = 10;
 
 /**
  * Bytes of inputs that lie ready while one is run, as requests do that wait for their turn: more than the caches hold that a CPU has for itself.
  * An input that was written just before its run is read from there. MobileNet, 307 kB a row: 1.67 ms a run then, 1.73 in turn with 31 others;
  * eight rows have no such advantage, so that batches looked as if they did not pay.
  */
-const waitingBytes = 4 * 1024 * 1024;
+const waitingBytes = 2 * 1024 * 1024;
 /** At most so many: as many requests wait in the bench. */
 const mostWaiting = 32;
 
 /** Rates of runs of 1, 2, 4 … rows, as far as the budget goes, by rows. */
-async function timeSizes(run, { inputs }, { largest, budgetMs, clock }) {
-  const each = feedsOf(inputs)[0].shape[0];
+async function timeSizes(run, { inputs }, { largest, budgetMs, time, allocate, msPerRowOf }) {
+  const one = feedsOf(inputs);
+  const each = one[0].shape[0];
   let usedMs = 0;
   const started = performance.now();
   // By the clock of the runs: beside busy neighbours one run of eight rows would use up the budget by the wall, and be all that is known.
-  const spent = () => usedMs > budgetMs || performance.now() - started > 3 * budgetMs;
-  const time = async (rows) => {
-    let fastest = Number.POSITIVE_INFINITY;
-    const make = () => joinFeeds(Array(rows).fill(feedsOf(inputs)));
-    const waiting = lineOf(make);
-    const since = performance.now();
-    for (let turn = 0; turn < 5 || (turn < 50 && performance.now() - since < leastMs); turn++) {
-      waiting.push(make());
-      const feeds = waiting.shift();
-      const begun = clock();
-      await run(feeds);
-      const ranMs = clock() - begun;
-      usedMs += ranMs;
-      // The first run of a size allocates, and so does the second, by a plan made in the first.
-      if (turn > 1) fastest = Math.min(fastest, ranMs);
-      if (turn > 1 && spent()) break;
-    }
-    return { rows: rows * each, perSecond: (rows * each * 1000) / fastest };
+  const spent = () => usedMs > budgetMs || performance.now() - started > 2 * budgetMs;
+  const timed = async (rows) => {
+    const make = () => joinFeeds(Array(rows).fill(one), allocate, true);
+    // The first run of a size allocates, and so does the second, by a plan made in the first.
+    await run(make());
+    const begun = performance.now();
+    await run(make());
+    const turns = Math.min(50, Math.max(2, Math.ceil(leastMs / (performance.now() - begun))));
+    const waiting = lineOf(make, turns);
+    const ms = await time(waiting.slice(0, turns).map((feeds) => () => run(feeds)));
+    usedMs += ms * (turns + 2);
+    return { rows: rows * each, perSecond: (rows * each * 1000) / ms };
   };
-  const rates = [await time(1)];
+  const rates = [await timed(1)];
   const sizes = [2, 4, 8, 16, 32, 64].filter((rows) => rows <= largest);
-  // Whether batches pay at all shows at 8 rows; on a busy machine the budget may end before small steps come so far. A model
-  // of which three such runs alone would take most of the budget goes by small steps.
+  // Whether batches pay at all shows at 8 rows; on a busy machine the budget may end before small steps come so far. Two would gain least of all,
+  // and a start is no time to spend. A model of which three runs of 8 alone would take most of the budget goes by small steps.
   const roomy = (24 * each * 1000) / rates[0].perSecond < budgetMs;
-  const order = roomy && sizes.includes(8) ? [8, ...sizes.filter((rows) => rows !== 8)] : sizes;
+  const order = roomy && sizes.includes(8) ? [8, ...sizes.filter((rows) => rows !== 8 && rows !== 2)] : sizes;
   for (const rows of order) {
     if (spent()) break;
-    rates.push(await time(rows));
+    const best = Math.min(...rates.map(msPerRowOf));
+    rates.push(await timed(rows));
+    // Beyond eight rows no step has been seen to gain after one that did not.
+    if (rows > 8 && msPerRowOf(rates.at(-1)) > best / gain) break;
   }
   // The first size was timed while memory was new and code not compiled.
   const [first, ...others] = rates;
-  const again = await time(1);
+  const again = await timed(1);
   const best = again.perSecond > first.perSecond ? again : first;
   return [best, ...others].sort((a, b) => a.rows - b.rows);
 }
 
-/** Feeds that wait for their turn. */
-function lineOf(make) {
+/** At least `count` feeds that wait for their turn. */
+function lineOf(make, count) {
   const first = make();
   const bytes = first.reduce((sum, { data }) => sum + (data.byteLength ?? 0), 0);
-  const length = Math.min(mostWaiting, Math.ceil(waitingBytes / Math.max(1, bytes)));
+  const length = Math.max(count, Math.min(mostWaiting, Math.ceil(waitingBytes / Math.max(1, bytes))));
   return [first, ...Array.from({ length: length - 1 }, make)];
 }

@@ -1,7 +1,7 @@
 /** A session in a thread of its own, where its runs do not block the one that speaks HTTP. */
 
-import { parentPort, workerData } from 'node:worker_threads';
-import { openSession, textOf } from './session.mjs';
+import { parentPort } from 'node:worker_threads';
+import { loadRuntime, openSession, textOf } from './session.mjs';
 
 /** Buffers that go over without a copy, each once. */
 function buffersOf(results) {
@@ -24,14 +24,29 @@ async function answer(session, job) {
   }
 }
 
-try {
-  const session = await openSession(workerData.path, workerData.threads);
-  parentPort.on('message', (job) => {
-    if (job === 'close') void session.close().finally(() => parentPort.close());
-    else void answer(session, job);
-  });
-  parentPort.postMessage({ ready: true });
-} catch (error) {
-  parentPort.postMessage({ failed: textOf(error) });
+async function open({ path, threads }) {
+  try {
+    const session = await openSession(path, threads);
+    parentPort.postMessage({ ready: true });
+    return session;
+  } catch (error) {
+    parentPort.postMessage({ failed: textOf(error) });
+    parentPort.close();
+    return undefined;
+  }
+}
+
+/** A thread that ends while ONNX Runtime opens a session in it takes the process with it. */
+async function close() {
+  await (await opening)?.close();
   parentPort.close();
 }
+
+let opening;
+parentPort.on('message', (message) => {
+  if (message === 'close') void close();
+  else if (message.open !== undefined) opening = open(message.open);
+  else void opening.then((session) => answer(session, message));
+});
+// Which model it will be may not be known yet. What goes wrong here is told where one is opened.
+loadRuntime().catch(() => {});
