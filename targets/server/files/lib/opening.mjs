@@ -1,5 +1,6 @@
 /** The sessions of a model version: opened, proved, timed, and where they are to run. */
 
+import { Buffers } from './buffers.mjs';
 import { cpuLimit, memoryLimit, sessionPlan } from './cpu.mjs';
 import { longestRunMs, rowsAtOnce, threadBySignature, threadByTiming } from './placing.mjs';
 import { Pool } from './pool.mjs';
@@ -79,8 +80,13 @@ async function opened(pool, started = () => {}) {
   return pool;
 }
 
+/** Bytes of inputs that are kept to be used again while sizes are timed. */
+const timingBytes = 64 * 1024 * 1024;
+
 async function proveAndTime(pool, about, plan) {
-  const { info, golden, config, buffers } = about;
+  const { info, golden, config } = about;
+  // Of its own: requests have other sizes, and shall not find the place taken by these.
+  const buffers = new Buffers(timingBytes);
   const back = (used) => used.forEach((buffer) => buffers.give(buffer));
   const run = (feeds) => pool.run(feeds, undefined, back);
   await about.prove((feeds) => pool.run(feeds, undefined));
