@@ -113,7 +113,7 @@ Text is UTF-8: rows that hold other bytes are put aside.
 
 A piece is a row group of Parquet or 8192 rows. Each becomes \`part-<file>-<piece>.<format>\`, whole or not at all (written beside, synced, renamed), with
 \`.errors.jsonl\` where rows could not be used, and \`.done\` last. Start it again after a crash: what is done stays, the rest comes out as it
-would have without the crash, byte for byte. \`_SUCCESS\` (\`_SUCCESS-<shard>\`) at the end holds the counts.
+would have without the crash, byte for byte. A file that is changed meanwhile ends the job with 1: its parts would be of two tables. \`_SUCCESS\` (\`_SUCCESS-<shard>\`) at the end holds the counts.
 
 ## More than one machine
 

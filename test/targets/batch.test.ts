@@ -144,6 +144,29 @@ describe.skipIf(modules === '')('batch', () => {
     });
   });
 
+  it('does not call whole what was answered of a file that changed meanwhile', async () => {
+    const table = join(dir, 'data/changing.csv');
+    const rows = (value: number): string => `${value},${value},${value}\n`.repeat(200_000);
+    await writeFile(table, `a,b,c\n${rows(1)}`);
+    const out = join(dir, 'changing');
+    const args = ['run-batch.mjs', table, '--out', out, '--format', 'csv', '--batch', '64'];
+    const child = spawn(process.execPath, args, { cwd: bundle, stdio: ['ignore', 'ignore', 'pipe'] });
+    let text = '';
+    child.stderr.on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const exit = new Promise((resolve) => child.once('close', resolve));
+    while (!text.includes('part-') && child.exitCode === null) await sleep(5);
+    // In place, and as long as before: an export that runs again.
+    await writeFile(table, `a,b,c\n${rows(2)}`);
+    expect([await exit, text.trim().split('\n').at(-1)]).toEqual([
+      1,
+      expect.stringMatching(/changing\.csv was changed while the job read it; begin anew/),
+    ]);
+    const written = await readdir(out);
+    expect(written).not.toContain('_SUCCESS');
+    for (const part of written.filter((name) => name.endsWith('.csv')))
+      expect(new Set((await readFile(join(out, part), 'utf8')).match(/(?<=,)[36](?=,)/g))).toEqual(new Set(['3']));
+  });
+
   it('just starts behind flags that it could not begin with, and goes on with no other work once something is written', async () => {
     const out = join(dir, 'mended');
     const args = (...more: string[]): string[] => [join(dir, 'data/a.csv'), '--out', out, ...more];

@@ -212,6 +212,8 @@ function selected(yaml: string): string {
 
 function alertTest(rules: string): string {
   const labels = 'model="My_Model.v2", version="3", instance="a"';
+  // Kept to go back to: it shows its last window, and answers nothing.
+  const idle = 'model="My_Model.v2", version="2", instance="a"';
   return `rule_files: [${rules}]
 evaluation_interval: 1m
 tests:
@@ -221,6 +223,13 @@ tests:
       - { series: 'mlpack_drift_p_value{${labels}, feature="y.class"}', values: '0.001x60' }
       - { series: 'mlpack_drift_psi{${labels}, feature="x"}', values: '0.3x60' }
       - { series: 'mlpack_drift_p_value{${labels}, feature="x"}', values: '0.4x60' }
+      - { series: 'mlpack_drift_psi{${idle}, feature="x"}', values: '0.9x60' }
+      - { series: 'mlpack_drift_p_value{${idle}, feature="x"}', values: '0.001x60' }
+      - { series: 'mlpack_prediction_shift{${idle}, feature="y.class"}', values: '0.4x60' }
+      - { series: 'mlpack_drift_p_value{${idle}, feature="y.class"}', values: '0.001x60' }
+      - { series: 'mlpack_reference_accuracy{${idle}}', values: '0.95x60' }
+      - { series: 'mlpack_accuracy{${idle}}', values: '0.5x60' }
+      - { series: 'nv_inference_request_success{${idle}}', values: '900x60' }
       - { series: 'mlpack_reference_accuracy{${labels}}', values: '0.95x60' }
       - { series: 'mlpack_accuracy{${labels}}', values: '0.88x60' }
       - { series: 'nv_inference_request_success{${labels}}', values: '0+100x60' }

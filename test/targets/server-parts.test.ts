@@ -428,6 +428,20 @@ describe('memory that is used again', async () => {
     expect(buffers.take(100_000).byteLength).toBeGreaterThanOrEqual(100_000);
   });
 
+  it('keeps no memory that it did not hand out, and no size that is asked for no longer in the place of one that is', () => {
+    const buffers = new Buffers(250_000);
+    const { byteLength } = buffers.take(100_000);
+    const back = new ArrayBuffer(byteLength);
+    const strange = new ArrayBuffer(byteLength);
+    // One came back, through a thread; the other was never handed out.
+    for (const one of [back, strange]) buffers.give(one);
+    expect([buffers.take(100_000), buffers.take(100_000)].map((one) => [back, strange].indexOf(one))).toEqual([0, -1]);
+    buffers.give(buffers.take(240_000));
+    const often = buffers.take(50_000);
+    buffers.give(often);
+    expect(buffers.take(50_000)).toBe(often);
+  });
+
   /** Collections of the young generation that somebody asked for while `act` runs. */
   async function youngCollections(act: () => void): Promise<number> {
     let forced = 0;

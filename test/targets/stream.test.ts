@@ -267,6 +267,47 @@ export async function openBroker(...given) {
     await expect(sendInParts(() => Promise.reject(gone), records)).rejects.toBe(gone);
   });
 
+  it.skipIf(!has('redis-server'))('counts outages of Redis in a row, not over the life of the worker', async () => {
+    const load = (path: string): Promise<unknown> => import(pathToFileURL(join(bundle, `stream/${path}.mjs`)).href);
+    const { Inbox } = (await load('inbox')) as {
+      Inbox: new (limit: number) => { take(most: number, ms: number): Promise<{ id: string }[]>; stop(): void };
+    };
+    const { openRedis } = (await load('brokers/redis')) as {
+      openRedis(
+        settings: object,
+        inbox: object,
+        log: object,
+      ): Promise<{ start(): Promise<void>; close(): Promise<void> }>;
+    };
+    await mkdir(join(dir, 'outages'));
+    const broker = await brokerKinds[1]?.start(join(dir, 'outages'), modules, []);
+    if (broker === undefined) throw new Error('no Redis');
+    const Redis = createRequire(join(modules, 'x'))('ioredis') as new (
+      address: string,
+    ) => {
+      xgroup(...args: string[]): Promise<unknown>;
+      disconnect(): void;
+    };
+    const client = new Redis(broker.address);
+    const inbox = new Inbox(8);
+    let errors = 0;
+    const names = { in: 'rows', out: 'answers', dead: 'dead', group: 'group', name: 'one', from: 'latest' };
+    const settings = { ...names, hosts: [broker.address.replace('redis://', '')], ackMs: 45_000, tries: 2 };
+    const worker = await openRedis(settings, inbox, { error: () => errors++ });
+    await worker.start();
+    for (let outage = 1; outage <= 3; outage++) {
+      await client.xgroup('DESTROY', 'rows', 'group');
+      await until('an error', () => errors === outage);
+      await client.xgroup('CREATE', 'rows', 'group', '$');
+      await broker.send('rows', [row(outage)]);
+      expect(await inbox.take(1, 0)).toHaveLength(1);
+    }
+    inbox.stop();
+    await worker.close();
+    client.disconnect();
+    await broker.stop();
+  });
+
   it('refuses settings with one sentence', async () => {
     const cases: [string[], string][] = [
       [['--broker', 'amqp://x'], '--broker is one of kafka://…, '],

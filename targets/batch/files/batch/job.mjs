@@ -7,28 +7,42 @@ import { modelDigest } from '../lib/model.mjs';
 import { readIfThere, removeIfThere, writeWhole } from './parts.mjs';
 import { pieceRows } from './tables.mjs';
 
+/** What tells a file from its next version: size and milliseconds since 1970 of the last change. */
+async function stampOf(path) {
+  const { size, mtimeMs } = await stat(path);
+  return [size, Math.round(mtimeMs)];
+}
+
 /** What the work depends on. A folder of other work is not gone on with. */
-async function identity(options, manifest) {
-  const files = await Promise.all(
-    options.files.map(async (path) => {
-      const { size, mtimeMs } = await stat(path);
-      return [basename(path), size, Math.round(mtimeMs)];
-    }),
-  );
+function identity(options, stamps, manifest) {
+  const files = options.files.map((path, i) => [basename(path), ...stamps[i]]);
   const { columns, keep, format, count } = options;
   const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: modelDigest(manifest) });
   return createHash('sha256').update(text).digest('hex');
 }
 
+/** @throws where a file is no longer the one that the job began with: half of the answers would be of one table, half of another */
+async function sameFiles({ files }, stamps) {
+  for (const [i, path] of files.entries()) {
+    const now = await stampOf(path);
+    if (now.join() !== stamps[i].join())
+      throw new Error(
+        `${path} was changed while the job read it; begin anew (--restart) with a copy, or when nobody writes to it any more`,
+      );
+  }
+}
+
 /**
  * The shard's own record, begun anew or gone on with. Holds the batch size, on which last bits may depend.
- * @returns { id, batch, withdraw }; `withdraw` takes the record away again, for who fails before anything else is written: mended flags
+ * @returns { id, batch, sameFiles, withdraw }; `sameFiles` throws where a file was changed meanwhile. `withdraw` takes the record away again, for who fails before anything else is written: mended flags
  *   are other work
  * @throws where the folder holds other work
  */
 export async function beginJob(options, model) {
   const path = join(options.out, `_job-${options.index}.json`);
-  const id = await identity(options, model.manifest);
+  const stamps = await Promise.all(options.files.map(stampOf));
+  const id = identity(options, stamps, model.manifest);
+  const same = () => sameFiles(options, stamps);
   if (options.restart) await clear(options, id);
   else {
     const jobs = await jobsIn(options.out);
@@ -37,11 +51,11 @@ export async function beginJob(options, model) {
         `${options.out} holds the output of other files, another model or other flags; take another folder, or --restart`,
       );
     }
-    if (jobs.has(options.index)) return { ...jobs.get(options.index), withdraw: () => undefined };
+    if (jobs.has(options.index)) return { ...jobs.get(options.index), sameFiles: same, withdraw: () => undefined };
   }
   const job = { id, batch: options.batch > 0 ? options.batch : model.usefulBatch };
   await writeWhole(path, `${JSON.stringify(job)}\n`);
-  return { ...job, withdraw: () => removeIfThere(path) };
+  return { ...job, sameFiles: same, withdraw: () => removeIfThere(path) };
 }
 
 /** Counts of a piece that this work has done; undefined where it has not. */

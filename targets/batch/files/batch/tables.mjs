@@ -118,8 +118,10 @@ async function* records(path, separator) {
       else if (quoted) cell += letter;
       else if (letter === '"' && afterQuote) [cell, quoted, afterQuote] = [`${cell}"`, true, false];
       else if (letter === '"' && cell === '') [quoted, started, openedAt] = [true, true, line];
-      else if (letter === separator) [record, cell, afterQuote, started] = [[...record, cell], '', false, true];
-      else if (letter === '\n' || letter === '\r') {
+      else if (letter === separator) {
+        record.push(cell);
+        [cell, afterQuote, started] = ['', false, true];
+      } else if (letter === '\n' || letter === '\r') {
         if (started || cell !== '') yield { record: [...record, cell], damaged: bad };
         [record, cell, afterQuote, started, bad] = [[], '', false, false, false];
         skipLineFeed = letter === '\r';

@@ -12,9 +12,11 @@ import { runInNewContext } from 'node:vm';
 const smallest = 4096;
 
 export class Buffers {
-  /** Size → buffers of that size that nobody uses. */
+  /** Size → buffers of that size that nobody uses; the sizes that were used last come last. */
   #free = new Map();
   #kept = 0;
+  /** Size → how many were handed out and have not come back. A buffer that was in a thread comes back as another object. */
+  #out = new Map();
 
   /** @param {number} limit bytes that are kept at most while nobody uses them */
   constructor(limit) {
@@ -25,21 +27,36 @@ export class Buffers {
   take(bytes) {
     if (bytes < smallest) return new ArrayBuffer(bytes);
     const size = sizeFor(bytes);
+    this.#out.set(size, (this.#out.get(size) ?? 0) + 1);
     const kept = this.#free.get(size)?.pop();
     if (kept === undefined) return Buffer.allocUnsafeSlow(size).buffer;
     this.#kept -= size;
     return kept;
   }
 
-  /** Gives back what `take` gave and what nobody looks at any more. Other buffers, and those that went to a thread, are left alone. */
+  /**
+   * Gives back what `take` gave and what nobody looks at any more. Other buffers, and those that went to a thread, are left alone: memory of requests in
+   * JSON and of a new version's first runs would fill the place, and nobody would ask for it. Where it is full, what was used longest ago goes.
+   */
   give(buffer) {
     const size = buffer.byteLength;
-    if (size < smallest || size !== sizeFor(size) || this.#kept + size > this.limit) return;
+    const out = this.#out.get(size) ?? 0;
+    if (out === 0) return;
     const list = this.#free.get(size) ?? [];
     if (list.includes(buffer)) return;
+    this.#out.set(size, out - 1);
+    if (size > this.limit) return;
     list.push(buffer);
+    this.#free.delete(size);
     this.#free.set(size, list);
     this.#kept += size;
+    while (this.#kept > this.limit) this.#drop();
+  }
+
+  #drop() {
+    const [size, list] = this.#free.entries().next().value;
+    if (list.length === 0) this.#free.delete(size);
+    else this.#kept -= list.shift().byteLength;
   }
 }
 

@@ -28,6 +28,8 @@ const [requestSeconds, queueSeconds, inferSeconds, batchRows] = Object.keys(dist
 
 export class Metrics {
   #tally;
+  /** `model/version` → features that were compared */
+  #features = new Map();
 
   /** @param state { waiting: () => [{ info, waiting, breaker }] } asked when somebody reads the metrics */
   constructor(state) {
@@ -76,10 +78,22 @@ export class Metrics {
   /** One window of one feature: { psi, p, shift? }. */
   drifted(info, feature, { psi, p, shift }) {
     const id = { ...idOf(info), feature };
+    const key = `${info.name}/${info.version}`;
+    this.#features.set(key, (this.#features.get(key) ?? new Set()).add(feature));
     this.windows.inc(id);
     this.psi.set(id, psi);
     this.driftP.set(id, p);
     if (shift !== undefined) this.shift.set(id, shift);
+  }
+
+  /** A version is gone: what its last window and labels said is true of nothing any more. What was counted stays. */
+  removed(info) {
+    const id = idOf(info);
+    const key = `${info.name}/${info.version}`;
+    for (const feature of this.#features.get(key) ?? [])
+      for (const gauge of [this.psi, this.driftP, this.shift]) gauge.remove({ ...id, feature });
+    this.#features.delete(key);
+    for (const gauge of [this.accuracy, this.referenceAccuracy]) gauge.remove(id);
   }
 
   shadowed(info, shadow, outcome) {

@@ -197,7 +197,10 @@ export class Models {
     this.#choose(name);
     if (model.versions.size === 0) this.#models.delete(name);
     this.#services.log.info({ model: name, version }, 'a version is no longer served');
-    void served.close();
+    // Its last runs count for its windows. Meanwhile another folder may have come under its number.
+    void served.close().then(() => {
+      if (this.known(name, version) === undefined) this.#services.metrics.removed(served.info);
+    });
   }
 
   /** The version for requests that name none: the pinned one, else the highest. */

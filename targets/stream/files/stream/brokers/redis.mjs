@@ -41,6 +41,8 @@ export async function openRedis(settings, inbox, log) {
   const held = new Set();
   let closing = false;
   let loop = Promise.resolve();
+  /** Outages since Redis answered last, not over the life of the worker. */
+  let failures = 0;
 
   function deliver(entries) {
     for (const entry of entries) {
@@ -117,15 +119,15 @@ export async function openRedis(settings, inbox, log) {
         stream,
         '>',
       );
+      failures = 0;
       if (answer) deliver(answer[0][1]);
     }
   }
 
   async function keepReading() {
-    for (let failures = 0; !inbox.stopped && !closing; ) {
+    while (!inbox.stopped && !closing) {
       try {
         await read();
-        failures = 0;
       } catch (error) {
         if (closing || inbox.stopped) return;
         if (++failures >= settings.tries) return inbox.fail(error);
