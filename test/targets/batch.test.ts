@@ -182,6 +182,11 @@ describe.skipIf(modules === '')('batch', () => {
       ]);
       expect(existsSync(out) ? await readdir(out) : []).toEqual([]);
     }
+    const beneath = join(dir, 'data/a.csv/out');
+    expect(run([join(dir, 'data/a.csv'), '--out', beneath])).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/^the folder .*a\.csv\/out cannot be made: ENOTDIR/),
+    });
     expect(run(args('--format', 'jsonl'))).toMatchObject({ status: 0 });
     expect(run(args()).err).toContain('other flags');
     expect(run(args('--keep', 'd')).err).toContain('other flags');

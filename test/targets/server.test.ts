@@ -134,6 +134,7 @@ describe.skipIf(modules === undefined)('server of a classifier', () => {
     ['an id that is a number', { id: 7, inputs: [good] }, 'id must be a string'],
     ['an empty list', { inputs: [] }, 'input "image" is missing'],
     ['an input that is null', { inputs: [null] }, 'each input must be an object'],
+    ['an input without a name', { inputs: [{ ...good, name: undefined }] }, 'an input has no name; the model has'],
     ['an unknown input', { inputs: [{ ...good, name: 'picture' }] }, 'no input "picture"; it has "image"'],
     ['a prototype name', { inputs: [{ ...good, name: '__proto__' }] }, 'no input "__proto__"'],
     ['an input twice', { inputs: [good, good] }, 'given twice'],

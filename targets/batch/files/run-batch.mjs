@@ -73,12 +73,22 @@ async function* work({ files, index, count }, names) {
   }
 }
 
+async function makeFolder(path) {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch {
+    // With its parents, a disk that nobody may write to is "no such file": alone it says why.
+    const { message } = (await mkdir(path).catch((error) => error)) ?? {};
+    if (message !== undefined) throw new Error(`the folder ${path} cannot be made: ${message}`);
+  }
+}
+
 async function runFiles(options) {
   for (const path of options.files) formatOf(path);
   const model = await openModel(dir);
   const wrong = columnsProblem(model.info, options.columns) ?? keptProblem(model.info, options.keep);
   if (wrong !== undefined) throw new Error(wrong);
-  await mkdir(options.out, { recursive: true });
+  await makeFolder(options.out);
   const job = await beginJob(options, model);
   model.batch = job.batch;
   const progress = { written: false };

@@ -125,16 +125,13 @@ export function readInputs(model, inputs, dataOf) {
   return feeds;
 }
 
-function quote(value) {
-  return typeof value === 'string' ? `"${value.slice(0, 100)}"` : 'an input without a name';
-}
-
 function readInput(model, input, dataOf) {
   if (!isObject(input)) throw new RequestError('each input must be an object');
   const known = model.inputs.find(({ name }) => name === input.name);
   if (!known) {
     const names = model.inputs.map(({ name }) => `"${name}"`).join(', ');
-    throw new RequestError(`the model has no input ${quote(input.name)}; it has ${names}`);
+    if (typeof input.name !== 'string') throw new RequestError(`an input has no name; the model has ${names}`);
+    throw new RequestError(`the model has no input "${input.name.slice(0, 100)}"; it has ${names}`);
   }
   const where = `input "${known.name}"`;
   if (input.datatype !== known.datatype) {
