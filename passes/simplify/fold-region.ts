@@ -137,16 +137,19 @@ function findTooLarge(
   factor: number,
 ): Map<Node, string> | undefined {
   const found = new Map<Node, string>();
-  for (const node of nodes) {
+  // From the end: what a node that is given up reads is a result then, too.
+  const left = new Set(nodes);
+  for (const node of [...nodes].reverse()) {
     for (const output of node.outputs) {
       const bytes = output && known.bytes(output);
-      if (!output || bytes === undefined || bytes <= smallResult || !isResult(output, nodes)) continue;
+      if (!output || bytes === undefined || bytes <= smallResult || !isResult(output, left)) continue;
       const made = sources.get(output) ?? 0;
-      const tied = tiedTo(output, nodes);
+      const tied = tiedTo(output, left);
       if (!isAllowed(bytes, made, factor)) found.set(node, growthSentence(bytes, made));
       else if (tied)
         found.set(node, `it only rearranges "${tied.name}", which is used as it is too: one copy serves both`);
     }
+    if (found.has(node)) left.delete(node);
   }
   return found.size > 0 ? found : undefined;
 }

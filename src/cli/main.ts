@@ -6,7 +6,7 @@ import { commands } from './commands.ts';
 import { type CliIo, exitCodes } from './io.ts';
 import { registerPassCommand } from './pass-commands.ts';
 import { listPasses, type PassList } from './pass-list.ts';
-import { createTalk } from './talk.ts';
+import { createTalk, harmless } from './talk.ts';
 
 /** Runs the command line. @returns the exit code; never throws and never exits the process. */
 export async function main(io: CliIo): Promise<number> {
@@ -65,7 +65,7 @@ async function explainFailure(io: CliIo, error: unknown): Promise<number> {
     const said = message || 'which command? `mlpack --help` lists them.';
     io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message: said } }, null, 2)}\n`);
   } else if (message) {
-    io.stderr.write(`mlpack: ${message}\n`);
+    io.stderr.write(`mlpack: ${harmless(message, false)}\n`);
   }
   return exit;
 }
@@ -112,6 +112,10 @@ function systemError(error: unknown): string | undefined {
     case 'EPERM':
     case 'EROFS':
       return `no permission for${path || ' a file'}; check its rights or choose another place with --out.`;
+    case 'ENAMETOOLONG':
+      return `the name${path} is too long for the file system; give a shorter one.`;
+    case 'ELOOP':
+      return `the links at${path || ' a path'} lead in a circle; check the path.`;
     case 'ENOSPC':
       return `the disk is full while writing${path}; free some space or choose another place with --out.`;
     case 'EISDIR':

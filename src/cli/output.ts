@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, realpathSync, rmdirSync, type Stats, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
 
 /**
@@ -23,12 +23,17 @@ export async function requireWritable(
       `the folder of "${shown}" does not exist; make it first, or choose another ${flag}.`,
     );
   }
-  const probe = join(folder, `.mlpack-probe-${process.pid}`);
+  // As long as the names that files and folders have while they are written.
+  const probe = join(folder, `.${basename(path)}.mlpack-probe-${process.pid}`);
   try {
     mkdirSync(probe);
     rmdirSync(probe);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'ENAMETOOLONG')
+      throw new UserError('out.name', `the name "${basename(path)}" is too long; choose another ${flag}.`, {
+        cause: error,
+      });
     const why = reasons[code] ?? `the system says ${code}`;
     throw new UserError('out.unwritable', `nothing can be written in ${folder}: ${why}; choose another ${flag}.`, {
       cause: error,

@@ -29,6 +29,7 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
   // Looking at a stream of the process opens it, which takes milliseconds: only when there is something to say.
   const colours = { out: undefined as ChalkInstance | undefined, err: undefined as ChalkInstance | undefined };
   const errStyle = (): ChalkInstance => (colours.err ??= new Chalk({ level: colourLevel(io, io.stderr) }));
+  const shownOn = (sink: TextSink, text: string): string => harmless(text, colourLevel(io, sink) > 0);
   let shown = false;
   let lastStage = '';
   const clear = (): void => {
@@ -41,7 +42,7 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
     },
     out(text) {
       clear();
-      io.stdout.write(`${text}\n`);
+      io.stdout.write(`${shownOn(io.stdout, text)}\n`);
     },
     json(value) {
       clear();
@@ -50,14 +51,15 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
     note(text) {
       if (options.quiet) return;
       clear();
-      io.stderr.write(`${text}\n`);
+      io.stderr.write(`${shownOn(io.stderr, text)}\n`);
     },
     warn(text) {
       clear();
-      io.stderr.write(`${errStyle().yellow('warning:')} ${text}\n`);
+      io.stderr.write(`${errStyle().yellow('warning:')} ${shownOn(io.stderr, text)}\n`);
     },
-    progress(stage, detail = '') {
+    progress(stage, named = '') {
       if (options.quiet) return;
+      const detail = harmless(named, false);
       if (io.stderr.isTTY === true) {
         const width = (io.stderr.columns ?? 80) - 1;
         clear();
@@ -82,12 +84,21 @@ function jsonSafe(_key: string, value: unknown): unknown {
   return value;
 }
 
-/** Names from models and data may hold line breaks and commands to the terminal; colours are ours. */
-const inOneLine = (cell: string): string =>
-  cell.replace(
-    /\u001b(?!\[[0-9;]*m)|[^\P{Cc}\u001b]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/**
+ * Names from models, data and messages of the runtime may hold commands to the terminal, or turn the text around them by marks of direction.
+ * @param colours whether codes of colours are ours
+ */
+export function harmless(text: string, colours: boolean): string {
+  return text.replace(
+    colours ? /\u001b(?!\[[0-9;]*m)|[^\P{Cc}\u001b\n\t]|\p{Bidi_Control}/gu : /[^\P{Cc}\n\t]|\p{Bidi_Control}/gu,
+    escaped,
   );
+}
+
+/** A cell of a table: no line breaks either. */
+const inOneLine = (cell: string): string => harmless(cell, true).replace(/[\n\t]/g, escaped);
 
 /** Columns padded to equal width; `right` names columns that align right. Cells may carry colour codes. */
 export function table(cells: readonly (readonly string[])[], right: readonly number[] = []): string {

@@ -42,10 +42,8 @@ export async function inferSpec(
 /** The folder right below that has a dataset.json: mostly the one that was meant. */
 async function describedFolder(dir: string, files: readonly string[]): Promise<string | undefined> {
   for (const name of files) {
-    const below: string[] = await readdir(join(dir, name)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOTDIR' || error.code === 'EACCES') return [];
-      throw error;
-    });
+    // Files, links to nowhere, what may not be read: none of them was meant.
+    const below: string[] = await readdir(join(dir, name)).catch(() => []);
     if (below.includes('dataset.json')) return join(dir, name);
   }
   return undefined;

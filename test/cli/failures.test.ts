@@ -118,6 +118,28 @@ describe('models that cannot be run', () => {
     await rm(join(cwd, 'carried.onnx'));
   });
 
+  it('names do not drive the terminal, wherever they are told', async () => {
+    const file = await write(
+      'driving.onnx',
+      `${header}main (float[1,4] x) => (float[1,4] y)\n{ y = my.ops.Magic (x) }`,
+    );
+    const bytes = await readFile(join(cwd, file));
+    const at = bytes.indexOf('Magic');
+    bytes.set([0x1b, 0x5b, 0x38, 0x6d, 0x07], at);
+    await writeFile(join(cwd, file), bytes);
+    for (const argv of [
+      ['inspect', file],
+      ['explain', file, 'fuse'],
+      ['bench', file],
+      ['compare', file, file],
+    ]) {
+      const { stdout, stderr } = await runCli(argv, { cwd });
+      expect(stdout + stderr).not.toMatch(/[^\P{Cc}\n\t]/u);
+    }
+    const { stdout } = await runCli(['inspect', file], { cwd });
+    expect(stdout).toContain('\\u001b[8m\\u0007');
+  });
+
   it('an opset or IR version beyond the runtime', async () => {
     const file = await write(
       'future.onnx',
@@ -150,6 +172,21 @@ describe('models that cannot be run', () => {
     await refused(['optimize', file, '-o', 'never'], /1000000x1000000.*--input-shape/);
   });
 
+  it('operators without the inputs that they need, and sizes beyond all memory, pass through what does not run them', async () => {
+    const missing = await write('missing.onnx', `${header}main (float[2,4] x) => (float[2,2] y)\n{ y = MatMul (x) }`);
+    const fused = await runCli(['run', missing, 'fuse:level=runtime', '-o', 'passed.onnx'], { cwd });
+    expect([fused.code, fused.stderr]).toEqual([0, expect.not.stringContaining('bug')]);
+    const padded = await write(
+      'padded.onnx',
+      `${header}main (float[N,1,8,8] x) => (float[N,2,8,10] y)
+< float[4,1,3,3] v = random(1), float[2,4,3,3] w = random(2) >
+{ h = Conv <pads = [1, 2147483647, 1, 1]> (x, v)  y = Conv (h, w) }`,
+    );
+    const pruned = await runCli(['prune-channels', padded, '--ratio', '0.5', '-o', 'passed.onnx', '--force'], { cwd });
+    expect([pruned.code, pruned.stderr]).toEqual([0, expect.not.stringContaining('bug')]);
+    await rm(join(cwd, 'passed.onnx'));
+  });
+
   it('inputs that cannot be made up', async () => {
     const file = await write(
       'sequence.onnx',
@@ -179,6 +216,28 @@ describe('places that cannot be written', () => {
       await refused(['optimize', digits, '-o', '/proc/mlpack'], /nothing can be written in \/proc/);
       await refused(['run', digits, 'simplify', '-o', '/proc/mlpack.onnx'], /nothing can be written in \/proc/);
     }
+  });
+
+  it('names that are too long, and links that lead in a circle, before the work', async () => {
+    const long = 'a'.repeat(300);
+    for (const argv of [
+      ['run', digits, 'simplify', '-o', `${long}.onnx`],
+      ['optimize', digits, '--no-bench', '-o', long],
+      // What is added while it is written counts, too.
+      ['optimize', digits, '--no-bench', '-o', 'a'.repeat(250)],
+      ['bundle', digits, '-t', 'server', '-o', long],
+      ['bench', digits, '--trace', long],
+    ])
+      await refused(argv, /name "a+(\.onnx)?" is too long; choose another --(out|trace)/);
+    await refused(
+      ['run', digits, 'simplify', '-o', `${long}/x.onnx`],
+      /the name "[^"]*" is too long for the file system/,
+    );
+    await refused(['report', long], /the name "[^"]*" is too long for the file system/);
+    if (process.platform === 'win32') return;
+    symlinkSync('circle', join(cwd, 'circle'));
+    await refused(['run', digits, 'simplify', '-o', 'circle/x.onnx'], /the links at "[^"]*circle" lead in a circle/);
+    await refused(['report', 'circle'], /the links at "[^"]*circle" lead in a circle/);
   });
 });
 
@@ -269,6 +328,12 @@ describe('flags and settings', () => {
 });
 
 describe('data', () => {
+  it('a link to nowhere beside it is not what is wrong', async () => {
+    mkdirSync(join(cwd, 'linked'));
+    symlinkSync('nowhere', join(cwd, 'linked/gone'));
+    await refused(['eval', digits, '-d', 'linked'], /linked has no dataset\.json/);
+  });
+
   it('that does not fit the model', async () => {
     const data = join(cwd, 'data');
     await cp(join(digits, 'eval'), data, { recursive: true });

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { passes } from '../../passes/index.ts';
 import { commands } from '../../src/cli/commands.ts';
 import { listPasses } from '../../src/cli/pass-list.ts';
+import { targetNames } from '../../src/cli/target-names.ts';
+import { targets } from '../../targets/index.ts';
 import { runCli } from './support.ts';
 
 describe('usage', () => {
@@ -46,6 +48,14 @@ describe('usage', () => {
     for (const pass of passes) expect(commands.has(pass.id)).toBe(false);
     for (const name of ['run', 'report', 'to-fp16'])
       expect((await runCli(['help', name])).stdout).toBe((await runCli([name, '--help'])).stdout);
+  });
+
+  it('bundle and optimize list every target', async () => {
+    expect([...targetNames].sort()).toEqual(targets.map(({ id }) => id).sort());
+    for (const command of ['bundle', 'optimize']) {
+      const { stdout } = await runCli([command, '--help']);
+      expect(stdout.replaceAll(/\s+/g, ' ')).toContain(`: ${targetNames.join(', ')}`);
+    }
   });
 
   it('--version prints the version of package.json', async () => {

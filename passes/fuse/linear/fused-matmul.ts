@@ -44,6 +44,7 @@ export function fusedMatmul(target: FusionTarget): Rule {
     find(root: Node, site: Site): Match | Miss {
       const offer = target.offers('FusedMatMul', site.types.dtypeOf(root.output()));
       if (offer !== true) return miss(root, offer, false);
+      if (!root.input(0) || !root.input(1)) return miss(root, 'it lacks an input', false);
       const found = plan(root, site);
       if (found.nodes.length === 0)
         return miss(root, 'nothing stands before or behind it that it could take in', false);

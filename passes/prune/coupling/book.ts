@@ -23,7 +23,7 @@ export interface Axis {
   readonly id: number;
   readonly slot: Slot;
   readonly index: number;
-  /** The extent, where it is a number. */
+  /** The extent, where it is a number that can be followed. */
   readonly extent: number | undefined;
   readonly dim: Dim;
   /** Operators that weigh it, with what they do. */
@@ -69,6 +69,9 @@ export interface Product {
 
 export type Relation = Same | Mapped | Product;
 
+/** Of one axis. A longer one is no channels; in a damaged model it may have more than there is memory to follow. */
+const mostPositions = 2 ** 22;
+
 /** Axes of a model and how they hang together, as the rules of its operators tell it. */
 export class Book {
   readonly axes: Axis[] = [];
@@ -109,7 +112,7 @@ export class Book {
     const axes: Axis[] = [];
     const slot: Slot = { label, axes, value, use, isConstant };
     for (const [index, dim] of shape.entries()) {
-      const extent = typeof dim === 'number' ? dim : undefined;
+      const extent = typeof dim === 'number' && dim <= mostPositions ? dim : undefined;
       const axis: Axis = { id: this.axes.length, slot, index, extent, dim, roles: [] };
       axes.push(axis);
       this.axes.push(axis);

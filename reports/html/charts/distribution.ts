@@ -26,8 +26,8 @@ export function distributions(label: string, rows: readonly DistributionRow[]): 
     tickMs,
   );
   const items = rows.map(({ name, kind, latency }) => {
-    const { p50, p95, p99 } = latency;
-    const figures = html`<b>${formatMs(p50)}</b>${p95 !== undefined && ` p95 ${formatMs(p95)} ·`} p99 ${formatMs(p99)}`;
+    const { p50, p90, p99 } = latency;
+    const figures = html`<b>${formatMs(p50)}</b> p90 ${formatMs(p90)} · p99 ${formatMs(p99)}`;
     return html`<li class="k-${kind}"><span class="bar-name">${marks[kind]}${variantName(name)}</span><span class="bar-value">${figures}</span>${row(latency, axis)}</li>`;
   });
   return html`<ul class="bars dists" role="list" aria-label="${label}">${items}</ul>${ticks(axis)}`;

@@ -61,6 +61,7 @@ h1 .no{color:var(--bad)}
 .judged{color:var(--soft);max-width:46rem}
 .notice{border-left:4px solid var(--warn-line);background:var(--warn-bg);color:var(--warn);padding:.7rem 1rem;border-radius:0 .4rem .4rem 0;max-width:50rem;margin-top:.8rem;font-size:.9375rem}
 .tiles+.notice{margin-top:1.2rem}
+.notice+.judged{margin-top:.8rem}
 .notice.loud{border:2px solid var(--warn-line);border-left-width:10px;font-size:1.0625rem;padding:1rem 1.2rem}
 .notice.loud b{display:block;font-size:1.25rem;letter-spacing:-.01em}
 .notice.bad{border-color:var(--bad-fill);background:var(--bad-bg);color:var(--bad)}

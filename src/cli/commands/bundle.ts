@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { addCommonFlags, type CommonFlags, collect, type Start } from '../command.ts';
 import { modelAmongNames } from '../model-among-names.ts';
 import { integer } from '../numbers.ts';
+import { targetNames } from '../target-names.ts';
 
 interface Flags extends CommonFlags {
   readonly target: string[];
@@ -26,11 +27,7 @@ export function register(program: Command, start: Start): void {
       .command('bundle')
       .summary('emit a deployment bundle from a finished model')
       .argument('[model]', '.onnx file, model folder or hub id')
-      .requiredOption(
-        '-t, --target <ids...>',
-        'targets: server, batch, lambda, triton, kserve, mlflow, browser, transformers-js, mobile, tflite, edge, embedded-c',
-        collect,
-      )
+      .requiredOption('-t, --target <ids...>', `targets: ${targetNames.join(', ')}`, collect)
       .option(
         '-o, --out <dir>',
         'folder to write; with several targets, one folder in it for each (default: bundles/<target>)',

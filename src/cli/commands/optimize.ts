@@ -3,6 +3,7 @@ import { addCommonFlags, type CommonFlags, collect, type Start } from '../comman
 import { modelAmongNames } from '../model-among-names.ts';
 import { count, dropLimit, integer, number } from '../numbers.ts';
 import type { OptimizeFlags } from '../optimize/flags.ts';
+import { targetNames } from '../target-names.ts';
 
 export function register(program: Command, start: Start): void {
   addCommonFlags(
@@ -11,7 +12,7 @@ export function register(program: Command, start: Start): void {
       .summary('the main job: simplify, fuse, make variants, measure, choose, report, bundle')
       .argument('[model]', '.onnx file, model folder or hub id (or `model` in the config)')
       .option('-o, --out <dir>', 'folder to write (default: <model-name>-mlpack)')
-      .option('-t, --target <ids...>', 'what to bundle for: server, browser (default: server)', collect)
+      .option('-t, --target <ids...>', `what to bundle for: ${targetNames.join(', ')} (default: server)`, collect)
       .option('-v, --variant <names...>', 'variants to build (default: the ones that make sense)', collect)
       .option('-d, --data <dir>', 'labelled data to judge by (default: the dataset beside the model)')
       .option(

@@ -1,0 +1,21 @@
+/** What `--target` takes, as help lists it: the registry would load every target. A test holds the two against each other. */
+export const targetNames: readonly string[] = [
+  'server',
+  'batch',
+  'stream',
+  'lambda',
+  'functions',
+  'sagemaker',
+  'vertex',
+  'triton',
+  'kserve',
+  'mlflow',
+  'oci',
+  'browser',
+  'transformers-js',
+  'mobile',
+  'tflite',
+  'coreml',
+  'edge',
+  'embedded-c',
+];
