@@ -18,6 +18,11 @@ export function runtimeSentence(error: unknown): string {
     /Failed to find kernel for (\w+)\((\d+)\) \(node:'([^']*)'/.exec(text);
   if (missing) return withoutKernel(missing[1] ?? '', Number(missing[2]), missing[3] ?? '');
 
+  const unmoved =
+    /External data path validation failed for initializer: (.+?)\. Error: .*does not exist: "([^"]+)"/.exec(text);
+  if (unmoved)
+    return `initializer "${unmoved[1]}" keeps its data in another file, and ${unmoved[2]} does not exist; put the data file beside the model.`;
+
   // Inside If and Loop the messages nest: the innermost node is the one that failed.
   const running = /^.*returned while running (\S+) node\. Name:'([^']*)' Status Message: (.+)$/.exec(text);
   if (running) return sentence(`node "${running[2]}" (${running[1]}): ${withoutSource(running[3] ?? '')}`);

@@ -201,6 +201,10 @@ describe('models that cannot be run', () => {
     await rm(join(cwd, 'ext.onnx.data'));
     await refused(['run', 'ext.onnx', 'to-fp16', '-o', 'never.onnx'], /ext\.onnx\.data/);
     await refused(['optimize', 'ext.onnx', '-o', 'never'], /ext\.onnx\.data/);
+    await refused(
+      ['eval', 'ext.onnx', '-d', join(digits, 'eval')],
+      /ext\.onnx\.data does not exist; put the data file beside/,
+    );
   });
 });
 
