@@ -1,7 +1,7 @@
 /** For pull requests and job summaries: GitHub-flavoured, nothing in it that a name in a model could turn into markup. */
 
 import { formatMs } from '../src/messages.ts';
-import { baseOf, downloadBytes, groupBy, isSynthetic, measuredProviders, ratio } from '../src/report/facts.ts';
+import { baseOf, downloadBytes, isSynthetic, leftAlone, measuredProviders, ratio } from '../src/report/facts.ts';
 import type { Report, VariantResult } from '../src/report/report.ts';
 import type { Reporter } from '../src/report/reporter.ts';
 import { type SummaryRow, summarize } from '../src/report/summary.ts';
@@ -91,8 +91,8 @@ function details(report: Report): string {
   const skipped = report.variants.flatMap((variant) => variant.steps.flatMap((step) => step.skipped));
   // Variants share steps: the same node and reason counts once.
   const distinct = [...new Map(skipped.map((one) => [`${one.rule}\0${one.node}\0${one.why}`, one])).values()];
-  const reasons = groupBy(distinct, (one) => one.why).slice(0, reasonsShown);
-  const lines = reasons.map(({ text: why, members }) => `- ×${members.length} ${text(sentence(clip(why)))}`);
+  const reasons = leftAlone(distinct).slice(0, reasonsShown);
+  const lines = reasons.map(({ why, members }) => `- ×${members.length} ${text(sentence(clip(why)))}`);
   return [
     '<details><summary>What was left alone, and how to do it again</summary>',
     ...(lines.length > 0 ? [`**Left alone**\n\n${lines.join('\n')}`] : []),

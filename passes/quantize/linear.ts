@@ -24,15 +24,16 @@ export interface Linear {
 }
 
 /** What hands on a matrix as it is, or turned. */
-const passedOn: ReadonlySet<string> = new Set(['Transpose', 'Squeeze', 'Unsqueeze', 'Reshape', 'Identity']);
+const passedOn: ReadonlySet<string> = new Set(['Transpose', 'Squeeze', 'Unsqueeze', 'Reshape', 'Identity', 'Cast']);
 
 /** The constant matrices, one behind the other, of which a Gather picks what `value` is. */
 function pickedFrom(value: Value): { readonly table: Value; readonly by: Node } | undefined {
   let by = value.producer;
   for (let step = 0; step < 4 && by && passedOn.has(by.op); step++) by = by.input(0)?.producer;
-  const table = by?.is('Gather') ? by.input(0) : undefined;
+  const table = by?.is('Gather') || by?.is('GatherND') ? by.input(0) : undefined;
   const tensor = constantOf(table);
-  return by && table && tensor?.dtype === 'float32' && tensor.shape.length >= 3 ? { table, by } : undefined;
+  const isTable = tensor && (tensor.dtype === 'float32' || tensor.dtype === 'int8') && tensor.shape.length >= 3;
+  return by && table && isTable ? { table, by } : undefined;
 }
 
 /**
@@ -53,9 +54,11 @@ export function readLinear(node: Node): Linear | string {
     if (b.producer && isComputed(b.producer)) {
       return `its weights "${b.name}" are computed from constants by ${b.producer}: run simplify first`;
     }
-    const picked = pickedFrom(b);
+    const picked = pickedFrom(b) ?? pickedFrom(a);
+    if (picked?.table.initializer?.dtype === 'int8')
+      return `its weights, picked out of "${picked.table.name}" at run time, are stored in 8 bits already`;
     if (picked)
-      return `its weights are picked out of "${picked.table.name}" by ${picked.by} at run time (a mixture of experts): only weights that are the same for all inputs have a quantized form`;
+      return `its weights are picked out of "${picked.table.name}" by ${picked.by} at run time (a mixture of experts): only weights that are the same for all inputs have a form that multiplies on codes`;
     return `it multiplies two activations ("${a.name}" and "${b.name}"): there are no weights to quantize`;
   }
   const { value, tensor, transposed } = found;

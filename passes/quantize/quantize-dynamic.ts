@@ -1,4 +1,4 @@
-import type { Model, Value } from '../../src/ir/graph.ts';
+import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
 import { elementCount } from '../../src/ir/tensor.ts';
@@ -13,6 +13,7 @@ import { cpuProfiles, reduceFor, saturates } from './cpu.ts';
 import { attentionRule } from './dynamic/attention.ts';
 import { convRule } from './dynamic/conv.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { expertsRule, typesForExperts } from './dynamic/experts.ts';
 import { ActivationStore, linearRule } from './dynamic/linear.ts';
 import { lstmRule } from './dynamic/lstm.ts';
 import { storedRule } from './dynamic/stored.ts';
@@ -77,6 +78,7 @@ export const quantizeDynamic = definePass({
     conv: 'Conv multiplies in 8 bits, unsigned, with activations quantized at run time (--conv)',
     attention: 'Fused attention makes queries, keys and values in 8 bits (QAttention)',
     stored: 'Weights of convolutions, GRU and RNN are stored in 8 bits and expanded once, at load',
+    experts: 'Experts that a Gather picks are stored in 8 bits, with one scale for each output',
     retie: 'Output layers that were written out as their embedding transposed read it again',
     opset: 'The opset is raised to one that has DynamicQuantizeLinear',
     lstm: 'LSTM keeps its weights in 8 bits (DynamicQuantizeLSTM)',
@@ -108,7 +110,14 @@ export const quantizeDynamic = definePass({
       ...(given.conv ? [convRule(activations, minElements)] : []),
       ...(given.stored ? [storedRule(minElements)] : []),
     ];
-    const first = walk(model, [...rules.map((rule) => keepRule(rule, keep)), refusal], trace, misses);
+    const types = given.stored ? typesForExperts(model) : undefined;
+    const keptWhy = (node: Node): string | undefined =>
+      isKept(node, keep) ? 'you asked for it to stay as it is (--keep)' : undefined;
+    const experts = given.stored ? [expertsRule(minElements, keptWhy)] : [];
+    const first = walk(model, [...experts, ...rules.map((rule) => keepRule(rule, keep)), refusal], trace, {
+      ...misses,
+      ...(types && { types }),
+    });
     const changed = opened || copies || raised || retied || first.changed;
     if (!given.embeddings) return { changed };
     // Afterwards, because a table tied to a MatMul is free once that has weights of its own.

@@ -2,6 +2,8 @@ import { UserError } from '../../src/errors.ts';
 import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { storedBits } from '../../src/kernels/block-fit.ts';
+import { formatBytes } from '../../src/messages.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
 import { type Activations, definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
@@ -9,6 +11,7 @@ import { walk } from '../../src/rewrite/driver.ts';
 import { isKept, keepRule, reportUnmatched } from '../../src/rewrite/keep.ts';
 import type { Rule } from '../../src/rewrite/rule.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { expertsRule, typesForExperts } from './dynamic/experts.ts';
 import { retieTables } from './retie.ts';
 import { inlineRule, openLayers, takesWeights } from './static/open-functions.ts';
 import { readTable } from './table.ts';
@@ -22,6 +25,7 @@ import {
   defaultMethod,
   type FormatName,
   formatNames,
+  isTied,
   type MethodName,
   methodNames,
   type WeightOnlyOptions,
@@ -55,7 +59,11 @@ const options = {
     [],
     'NAME=BITS for single layers (2, 3, 4, 8, float); NAME is a node, output or weight, * any letters',
   ),
-  embeddings: opt.choice(['float', 2, 4, 8], 8, 'bits of embedding tables; tied ones take those of their layer'),
+  embeddings: opt.choice(
+    ['float', 2, 4, 8],
+    8,
+    'bits of embedding tables; those that an output layer shares have as many as that layer, if it has more',
+  ),
   accuracyLevel: opt.choice(
     ['auto', 0, 1, 2, 3, 4],
     'auto',
@@ -89,6 +97,7 @@ export const quantizeWeights = definePass({
     bnb4: 'MatMul and Gemm with constant weights become MatMulBnb4 (NF4)',
     embedding:
       'Embedding tables are looked up in blocks of codes (GatherBlockQuantized), or in 8 bits with one scale per row',
+    experts: 'Experts that a Gather picks are stored in 8 bits, with one scale for each output',
     retie: 'Output layers that were written out as their embedding transposed read it again',
     opset: 'The opset is raised to one that has DequantizeLinear by blocks',
     layer: 'Names given with --layer that stand for nothing',
@@ -116,7 +125,13 @@ export const quantizeWeights = definePass({
     const raised = format === 'qdq' && raiseOpset(model, given, plan, ctx);
     const book = new LayerBook(given, plan, keep, format === 'matmul-nbits' ? gathers : () => false);
     const scaled = await chooseCodes(model, book, activations, ctx, options.method === 'auto');
-    const { changed } = walk(model, rulesOf(given, book, plan), trace, { allMisses: ctx.explain ?? false });
+    const shared = sharedTables(model, book);
+    const types = typesForExperts(model);
+    const { changed } = walk(model, rulesOf(given, book, plan), trace, {
+      allMisses: ctx.explain ?? false,
+      ...(types && { types }),
+    });
+    for (const sentence of shared) ctx.note?.(sentence);
     if (!changed) reportOthers(model, ctx);
     return { changed: changed || opened || copies || split || retied || raised || scaled };
   },
@@ -180,8 +195,9 @@ function rulesOf(given: Given, book: LayerBook, plan: LayerPlan): Rule[] {
     qdq: () => blockedDequantizeRule(book),
     bnb4: () => bnb4Rule(book, block),
   }[format]();
-  if (embeddings === 'float') return [product];
-  if (format === 'qdq') return [keepRule(embeddingRule(minElements), keep), product];
+  const experts = expertsRule(minElements, (node) => book.keptWhy(node));
+  if (embeddings === 'float') return [experts, product];
+  if (format === 'qdq') return [keepRule(embeddingRule(minElements), keep), experts, product];
   // Lookups read one row at a time: nothing to fit to data, and plain rounding in 8 bits loses next to nothing.
   const tables = new LayerBook(
     { ...book.options, bits: embeddings, method: 'kquant' },
@@ -189,7 +205,31 @@ function rulesOf(given: Given, book: LayerBook, plan: LayerPlan): Rule[] {
     keep,
     () => true,
   );
-  return [keepRule(gatherRule(book, tables, store, minElements), keep), product];
+  return [keepRule(gatherRule(book, tables, store, minElements), keep), experts, product];
+}
+
+/** What nobody would look for: bits of a table decide over all scores where an output layer shares it, and it is the largest weight. */
+function sharedTables(model: Model, book: LayerBook): string[] {
+  const told = new Map<Value, string>();
+  for (const node of [...model.graphs()].flatMap((graph) => [...graph.nodes])) {
+    if (!node.is('MatMul') && !node.is('Gemm')) continue;
+    const linear = book.candidate(node);
+    if (typeof linear === 'string' || !isTied(linear)) continue;
+    const { weight, n, k } = linear;
+    const bits = storedBits(book.optionsFor(linear).bits);
+    const alone = storedBits(book.optionsFor({ node }).bits);
+    if (alone === 8) continue;
+    const size = (width: number): string => formatBytes((n * k * width) / 8);
+    const advice =
+      bits > alone
+        ? `--embeddings ${alone} makes it ${size(alone)}, and every score less exact`
+        : `8 bits (${size(8)}) keep scores more exact`;
+    told.set(
+      weight,
+      `"${weight.name}" is embedding and output layer in one, stored once in ${bits} bits (${size(bits)}); ${advice}`,
+    );
+  }
+  return [...told.values()];
 }
 
 function tablesOf(model: Model, gathers: (node: Node) => boolean): Set<Value> {

@@ -29,8 +29,11 @@ export function readTable(node: Node, minElements: number): Table | Miss {
       : miss(node, 'it looks nothing up in a constant float table', false);
   const small = elementCount(tensor.shape) < minElements;
   const [rows, width] = tensor.shape;
-  if (tensor.shape.length !== 2 || rows === undefined || width === undefined || node.int('axis', 0) !== 0)
-    return miss(node, `its table "${value.name}" is not looked up by the rows of a matrix`, !small);
+  if (tensor.shape.length !== 2 || rows === undefined || width === undefined || node.int('axis', 0) !== 0) {
+    // Scales of experts among them, which are what quantizing made.
+    const near = !small && !tensor.shape.includes(1);
+    return miss(node, `its table "${value.name}" is not looked up by the rows of a matrix`, near);
+  }
   if (width < narrowest) return miss(node, `the rows of its table "${value.name}" are too short`, false);
   if (small) return miss(node, `its table "${value.name}" has fewer than ${minElements} elements (--min-elements)`);
   return { value, indices, tensor, rows, width };

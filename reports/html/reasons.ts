@@ -1,4 +1,4 @@
-/** Lists of `node: why`, grouped by the sentence: what passes left alone, what the audit found. */
+/** Lists of `node: why`, grouped by the sentence, those that keep most weights as they are first: what passes left alone, what the audit found. */
 import { groupBy } from '../../src/report/facts.ts';
 import { sentence } from '../../src/report/words.ts';
 import { type Budget, shorten } from './budget.ts';
@@ -10,6 +10,7 @@ export interface Reason {
   readonly why: string;
   /** Rule or operator. */
   readonly label: string;
+  readonly weightBytes?: number | undefined;
 }
 
 const groupsShown = 60;
@@ -19,7 +20,11 @@ const namesOpen = 4;
 const sentenceLength = 320;
 
 export function reasonList(reasons: readonly Reason[], budget: Budget): Html {
-  const groups = groupBy(reasons, (reason) => `${reason.why}\0${reason.label}`);
+  const weightOf = (members: readonly Reason[]): number =>
+    members.reduce((sum, { weightBytes = 0 }) => sum + weightBytes, 0);
+  const groups = groupBy(reasons, (reason) => `${reason.why}\0${reason.label}`)
+    .map((group) => ({ ...group, weight: weightOf(group.members) }))
+    .sort((a, b) => b.weight - a.weight);
   const items: Html[] = [];
   for (const { members } of groups.slice(0, groupsShown)) {
     const text = sentence(shorten(members[0]?.why ?? '', sentenceLength));

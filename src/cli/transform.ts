@@ -6,6 +6,7 @@ import { upgradeOpset } from '../ir/opset-upgrade.ts';
 import { formatBytes, formatCount, formatMs } from '../messages.ts';
 import type { Step } from '../pass/pass.ts';
 import { countNodes, runSteps, type StepTrace } from '../pass/pipeline.ts';
+import { leftAlone } from '../report/facts.ts';
 import type { Session } from './command.ts';
 import type { CompressedSizes } from './compressed-size.ts';
 import { modelBytes } from './model-size.ts';
@@ -120,7 +121,7 @@ function describeSizes(before: CompressedSizes, after: CompressedSizes): string 
 
 type Style = Session['talk']['style'];
 
-/** One step for the terminal: what it did, and the reasons it did not, most frequent first. */
+/** One step for the terminal: what it did, and the reasons it did not, by what they cost. */
 export function describeStep(trace: StepTrace, style: Style, reasons = 5): string {
   const fired = Object.entries(trace.applied).sort(([, a], [, b]) => b - a);
   const lines = [
@@ -129,15 +130,10 @@ export function describeStep(trace: StepTrace, style: Style, reasons = 5): strin
   ];
   if (fired.length > 0) lines.push(`  ${fired.map(([rule, count]) => `${rule} ×${count}`).join(', ')}`);
   for (const note of trace.notes ?? []) lines.push(`  ${note}`);
-  const why = new Map<string, { count: number; node: string }>();
-  for (const skip of trace.skipped) {
-    const known = why.get(skip.why);
-    if (known) known.count++;
-    else why.set(skip.why, { count: 1, node: skip.node });
-  }
-  const sorted = [...why].sort(([, a], [, b]) => b.count - a.count);
-  for (const [sentence, { count, node }] of sorted.slice(0, reasons)) {
-    lines.push(style.dim(`  left ${count > 1 ? `${count} × (first ${node})` : node}: ${sentence}`));
+  const sorted = leftAlone(trace.skipped);
+  for (const { why, members } of sorted.slice(0, reasons)) {
+    const node = members[0]?.node ?? '';
+    lines.push(style.dim(`  left ${members.length > 1 ? `${members.length} × (first ${node})` : node}: ${why}`));
   }
   if (sorted.length > reasons)
     lines.push(style.dim(`  … and ${sorted.length - reasons} more reasons (--json lists all)`));

@@ -1,4 +1,5 @@
 import type { Node } from '../ir/graph.ts';
+import { weightBytesBehind } from '../ir/weights-behind.ts';
 import type { SkippedRule } from '../report/report.ts';
 import type { Trace } from './pass.ts';
 
@@ -23,7 +24,8 @@ export class Recorder implements Trace {
     const key = `${rule}\0${at}\0${why}`;
     if (this.#seen.has(key)) return;
     this.#seen.add(key);
-    this.skips.push({ rule, node: at, why });
+    const weightBytes = typeof node === 'string' ? 0 : weightBytesBehind(node);
+    this.skips.push({ rule, node: at, why, ...(weightBytes > 0 && { weightBytes }) });
   }
   note(sentence: string): void {
     this.notes.push(sentence);

@@ -1,5 +1,5 @@
 /** What follows from a Report: every renderer asks here, so that all of them say the same. */
-import type { Accuracy, Latency, Report, VariantResult } from './report.ts';
+import type { Accuracy, Latency, Report, SkippedRule, VariantResult } from './report.ts';
 
 export function baseOf(report: Report): VariantResult | undefined {
   return report.variants.find((variant) => variant.name === 'base');
@@ -44,6 +44,29 @@ export function hasAccuracy(variant: VariantResult | undefined): variant is Vari
 
 /** True when no real sample was seen. */
 export const isSynthetic = (report: Report): boolean => report.data === undefined || report.data.synthetic;
+
+/** Why something was left alone, as often as that was said. */
+export interface LeftAlone {
+  /** Of the first of them: the others may name other values. */
+  readonly why: string;
+  readonly members: readonly SkippedRule[];
+}
+
+/**
+ * Reasons by what they cost: those of the whole model first, then those that keep most weights as they are, then those that are most frequent. Sentences that differ in
+ * names alone are one reason: a product of two activations is none that anybody waits for, and each names others.
+ */
+export function leftAlone(skipped: readonly SkippedRule[]): LeftAlone[] {
+  const groups = groupBy(skipped, ({ why }) => why.replaceAll(/"[^"]*"/g, '""'));
+  const costOf = ({ members }: Group<SkippedRule>): number =>
+    members.some(({ node }) => node === 'model')
+      ? Infinity
+      : members.reduce((sum, { weightBytes = 0 }) => sum + weightBytes, 0);
+  const ranked = groups.map((group) => ({ ...group, cost: costOf(group) }));
+  // Stable: what costs the same stays in the order of how often it was said.
+  ranked.sort((a, b) => (a.cost === b.cost ? 0 : b.cost - a.cost));
+  return ranked.map(({ members }) => ({ why: members[0]?.why ?? '', members }));
+}
 
 /** The text that most members share comes first; order of appearance breaks ties. */
 export interface Group<T> {

@@ -101,6 +101,8 @@ export interface SkippedRule {
   readonly rule: string;
   readonly node: string;
   readonly why: string;
+  /** Of the weights that the node reads; absent where it reads none, and in reports of earlier versions. */
+  readonly weightBytes?: number;
 }
 
 export interface StepResult {

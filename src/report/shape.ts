@@ -97,6 +97,7 @@ const step = object('One pass, as it ran.', {
       rule: string('Name of the rule.'),
       node: string('Name of the node.'),
       why: string('The reason, in a sentence.'),
+      weightBytes: optional(count('Size of the weights that the node reads; absent where it reads none.')),
     }),
   ),
   notes: optional(sentences('What the pass reasoned on its way, step by step; only where it searched.')),

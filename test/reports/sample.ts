@@ -48,6 +48,7 @@ const simplify = step('simplify', {
       rule: 'reshape-chain',
       node: '/head/Flatten',
       why: 'the batch dimension is symbolic, so the target shape is not known',
+      weightBytes: 4096,
     },
   ],
   nodesAfter: 34,

@@ -7,6 +7,7 @@ import { quantizeDynamic } from '../quantize-dynamic.ts';
 import { quantizeStatic } from '../quantize-static.ts';
 import { quantizeWeights } from '../quantize-weights.ts';
 import { toFp16 } from '../to-fp16.ts';
+import { findLayers } from './layers.ts';
 
 /** What a layer can be stored and computed in, beside float32. In the order in which the passes run. */
 export const formatNames = ['int8', 'int8-dynamic', 'int8-weights', 'int4', 'fp16'] as const;
@@ -57,13 +58,27 @@ export async function applyFormat(
     case 'int4':
       return await runPass(
         quantizeWeights,
-        { bits: format === 'int4' ? 4 : 8, symmetric: false, format: blockForm(cpu), block, method, keep },
+        {
+          bits: format === 'int4' ? 4 : 8,
+          symmetric: false,
+          format: blockForm(cpu),
+          block,
+          method,
+          keep,
+          layer: format === 'int4' ? productsOf(model, keep) : [],
+        },
         model,
         ctx,
       );
     case 'fp16':
       return await runPass(toFp16, { keep }, model, ctx);
   }
+}
+
+/** Here 4 bits are 4 bits, for an output layer that shares its table too: what that costs was measured, and 8 bits are another format. */
+function productsOf(model: Model, keep: readonly string[]): string[] {
+  const layers = findLayers(model, new Set()).filter(({ node }) => node.is('MatMul') || node.is('Gemm'));
+  return layers.flatMap(({ id }) => (keep.includes(id) ? [] : [`${id}=4`]));
 }
 
 async function runPass<T extends OptionTable>(

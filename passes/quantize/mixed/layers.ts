@@ -39,11 +39,27 @@ export function findLayers(model: Model, arithmetic: ReadonlySet<string>): Layer
     const id = node.outputs[0]?.name;
     if (id === undefined) continue;
     const weightBytes = weightsOf(node);
+    if (sharesTable(node)) continue;
     if (weightBytes >= smallestWeights) layers.push({ id, kind: 'weights', node, ...boundary(node), weightBytes });
     else if (arithmetic.has(id)) layers.push({ id, kind: 'arithmetic', node, ...boundary(node), weightBytes: 0 });
   }
   return layers;
 }
+
+/**
+ * Whether the table that a Gather looks up is the weight of an output layer, too. It is stored once, so it goes with that layer: with a format of its own, and its layer
+ * in another, no pass could store the table in either.
+ */
+function sharesTable(node: Node): boolean {
+  const table = node.is('Gather') && constantOf(node.input(0)) ? node.input(0) : undefined;
+  return (
+    table?.consumers.some((reader) =>
+      (reader.is('Transpose') ? reader.output().consumers : [reader]).some(isProduct),
+    ) ?? false
+  );
+}
+
+const isProduct = (node: Node): boolean => node.is('MatMul') || node.is('Gemm');
 
 /** Nodes with weights in branches and bodies, which cannot be cut out and measured. */
 export function layersInSubgraphs(model: Model): Node[] {

@@ -33,6 +33,8 @@ export interface WeightOnlyOptions {
   readonly realZeros: boolean;
   readonly accuracyLevel: AccuracyLevel;
   readonly minElements: number;
+  /** Of tables that are looked up; those that a layer multiplies with too have so many at least. */
+  readonly embeddings: 'float' | QuantBits;
 }
 
 /** A layer's weights as they are stored, and how well they do. */
@@ -58,7 +60,8 @@ export function blockFormat(
 export const smallestBlock = 16;
 
 /** Whether embeddings look rows of the weights up. */
-const isTied = ({ weight }: Linear): boolean => weight.consumers.some((node) => looksUp(node, weight));
+export const isTied = ({ weight }: Pick<Linear, 'weight'>): boolean =>
+  weight.consumers.some((node) => looksUp(node, weight));
 
 /** The block asked for, or the largest that is not longer than the inputs; of tied embeddings one that ends with the row. */
 function blockFor(linear: Linear, block: number): number {

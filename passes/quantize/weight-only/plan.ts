@@ -41,15 +41,19 @@ export class LayerPlan {
     return new LayerPlan(bits, this.#overrides, new Set());
   }
 
-  /** The last override that names the layer decides, then the recipe. */
-  bitsOf(node: Node): LayerBits {
+  /**
+   * The last override that names the layer decides, then the recipe.
+   * @param least what it has at least where no override names it
+   */
+  bitsOf(node: Node, least: QuantBits = 2): LayerBits {
     const names = namesOf(node);
     const override = this.#overrides.findLast(({ matches }) => names.some(matches));
     if (override)
       return override.bits === 'float'
         ? { why: `you asked for it to stay as it is (--layer ${override.text})` }
         : override.bits;
-    return this.#promoted.has(node) ? 8 : this.#bits;
+    const bits = this.#promoted.has(node) ? 8 : this.#bits;
+    return bits < least ? least : bits;
   }
 
   /** Says which overrides name nothing. */

@@ -49,7 +49,7 @@ function stepItem(step: StepResult, budget: Budget): Html {
   const options = Object.entries(step.options).map(
     ([name, value]) => html`<bdi>${name}</bdi> <b><bdi>${shorten(optionText(value), 60)}</bdi></b>`,
   );
-  const reasons = skipped.map(({ rule, node, why }) => ({ label: rule, node, why }));
+  const reasons = skipped.map(({ rule, node, why, weightBytes }) => ({ label: rule, node, why, weightBytes }));
   return html`<li class="step${!changed && ' idle'}"><div class="step-head"><h4><code>${pass}</code></h4><span class="soft">${changed ? nodes : 'found nothing to change'} · ${formatMs(ms)}</span></div>${
     options.length > 0 && html`<p class="row"><span class="row-label">Options</span>${chips(options)}</p>`
   }${Object.keys(applied).length > 0 && html`<p class="row"><span class="row-label">Applied</span>${counted(applied)}</p>`}${

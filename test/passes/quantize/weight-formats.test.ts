@@ -23,6 +23,7 @@ async function quantize(model: Model, options: Options = {}) {
     changed,
     applied: ctx.applications.map(({ detail }) => detail ?? ''),
     skips: ctx.skips.map(({ why }) => why),
+    notes: ctx.notes,
   };
 }
 
@@ -128,7 +129,7 @@ describe('tied embeddings', () => {
         ),
       );
       const model = cloneModel(before);
-      const { applied } = await quantize(model, { bits, minElements: 0 });
+      const { applied } = await quantize(model, { bits, embeddings: bits, minElements: 0 });
       expect(applied).toHaveLength(2);
       expect(verify(model)).toEqual([]);
       expect(initializers(model)).toEqual([
@@ -154,6 +155,33 @@ describe('tied embeddings', () => {
       expect((await quantize(model, { bits, minElements: 0 })).changed).toBe(false);
     });
   }
+
+  it('have the bits of embeddings where their layer has fewer, and that is told', async () => {
+    const model = (): Model =>
+      parseModel(
+        head(
+          `g (int64[n] ids) => (float[n,40] y) <float[40,64] table = random(1)> { h = Gather (table, ids)  ${tied['behind a Transpose']} }`,
+        ),
+      );
+    const stored = async (options: Options) => {
+      const own = model();
+      const { notes } = await quantize(own, { minElements: 0, ...options });
+      return { names: initializers(own)[0], notes };
+    };
+    const usual = await stored({ bits: 4 });
+    expect(usual.names).toBe('table_q8');
+    expect(usual.notes).toEqual([
+      '"table" is embedding and output layer in one, stored once in 8 bits (2.56 kB); --embeddings 4 makes it 1.28 kB, and every score less exact',
+    ]);
+    const four = await stored({ bits: 4, embeddings: 4 });
+    expect(four.names).toBe('table_q4');
+    expect(four.notes).toEqual([
+      '"table" is embedding and output layer in one, stored once in 4 bits (1.28 kB); 8 bits (2.56 kB) keep scores more exact',
+    ]);
+    expect((await stored({ bits: 4, embeddings: 2 })).names).toBe('table_q4');
+    expect((await stored({ bits: 4, layer: ['y=4'] })).names).toBe('table_q4');
+    expect(await stored({ bits: 8 })).toEqual({ names: 'table_q8', notes: [] });
+  });
 
   it('that an exporter wrote out transposed are tied again', async () => {
     const model = parseModel(
