@@ -47,6 +47,20 @@ describe.skipIf(findChromium() === undefined)('sessions in a page (skipped witho
     await rm(dir, { recursive: true, force: true });
   });
 
+  test('an inference shorter than steps of the clock is timed by its share of several', async () => {
+    const { bytes, feeds } = tinyModel();
+    const session = (await openSession(bytes, { provider: 'web-wasm', browser: host })) as PageSession;
+    const time = session.timer(feeds);
+    await time({ count: 500, settleMs: 20 });
+    const times = await time({ count: 2000, settleMs: 4 });
+    await session.dispose();
+    expect(times).toHaveLength(2000);
+    expect(Math.min(...times)).toBeGreaterThan(0);
+    // One by one they are whole steps of 5 µs (of 100 on pages that are not isolated): 0, 5 or 10.
+    const wholeSteps = times.filter((ms) => Math.abs(ms / 0.005 - Math.round(ms / 0.005)) < 0.01);
+    expect(wholeSteps.length).toBeLessThan(1000);
+  }, 60_000);
+
   test.each(['web-wasm', 'web-wasm:threads=2', 'web-webgpu'])(
     '%s computes, times, and says where',
     async (provider) => {

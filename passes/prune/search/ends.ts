@@ -40,8 +40,7 @@ export async function toFloor(
     if (share > 1 - leastSaved) break;
     ctx.signal.throwIfAborted();
     const unseen = await trials.confirm(shape);
-    const keeps = keepTogether([score, unseen], floor);
-    const outcome = keeps ? 'kept' : 'too much with the others, so the step before it is looked at';
+    const { keeps, outcome } = lastWord(score, unseen, floor);
     ctx.note?.(`${percent(share)} of its work: ${lost(unseen)} that the search had not seen: ${outcome}`);
     if (keeps) return shape;
   }
@@ -50,21 +49,32 @@ export async function toFloor(
     : `nothing that saves ${100 * leastSaved} % of its work keeps the floor (a drop of ${typeof floor.maxDrop === 'number' ? Number(floor.maxDrop.toPrecision(4)) : floor.maxDrop} at most: --max-drop)`;
 }
 
+/** Whether a shape is kept, and the end of its sentence, which names the figure that decided: with that of the unseen samples alone, more than --max-drop was "kept". */
+export function lastWord(
+  seen: Score,
+  unseen: Score,
+  floor: Floor,
+): { readonly keeps: boolean; readonly outcome: string } {
+  const keeps = keepTogether([seen, unseen], floor);
+  const together = dropTogether([seen, unseen]);
+  const all = together ? `, ${together.drop.toFixed(4)} with the others` : '';
+  return { keeps, outcome: keeps ? `kept${all}` : `too much${all}, so the step before it is looked at` };
+}
+
 /** What `optimize` judges by is the drop on all samples: parts of a few hundred differ by chance alone. */
 function keepTogether(scores: readonly Score[], floor: Floor): boolean {
-  if (scores.some(({ metric }) => metric === 'sqnr')) return scores.every((score) => keepsFloor(score, floor));
+  const together = dropTogether(scores);
+  if (!together) return scores.every((score) => keepsFloor(score, floor));
+  return together.drop <= allowedDrop(floor.maxDrop, scores[0]?.metric ?? '', together.base) + 1e-12;
+}
+
+/** Drop and base of all samples; decibels have no mean. */
+function dropTogether(scores: readonly Score[]): { readonly drop: number; readonly base: number } | undefined {
+  if (scores.some(({ metric }) => metric === 'sqnr')) return undefined;
   const samples = scores.reduce((sum, score) => sum + score.samples, 0);
   const mean = (of: (score: Score) => number): number =>
     scores.reduce((sum, score) => sum + (of(score) * score.samples) / samples, 0);
-  return (
-    mean(({ drop }) => drop) <=
-    allowedDrop(
-      floor.maxDrop,
-      scores[0]?.metric ?? '',
-      mean(({ base }) => base),
-    ) +
-      1e-12
-  );
+  return { drop: mean(({ drop }) => drop), base: mean(({ base }) => base) };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { pruneSearch } from '../../../passes/prune/prune-search.ts';
 import { affordable } from '../../../passes/prune/search/effort.ts';
+import { lastWord } from '../../../passes/prune/search/ends.ts';
 import { partsOf } from '../../../passes/prune/search/parts.ts';
 import { createJudge } from '../../../src/engine/judge.ts';
 import { cloneModel } from '../../../src/ir/clone.ts';
@@ -10,6 +11,7 @@ import { countMacs } from '../../../src/ir/macs.ts';
 import { elementCount, tensorFrom } from '../../../src/ir/tensor.ts';
 import { parseModel } from '../../../src/ir/text/parse.ts';
 import { verify } from '../../../src/ir/verify.ts';
+import type { Score } from '../../../src/pass/judge.ts';
 import { runSteps } from '../../../src/pass/pipeline.ts';
 import { TestContext } from '../../support/context.ts';
 import { observedOn } from '../../support/observed.ts';
@@ -118,6 +120,26 @@ describe('prune-search', () => {
     const verdicts = (notes ?? []).filter((note) => /: (kept|too much)$/.test(note) && !note.includes('had not seen'));
     expect(new Set(verdicts).size).toBe(verdicts.length);
     expect(notes?.some((note) => note.endsWith('that the search had not seen: kept'))).toBe(true);
+  });
+
+  it('names the drop on all samples, which decides, beside the one on those that the search had not seen', () => {
+    const score = (drop: number): Score => ({
+      metric: 'top1',
+      value: 0.76 - drop,
+      base: 0.76,
+      drop,
+      samples: 500,
+      sqnrDb: 20,
+    });
+    const floor = { maxDrop: 0.01, minSqnrDb: 30 };
+    expect(lastWord(score(-0.004), score(0.012), floor)).toEqual({
+      keeps: true,
+      outcome: 'kept, 0.0040 with the others',
+    });
+    expect(lastWord(score(0.01), score(0.022), floor)).toEqual({
+      keeps: false,
+      outcome: 'too much, 0.0160 with the others, so the step before it is looked at',
+    });
   });
 
   it('tries less where a trial opens parts of a large graph', async () => {
