@@ -10,6 +10,7 @@ import { findPass, parseStep } from './steps.ts';
 interface ExplainFlags {
   readonly seed: number;
   readonly data?: string;
+  readonly allowModules?: boolean;
   readonly after?: readonly string[];
 }
 

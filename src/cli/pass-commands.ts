@@ -34,6 +34,10 @@ export function addTransformFlags(command: Command): Command {
     .option('--force', 'replace an existing file')
     .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
     .option(
+      '--allow-modules',
+      'let the dataset bring a metric of its own, which runs its code, for passes that search by it',
+    )
+    .option(
       '--calibration-samples <n>',
       'take at most so many samples to look at activations (default: 128, and 256 where pruned layers are fitted)',
       count,

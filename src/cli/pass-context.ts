@@ -14,6 +14,7 @@ export async function createContext(
   flags: {
     readonly seed: number;
     readonly data?: string | undefined;
+    readonly allowModules?: boolean | undefined;
     readonly provider?: string | undefined;
     readonly cache?: boolean | undefined;
     readonly calibrationSamples?: number | undefined;
@@ -23,8 +24,11 @@ export async function createContext(
   const { seed } = flags;
   const { signal } = session.io;
   const named = flags.data ?? source.data;
+  const { allowModules = false } = flags;
   const data =
-    named === undefined ? undefined : await (await import('./data.ts')).openData(source, flags.data, session);
+    named === undefined
+      ? undefined
+      : await (await import('./data.ts')).openData(source, flags.data, session, undefined, { allowModules });
   let compute: Compute | undefined;
   return {
     compute: {

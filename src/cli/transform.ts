@@ -19,6 +19,7 @@ export interface TransformFlags {
   readonly out?: string;
   readonly force?: boolean;
   readonly data?: string;
+  readonly allowModules?: boolean;
   readonly calibrationSamples?: number;
   readonly verify?: boolean;
   readonly seed: number;

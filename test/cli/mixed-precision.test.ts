@@ -1,7 +1,7 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
 import { loadModel } from '../../src/onnx/load.ts';
@@ -49,6 +49,33 @@ interface Run {
     readonly notes: readonly string[];
   }[];
 }
+
+describe('a metric that the data brings', () => {
+  it('is searched by where --allow-modules lets it run, in every command that searches', async () => {
+    const own = await mkdtemp(join(tmpdir(), 'mlpack-own-metric-'));
+    onTestFinished(() => rm(own, { recursive: true, force: true }));
+    await cp(dir, own, { recursive: true });
+    const described = JSON.parse(await readFile(join(own, 'dataset.json'), 'utf8'));
+    await writeFile(join(own, 'dataset.json'), JSON.stringify({ ...described, metric: './margin.mjs' }));
+    await writeFile(
+      join(own, 'margin.mjs'),
+      'export default { name: "margin", higherIsBetter: true, needs: "labels", score: ({ output, size, labels }) => Array.from({ length: size }, (_, i) => output.data[i * output.shape[1] + labels[i]]) };',
+    );
+    const out = ['-o', join(dir, 'own.onnx'), '--force'];
+    const refused = await runCli(['mixed-precision', model(), '-d', own, ...out], { cwd: dir });
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('say --allow-modules')]);
+    const searched = 'every layer in its cheapest format: margin ';
+    for (const [says, ...command] of [
+      [searched, 'mixed-precision', model(), ...out],
+      [searched, 'run', model(), 'mixed-precision:trials=1', ...out],
+      ['✔ layer  Conv "conv0"', 'explain', model(), 'mixed-precision'],
+    ] as const) {
+      const { code, stdout, stderr } = await runCli([...command, '-d', own, '--allow-modules'], { cwd: dir });
+      expect(code, stderr).toBe(0);
+      expect(stdout + stderr, command[0]).toContain(says);
+    }
+  });
+});
 
 describe('mlpack sensitivity', () => {
   it('ranks the layer that 8 bits ruin first, far ahead of the others', async () => {

@@ -23,6 +23,10 @@ export function register(program: Command, start: Start, { passes }: PassList): 
       .argument('[node]', 'only this node: its name, one of its outputs, its operator, or a rule')
       .option('--after <steps...>', 'passes to apply first, as in `run`')
       .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
+      .option(
+        '--allow-modules',
+        'let the dataset bring a metric of its own, which runs its code, for passes that search by it',
+      )
       .option('--seed <n>', 'seed of everything random', integer, 0),
   ).action(async (model: string, passId: string, node: string | undefined, flags: Flags) => {
     await start(flags, async (session) => {
