@@ -190,6 +190,16 @@ describe('many rows in parts', async () => {
       expect([z?.dims, z?.data]).toEqual([[rows], Array.from({ length: rows }, (_, i) => `${i}`)]);
     }
   });
+
+  it('are one run where they have no elements, however many somebody writes down', async () => {
+    let runs = 0;
+    const run = async ([x]: Feeds): Promise<Results> => {
+      if (++runs > 1) throw new Error('in parts');
+      return { y: { dims: x?.shape ?? [], data: new Float32Array() } };
+    };
+    const feeds = [{ name: 'x', dtype: 'float32', shape: [2 ** 52, 0], data: new Float32Array() }];
+    expect((await inParts(run, feeds, 3)).y?.dims).toEqual([2 ** 52, 0]);
+  });
 });
 
 describe.skipIf(modules === '')('a server that runs its model between requests', () => {
