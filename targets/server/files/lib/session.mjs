@@ -17,7 +17,9 @@ export function loadRuntime() {
  */
 export async function openSession(path, threads) {
   const { InferenceSession, Tensor } = await loadRuntime();
-  const session = await InferenceSession.create(path, { intraOpNumThreads: threads, interOpNumThreads: 1 });
+  // What goes wrong comes as an exception; ONNX Runtime's own log would have values of requests in it.
+  const options = { intraOpNumThreads: threads, interOpNumThreads: 1, logSeverityLevel: 4 };
+  const session = await InferenceSession.create(path, options);
   return {
     async run(feeds, outputs) {
       const tensors = {};
