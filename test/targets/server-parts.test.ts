@@ -1,4 +1,5 @@
 /** The parts of the server bundle that can be tested without a model. */
+import { spawnSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { constants, PerformanceObserver } from 'node:perf_hooks';
@@ -616,6 +617,21 @@ describe('a session that is gone', async () => {
     for (const { message } of errors) expect(message).toBe('a session could not be opened');
     await pool.close();
   }, 60_000);
+
+  it('writes nothing of what it was asked: ONNX Runtime would log the index that is out of range', async () => {
+    const path = join(dir, 'lookup.onnx');
+    const lookup = `<ir_version: 8, opset_import: ["" : 17]>
+      main (int64[n] i) => (float[n] y) <float[4] t = {1, 2, 3, 4}> { y = Gather (t, i) }`;
+    await writeFile(path, encodeModel(parseModel(lookup)));
+    const script = `import { openSession } from ${JSON.stringify(literalPath('server', 'lib/session.mjs'))};
+      const session = await openSession(${JSON.stringify(path)}, 1);
+      const ask = (data) => session.run([{ name: 'i', dtype: 'int64', shape: [1], data: BigInt64Array.of(data) }]);
+      console.log((await ask(2n)).y.data[0], await ask(987654n).catch(({ message }) => message.includes('987654')));`;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '3 true\n', stderr: '' });
+  });
 
   it('is followed by the others once the first serves, also where one of them fails at first', async () => {
     const path = join(dir, 'grows.onnx');
