@@ -20,8 +20,8 @@ export const prepare: readonly Step[] = [simplify(), fuse(), simplify()];
 /** Beside other variants a search looks less far. */
 const searched = { trials: 8, fits: 4 } as const;
 
-/** Codes fitted to what layers see; integers also where costs promise little, since variants are timed, and smaller. */
-const static8 = { weights: 'auto', place: 'may-pay' } as const;
+/** Codes fitted to what layers see; integers also where costs promise little, since variants are timed, and smaller; what stays in float is smaller at least. */
+const static8 = { weights: 'auto', place: 'may-pay', stored: true } as const;
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
@@ -47,7 +47,8 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   'mixed-dq': [...prepare, mixedPrecision({ formats: ['int8-weights', 'int4'], cpu: 'wasm', cost: 'size' })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
   pruned: [...prepare, pruneSearch(searched)],
-  'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8)],
+  /** Where ranges measured ahead do not pay, those that are measured at run time, and weights alone, may. */
+  'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8), quantizeDynamic({ ifFloat: true })],
   /** What pruning left of the allowed drop spent on integers, layer by layer. */
   'pruned-mixed': [
     ...prepare,
@@ -56,6 +57,6 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   ],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
-  'sparse-int8': [...prepare, pruneWeights(), quantizeStatic(static8)],
+  'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ ...static8, stored: false })],
   clustered: [...prepare, clusterWeights()],
 };

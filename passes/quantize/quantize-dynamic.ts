@@ -47,6 +47,7 @@ const options = {
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too'),
   conv: opt.boolean(false, 'integer convolutions: measure them, for they are seldom faster'),
   stored: opt.boolean(true, 'weights of convolutions, GRU and RNN in 8 bits too, expanded to float at load'),
+  ifFloat: opt.boolean(false, 'leave a model as it is that computes on integers already, in part at least'),
   minElements: opt.int(1024, 'leave weights with fewer elements in float', { min: 0 }),
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
 } as const;
@@ -88,6 +89,10 @@ export const quantizeDynamic = definePass({
   },
   numerics: () => lossy(20),
   run(model, given, ctx) {
+    if (given.ifFloat && computesOnIntegers(model)) {
+      ctx.note?.('the model computes on integers already, and stays as it is (--if-float)');
+      return { changed: false };
+    }
     const reduce = reduceFor(given.reduceRange, saturates(given.cpu));
     const unsigned = given.weights === 'u8' || (given.weights === 'auto' && given.cpu === 'wasm');
     const format: WeightFormat = { type: unsigned ? 'uint8' : 'int8', reduce, search: given.ranges === 'mse' };
@@ -126,6 +131,13 @@ export const quantizeDynamic = definePass({
     return { changed: changed || second.changed };
   },
 });
+
+/** Operators that make integers of activations. Weights alone in 8 bits are no computing on integers. */
+const makesIntegers: ReadonlySet<string> = new Set(['QuantizeLinear', 'DynamicQuantizeLinear']);
+
+function computesOnIntegers(model: Model): boolean {
+  return [...model.graphs()].some((graph) => [...graph.nodes].some(({ op }) => makesIntegers.has(op)));
+}
 
 /** The first opset that has DynamicQuantizeLinear. */
 const dynamicOpset = 11;

@@ -15,6 +15,7 @@ import { clipClip } from '../fuse/clip-clip.ts';
 import { maxMinClip } from '../fuse/max-min-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
+import { storedRule } from './dynamic/stored.ts';
 import { fillInputs } from './static/fill-inputs.ts';
 import { fillResizes, fullResizeSummary, guardNamedAxes } from './static/full-resize.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
@@ -90,6 +91,10 @@ const options = {
     'qdq: QuantizeLinear and DequantizeLinear around float operators, which every engine fuses as it can; qoperator: QLinearConv, QGemm and the like, written out',
   ),
   embeddings: opt.boolean(true, 'store embedding tables in 8 bits too (for TensorRT and QNN they stay in float)'),
+  stored: opt.boolean(
+    false,
+    'weights of convolutions, GRU and RNN that stay in float: in 8 bits too, expanded to float at load',
+  ),
   minElements: opt.int(512, 'leave matrices with fewer elements in float', { min: 0 }),
   place: opt.choice(
     placements,
@@ -126,6 +131,8 @@ export const quantizeStatic = definePass({
     ...formRules,
     head: 'A last convolution, whose window is its whole input, became a Gemm, which hands out floats: its result is not rounded',
     embedding: 'Embedding tables are stored in 8 bits, with one scale per row',
+    stored:
+      'Weights of convolutions, GRU and RNN that stay in float are stored in 8 bits and expanded once, at load (--stored)',
     rounding: 'Codes of weights were fitted to what the layer sees',
     bias: 'The mean error of the outputs was taken out of the bias',
     qoperator: 'Operators on integers were written out (--format qoperator)',
@@ -274,6 +281,7 @@ export const quantizeStatic = definePass({
       }
     if (given.embeddings && given.engine === 'cpu') storeTables(model, given, ctx);
     else if (given.embeddings) leaveTables(model, given, ctx);
+    if (given.stored) storeRest(model, given, ctx);
     return { changed: true };
   },
 });
@@ -299,6 +307,12 @@ function quantizableGraphs(model: Model): Graph[] {
 function storeTables(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
   const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
   walk(model, [keepRule(embeddingRule(given.minElements), given.keep)], trace, { allMisses: ctx.explain ?? false });
+}
+
+/** Float operators of which the weights are all that is left to gain; those on integers read codes already, and their float weights are none. */
+function storeRest(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
+  const trace: Trace = { applied: ctx.applied.bind(ctx), skipped: () => undefined };
+  walk(model, [keepRule(storedRule(given.minElements), given.keep)], trace);
 }
 
 /** For other engines, with the reason. */

@@ -53,8 +53,9 @@ describe('which mixes are searched for', () => {
     expect(plans.map(({ name }) => name)).toEqual(['base', 'mixed', 'mixed-wasm', 'mixed-dq', 'pruned-mixed']);
     expect(plans.slice(1).every(({ steps }) => steps.at(-1)?.pass.id === 'mixed-precision')).toBe(true);
     // A mix goes on from what the variant rounds, and nothing else.
-    const [before, after] = ['pruned-int8', 'pruned-mixed'].map((name) => presets[name]?.slice(0, -1));
-    expect(after?.map(({ pass }) => pass.id)).toEqual(before?.map(({ pass }) => pass.id));
+    const ids = (name: string): string[] => (presets[name] ?? []).map(({ pass }) => pass.id);
+    const rounded = ids('pruned-int8').indexOf('quantize-static');
+    expect(ids('pruned-mixed').slice(0, -1)).toEqual(ids('pruned-int8').slice(0, rounded));
   });
 
   it('not where variants are named, which their reasons say', () => {

@@ -543,3 +543,25 @@ it('--ranges mse takes the scale with the least squared error, for signed and un
     expect(searched[1]).toBeLessThanOrEqual(whole[1] as number);
   }
 });
+
+describe('a model that computes on integers in part', () => {
+  const text = (rest: string): string =>
+    head(
+      21,
+      `g (float[2,64] x) => (float[2,64] y) <float s = {0.05}, uint8 z = {128}, float[64,64] w = random(1)> { ${rest} }`,
+    );
+  it.each([
+    [
+      'stays as it is where that is asked for',
+      'q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z)  y = MatMul (d, w)',
+      false,
+    ],
+    ['and one in float does not', 'y = MatMul (x, w)', true],
+  ])('%s', async (_, rest, changes) => {
+    const before = parseModel(text(rest));
+    const after = cloneModel(before);
+    expect((await quantize(after, { ifFloat: true })).changed).toBe(changes);
+    if (!changes) expect(signature(after)).toEqual(signature(before));
+    expect((await quantize(cloneModel(before))).changed).toBe(true);
+  });
+});
