@@ -75,7 +75,7 @@ export async function inspect(modelText: string, flags: InspectFlags, session: S
     ...(flags.text && { text: printModel(model) }),
   };
   if (session.json) talk.json(facts);
-  else print(facts, session);
+  else print(facts, flags.inputShape !== undefined, session);
 }
 
 /** Inputs whose whole shape was given: axes without a name have no symbol to bind. */
@@ -207,7 +207,14 @@ function formatMacs(macs: number): string {
   return macs < 1e9 ? `${(macs / 1e6).toPrecision(4)} M` : `${(macs / 1e9).toPrecision(4)} G`;
 }
 
-function print(facts: Facts, { talk }: Session): void {
+/** At which inputs multiplications were counted, where these may have other shapes. */
+function macsAt(inputs: Facts['inputs'], given: boolean): string {
+  if (given) return ' at the inputs given';
+  const open = inputs.some(({ type }) => /\[.*[^\d, \]].*\]/.test(type));
+  return open ? ' at the smallest inputs; --input-shape batch=1,… sets symbols' : '';
+}
+
+function print(facts: Facts, shaped: boolean, { talk }: Session): void {
   const { style } = talk;
   const opsets = Object.entries(facts.opsets).map(([domain, version]) => `${domain} ${version}`);
   const weights = Object.entries(facts.weightBytesByType).map(([type, bytes]) => `${type} ${formatBytes(bytes)}`);
@@ -221,7 +228,7 @@ function print(facts: Facts, { talk }: Session): void {
     ['made by', `${facts.producer || 'unknown'} · IR ${facts.irVersion} · ${opsets.join(', ')}`],
     ['parameters', `${formatCount(facts.parameters)} (${weights.join(', ') || 'none'})`],
     ...(facts.zeros ? [['zeros', describeZeros(facts.zeros)] as [string, string]] : []),
-    ['MACs', `${macs} at the smallest inputs; --input-shape batch=1,… sets symbols`],
+    ['MACs', `${macs}${facts.macs > 0 ? macsAt(facts.inputs, shaped) : ''}`],
     [
       'nodes',
       `${formatCount(facts.nodes)}${facts.subgraphDepth > 0 ? `, subgraphs ${facts.subgraphDepth} deep` : ''}${facts.functions > 0 ? `, ${facts.functions} functions` : ''}`,

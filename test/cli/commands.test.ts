@@ -58,6 +58,11 @@ main (float[1,3,?,?] x) => (float y)
 { y = Conv (x, w) }`;
     writeFileSync(join(cwd, 'open.onnx'), encodeModel(parseModel(text)));
     expect(await json(['inspect', 'open.onnx', '--input-shape', 'x=1x3x5x7'])).toMatchObject({ macs: 5 * 7 * 6 });
+    const said = async (...argv: string[]): Promise<string> => (await ok(['inspect', ...argv])).stdout;
+    expect(await said('open.onnx')).toMatch(/MACs +6 at the smallest inputs; --input-shape/);
+    expect(await said('open.onnx', '--input-shape', 'x=1x3x5x7')).toMatch(/MACs +210 at the inputs given$/m);
+    writeFileSync(join(cwd, 'closed.onnx'), encodeModel(parseModel(text.replace('?,?', '5,7'))));
+    expect(await said('closed.onnx')).toMatch(/MACs +210$/m);
   });
 
   it('--text prints what can be read', async () => {
