@@ -88,6 +88,9 @@ describe('the same command twice', { timeout: patience }, () => {
       'int8 is another file: every step did the same to the graph, so values in it differ',
     );
     expect(values.stderr).toContain('Tool, runtime and machine are the same: please report this');
+    // Said before what takes most of the time.
+    expect(values.stderr).toContain('build int8-static');
+    expect(values.stderr).not.toContain('measure ');
     other({ files: [file], steps: int8.steps.map((step, at) => (at === 1 ? { ...step, did: 'x' } : step)) });
     expect((await optimize('f5', ...few, '--lock', lock)).stderr).toContain(`from step 2, ${int8.steps[1]?.pass}, on`);
     other({

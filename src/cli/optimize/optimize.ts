@@ -1,34 +1,21 @@
-import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { reports } from '../../../reports/index.ts';
 import { loadConfig } from '../../config/load.ts';
-import type { Dataset } from '../../data/dataset.ts';
 import { allowedDrop, whyOddLimit } from '../../drop-limit.ts';
 import { createActivations, createOwnTextActivations } from '../../engine/activations.ts';
 import { createCompute } from '../../engine/compute.ts';
 import type { Evaluation } from '../../engine/evaluate.ts';
 import { readHost } from '../../engine/host.ts';
 import { createJudge } from '../../engine/judge.ts';
-import { bug, UserError } from '../../errors.ts';
-import type { Model } from '../../ir/graph.ts';
-import { modelStats } from '../../ir/stats.ts';
+import { UserError } from '../../errors.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { nearest } from '../../messages.ts';
 import { loadModel } from '../../onnx/load.ts';
 import type { LayerFindings } from '../../pass/judge.ts';
-import {
-  type BundleResult,
-  type DataInfo,
-  type Report,
-  reportSchema,
-  type VariantResult,
-} from '../../report/report.ts';
-import { buildBundle } from '../../target/bundle.ts';
-import { evidenceOf, timesOf } from '../../target/evidence.ts';
+import { type Report, reportSchema } from '../../report/report.ts';
 import { packageVersion } from '../../target/package-root.ts';
-import type { Artifact } from '../../target/target.ts';
-import { artifactFiles, variesSentence } from '../artifact.ts';
+import { variesSentence } from '../artifact.ts';
 import { rememberCalibration } from '../calibration-cache.ts';
 import { whyNoSkill } from '../chance.ts';
 import type { Session } from '../command.ts';
@@ -36,35 +23,28 @@ import { warnOfOverlap } from '../data.ts';
 import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
 import { partName } from '../model-parts.ts';
-import { type ModelSource, resolveModel } from '../model-source.ts';
+import { resolveModel } from '../model-source.ts';
 import { requireWritable } from '../output.ts';
 import { shellWord } from '../shell-word.ts';
 import { writeAtomically } from '../write.ts';
-import { besideOf } from './beside.ts';
 import { type BuildOptions, variantBuilder } from './build.ts';
 import type { Built } from './built.ts';
-import {
-  askTarget,
-  type ChosenTarget,
-  chooseTargets,
-  makeArtifacts,
-  needOf,
-  noBundleReason,
-  sessionConfigOf,
-} from './candidates.ts';
+import { askTarget, type ChosenTarget, chooseTargets, makeArtifacts, needOf, sessionConfigOf } from './candidates.ts';
 import { choose } from './choose.ts';
 import { dataHash } from './data-hash.ts';
+import { describeData, describeInput, notFinite, shownPath, verdictOf } from './describe.ts';
 import type { OptimizeFlags } from './flags.ts';
 import { identify } from './identity.ts';
+import { moveInto } from './into-place.ts';
 import { timeAll } from './latency.ts';
 import { withLayerErrors } from './layer-errors.ts';
 import { lockName, makeLock, readLock, requireSameFiles, requireSameInputs } from './lock.ts';
-import { madeBundle } from './made-bundle.ts';
+import { makeBundles } from './make-bundles.ts';
 import { measureAll } from './measure.ts';
 import { heldToFloor, rescuesOf } from './mixed.ts';
 import { transformersVariants, writeTransformersNames } from './naming.ts';
 import { openFitting } from './open-fitting.ts';
-import { carryOver, refuseOverwrite } from './overwrite.ts';
+import { refuseOverwrite } from './overwrite.ts';
 import { openPassCache } from './pass-cache.ts';
 import { chooseProviders, noProviders } from './providers.ts';
 import { findSensitivity, sensitivityOf } from './sensitivity.ts';
@@ -132,6 +112,8 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
     };
     const build = variantBuilder(base, building);
     const built = await build(chosen);
+    // Before anything is measured, which takes most of the time; mixes are held against the lock when they are there.
+    if (frozen) requireSameFiles(frozen, makeLock(identity, chosen, built));
     const context = { settings, base, dataset, unread, session };
     let ofBase: Evaluation | undefined;
     const judged = await measureAll(built, {
@@ -195,49 +177,10 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
       ...describeData(dataset, settings, io.cwd),
       ...(dataset && ofBase && { sha256: await dataHash(dataset, ofBase) }),
     };
-    const bundles: BundleResult[] = [];
-    const unmade = new Set<string>();
-    for (const [at, { target, from, options }] of chosenTargets.entries()) {
-      const auto = choice.recommendations.find((one) => one.target === target.id)?.variant;
-      const name = from === 'auto' ? auto : from;
-      const artifact = name === undefined ? undefined : artifacts.get(name);
-      if (!artifact) {
-        talk.warn(`no bundle for ${target.id}: ${noBundleReason(name, answers[at] ?? bug(target.id))}`);
-        continue;
-      }
-      const chosen = variants.find((one) => one.name === name);
-      if (chosen?.verdict === 'rejected') {
-        talk.warn(
-          `the bundle for ${target.id} holds ${name} because the config asks for it; it was rejected: ${chosen.reasons.join('; ')}`,
-        );
-      }
-      talk.progress(`bundle ${target.id}`, name);
-      const dir = join(staging, 'bundles', target.id);
-      const facts = { input, seed: settings.seed, data };
-      const withEvidence = (one: Artifact): Artifact => {
-        const variant = variants.find((other) => other.name === one.variant);
-        return variant ? { ...one, evidence: evidenceOf(facts, variant) } : one;
-      };
-      const others = besideOf({ target, from, options }, artifact, {
-        ...{ measured, artifacts, floors },
-        timed: (variant) => ({ ...evidenceOf(facts, variant), latency: timesOf(variant) }),
-      });
-      const packed = { ...withEvidence(artifact), ...(others.length > 0 && { others: others.map(withEvidence) }) };
-      const result = await madeBundle(
-        () => buildBundle(target, packed, options, dir, {}),
-        { target: target.id, variant: artifact.variant, dir },
-        talk,
-      );
-      if (result === undefined) {
-        unmade.add(target.id);
-        continue;
-      }
-      if (others.length > 0)
-        talk.note(
-          `${target.id}: beside ${artifact.variant} the bundle holds ${others.map(({ variant }) => variant).join(', ')}`,
-        );
-      bundles.push({ ...result, dir: `bundles/${target.id}` });
-    }
+    const { bundles, unmade } = await makeBundles(
+      { targets: chosenTargets, answers, choice: { ...choice, variants }, artifacts, measured, floors },
+      { facts: { input, seed: settings.seed, data }, folder: staging, talk },
+    );
     const recommendations = choice.recommendations.filter((one) => !unmade.has(one.target));
     const ranked =
       findings.size > 0 ? undefined : await findSensitivity(variants, { base, judge, passes: building.context, talk });
@@ -289,15 +232,6 @@ function maxDropOf({ maxDrop }: Settings, ofBase: Evaluation | undefined): numbe
   return allowedDrop(maxDrop, ofBase?.metric ?? '', Number.isFinite(value) ? value : 0);
 }
 
-/** Outputs of the model itself that are no numbers: what is held against them says little. */
-function notFinite({ nonFinite, nonFiniteSamples, samples }: Evaluation, dataset: Dataset | undefined): string[] {
-  if (nonFinite === 0 || !dataset) return [];
-  const names = nonFiniteSamples.map((index) => dataset.sampleName('eval', index)).join(', ');
-  return [
-    `The model itself gives NaN or infinite outputs on ${nonFinite} of ${samples} samples (${names}${nonFinite > nonFiniteSamples.length ? ', …' : ''}): look at what goes in with mlpack data check`,
-  ];
-}
-
 /** The variants that can pay on the providers asked for, else on those of the targets. */
 function usualVariants(settings: Settings, targets: readonly ChosenTarget[]): ReturnType<typeof defaultVariants> {
   if (settings.naming === 'transformers-js') return { build: transformersVariants, left: [] };
@@ -309,77 +243,6 @@ function refuseUnknownVariant(target: string, from: string, plans: readonly { re
   const names = plans.map((plan) => plan.name);
   if (from === 'auto' || names.includes(from)) return;
   throw new UserError('target.from', `target ${target}: there is no variant "${from}"${nearest(from, names)}.`);
-}
-
-/** Replaces `out` (allowed by --force) only after the new folder is complete. */
-/** @returns names of what was in the folder before and is no run's */
-async function moveInto(staging: string, out: string): Promise<string[]> {
-  await makeFolder(dirname(out));
-  if (!existsSync(out)) {
-    await rename(staging, out);
-    return [];
-  }
-  const old = `${out}.old-${process.pid}`;
-  await rename(out, old);
-  try {
-    await rename(staging, out);
-  } catch (error) {
-    await rename(old, out);
-    throw error;
-  }
-  const carried = await carryOver(old, out);
-  await rm(old, { recursive: true });
-  return carried;
-}
-
-async function describeInput(
-  source: ModelSource,
-  model: Model,
-  cwd: string,
-): Promise<Omit<Report['input'], 'inputs' | 'outputs'>> {
-  const stats = modelStats(model);
-  const files = await artifactFiles(source.file, model);
-  const [file = bug('a model without a file'), ...external] = files;
-  return {
-    // A config gives an absolute path; below the working folder the relative one is what CI can point at.
-    path: isAbsolute(source.shown) ? shownPath(source.shown, cwd) : source.shown,
-    sha256: file.sha256,
-    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-    ...(external.length > 0 && { externalData: external.map(({ source: _, ...facts }) => facts) }),
-    parameters: stats.parameters,
-    nodes: stats.nodes,
-    irVersion: model.irVersion,
-    opsets: Object.fromEntries(model.opsets),
-    producer: [model.producerName, model.producerVersion].filter(Boolean).join(' '),
-  };
-}
-
-function describeData(dataset: Dataset | undefined, settings: Settings, cwd: string): DataInfo {
-  if (!dataset)
-    return { path: '', name: 'made-up inputs', samples: 0, calibrationSamples: 0, metric: null, synthetic: true };
-  return {
-    path: shownPath(dataset.dir, cwd),
-    name: dataset.name,
-    samples: Math.min(settings.samples ?? dataset.samples, dataset.samples),
-    calibrationSamples: dataset.calibrationSamples,
-    metric: dataset.metric ?? null,
-    synthetic: false,
-  };
-}
-
-/** Relative where that is the shorter story: below the working folder. */
-function shownPath(path: string, cwd: string): string {
-  const below = relative(cwd, path);
-  return below === '' || below.startsWith('..') || isAbsolute(below) ? path : below;
-}
-
-function verdictOf(variants: readonly VariantResult[], recommended: number, targets: number): Report['verdict'] {
-  const better = variants.filter((one) => one.verdict === 'recommended' && one.name !== 'base');
-  const base = variants.find((one) => one.name === 'base');
-  if (base?.verdict === 'rejected') return { ok: false, reasons: base.reasons };
-  if (recommended < targets) return { ok: false, reasons: ['not every target has a variant that it can take'] };
-  if (better.length === 0) return { ok: true, reasons: ['nothing smaller or faster passed: ship the model as it is'] };
-  return { ok: true, reasons: better.map((one) => `${one.name}: ${one.reasons.join(', ')}`) };
 }
 
 async function writeReports(report: Report, folder: string): Promise<void> {
