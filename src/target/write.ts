@@ -4,6 +4,7 @@ import { chmod, type FileHandle, lstat, mkdtemp, open, readdir, rename, rm, rmdi
 import { basename, dirname, join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import { makeFolder } from '../make-folder.ts';
+import { swapFolder } from '../swap-folder.ts';
 import { gzipStored, tar } from './archive.ts';
 import { type Manifest, type ManifestFile, manifestName, printManifest } from './manifest.ts';
 import type { BundlePlan } from './plan.ts';
@@ -144,13 +145,7 @@ async function moveIntoPlace(temp: string, target: string): Promise<void> {
     return rename(temp, target);
   }
   const old = `${temp}.old`;
-  await rename(target, old);
-  try {
-    await rename(temp, target);
-  } catch (error) {
-    await rename(old, target);
-    throw error;
-  }
+  await swapFolder(temp, target, old);
   await rm(old, { recursive: true, force: true });
 }
 

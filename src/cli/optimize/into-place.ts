@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { makeFolder } from '../../make-folder.ts';
+import { swapFolder } from '../../swap-folder.ts';
 import { carryOver } from './overwrite.ts';
 
 /**
@@ -15,13 +16,7 @@ export async function moveInto(staging: string, out: string): Promise<string[]> 
     return [];
   }
   const old = `${out}.old-${process.pid}`;
-  await rename(out, old);
-  try {
-    await rename(staging, out);
-  } catch (error) {
-    await rename(old, out);
-    throw error;
-  }
+  await swapFolder(staging, out, old);
   const carried = await carryOver(old, out);
   await rm(old, { recursive: true });
   return carried;

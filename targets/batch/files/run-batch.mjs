@@ -127,7 +127,7 @@ async function answerFiles(options, model, job, progress) {
       const kept = (i) => Object.fromEntries(options.keep.map((column) => [column, keptValue(table[i][column])]));
       const answers = good.map(({ index: i, columns: values }) => ({ row: rowOf(i), ...kept(i), ...values }));
       const errors = bad.map(({ index: i, error }) => ({ file: basename(path), row: rowOf(i), error }));
-      await job.sameFiles();
+      await job.sameFiles([path]);
       progress.written = true;
       await removeIfThere(join(options.out, `${name}.errors.jsonl`));
       // What other work that was broken off has left of this piece, whatever its form.
@@ -150,7 +150,7 @@ async function answerFiles(options, model, job, progress) {
   // One that is left out is an error of its row, all of them one of the table or the flags.
   if (total.rows === 0 && total.errors > 0)
     throw new Error(`none of the ${total.errors} rows could be used; the first: ${firstError}`);
-  await job.sameFiles();
+  await job.sameFiles(options.files);
   const { resumed, ...counts } = total;
   await writeWhole(
     join(options.out, options.count > 1 ? `_SUCCESS-${options.index}` : '_SUCCESS'),

@@ -15,17 +15,17 @@ async function stampOf(path) {
 
 /** What the work depends on. A folder of other work is not gone on with. */
 function identity(options, stamps, manifest) {
-  const files = options.files.map((path, i) => [basename(path), ...stamps[i]]);
+  const files = options.files.map((path) => [basename(path), ...stamps.get(path)]);
   const { columns, keep, format, count } = options;
   const text = JSON.stringify({ files, columns, keep, format, count, pieceRows, model: modelDigest(manifest) });
   return createHash('sha256').update(text).digest('hex');
 }
 
 /** @throws where a file is no longer the one that the job began with: half of the answers would be of one table, half of another */
-async function sameFiles({ files }, stamps) {
-  for (const [i, path] of files.entries()) {
+async function sameFiles(paths, stamps) {
+  for (const path of paths) {
     const now = await stampOf(path);
-    if (now.join() !== stamps[i].join())
+    if (now.join() !== stamps.get(path).join())
       throw new Error(
         `${path} was changed while the job read it; begin anew (--restart) with a copy, or when nobody writes to it any more`,
       );
@@ -34,15 +34,15 @@ async function sameFiles({ files }, stamps) {
 
 /**
  * The shard's own record, begun anew or gone on with. Holds the batch size, on which last bits may depend.
- * @returns { id, batch, sameFiles, withdraw }; `sameFiles` throws where a file was changed meanwhile. `withdraw` takes the record away again, for who fails before anything else is written: mended flags
+ * @returns { id, batch, sameFiles, withdraw }; `sameFiles(paths)` throws where one of them was changed meanwhile. `withdraw` takes the record away again, for who fails before anything else is written: mended flags
  *   are other work
  * @throws where the folder holds other work
  */
 export async function beginJob(options, model) {
   const path = join(options.out, `_job-${options.index}.json`);
-  const stamps = await Promise.all(options.files.map(stampOf));
+  const stamps = new Map(await Promise.all(options.files.map(async (file) => [file, await stampOf(file)])));
   const id = identity(options, stamps, model.manifest);
-  const same = () => sameFiles(options, stamps);
+  const same = (paths) => sameFiles(paths, stamps);
   if (options.restart) await clear(options, id);
   else {
     const jobs = await jobsIn(options.out);
