@@ -1,4 +1,3 @@
-import type { Product64 } from '../../src/kernels/blocked-factor.ts';
 import { dampedHessian } from '../../src/kernels/gptq.ts';
 import { multiply } from '../../src/kernels/linear-algebra.ts';
 import {
@@ -9,6 +8,7 @@ import {
   spectrumOf,
   type Tucker,
 } from '../../src/kernels/low-rank.ts';
+import type { Product64 } from '../../src/kernels/matrix-blocks.ts';
 import type { Gram } from '../../src/pass/pass.ts';
 import type { FitLayer } from '../prune/fit-layer.ts';
 

@@ -75,17 +75,17 @@ export const pruneSearch = definePass({
     sortTopologically(model.graph);
     inferShapes(model);
     const original = cloneModel(model);
+    const most = affordable(original, activations.samples, given);
+    if (most.trials < 2) {
+      const sentence =
+        'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
+      ctx.skipped('search', 'model', sentence);
+      return { changed: false };
+    }
     const judge = await ctx.judge(original);
     try {
       const parts = await partsOf(original, given, ctx);
       const time = new TimeModel(parts);
-      const most = affordable(parts, activations.samples, given);
-      if (most.trials < 2) {
-        const sentence =
-          'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
-        ctx.skipped('search', 'model', sentence);
-        return { changed: false };
-      }
       const trials = new Trials(original, parts, judge, activations, given, ctx);
       const prices = await priceMoves(parts, time, trials, most.trials, ctx);
       const searched = { parts, time, prices, trials, fits: most.fits };

@@ -2,7 +2,7 @@ import { numbersOf } from '../data/cast.ts';
 import { dtypeKind } from '../ir/dtype.ts';
 import type { Model, Value } from '../ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom } from '../ir/tensor.ts';
-import { samplePatches } from '../kernels/patches.ts';
+import { samplePatches, windowGrid } from '../kernels/patches.ts';
 import { axisView } from '../kernels/quantize.ts';
 import { randomNumbers } from '../kernels/random.ts';
 import type { ChannelRequest, ChannelStats, Gram, GramRequest, LayerStatistics, PatchRequest } from '../pass/pass.ts';
@@ -246,9 +246,16 @@ class PatchSums {
   readonly #sums: readonly RowSums[];
   readonly #samples: number;
   readonly #next: () => number;
+  readonly #once: boolean;
 
-  constructor(request: PatchRequest, squares: Session, { samples, seed }: { samples: number; seed: number }) {
+  /** @param once where more patches are wanted than a batch has, each is taken once: as much is known of them by less work */
+  constructor(
+    request: PatchRequest,
+    squares: Session,
+    { samples, seed, once = false }: { samples: number; seed: number; once?: boolean },
+  ) {
     this.#request = request;
+    this.#once = once;
     this.#sums = Array.from({ length: request.groups }, () => new RowSums(request.k, squares));
     this.#samples = samples;
     this.#next = randomNumbers(seed);
@@ -262,7 +269,9 @@ class PatchSums {
     if (shape.length !== window.kernel.length + 2 || ((shape[1] ?? 0) / groups) * taps !== k) return;
     const wanted = Math.max(leastPatches, patchesPerInput * k) / Math.max(1, this.#samples);
     const count = Math.ceil(wanted * (shape[0] ?? 1));
-    const patches = samplePatches(numbersOf(tensor), shape, window, groups, count, this.#next);
+    const places = windowGrid(window, shape.slice(2)).counts.reduce((all, extent) => all * extent, shape[0] ?? 1);
+    const [drawn, next] = this.#once && places < count ? [places, oneEach(places)] : [count, this.#next];
+    const patches = samplePatches(numbersOf(tensor), shape, window, groups, drawn, next);
     for (const [group, rows] of patches.entries())
       await this.#sums[group]?.add(tensorFrom('float32', [rows.length / k, k], rows));
   }
@@ -272,6 +281,12 @@ class PatchSums {
     for (const sum of this.#sums) grams.push(await sum.finish());
     return grams;
   }
+}
+
+/** Numbers in [0, 1) that draw each of so many places once, in order. */
+function oneEach(places: number): () => number {
+  let drawn = 0;
+  return () => (drawn++ + 0.5) / places;
 }
 
 /** Linear layers and convolutions one after the other, each with the weights that stand in by then. */
@@ -288,7 +303,7 @@ async function inOrder(
       bytes: 'groups' in request ? requestBytes(request) : rowSumsBytes(request.k),
       open: (squares) =>
         'groups' in request
-          ? new PatchSums(request, squares, { samples, seed: seed + index })
+          ? new PatchSums(request, squares, { samples, seed: seed + index, once: true })
           : new RowSums(request.k, squares),
       visit: async (sums) => visit(request, [await sums.finish()].flat()),
     }),

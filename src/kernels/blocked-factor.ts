@@ -1,18 +1,20 @@
 import { choleskyUpper, inverseFactor, invertUpper } from './linear-algebra.ts';
-
-/** a [m, k] · b [k, n] → [m, n] in float64, wherever that is fast. */
-export type Product64 = (a: Float64Array, b: Float64Array, m: number, k: number, n: number) => Promise<Float64Array>;
+import { type Product64, Scratch, subtractBlock, writeBlock } from './matrix-blocks.ts';
 
 /** Rows handled at a time; the loops stay below K³/(K/256)² and all else are products. */
 const PANEL = 256;
 
+/** Columns of a triangle handled at a time: what lies below its diagonal is mostly not multiplied. */
+const STRIP = 1024;
+
 /**
  * `inverseFactor` for large matrices: the upper triangular U with h⁻¹ = Uᵀ·U, panel by panel from the last, so that nearly
- * all of the work is matrix products. In place.
+ * all of the work is matrix products, K³/3 multiply-accumulates. In place.
  * @returns false when h is not positive definite; h is spoilt then.
  */
 export async function inverseFactorBlocked(h: Float64Array, k: number, product: Product64): Promise<boolean> {
   if (k <= 2 * PANEL) return inverseFactor(h, k);
+  const [left, right] = [new Scratch(), new Scratch()];
   const inverses = new Map<number, Float64Array>();
   // h = R·Rᵀ. Panel J: R[:, J]·R[J, J]ᵀ = h[:, J] − R[:, behind J]·R[J, behind J]ᵀ
   for (let to = k; to > 0; to -= PANEL) {
@@ -20,19 +22,20 @@ export async function inverseFactorBlocked(h: Float64Array, k: number, product: 
     const width = to - from;
     const behind = k - to;
     if (behind > 0) {
-      const right = transposed(h, k, from, to, to, k);
-      const done = await product(copyOf(h, k, 0, to, to, k), right, to, behind, width);
-      subtract(h, k, 0, to, from, width, done);
+      const turned = right.transposed(h, k, from, to, to, k);
+      const done = await product(left.copy(h, k, 0, to, to, k), turned, to, behind, width);
+      subtractBlock(h, k, 0, from, done, to, width);
     }
-    const corner = copyOf(h, k, from, to, from, to);
+    const corner = left.copy(h, k, from, to, from, to).slice();
     if (!choleskyUpper(corner, width)) return false;
     const inverse = corner.slice();
     invertUpper(inverse, width);
     inverses.set(from, inverse);
-    write(h, k, from, from, corner, width, width);
+    writeBlock(h, k, from, from, corner, width, width);
     if (from === 0) break;
-    const turned = transposed(inverse, width, 0, width, 0, width);
-    write(h, k, 0, from, await product(copyOf(h, k, 0, from, from, to), turned, from, width, width), from, width);
+    const turned = right.transposed(inverse, width, 0, width, 0, width);
+    const above = await product(left.copy(h, k, 0, from, from, to), turned, from, width, width);
+    writeBlock(h, k, 0, from, above, from, width);
     for (let row = from; row < to; row++) h.fill(0, row * k, row * k + from);
   }
   // U = R⁻¹. Panel I: U[I, behind I] = −R[I, I]⁻¹·R[I, behind I]·U[behind I, behind I]
@@ -42,58 +45,36 @@ export async function inverseFactorBlocked(h: Float64Array, k: number, product: 
     const width = Math.sqrt(inverse.length);
     const to = from + width;
     if (to < k) {
-      const rest = copyOf(h, k, to, k, to, k);
-      const part = await product(copyOf(h, k, from, to, to, k), rest, width, k - to, k - to);
-      const panel = await product(inverse, part, width, width, k - to);
-      for (let i = 0; i < panel.length; i++) panel[i] = -(panel[i] as number);
-      write(h, k, from, to, panel, width, k - to);
+      const factor = await product(inverse, left.copy(h, k, from, to, to, k), width, width, k - to);
+      for (let c0 = to; c0 < k; c0 += STRIP) {
+        const c1 = Math.min(k, c0 + STRIP);
+        // U is upper triangular: its columns up to c1 have c1 rows.
+        const reach = left.copy(factor, k - to, 0, width, 0, c1 - to);
+        const part = await product(reach, right.copy(h, k, to, c1, c0, c1), width, c1 - to, c1 - c0);
+        for (let i = 0; i < part.length; i++) part[i] = -(part[i] as number);
+        writeBlock(h, k, from, c0, part, width, c1 - c0);
+      }
     }
-    write(h, k, from, from, inverse, width, width);
+    writeBlock(h, k, from, from, inverse, width, width);
   }
   return true;
 }
 
-/** h[r0:r1, c0:c1] */
-function copyOf(h: Float64Array, pitch: number, r0: number, r1: number, c0: number, c1: number): Float64Array {
-  const width = c1 - c0;
-  const copy = new Float64Array((r1 - r0) * width);
-  for (let r = r0; r < r1; r++) copy.set(h.subarray(r * pitch + c0, r * pitch + c1), (r - r0) * width);
-  return copy;
-}
-
-/** h[r0:r1, c0:c1]ᵀ */
-function transposed(h: Float64Array, pitch: number, r0: number, r1: number, c0: number, c1: number): Float64Array {
-  const rows = r1 - r0;
-  const copy = new Float64Array(rows * (c1 - c0));
-  for (let r = r0; r < r1; r++)
-    for (let c = c0; c < c1; c++) copy[(c - c0) * rows + (r - r0)] = h[r * pitch + c] as number;
-  return copy;
-}
-
-function write(
-  h: Float64Array,
-  pitch: number,
-  row: number,
-  column: number,
-  block: Float64Array,
-  rows: number,
-  columns: number,
-): void {
-  for (let r = 0; r < rows; r++) h.set(block.subarray(r * columns, (r + 1) * columns), (row + r) * pitch + column);
-}
-
-function subtract(
-  h: Float64Array,
-  pitch: number,
-  r0: number,
-  r1: number,
-  column: number,
-  width: number,
-  by: Float64Array,
-): void {
-  for (let r = r0; r < r1; r++) {
-    const at = r * pitch + column;
-    const from = (r - r0) * width;
-    for (let c = 0; c < width; c++) h[at + c] = (h[at + c] as number) - (by[from + c] as number);
+/**
+ * Uᵀ·U [k, k], symmetric: the inverse itself from its factor, by K³/6 multiply-accumulates.
+ * @param u [k, k], upper triangular
+ */
+export async function inverseOf(u: Float64Array, k: number, product: Product64): Promise<Float64Array> {
+  const [left, right] = [new Scratch(), new Scratch()];
+  const inverse = new Float64Array(k * k);
+  for (let from = 0; from < k; from += PANEL) {
+    const to = Math.min(k, from + PANEL);
+    const width = to - from;
+    // (Uᵀ·U)[I, J] for J from I on: only the rows up to the end of I are not zero in both.
+    const turned = left.transposed(u, k, 0, to, from, to);
+    const part = await product(turned, right.copy(u, k, 0, to, from, k), width, to, k - from);
+    writeBlock(inverse, k, from, from, part, width, k - from);
   }
+  for (let i = 0; i < k; i++) for (let j = 0; j < i; j++) inverse[i * k + j] = inverse[j * k + i] as number;
+  return inverse;
 }

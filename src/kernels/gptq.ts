@@ -1,11 +1,12 @@
 import type { BlockFormat } from './block-fit.ts';
 import type { BlockQuantized } from './block-quantized.ts';
 import { BlockWriter } from './block-writer.ts';
-import { inverseFactorBlocked, type Product64 } from './blocked-factor.ts';
+import { inverseFactorBlocked } from './blocked-factor.ts';
 import type { LinearWeights } from './blockwise.ts';
 import { BlockSolver } from './gptq-block.ts';
 import { subtractTransposed } from './linear-algebra.ts';
 import { isPruned } from './mask.ts';
+import type { Product64 } from './matrix-blocks.ts';
 
 /** a [m, k] · b [k, n] → [m, n], wherever that is fast. */
 export type Product32 = (a: Float32Array, b: Float32Array, m: number, k: number, n: number) => Promise<Float32Array>;

@@ -1,6 +1,6 @@
-import { type Product64 } from './blocked-factor.ts';
 import { symmetricEigen } from './eigen.ts';
 import { choleskyUpper, invertUpper } from './linear-algebra.ts';
+import type { Product64 } from './matrix-blocks.ts';
 
 /** w [n, k] ≈ outer [n, r] · inner [r, k] */
 export interface Factors {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { BlockFormat } from '../../src/kernels/block-fit.ts';
 import type { BlockQuantized } from '../../src/kernels/block-quantized.ts';
-import type { Product64 } from '../../src/kernels/blocked-factor.ts';
 import { dequantizeBlocks, type LinearWeights, quantizeBlocks } from '../../src/kernels/blockwise.ts';
 import type { Product32 } from '../../src/kernels/gptq.ts';
 import { dampedHessian, type GptqFactor, gptqBlocks, gptqFactor } from '../../src/kernels/gptq.ts';
 import { refineBlocks } from '../../src/kernels/gptq-refine.ts';
 import { addGram, inverseFactor, multiply } from '../../src/kernels/linear-algebra.ts';
+import type { Product64 } from '../../src/kernels/matrix-blocks.ts';
 import { transpose } from '../../src/kernels/quantize.ts';
 import { syntheticLayer } from '../support/synthetic-layer.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { inverseFactorBlocked, type Product64 } from '../../src/kernels/blocked-factor.ts';
+import { inverseFactorBlocked, inverseOf } from '../../src/kernels/blocked-factor.ts';
 import {
   addGram,
   choleskyUpper,
@@ -8,6 +8,7 @@ import {
   multiply,
   subtractTransposed,
 } from '../../src/kernels/linear-algebra.ts';
+import type { Product64 } from '../../src/kernels/matrix-blocks.ts';
 import { normals } from '../support/synthetic-layer.ts';
 
 /** xᵀx of more rows than inputs: positive definite. */
@@ -31,9 +32,12 @@ describe('linear algebra', () => {
     ).toEqual([4, 5, 10, 11]);
   });
 
-  it('factors panel by panel what it factors at once', async () => {
-    const size = 600;
-    const sums = randomHessian(size);
+  // Panels are 256 wide, strips of columns behind them 1024.
+  it.each([600, 1300])('factors %i inputs panel by panel as at once', async (size) => {
+    const sums = Float64Array.from({ length: size * size }, (_, at) => {
+      const apart = Math.abs(Math.floor(at / size) - (at % size));
+      return Math.exp(-apart / 9) + (apart === 0 ? 0.1 : 0);
+    });
     const [whole, panels] = [sums.slice(), sums.slice()];
     const product: Product64 = async (a, b, m, k, n) => multiply(a, b, m, k, n, Float64Array);
     expect(inverseFactor(whole, size)).toBe(true);
@@ -43,6 +47,19 @@ describe('linear algebra', () => {
     expect(worst).toBeLessThan(1e-10);
     sums[0] = -1;
     expect(await inverseFactorBlocked(sums, size, product)).toBe(false);
+  });
+
+  it('makes the inverse of its factor, panel by panel', async () => {
+    const size = 300;
+    const sums = randomHessian(size);
+    const product: Product64 = async (a, b, m, k, n) => multiply(a, b, m, k, n, Float64Array);
+    const factor = sums.slice();
+    inverseFactor(factor, size);
+    const unit = multiply(sums, await inverseOf(factor, size, product), size, size, size, Float64Array);
+    let worst = 0;
+    for (const [at, value] of unit.entries())
+      worst = Math.max(worst, Math.abs(value - (Math.floor(at / size) === at % size ? 1 : 0)));
+    expect(worst).toBeLessThan(1e-9);
   });
 
   it('subtracts aᵀ·b from the rows asked for', () => {

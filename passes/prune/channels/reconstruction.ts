@@ -1,7 +1,7 @@
 import type { ChannelRequest, Gram, GramRequest, PassContext, PatchRequest } from '../../../src/pass/pass.ts';
 import { products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
-import { type Group, unitsAlong } from '../coupling/groups.ts';
+import { type Group, layersOf, unitsAlong } from '../coupling/groups.ts';
 import { type Reader, readReader } from '../repair/reader.ts';
 import { joinedTo, mostInputs } from '../repair/repair.ts';
 import { Removal } from './removal.ts';
@@ -19,6 +19,9 @@ export interface Sequence {
  */
 const oneByOne = 600;
 const rounds = 12;
+
+/** Inverses that are held together while other readers of their groups are still to come, in bytes. */
+const mostWaiting = 512e6;
 
 interface Reading {
   readonly group: Group;
@@ -43,26 +46,48 @@ export async function sequencesOf(
   const usable = readings.filter((list): list is Reading[] => list !== undefined && list.length > 0);
   const targets = await targetSignals(usable.flat(), coupling, ctx);
   const by = products(ctx.compute);
-  for (const list of usable) {
-    ctx.signal.throwIfAborted();
-    const [first] = list;
-    if (!first) continue;
-    const removals: Removal[] = [];
+  for (const lists of together(usable)) {
+    const removals = new Map<Group, Removal[]>();
     await activations.layers.inOrder(
       coupling.model,
-      list.map(({ reader }) => reader.input),
+      lists.flat().map(({ reader }) => reader.input),
       async (request: GramRequest | PatchRequest, grams: readonly Gram[]) => {
-        const own = list.find(({ reader }) => reader.input === request);
-        const removal = own && (await removalOf(own, grams, targets, by));
-        if (removal) removals.push(removal);
+        ctx.signal.throwIfAborted();
+        const list = lists.find((one) => one.some(({ reader }) => reader.input === request));
+        const own = list?.find(({ reader }) => reader.input === request);
+        if (!list || !own) return undefined;
+        const { group } = own;
+        ctx.progress?.(`channels of ${layersOf(group, 'out')[0]}: ${sequences.size + 1} of ${usable.length}`);
+        const removal = await removalOf(own, grams, targets, by);
+        if (!removal) return undefined;
+        const all = [...(removals.get(group) ?? []), removal];
+        removals.set(group, all);
+        if (all.length < list.length) return undefined;
+        removals.delete(group);
+        const k = Math.max(...list.map(({ reader }) => reader.k));
+        sequences.set(group.id, await letGo(group, all, k, leastShare, ctx));
         return undefined;
       },
     );
-    const k = Math.max(...list.map(({ reader }) => reader.k));
-    if (removals.length === list.length)
-      sequences.set(first.group.id, await letGo(first.group, removals, k, leastShare, ctx));
   }
   return sequences;
+}
+
+/** Groups that are looked at in one run of the model: those with several readers wait for the last of them, and take memory meanwhile. */
+function* together(usable: readonly Reading[][]): Generator<Reading[][]> {
+  let lists: Reading[][] = [];
+  let bytes = 0;
+  for (const list of usable) {
+    const waits = list.length > 1 ? list.reduce((sum, { reader: { k, n } }) => sum + 8 * k * (k + n), 0) : 0;
+    if (lists.length > 0 && bytes + waits > mostWaiting) {
+      yield lists;
+      lists = [];
+      bytes = 0;
+    }
+    lists.push(list);
+    bytes += waits;
+  }
+  if (lists.length > 0) yield lists;
 }
 
 /** Every reader of a group, or nothing where one cannot be looked at. */

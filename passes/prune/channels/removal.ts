@@ -1,10 +1,14 @@
-import { inverseFactorBlocked } from '../../../src/kernels/blocked-factor.ts';
+import { inverseFactorBlocked, inverseOf } from '../../../src/kernels/blocked-factor.ts';
 import { choleskyUpper, invertUpper } from '../../../src/kernels/linear-algebra.ts';
+import { Scratch, subtractBlock } from '../../../src/kernels/matrix-blocks.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
 import type { Products } from '../../quantize/weight-only/product.ts';
 
 /** Share of the mean diagonal that keeps inputs which hang together apart. */
 const damping = 1e-3;
+
+/** Rows of the inverse that change at a time. */
+const panel = 512;
 
 /**
  * One reader of channels as they go: its weights after each removal are those of least squares on what is left, so that what a unit
@@ -13,12 +17,15 @@ const damping = 1e-3;
 export class Removal {
   /** What each unit is in the inputs of the layer: its columns. */
   readonly #columns: readonly (readonly number[])[];
-  readonly #k: number;
   readonly #n: number;
-  /** Inverse of the second moments [k, k]; rows and columns of what is gone are zero. */
-  readonly #inverse: Float64Array;
+  /** Columns that are left. */
+  #k: number;
+  /** Where each column of the layer is among those; -1: gone. */
+  readonly #place: Int32Array;
+  /** Inverse of the second moments of what is left [k, k]. */
+  #inverse: Float64Array;
   /** [n, k] */
-  readonly #weights: Float64Array;
+  #weights: Float64Array;
   readonly #scale: number;
   readonly #products: Products;
 
@@ -33,6 +40,7 @@ export class Removal {
     this.#columns = columns;
     this.#k = k;
     this.#n = weights.length / k;
+    this.#place = Int32Array.from({ length: k }, (_, column) => column);
     this.#inverse = inverse;
     this.#weights = weights;
     this.#scale = scale;
@@ -59,16 +67,14 @@ export class Removal {
     if (!(ridge > 0) || !Number.isFinite(ridge)) return undefined;
     for (let i = 0; i < k; i++) h[i * k + i] = (h[i * k + i] as number) + ridge;
     if (!(await inverseFactorBlocked(h, k, products.float64))) return undefined;
-    const turned = new Float64Array(k * k);
-    for (let i = 0; i < k; i++) for (let j = i; j < k; j++) turned[j * k + i] = h[i * k + j] as number;
-    const inverse = await products.float64(turned, h, k, k, k);
+    const inverse = await inverseOf(h, k, products.float64);
     const scale = 1 / Math.max(signal * gram.rows, Number.MIN_VALUE);
     return new Removal(columns, k, inverse, Float64Array.from(rows), scale, products);
   }
 
   /** What the layer's outputs lose, as a share of the signal, when this unit goes next. */
   cost(unit: number): number {
-    const columns = this.#columns[unit] ?? [];
+    const columns = this.#placesOf([unit]);
     const corner = this.#corner(columns);
     if (columns.length === 0 || !corner) return 0;
     const s = columns.length;
@@ -83,30 +89,49 @@ export class Removal {
     return sum * this.#scale;
   }
 
-  /** Takes units away, and lets the others make up for them. */
+  /** Takes units away, and lets the others make up for them. What is gone takes no more time: all of it together is a third of k³. */
   async remove(units: readonly number[]): Promise<void> {
-    const columns = units.flatMap((unit) => this.#columns[unit] ?? []);
+    const columns = this.#placesOf(units);
     const corner = this.#corner(columns);
     if (columns.length === 0 || !corner) return;
     const [k, n, s] = [this.#k, this.#n, columns.length];
-    const strip = new Float64Array(s * k);
-    for (const [i, column] of columns.entries()) strip.set(this.#inverse.subarray(column * k, (column + 1) * k), i * k);
-    const solved = await this.#products.float64(corner, strip, s, s, k);
-    const [tall, wide] = [new Float64Array(k * s), new Float64Array(n * s)];
-    for (let i = 0; i < s; i++) {
-      for (let j = 0; j < k; j++) tall[j * s + i] = strip[i * k + j] as number;
+    const gone = new Set(columns);
+    const stay = Int32Array.from(Array.from({ length: k }, (_, at) => at).filter((at) => !gone.has(at)));
+    const m = stay.length;
+    const strip = new Float64Array(s * m);
+    for (const [i, column] of columns.entries())
+      for (let j = 0; j < m; j++) strip[i * m + j] = this.#inverse[column * k + (stay[j] as number)] as number;
+    const solved = await this.#products.float64(corner, strip, s, s, m);
+    const wide = new Float64Array(n * s);
+    for (let i = 0; i < s; i++)
       for (let o = 0; o < n; o++) wide[o * s + i] = this.#weights[o * k + (columns[i] as number)] as number;
+    const change = await this.#products.float64(wide, solved, n, s, m);
+    closeUp(this.#weights, k, stay);
+    for (let i = 0; i < n * m; i++) this.#weights[i] = (this.#weights[i] as number) - (change[i] as number);
+    closeUp(this.#inverse, k, stay, stay);
+    const tall = new Scratch();
+    for (let from = 0; from < m; from += panel) {
+      const to = Math.min(m, from + panel);
+      const part = await this.#products.float64(tall.transposed(strip, m, 0, s, from, to), solved, to - from, s, m);
+      subtractBlock(this.#inverse, m, from, 0, part, to - from, m);
     }
-    subtract(this.#inverse, await this.#products.float64(tall, solved, k, s, k));
-    subtract(this.#weights, await this.#products.float64(wide, solved, n, s, k));
-    for (const column of columns) {
-      this.#inverse.fill(0, column * k, (column + 1) * k);
-      for (let i = 0; i < k; i++) this.#inverse[i * k + column] = 0;
-      for (let o = 0; o < n; o++) this.#weights[o * k + column] = 0;
-    }
+    this.#inverse = this.#inverse.subarray(0, m * m);
+    this.#weights = this.#weights.subarray(0, n * m);
+    this.#k = m;
+    const placeOf = new Int32Array(k).fill(-1);
+    for (const [at, column] of stay.entries()) placeOf[column] = at;
+    for (const [column, at] of this.#place.entries()) if (at >= 0) this.#place[column] = placeOf[at] as number;
   }
 
-  /** Inverse of the corner of these columns; undefined where they are gone. */
+  /** Where the columns of these units are; without those that are gone. */
+  #placesOf(units: readonly number[]): number[] {
+    return units
+      .flatMap((unit) => this.#columns[unit] ?? [])
+      .map((column) => this.#place[column] as number)
+      .filter((at) => at >= 0);
+  }
+
+  /** Inverse of the corner of these columns; undefined where it has none. */
   #corner(columns: readonly number[]): Float64Array | undefined {
     const s = columns.length;
     const corner = new Float64Array(s * s);
@@ -142,6 +167,13 @@ function invertSymmetric(h: Float64Array, s: number): boolean {
   return true;
 }
 
-function subtract(from: Float64Array, what: Float64Array): void {
-  for (let i = 0; i < from.length; i++) from[i] = (from[i] as number) - (what[i] as number);
+/** Keeps these columns (and rows, where given; all otherwise), in place, from the front. */
+function closeUp(matrix: Float64Array, k: number, columns: Int32Array, rows?: Int32Array): void {
+  const m = columns.length;
+  const height = rows?.length ?? matrix.length / k;
+  for (let r = 0; r < height; r++) {
+    const from = (rows ? (rows[r] as number) : r) * k;
+    // What is written lies before what is still to be read.
+    for (let c = 0; c < m; c++) matrix[r * m + c] = matrix[from + (columns[c] as number)] as number;
+  }
 }

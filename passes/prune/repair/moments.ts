@@ -33,18 +33,16 @@ export class Moments {
     });
   }
   /** Σx(t − Wx − b)ᵀ [k, n]: what the weights leave that x could still tell. */
-  missing(rows: Float32Array, bias: Float64Array): Float64Array {
+  async missing(rows: Float32Array, bias: Float64Array, { float64 }: Products): Promise<Float64Array> {
     const [k, n] = [this.#k, this.#n];
+    const turned = new Float64Array(k * n);
+    for (let o = 0; o < n; o++) for (let i = 0; i < k; i++) turned[i * n + o] = rows[o * k + i] as number;
+    const told = await float64(this.#second(), turned, k, k, n);
     const open = new Float64Array(k * n);
-    const moments = new Float64Array(k);
     for (let i = 0; i < k; i++) {
-      for (let j = 0; j < k; j++) moments[j] = this.#moment(i, j);
-      for (let o = 0; o < n; o++) {
-        let left = this.#moment(i, k + o);
-        for (let j = 0; j < k; j++) left -= (rows[o * k + j] as number) * (moments[j] as number);
-        if (!this.#withBias) left -= (bias[o] as number) * (this.#gram.total[i] as number);
-        open[i * n + o] = left;
-      }
+      const given = this.#withBias ? 0 : (this.#gram.total[i] as number);
+      for (let o = 0; o < n; o++)
+        open[i * n + o] = this.#moment(i, k + o) - (told[i * n + o] as number) - (bias[o] as number) * given;
     }
     return open;
   }

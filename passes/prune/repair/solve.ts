@@ -58,7 +58,7 @@ export async function fitWeights(
   };
   if (withBias) await consider(weights.rows, undefined);
   if (method === 'bias') return best;
-  const open = moments.missing(weights.rows, weights.bias);
+  const open = await moments.missing(weights.rows, weights.bias, products);
   for (const damping of damp) {
     stop();
     const h = moments.damped(damping);

@@ -1,9 +1,9 @@
 import { Graph, Model } from '../../../src/ir/graph.ts';
 import { tensorFrom, typedArray } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
-import type { Product64 } from '../../../src/kernels/blocked-factor.ts';
 import type { Product32 } from '../../../src/kernels/gptq.ts';
 import { multiply } from '../../../src/kernels/linear-algebra.ts';
+import type { Product64 } from '../../../src/kernels/matrix-blocks.ts';
 import type { Compute } from '../../../src/pass/pass.ts';
 
 /** Matrix products in either precision. */
