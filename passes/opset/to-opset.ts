@@ -2,7 +2,7 @@ import { UserError } from '../../src/errors.ts';
 import { ceilingOf, minorOf } from '../../src/ir/ceilings.ts';
 import { type Model, type Node, type Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
-import { irVersionOf, newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
+import { irVersionOf, lostKernel, newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts';
 import { inlineFunctions } from '../../src/rewrite/inline.ts';
@@ -117,7 +117,7 @@ function lower(model: Model, from: number, to: number, ctx: PassContext): void {
   for (const graph of model.graphs()) {
     for (const node of graph.nodes) {
       if (node.domain !== '') continue;
-      const why = obstacle(node, to, types);
+      const why = obstacle(node, to, types) ?? lostKernel(node, from, to, types.dtypeOf(node.input(0)));
       if (why) throw cannot(node, from, to, why);
     }
   }

@@ -72,6 +72,8 @@ export function judge(node: Node, isConstant: (value: Value) => boolean, purity:
   if (node.graph.model?.functions.some((fn) => fn.name === node.op && fn.domain === node.domain)) {
     return no('it calls a function of the model');
   }
+  if (node.is('TopK') && (known.shape(node.input(0))?.includes(0) ?? true))
+    return no('ONNX Runtime ends the whole process on a TopK of no elements');
   for (const output of node.outputs) {
     if (!output) continue;
     if ((known.type(output)?.kind ?? 'tensor') !== 'tensor') return no(`"${output.name}" is no tensor`);

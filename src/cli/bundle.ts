@@ -6,6 +6,7 @@ import { bug, UserError } from '../errors.ts';
 import { formatBytes, nearest } from '../messages.ts';
 import { hashFile } from '../onnx/hash.ts';
 import type { IoInfo } from '../report/report.ts';
+import { shellWord } from '../shell-word.ts';
 import { buildBundle } from '../target/bundle.ts';
 import { evidenceFrom } from '../target/evidence.ts';
 import { readManifest } from '../target/inspect.ts';
@@ -23,7 +24,6 @@ import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { type ModelSource, resolveModel, resolveParts } from './model-source.ts';
 import { refuseLosing, requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
-import { shellWord } from './shell-word.ts';
 
 interface BundleFlags {
   readonly target: readonly string[];

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -9,8 +9,28 @@ import type { Report } from '../report/report.ts';
 /** A report of 100 variants with 100,000 reasons each has about 1 GB of text; Node's strings end at half of that. */
 const mostBytes = 500_000_000;
 
-/** Whether a file calls itself a report of mlpack, of whatever version. */
-export const isReport = (file: string): boolean => readFileSync(file, 'utf8').includes('"mlpack.report/');
+/** How a report of whatever version calls itself. */
+const ownName = '"mlpack.report/';
+const pieceBytes = 1 << 20;
+
+/** Whether a file calls itself a report of mlpack. It may be anything, of any size: no string is made of the whole. */
+export function isReport(file: string): boolean {
+  const handle = openSync(file, 'r');
+  try {
+    const piece = Buffer.alloc(pieceBytes);
+    // The end of the piece before stands in front: the name may lie across.
+    for (let kept = 0; ; ) {
+      const read = readSync(handle, piece, kept, pieceBytes - kept, null);
+      const filled = piece.subarray(0, kept + read);
+      if (filled.includes(ownName)) return true;
+      if (read === 0) return false;
+      kept = Math.min(filled.length, ownName.length - 1);
+      piece.copyWithin(0, filled.length - kept, filled.length);
+    }
+  } finally {
+    closeSync(handle);
+  }
+}
 
 export interface ReadReport {
   readonly report: Report;

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import { extname } from 'node:path';
 import { UserError } from '../errors.ts';
 import { nearest } from '../messages.ts';
@@ -70,6 +71,12 @@ function decode(bytes: Uint8Array, path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_STRING_TOO_LONG')
+      throw new UserError(
+        'table-size',
+        `${path} has ${bytes.length} bytes, more than a text may have (${constants.MAX_STRING_LENGTH} characters): split it, or save it as Parquet or .npy.`,
+        { cause: error },
+      );
     throw new UserError('table-text', `${path} is no UTF-8 text; save it as UTF-8.`, { cause: error });
   }
 }

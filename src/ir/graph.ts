@@ -26,6 +26,8 @@ export class Graph {
   /** @internal set by Model on its main graph and function bodies */ ownerModel: Model | undefined;
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
+  /** Where each output stands in that list, in order; undefined until somebody asks. */
+  #places: Map<Value, number[]> | undefined;
   readonly #initializers = new Set<Value>();
   #first: Node | undefined;
   #last: Node | undefined;
@@ -95,7 +97,7 @@ export class Graph {
     value.inputOf = undefined;
   }
   addOutput(value: Value): void {
-    this.#outputs.push(value);
+    this.#notePlace(value, this.#outputs.push(value) - 1);
     value.outputCount++;
   }
   setOutput(index: number, value: Value): void {
@@ -103,11 +105,29 @@ export class Graph {
     old.outputCount--;
     this.#outputs[index] = value;
     value.outputCount++;
+    const places = this.#places?.get(old);
+    if (places?.length === 1) this.#places?.delete(old);
+    else places?.splice(places.indexOf(index), 1);
+    this.#notePlace(value, index);
   }
   removeOutput(index: number): void {
     const [old] = this.#outputs.splice(index, 1);
     if (!old) bug(`graph "${this.name}" has no output ${index}`);
     old.outputCount--;
+    this.#places = undefined;
+  }
+  #notePlace(value: Value, index: number): void {
+    const known = this.#places?.get(value);
+    if (known) known.push(index);
+    else this.#places?.set(value, [index]);
+  }
+  /** Places among the outputs, without a search through all of them: models may have tens of thousands. */
+  #placesOf(value: Value): number[] {
+    if (!this.#places) {
+      this.#places = new Map();
+      for (const [index, output] of this.#outputs.entries()) this.#notePlace(output, index);
+    }
+    return [...(this.#places.get(value) ?? [])].sort((a, b) => a - b);
   }
   /** A new constant. The name is made unique unless it is free. */
   addInitializer(name: string, tensor: Tensor): Value {
@@ -193,8 +213,7 @@ export class Graph {
     const graph = from.graph;
     const { name } = from;
     let carrier: Value | undefined;
-    for (const [index, output] of graph.outputs.entries()) {
-      if (output !== from) continue;
+    for (const index of graph.#placesOf(from)) {
       if (!carrier) {
         from.name = graph.freshName(name);
         if (to.graph === graph && to.producer && !to.isGraphOutput) {
@@ -235,6 +254,7 @@ export class Graph {
   /** @internal */ releaseAll(): void {
     for (const output of this.#outputs) output.outputCount--;
     this.#outputs.length = 0;
+    this.#places = undefined;
     for (const node of [...this.#walk()].reverse()) {
       for (const graph of node.subgraphs) graph.releaseAll();
       node.releaseInputs();

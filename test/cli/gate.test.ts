@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
@@ -184,6 +184,13 @@ describe('mlpack gate', () => {
       stderr: expect.stringContaining('"notes.json" exists and is no report of mlpack') as string,
     });
     expect(readFileSync(join(cwd, 'notes.json'), 'utf8')).toBe('{"mine":true}');
+    // More than a string can hold.
+    writeFileSync(join(cwd, 'model.onnx'), '');
+    truncateSync(join(cwd, 'model.onnx'), 600_000_000);
+    expect(await gate('--baseline', 'model.onnx', '--update-baseline')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('"model.onnx" exists and is no report of mlpack') as string,
+    });
     expect(readFileSync(stored, 'utf8')).toContain('d'.repeat(64));
 
     write('report.json', { ...sampleReport, verdict: { ok: false, reasons: ['no'] } });

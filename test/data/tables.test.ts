@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +67,13 @@ describe('cells that are no numbers are named', () => {
     describeAs({ inputs: { income: column }, targets: { file: 't.csv', columns: ['y'] }, metric: 'rmse' });
     expect(await refusal([income])).toContain('targets are numbers, but');
     expect(await refusal([income])).toContain('column "y" has "0,5" in row 1');
+  });
+
+  test('and a file that is more than a text may have', async () => {
+    put('t.csv', '');
+    truncateSync(join(dir, 't.csv'), 600_000_000);
+    describeAs({ inputs: { income: column } });
+    expect(await refusal([income])).toContain('has 600000000 bytes, more than a text may have');
   });
 
   test('and a missing value is no word', async () => {

@@ -1,5 +1,6 @@
 import { dtypeCode } from '../../../src/ir/dtype.ts';
 import type { Graph, Value } from '../../../src/ir/graph.ts';
+import { type Inferred, inferShapes } from '../../../src/ir/infer/infer.ts';
 import { elementCount } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
@@ -42,6 +43,15 @@ export class ActivationStore {
  * form that ONNX Runtime fuses into DynamicQuantizeMatMul or MatMulIntegerToFloat.
  */
 export function linearRule(weights: WeightStore, activations: ActivationStore, minElements: number): Rule {
+  let inferred: Inferred | undefined;
+  /** Of an activation, where the file does not say. */
+  const rankOf = (edit: Edit, value: Value): number | undefined => {
+    const declared = edit.types.shapeOf(value);
+    if (declared) return declared.length;
+    inferred ??= inferShapes(edit.model, { write: false });
+    const type = inferred.types.get(value);
+    return type?.kind === 'tensor' ? type.shape?.length : undefined;
+  };
   return {
     id: 'linear',
     summary: 'MatMul and Gemm with constant weights multiply in 8 bits; activations are quantized at run time',
@@ -60,6 +70,13 @@ export function linearRule(weights: WeightStore, activations: ActivationStore, m
       }
       if (edit.opset < 11) {
         return miss(root, `opset ${edit.opset} has no DynamicQuantizeLinear: export the model with opset 11 or later`);
+      }
+      // Each matrix has scales [1, N]: of a vector times several matrices come no rows that these would stand under.
+      if (linear.batch.length > 0 && (rankOf(edit, linear.a) ?? 1) < 2) {
+        return miss(
+          root,
+          `its weights "${weight.name}" are ${linear.batch.join(' × ')} matrices, and "${linear.a.name}" is not known to be more than a vector, to whose products their scales do not fit`,
+        );
       }
       const quantized = weights.columns(linear);
       if (typeof quantized === 'string') return miss(root, quantized);

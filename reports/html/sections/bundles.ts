@@ -1,5 +1,6 @@
 import type { Report } from '../../../src/report/report.ts';
 import { formatSize, sentence } from '../../../src/report/words.ts';
+import { shellWord } from '../../../src/shell-word.ts';
 import { shorten } from '../budget.ts';
 import { html } from '../escape.ts';
 import { code, command, plural, type Section, variantName } from '../parts.ts';
@@ -21,6 +22,3 @@ export function bundles(report: Report): Section | undefined {
     body: html`<div class="cards">${cards}</div>`,
   };
 }
-
-const shellWord = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,8 +1,8 @@
 import type { Report } from '../../report/report.ts';
 import { summarize } from '../../report/summary.ts';
+import { shellWord } from '../../shell-word.ts';
 import { columns, printable, shortName, widthOf, wrap } from '../columns.ts';
 import type { TextSink } from '../io.ts';
-import { shellWord } from '../shell-word.ts';
 import type { Talk } from '../talk.ts';
 
 /** The terminal's end of `optimize`: what was measured, the verdict, where things are. */

@@ -323,6 +323,31 @@ describe('to-opset', () => {
       { to: 19 },
       /ReduceMax takes bool since opset 20/,
     ],
+    ...['r = Reshape (d, to)  y = Relu (r)', 'e = Relu (d)  r = Reshape (e, to)  y = QuantizeLinear (r, s, z)'].map(
+      (end, at): (typeof refused)[number] => [
+        `signed bytes ${at === 0 ? 'behind' : 'before'} which the runtime puts a pair of its own that it cannot load`,
+        model(
+          18,
+          `float[2,3] x => ${at === 0 ? 'float' : 'int8'}[3,2] y`,
+          'float s = {0.1}, int8 z = {3}, int64[2] to = {3, 2}',
+          `q = QuantizeLinear (x, s, z)  d = DequantizeLinear (q, s, z)  ${end}`,
+        ),
+        { to: 21 },
+        /Reshape ".*" cannot be raised from opset 18 to 21: it stands beside a QuantizeLinear or DequantizeLinear of signed bytes/,
+      ],
+    ),
+    [
+      'a mask of Dropout that is used',
+      model(11, 'float[3] x => float[3] y, bool[3] m', '', 'y, m = Dropout (x)'),
+      { to: 13 },
+      /its mask says what is dropped before opset 12, and what is kept since/,
+    ],
+    [
+      'an activation of doubles that only its function body computes',
+      model(16, 'double[3] x => double[3] y', 'double[3] s = {0.1, 0.2, 0.3}', 'y = PRelu (x, s)'),
+      { to: 15 },
+      /ONNX Runtime computes it in float64 from opset 16 on only/,
+    ],
     [
       'operators of opset 26',
       model(26, 'float[4] x => float[4] y', 'int64 a = {0}', 'y = CumProd (x, a)'),

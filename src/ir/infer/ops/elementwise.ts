@@ -244,7 +244,8 @@ const sames = [
 
 export const elementwise: RuleTable = {
   ...Object.fromEntries(sames.map((op) => [op, same])),
-  PRelu: same,
+  // The slope is to broadcast into x; where it has more axes, ONNX Runtime's result has them, too.
+  PRelu: broadcast,
   Abs: unary((item) => (typeof item === 'number' ? Math.abs(item) : isNonNegativeDim(item) ? item : undefined)),
   Neg: unary((item) => (typeof item === 'number' ? 0 - item : mulDims(item, -1))),
   Floor: unary(integer(Math.floor)),
