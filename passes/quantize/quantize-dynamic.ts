@@ -1,3 +1,4 @@
+import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
@@ -62,9 +63,15 @@ const refused: Readonly<Record<string, string>> = {
 const refusal: Rule = {
   id: 'not-dynamic',
   summary: 'Operators with weights that stay in float, and why',
-  ops: Object.keys(refused),
+  ops: [...Object.keys(refused), 'Einsum'],
   apply: ({ root }) =>
-    miss(root, refused[root.domain ? `${root.domain}.${root.op}` : root.op] ?? 'it has no 8-bit form'),
+    root.is('Einsum')
+      ? miss(
+          root,
+          'its weights have no 8-bit form in an Einsum: mlpack fuse makes products of those that are some',
+          root.inputs.some((input) => (constantOf(input)?.shape.length ?? 0) > 1),
+        )
+      : miss(root, refused[root.domain ? `${root.domain}.${root.op}` : root.op] ?? 'it has no 8-bit form'),
 };
 
 /** INT8 with activations quantized at run time: no calibration data needed. */

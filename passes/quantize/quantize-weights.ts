@@ -15,7 +15,7 @@ import { expertsRule, typesForExperts } from './dynamic/experts.ts';
 import { retieTables } from './retie.ts';
 import { inlineRule, openLayers, takesWeights } from './static/open-functions.ts';
 import { readTable } from './table.ts';
-import { batchedRule, pointwiseRule } from './weight-only/as-matmul.ts';
+import { batchedRule, pointwiseRule, typesForBatches } from './weight-only/as-matmul.ts';
 import { scaleInputs } from './weight-only/awq.ts';
 import { blockedDequantizeRule } from './weight-only/blocked-dq.ts';
 import { bnb4Rule } from './weight-only/bnb4.ts';
@@ -132,7 +132,7 @@ export const quantizeWeights = definePass({
       ...(types && { types }),
     });
     for (const sentence of shared) ctx.note?.(sentence);
-    if (!changed) reportOthers(model, ctx);
+    reportOthers(model, changed, ctx);
     return { changed: changed || opened || copies || split || retied || raised || scaled };
   },
 });
@@ -147,16 +147,19 @@ function asMatMul(model: Model, { conv, keep, minElements }: Given, plan: LayerP
   const options = { minElements, keptWhy };
   const rules = [batchedRule(options), ...(conv ? [pointwiseRule(options)] : [])];
   const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
-  return walk(model, rules, trace, { allMisses: ctx.explain ?? false }).changed;
+  const types = typesForBatches(model);
+  return walk(model, rules, trace, { allMisses: ctx.explain ?? false, ...(types && { types }) }).changed;
 }
 
-/** Where nothing was quantized: weights that stand in operators which have no such form. */
-function reportOthers(model: Model, ctx: PassContext): void {
+/** Weights that stand in operators which have no such form: Einsum always, since it need not stay one; the others where nothing was quantized. */
+function reportOthers(model: Model, changed: boolean, ctx: PassContext): void {
   const counts = new Map<string, number>();
+  const hasMatrix = (node: Node): boolean => node.inputs.some((input) => (constantOf(input)?.shape.length ?? 0) > 1);
   for (const graph of model.graphs())
-    for (const node of graph.nodes)
-      if (withoutBlocks.has(node.op) && node.domain === '' && node.inputs.some((input) => constantOf(input)))
-        counts.set(node.op, (counts.get(node.op) ?? 0) + 1);
+    for (const node of graph.nodes) {
+      const told = node.op === 'Einsum' || (!changed && withoutBlocks.has(node.op));
+      if (told && node.domain === '' && hasMatrix(node)) counts.set(node.op, (counts.get(node.op) ?? 0) + 1);
+    }
   for (const [op, count] of counts) {
     const advice =
       op === 'Einsum'
@@ -167,7 +170,7 @@ function reportOthers(model: Model, ctx: PassContext): void {
   }
 }
 
-const withoutBlocks: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Einsum', 'LSTM', 'GRU', 'RNN']);
+const withoutBlocks: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'LSTM', 'GRU', 'RNN']);
 
 /** The first opset that has DequantizeLinear by blocks. */
 const blockedOpset = 21;

@@ -399,6 +399,22 @@ class Builder {
       if (this.#program.opset < 12) return matmul({ kind: 0, a, b, c });
       const out = (2 + (a % 4)) * this.#scale;
       const rows = this.#current.shape.length === 1 ? 'a' : 'ab';
+      if (c % 3 === 0) {
+        const [heads, size] = [2, 1 + (b % 3)];
+        const leading = this.#current.shape.slice(0, -1);
+        const split = this.#spread('w', [width(), heads, size], width());
+        const inner = this.#op('Einsum', [this.#current.value, split], [...leading, heads, size], {
+          equation: `${rows}k,khd->${rows}hd`,
+        });
+        return this.#op(
+          'Einsum',
+          [inner.value, this.#spread('w', [out, heads, size], heads * size)],
+          [...leading, out],
+          {
+            equation: `${rows}hd,nhd->${rows}n`,
+          },
+        );
+      }
       const weight = this.#spread('w', b % 2 ? [out, width()] : [width(), out], width());
       const equation = `${rows}k,${b % 2 ? 'nk' : 'kn'}->${rows}n`;
       return this.#op('Einsum', [this.#current.value, weight], [...this.#current.shape.slice(0, -1), out], {

@@ -1,6 +1,8 @@
 /** Einsum of one or two operands in operators that every runtime computes well. */
+import { constantOf } from '../../../src/ir/constant.ts';
 import type { Node, Value } from '../../../src/ir/graph.ts';
 import { isIdentity } from '../../../src/ir/permutation.ts';
+import { computedTensor, int64Vector } from '../../../src/ir/tensor.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import { type Match, type Miss, miss } from '../../../src/rewrite/match.ts';
 import type { Rule, Site } from '../../../src/rewrite/rule.ts';
@@ -41,8 +43,14 @@ interface Product {
   readonly swapped: boolean;
 }
 
-/** Letters of a product of matrices: in both and in the result, only in one, summed over. One letter each but for the batch. */
-function productOf({ terms, output }: Equation): Product | string {
+/** Extents that are known, by letter. */
+type Extents = ReadonlyMap<string, number>;
+
+/**
+ * Letters of a product of matrices: in both and in the result, only in one, summed over. One letter each but for the batch; several that are summed over, or of the right operand alone
+ * (heads and their size), are one axis while the product is made, where their extents are known.
+ */
+function productOf({ terms, output }: Equation, extents: Extents): Product | string {
   const [a = '', b = ''] = terms;
   const pick = (of: string, inOther: boolean, inOutput: boolean, other: string) =>
     chars(of)
@@ -57,13 +65,34 @@ function productOf({ terms, output }: Equation): Product | string {
     right: pick(b, false, true, a),
     swapped: false,
   };
+  if (product.inner === '') return product;
+  const turned = { ...product, left: product.right, right: product.left, swapped: true };
+  const known = (letters: string): boolean => chars(letters).every((letter) => (extents.get(letter) ?? 0) > 0);
+  const joinsInner = product.inner.length > 1;
+  if (joinsInner && !known(product.inner)) return tooMany(product.inner);
   // A matrix that has no batch of its own is multiplied with every row of the other operand, however many axes those have.
-  const shared = product.batch === '';
-  if (shared && product.right.length > 1 && product.left.length <= 1)
-    return { ...product, left: product.right, right: product.left, swapped: true };
-  const tooMany = [product.inner, shared ? '' : product.left, product.right].find((letters) => letters.length > 1);
-  if (tooMany) return `it joins several axes (${tooMany})`;
-  return product;
+  const rows = ({ batch, left }: Product): boolean => batch === '' || left.length <= 1;
+  // What stands behind axes that were joined is at another place than before, so it cannot be copied by its place.
+  const fits = (one: Product): boolean => rows(one) && ((one.right.length <= 1 && !joinsInner) || known(one.right));
+  const single = (one: Product): boolean => rows(one) && one.right.length <= 1 && fits(one);
+  const found = [product, turned].find(single) ?? [product, turned].find(fits);
+  return found ?? tooMany(product.right.length > 1 ? product.right : product.left);
+}
+
+const tooMany = (letters: string): string => `it joins several axes (${letters}), whose extents are not known`;
+
+/** Extents of the axes of both operands, where a type tells them. */
+function extentsOf(node: Node, { terms }: Equation, types: Site['types']): Extents {
+  const extents = new Map<string, number>();
+  for (const [at, term] of terms.entries()) {
+    const shape = types.shapeOf(node.input(at));
+    if (shape?.length !== term.length) continue;
+    for (const [axis, letter] of chars(term).entries()) {
+      const dim = shape[axis];
+      if (typeof dim === 'number') extents.set(letter, dim);
+    }
+  }
+  return extents;
 }
 
 export const einsum: Rule = {
@@ -86,11 +115,11 @@ export const einsum: Rule = {
       );
     }
     if (terms.length > 2) return miss(root, `${root} stays: it has ${terms.length} operands`);
-    const product = productOf(equation);
-    if (typeof product !== 'string' && product.inner) {
-      const [m, n] = terms.map((term, at) => types.shapeOf(root.input(at))?.[term.indexOf(product.inner)]);
+    const product = productOf(equation, extentsOf(root, equation, types));
+    for (const letter of typeof product === 'string' ? '' : product.inner) {
+      const [m, n] = terms.map((term, at) => types.shapeOf(root.input(at))?.[term.indexOf(letter)]);
       if (m !== n && typeof m === 'number' && typeof n === 'number')
-        return miss(root, `${root} stays: "${product.inner}" is ${m} in one operand and ${n} in the other`);
+        return miss(root, `${root} stays: "${letter}" is ${m} in one operand and ${n} in the other`);
     }
     return typeof product !== 'string' || miss(root, `${root} stays: ${product}`);
   },
@@ -110,27 +139,25 @@ export const einsum: Rule = {
       );
       return undefined;
     }
-    const { batch, left, inner, right, swapped } = productOf(equation) as Product;
+    const extents = extentsOf(root, equation, edit.types);
+    const { batch, left, inner, right, swapped } = productOf(equation, extents) as Product;
     const [first, second] = swapped ? [1, 0] : [0, 1];
     if (!inner) return elementwise(match, edit, equation);
+    const sizes = (letters: string): number[] => chars(letters).map((letter) => extents.get(letter) as number);
+    const [sums, columns] = [inner, right].map((letters) => (letters.length > 1 ? [times(sizes(letters))] : undefined));
+    const copied = (letters: string): number[] => chars(letters).map(() => 0);
     // [batch, left, inner] × [batch, inner, right]; a missing side is a 1 that goes away again.
-    const x = arranged(
-      edit,
-      root.input(first) as Value,
-      terms[first] as string,
-      batch + left + inner,
-      left ? undefined : batch.length,
-    );
-    const y = arranged(
-      edit,
-      root.input(second) as Value,
-      terms[second] as string,
-      batch + inner + right,
-      right ? undefined : batch.length + 1,
-    );
+    let x = arranged(edit, root.input(first) as Value, terms[first] as string, batch + left + inner);
+    if (sums) x = reshaped(edit, x, [...copied(batch + left), ...sums]);
+    if (!left) x = unsqueezed(x, [batch.length], edit);
+    let y = arranged(edit, root.input(second) as Value, terms[second] as string, batch + inner + right);
+    if (sums ?? columns)
+      y = reshaped(edit, y, [...copied(batch), ...(sums ?? copied(inner)), ...(columns ?? sizes(right))]);
+    if (!right) y = unsqueezed(y, [batch.length + 1], edit);
     let last = edit.insert('MatMul', { name: root.name, inputs: [x, y] });
     const gone = [...(left ? [] : [batch.length]), ...(right ? [] : [batch.length + Math.max(1, left.length)])];
     if (gone.length > 0) last = squeezed(last.output(), gone, edit).producer as Node;
+    if (columns) last = reshaped(edit, last.output(), [...copied(batch + left), ...sizes(right)]).producer as Node;
     const perm = chars(output).map((letter) => (batch + left + right).indexOf(letter));
     if (!isIdentity(perm)) last = edit.insert('Transpose', { inputs: [last.output()], attrs: { perm } });
     edit.replace(root, last);
@@ -138,12 +165,26 @@ export const einsum: Rule = {
   },
 };
 
-/** `value`, with axes called `term`, as axes `wanted`, and a 1 at `extra`. */
-function arranged(edit: Edit, value: Value, term: string, wanted: string, extra: number | undefined): Value {
+/** `value`, with axes called `term`, as axes `wanted`. */
+function arranged(edit: Edit, value: Value, term: string, wanted: string): Value {
   const perm = chars(wanted).map((letter) => term.indexOf(letter));
-  const turned = isIdentity(perm) ? value : edit.insert('Transpose', { inputs: [value], attrs: { perm } }).output();
-  return extra === undefined ? turned : unsqueezed(turned, [extra], edit);
+  return isIdentity(perm) ? value : edit.insert('Transpose', { inputs: [value], attrs: { perm } }).output();
 }
+
+/** Axes joined or parted again; 0 is an extent that stays at its place. Of a constant it is another constant, which quantizers know. */
+function reshaped(edit: Edit, value: Value, target: readonly number[]): Value {
+  const tensor = constantOf(value);
+  if (tensor) {
+    const shape = target.map((extent, axis) => extent || (tensor.shape[axis] as number));
+    return edit.constant(
+      `${value.name}_joined`,
+      computedTensor(tensor.dtype, shape, () => tensor.bytes()),
+    );
+  }
+  return edit.insert('Reshape', { inputs: [value, edit.constant('joined', int64Vector(target))] }).output();
+}
+
+const times = (numbers: readonly number[]): number => numbers.reduce((product, number) => product * number, 1);
 
 /** Nothing is summed: operands aligned to the letters of the result and multiplied. */
 function elementwise(match: Match, edit: Edit, { terms, output }: Equation) {
@@ -152,7 +193,7 @@ function elementwise(match: Match, edit: Edit, { terms, output }: Equation) {
     const order = chars(output)
       .filter((letter) => term.includes(letter))
       .join('');
-    const turned = arranged(edit, value as Value, term, order, undefined);
+    const turned = arranged(edit, value as Value, term, order);
     const missing = chars(output).flatMap((letter, axis) => (term.includes(letter) ? [] : [axis]));
     // Leading axes come by broadcasting.
     const inside = missing.filter((axis) =>

@@ -1,8 +1,11 @@
 import { int, ints } from '../../../src/ir/attr.ts';
 import { constantOf } from '../../../src/ir/constant.ts';
 import { convWindow } from '../../../src/ir/conv-window.ts';
-import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Model, Node, Value } from '../../../src/ir/graph.ts';
+import { inferShapes } from '../../../src/ir/infer/infer.ts';
+import { sortTopologically } from '../../../src/ir/sort.ts';
 import { computedTensor, elementCount, int64Vector, type Tensor } from '../../../src/ir/tensor.ts';
+import type { ValueType } from '../../../src/ir/types.ts';
 import type { Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
@@ -19,6 +22,20 @@ export interface AsMatMulOptions {
   readonly minElements: number;
   /** Why a node is left alone, if so. */
   readonly keptWhy: (node: Node) => string | undefined;
+}
+
+/**
+ * Inferred types, where a model multiplies with batches of matrices, for the rule to ask: exporters seldom declare how an input is spread over
+ * them. The graph is sorted for it.
+ * @returns undefined where it does not
+ */
+export function typesForBatches(model: Model): ReadonlyMap<Value, ValueType> | undefined {
+  const has = [...model.graphs()].some((graph) =>
+    [...graph.nodes].some((node) => node.is('MatMul') && constantOf(node.input(1))?.shape.length === 3),
+  );
+  if (!has) return undefined;
+  sortTopologically(model.graph);
+  return inferShapes(model, { write: false }).types;
 }
 
 /**

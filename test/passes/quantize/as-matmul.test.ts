@@ -39,6 +39,20 @@ describe('a batch of constant matrices', () => {
     expect(ops.MatMul).toBeUndefined();
   });
 
+  it('becomes one product each where no type is declared: experts that all tokens go through', async () => {
+    const { ops } = await run(`g (float[m,32] x) => (float[3,m,24] y)
+      <float[3,32,32] w = random(1), float[3,1,32] c = random(2), float[3,32,24] v = random(3), int64[2] times = {3, 1}, int64[3] form = {3, -1, 32}> {
+        tiled = Tile (x, times)
+        spread = Reshape (tiled, form)
+        product = MatMul (spread, w)
+        sum = Add (product, c)
+        h = Relu (sum)
+        y = MatMul (h, v)
+      }`);
+    expect(ops).toMatchObject({ 'com.microsoft.MatMulNBits': 6 });
+    expect(ops.MatMul).toBeUndefined();
+  });
+
   it.each([
     ['float[b,m,32] x', 'it is not known how "x" is spread over them'],
     ['float[3,m,8] x', 'there is nothing to gain (--min-elements)', 8],

@@ -211,6 +211,24 @@ describe('quantize-weights', () => {
     },
   );
 
+  it('names Einsums with weights beside layers that were quantized', async () => {
+    const { changed, skips } = await quantize(
+      parseModel(
+        head(`g (float[2,3,64] x) => (float[2,3,4,16] y) <float[64,64] w = random(1), float[64,4,16] v = random(2)> {
+          h = MatMul (x, w)
+          y = Einsum <equation = "bsk,khd->bshd"> (h, v)
+        }`),
+      ),
+      {},
+    );
+    expect(changed).toBe(true);
+    expect(skips.filter((why) => why.includes('Einsum'))).toEqual([
+      expect.stringContaining(
+        '1 Einsum: only MatMul and Gemm (and tables of Gather) have a form with weights in blocks; mlpack fuse',
+      ),
+    ]);
+  });
+
   it('says why a layer stays', async () => {
     const why = async (body: string, options: Parameters<typeof quantizeWeights>[0] = {}): Promise<string[]> => {
       const { changed, skips } = await quantize(parseModel(head(body)), options);
