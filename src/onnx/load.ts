@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, read, readSync, realpathSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read, readSync, realpathSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
@@ -37,7 +37,8 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 async function readModelFile(path: string, limits: Limits, signal: AbortSignal | undefined): Promise<Uint8Array> {
   let file: number;
   try {
-    file = openSync(path, 'r');
+    // A named pipe would be waited for until somebody writes to it; Windows has neither.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     throw unreadable(path, error);
   }

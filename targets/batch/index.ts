@@ -34,6 +34,7 @@ export const sharedParts = [
   'datatypes',
   'errors',
   'half',
+  'manifest',
   'model',
   'place',
   'pool',

@@ -1,5 +1,6 @@
 import { UserError } from '../../src/errors.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
+import { labelLines } from '../../src/target/labels.ts';
 import { refusalOf } from '../../src/target/refusal.ts';
 import { programsCommand } from '../../src/target/replay-programs.ts';
 import { runtimeObjections } from '../../src/target/runtime.ts';
@@ -102,7 +103,7 @@ function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
     bytes: written.model,
     program: { format: 'coreml', tolerance: toleranceOf(chosen) },
   };
-  if (artifact.labels) yield { path: 'labels.txt', bytes: `${artifact.labels.join('\n')}\n` };
+  if (artifact.labels) yield { path: 'labels.txt', bytes: labelLines(artifact.labels) };
   for (const { name, source } of artifact.files) yield { path: `source/${name}`, from: source };
   const report = {
     schema: 'mlpack.coreml-report/1',

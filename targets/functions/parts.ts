@@ -4,7 +4,7 @@ import type { Artifact, BundleFile, Support } from '../../src/target/target.ts';
 import { exampleRequest } from '../server/example.ts';
 
 /** Parts of the server that every function takes. */
-const serverParts = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
+const serverParts = ['bundle', 'datatypes', 'errors', 'half', 'manifest', 'model', 'request', 'response'];
 
 /** Weights twice (as loaded, as packed for the kernels), and 400 MB for Node.js, the runtime and requests. */
 export function megabytesOf({ files }: Artifact): number {

@@ -50,7 +50,7 @@ kubectl argo rollouts promote ${name}                                   # or: ab
 **NGINX** in front of two servers on this machine, 10 % of the clients to the second, each staying with its version:
 
 \`\`\`sh
-PORT=8080 node server.mjs & (cd ../next && PORT=8081 node server.mjs) &
+PORT=8080 node server.mjs & (cd ../next && npm ci --omit=dev && PORT=8081 node server.mjs) &
 mkdir -p run && nginx -p "$PWD/run" -c "$PWD/deploy/nginx/nginx.conf" -g 'daemon off;' &
 curl -si localhost:8000/v2/health/ready | grep -i x-served-by
 \`\`\`

@@ -101,7 +101,7 @@ them as binary data.
 | \`HOST\` | 127.0.0.1 (container: 0.0.0.0) | address to listen on |
 | \`PORT\`, else \`AIP_HTTP_PORT\` | 8080 | port |
 | \`GRPC_PORT\` | 0 | port of the gRPC service, see below; 0: none |
-| \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the ports speak TLS |
+| \`TLS_CERT_FILE\`, \`TLS_KEY_FILE\` | none | PEM files; with them the ports speak TLS. Renewed ones are taken every \`RELOAD_SECONDS\` and on SIGHUP, for connections that come then |
 | \`BODY_LIMIT_BYTES\` | 67108864 | largest request body |
 | \`INFLIGHT_BYTES\` | an eighth of the memory | request bodies on their way at once, in all; beyond it 503 |
 | \`COMPRESS_MIN_BYTES\` | 2048 | JSON answers from this size on are compressed (br, gzip, deflate; zstd where Node has it) for clients that send \`Accept-Encoding\`; 0: never |
@@ -124,7 +124,7 @@ them as binary data.
 | \`ADMIN_KEYS\`, \`ADMIN_KEYS_FILE\` | none | keys of operators, of 16 characters or more: for \`load\` and \`rollback\` and nothing else |
 | \`RATE_LIMIT\`, \`RATE_BURST\` | 0 | requests a second for each key (address, where there are no keys); beyond it 429 with Retry-After |
 | \`MODELS_DIR\` | none | folder of further models and versions, see below |
-| \`RELOAD_SECONDS\` | 10 | how often it is looked through; 0: on SIGHUP only |
+| \`RELOAD_SECONDS\` | 10 | how often that folder and the certificate are looked at; 0: on SIGHUP only |
 | \`KEEP_VERSIONS\` | 2 | versions of a model side by side |
 | \`BREAKER_FAILURES\`, \`BREAKER_RESET_MS\` | 5, 10000 | failures of the model in a row after which it is given a pause |
 | \`FALLBACK_VERSION\` | previous | the version that answers meanwhile: \`previous\`, a number, or \`none\` |
@@ -135,7 +135,8 @@ them as binary data.
 | \`LOG_LEVEL\` | info | fatal, error, warn, info, debug, trace, silent |
 | \`LOG_REQUESTS\` | on | one line for each request; \`off\`: none |
 
-Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged.
+Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged. The process ends with 0 when it is told
+to (SIGTERM, SIGINT), with 2 where a setting or the bundle cannot be used, else with 1; the line of level 60 says why.
 
 Requests may be compressed too (\`Content-Encoding\`); what comes out counts against \`BODY_LIMIT_BYTES\`. \`openapi.json\` describes these routes for this model, for
 client generators and gateways.
@@ -144,7 +145,7 @@ client generators and gateways.
 
 With \`GRPC_PORT=9000\` the server also speaks \`inference.GRPCInferenceService\` of the same protocol (\`lib/grpc/open_inference.proto\`): health, metadata and
 \`ModelInfer\`, with lists or \`raw_input_contents\`, through the same queue, batches, keys (metadata \`authorization\` or \`x-api-key\`) and limits. Clients made
-for Triton or KServe work as they are. FP16 goes as raw bytes; 64-bit numbers are exact.
+for Triton or KServe work as they are. FP16 goes as raw bytes; 64-bit numbers are exact. In Kubernetes the port wants its place in the Deployment, the Service and the NetworkPolicy.
 
 ## New versions, and back
 

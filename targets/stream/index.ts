@@ -19,6 +19,7 @@ const own: Readonly<Record<string, string>> = {
   'stream/brokers/nats.mjs': 'stream/brokers/nats.mjs',
   'stream/brokers/redis.mjs': 'stream/brokers/redis.mjs',
   'stream/inbox.mjs': 'stream/inbox.mjs',
+  'stream/keep.mjs': 'stream/keep.mjs',
   'stream/monitor.mjs': 'stream/monitor.mjs',
   'stream/secrets.mjs': 'stream/secrets.mjs',
   'stream/settings.mjs': 'stream/settings.mjs',

@@ -1,5 +1,6 @@
 import { UserError } from '../../src/errors.ts';
 import { type OptionValues, opt } from '../../src/pass/options.ts';
+import { labelLines } from '../../src/target/labels.ts';
 import { refusalOf } from '../../src/target/refusal.ts';
 import { programsCommand } from '../../src/target/replay-programs.ts';
 import { runtimeObjections } from '../../src/target/runtime.ts';
@@ -99,7 +100,7 @@ function* emit(artifact: Artifact, chosen: Options): Iterable<BundleFile> {
     metadata ? { TFLITE_METADATA: metadata } : {},
   );
   // One a line: a name of several lines would move all behind it.
-  const labels = artifact.labels?.map((label) => `${label.replace(/\s*[\r\n]+\s*/g, ' ')}\n`).join('');
+  const labels = artifact.labels && labelLines(artifact.labels);
   const bytes = metadata && labels ? withFiles(plain, { [labelsFile]: Buffer.from(labels, 'utf8') }) : plain;
   const tolerance = toleranceOf(artifact, chosen);
   yield { path: 'model.tflite', bytes, program: { format: 'tflite', axes, tolerance } };

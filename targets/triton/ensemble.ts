@@ -1,3 +1,4 @@
+import { labelLines } from '../../src/target/labels.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { labelledOutput, quote, type TritonOptions, tensor } from './config.ts';
 import { type Preparation, preparation } from './prepare.ts';
@@ -83,5 +84,5 @@ export async function* ensembleFiles(
   // An ensemble has no file, and Triton wants the folder of its version all the same.
   yield { path: `${ensemble}/1/ensemble.txt`, bytes: 'The steps are in ../config.pbtxt.\n' };
   if (labelledOutput(artifact) !== undefined)
-    yield { path: `${ensemble}/labels.txt`, bytes: `${artifact.labels?.join('\n')}\n` };
+    yield { path: `${ensemble}/labels.txt`, bytes: labelLines(artifact.labels ?? []) };
 }

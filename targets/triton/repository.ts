@@ -1,3 +1,4 @@
+import { labelLines } from '../../src/target/labels.ts';
 import type { Artifact, BundleFile } from '../../src/target/target.ts';
 import { mixingReason } from '../server/mixing.ts';
 import { batchObjection, labelledOutput, modelConfig, type TritonOptions, tritonType } from './config.ts';
@@ -45,7 +46,7 @@ export async function* repositoryFiles(
     yield { path: `${model}/warmup/input-${i}`, bytes };
   }
   if (labelledOutput(artifact) !== undefined) {
-    yield { path: `${model}/labels.txt`, bytes: `${artifact.labels?.join('\n')}\n` };
+    yield { path: `${model}/labels.txt`, bytes: labelLines(artifact.labels ?? []) };
   }
   if (options.ensemble) yield* ensembleFiles(artifact, options, root, batch);
 }

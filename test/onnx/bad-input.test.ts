@@ -1,3 +1,4 @@
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +29,17 @@ function survive(bytes: Uint8Array): string {
     return error.code;
   }
 }
+
+test.skipIf(process.platform === 'win32')('a named pipe is refused, and not waited for', async () => {
+  const pipe = join(dir, 'pipe.onnx');
+  execFileSync('mkfifo', [pipe]);
+  // Whoever waits for it is let go by this, and late.
+  const writer = spawn('sh', ['-c', `sleep 3; timeout 1 sh -c ': > ${pipe}'`], { stdio: 'ignore' });
+  const begun = performance.now();
+  await expect(loadModel(pipe)).rejects.toThrow('is not a regular file; give the .onnx file.');
+  expect(performance.now() - begun).toBeLessThan(2500);
+  writer.kill();
+});
 
 describe('not a model', () => {
   test.each<[string, string | number[], RegExp]>([

@@ -34,3 +34,15 @@ it('keeps no part of a file that changed, nor that of a publisher who was killed
   await dropOldParts(folder, now);
   expect((await readdir(join(folder, 'blobs'))).sort()).toEqual(['c.tmp-2', 'd']);
 });
+
+it('puts a file in the place of one that is damaged', async () => {
+  const bytes = Buffer.from('weights');
+  await writeFile(join(dir, 'small.onnx'), bytes);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const [folder, file] = [join(dir, 'damaged'), { path: 'small.onnx', bytes: bytes.length, sha256 }];
+  const put = (): Promise<boolean> => putBlob(folder, join(dir, 'small.onnx'), file);
+  expect([await put(), await put()]).toEqual([true, false]);
+  await writeFile(join(folder, 'blobs', sha256), 'wXights');
+  expect(await put()).toBe(true);
+  expect((await readFile(join(folder, 'blobs', sha256))).equals(bytes)).toBe(true);
+});

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cp, symlink } from 'node:fs/promises';
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -149,6 +149,41 @@ describe.skipIf(modules === '')('lambda', () => {
     }
     const { stdout, status } = spawnSync('unzip', ['-tq', 'function.zip'], { cwd: place, encoding: 'utf8' });
     expect([status, stdout]).toEqual([0, expect.stringContaining('No errors detected')]);
+  });
+
+  it('packs the same zip where paths have backslashes', async () => {
+    const place = join(dir, 'packed-windows');
+    await cp(bundle, place, { recursive: true, filter: (from) => !from.includes('node_modules') });
+    const binaries = join(place, 'node_modules/onnxruntime-node/bin/napi-v6');
+    for (const platform of ['linux/x64', 'linux/arm64', 'win32/x64', 'darwin/arm64']) {
+      await mkdir(join(binaries, platform), { recursive: true });
+      await writeFile(join(binaries, platform, 'binding.node'), platform);
+    }
+    const pack = async (...args: string[]): Promise<Buffer> => {
+      const { stderr, status } = spawnSync(process.execPath, [...args, 'pack.mjs', 'x64'], {
+        cwd: place,
+        encoding: 'utf8',
+      });
+      expect([status, stderr]).toEqual([0, '']);
+      return readFile(join(place, 'function.zip'));
+    };
+    const here = await pack();
+    expect(here.toString('latin1')).toContain('bin/napi-v6/linux/x64/binding.node');
+    expect(here.toString('latin1')).not.toMatch(/win32|darwin|arm64/);
+    // Windows' rules for paths, and a file system that takes what they give.
+    const windows = join(dir, 'windows.cjs');
+    await writeFile(
+      windows,
+      `const [path, fs] = [require('node:path'), require('node:fs')];
+for (const name of ['join', 'relative']) path[name] = path.win32[name];
+for (const name of ['readdirSync', 'readFileSync', 'statSync', 'writeFileSync']) {
+  const own = fs[name];
+  fs[name] = (place, ...rest) => own(typeof place === 'string' ? place.replaceAll('\\\\', '/') : place, ...rest);
+}
+require('node:module').syncBuiltinESMExports();
+`,
+    );
+    expect((await pack('--require', windows)).equals(here)).toBe(true);
   });
 
   it('says when only an image is large enough', () => {

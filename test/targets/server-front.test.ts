@@ -250,6 +250,36 @@ describe.skipIf(modules === '')('connections', () => {
     );
   });
 
+  it('answer a client that ends its half with its request, whatever it asks for', async () => {
+    const piece = body('half');
+    const chunked = `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${piece.length.toString(16)}\r\n${piece}\r\n0\r\n\r\n`;
+    for (const asked of [ask(piece), health, health.replace('/v2/health/live', '/metrics'), chunked]) {
+      const line = new Line(running.port);
+      line.socket.end(asked);
+      expect(statuses({ text: await line.until((one) => one.closed) }), asked.slice(0, 60)).toEqual(['200']);
+    }
+  });
+
+  it('end with 408 where a request comes byte by byte for too long, whatever it is', async () => {
+    const slow = {
+      'a body that is read here': ask(body('a')).slice(0, -90),
+      'another body': ask(body('a'), '/v2/feedback').slice(0, -90),
+      'a chunked body': `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n`,
+      'another head': 'GET /v2/health/live HTTP/1.1\r\nX: ',
+    };
+    const ends = Object.entries(slow).map(async ([name, begun]) => {
+      const line = new Line(running.port);
+      line.socket.write(begun);
+      const timer = setInterval(() => line.socket.write('1'), 300);
+      const asked = performance.now();
+      while (!line.closed && performance.now() - asked < 15_000) await sleep(50);
+      clearInterval(timer);
+      line.socket.destroy();
+      return [name, line.closed, statuses(line)];
+    });
+    expect(await Promise.all(ends)).toEqual(Object.keys(slow).map((name) => [name, true, ['408']]));
+  }, 30_000);
+
   it.each([
     ['read here', path],
     ['left to node:http', `${path}/`],

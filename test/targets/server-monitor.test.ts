@@ -1,5 +1,5 @@
 /** Drift, labels that come back, and a version in the shadow. */
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
@@ -41,7 +41,8 @@ describe('labels that come back', () => {
         feedback(id: string, labels: number[]): object | undefined;
       };
     };
-    const monitor = new Monitor({ config: { feedbackRequests: 10 }, metrics: { labelled: () => {} } });
+    const models = { other: () => undefined };
+    const monitor = new Monitor({ config: { feedbackRequests: 10 }, models, metrics: { labelled: () => {} } });
     const served = { info: { name: 'm', version: '1', outputs: [{ name: 'y', datatype: 'FP16' }] } };
     // -1 and 1, twice.
     const scores = Uint16Array.of(0xbc_00, 0x3c_00, 0x3c_00, 0xbc_00);
@@ -58,7 +59,8 @@ describe('labels that come back', () => {
         feedback(id: string, labels: number[]): object | undefined;
       };
     };
-    const monitor = new Monitor({ config: { feedbackRequests: 100 }, metrics: { labelled: () => {} } });
+    const models = { other: () => undefined };
+    const monitor = new Monitor({ config: { feedbackRequests: 100 }, models, metrics: { labelled: () => {} } });
     const served = { info: { name: 'm', version: '1', outputs: [{ name: 'y', datatype: 'FP32' }] } };
     const answer = (id: string, rows: number): void =>
       monitor.cached(served, [], { y: { dims: [rows, 2], data: new Float32Array(2 * rows) } }, id);
@@ -221,6 +223,16 @@ describe.skipIf(modules === '')('a server that watches', () => {
     const infer2 = `${running.url}/v2/models/tiny/versions/2/infer`;
     expect((await fetch(infer2, { method: 'POST', body: JSON.stringify({ inputs }) })).status).toBe(200);
     expect(await ofSecond()).toBe(6);
+    // Another model under its number has shown nothing yet; how right it is on the evaluation data is known.
+    await mkdir(join(dir, 'third'));
+    const again = classifier.replace('random(3, -0.1, 0.1)', 'random(11, -5, 5)');
+    const third = { ...(await makeArtifact(join(dir, 'third'), again, classifierFeeds)), name: 'tiny' };
+    await buildBundle(server, { ...third, workshop }, {}, join(models, 'tiny/.2'));
+    await rename(join(models, 'tiny/2'), join(models, 'tiny/.before'));
+    await rename(join(models, 'tiny/.2'), join(models, 'tiny/2'));
+    running.child.kill('SIGHUP');
+    await expect.poll(ofSecond, { timeout: 20_000 }).toBe(1);
+    expect(await metric('mlpack_reference_accuracy', 'version="2"')).toBe(0.9);
     await rm(join(models, 'tiny/2'), { recursive: true });
     running.child.kill('SIGHUP');
     await expect.poll(ofSecond, { timeout: 5000 }).toBe(0);

@@ -424,11 +424,13 @@ describe.skipIf(modules === '')('TLS and traces', () => {
       });
     });
     await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
+    const grpcPort = await freePort();
     const { port: collectorPort } = collector.address() as { port: number };
     const artifact = await makeArtifact(dir, classifier, classifierFeeds);
     const env = {
       TLS_CERT_FILE: cert,
       TLS_KEY_FILE: tlsKey,
+      GRPC_PORT: String(grpcPort),
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
     };
     const running = await startServer(artifact, join(dir, 'many'), modules, { env, ready: false });
@@ -444,6 +446,31 @@ describe.skipIf(modules === '')('TLS and traces', () => {
       call.on('error', reject).end();
     });
     expect(status).toBe(200);
+    // A certificate that is renewed in its files is that of the connections which come then, and one that is none changes nothing.
+    const { connect: dial } = await import('node:tls');
+    const serial = (at: number): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = dial(
+          { port: at, host: '127.0.0.1', rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] },
+          () => {
+            resolve(socket.getPeerCertificate().serialNumber);
+            socket.destroy();
+          },
+        );
+        socket.on('error', reject);
+      });
+    const both = (): Promise<string[]> => Promise.all([serial(running.port), serial(grpcPort)]);
+    const before = await both();
+    await writeFile(cert, 'half');
+    running.child.kill('SIGHUP');
+    await until(async () => running.log().includes('the one before stays'));
+    expect(await both()).toEqual(before);
+    execFileSync('openssl', ['req', '-x509', ...subject, '-keyout', tlsKey, '-out', cert], { stdio: 'ignore' });
+    running.child.kill('SIGHUP');
+    await until(async () => running.log().includes('the certificate has been renewed'));
+    const after = await both();
+    expect(after[0]).toBe(after[1]);
+    expect(after[0]).not.toBe(before[0]);
     expect(await end(running)).toBe(0);
     collector.close();
     expect(spans).toMatchObject([

@@ -343,7 +343,12 @@ describe('cache', async () => {
   const cache = await load<{
     cacheKey(info: object, feeds: object[], outputs: string[]): string;
     packResults(info: object, results: Results): Buffer;
-    unpackResults(bytes: Buffer): Results | undefined;
+    unpackResults(info: object, bytes: Buffer, names: string[]): Results | undefined;
+    RedisStore: new (
+      client: object,
+      ttlSeconds: number,
+      now: () => number,
+    ) => { get(key: string): Promise<Buffer | undefined>; set(key: string, value: Buffer): Promise<unknown> };
     MemoryStore: new (
       options: object,
     ) => {
@@ -374,8 +379,45 @@ describe('cache', async () => {
   it('gives back what was put in, and nothing from bytes that are not whole', () => {
     const results = { a: { dims: [1, 2], data: Float32Array.of(1, -0) }, b: { dims: [], data: Float32Array.of(7) } };
     const bytes = cache.packResults(info, results);
-    expect(cache.unpackResults(bytes)).toEqual(results);
-    expect(cache.unpackResults(Buffer.alloc(2))).toBeUndefined();
+    const names = ['a', 'b'];
+    expect(cache.unpackResults(info, bytes, names)).toEqual(results);
+    expect(cache.unpackResults(info, Buffer.alloc(2), names)).toBeUndefined();
+    // Whatever may stand in a Redis that others write to, too: a miss, never an error of the request.
+    const { b: _left, ...less } = results;
+    const damaged = [
+      cache.packResults(info, less),
+      Buffer.concat([Buffer.from([2, 0, 0, 0]), Buffer.from('{}')]),
+      Buffer.concat([Buffer.from([2, 0, 0, 0]), Buffer.from('{"')]),
+      Buffer.from(bytes.toString('latin1').replace('"FP32"', '"FP99"'), 'latin1'),
+      Buffer.from(bytes.toString('latin1').replace('[1,2]', '[1,3]'), 'latin1'),
+      bytes.subarray(0, bytes.length - 1),
+    ];
+    for (const one of damaged) expect(cache.unpackResults(info, one, names)).toBeUndefined();
+  });
+
+  it('asks a Redis that does not answer once in five seconds, and waits for it once', async () => {
+    let now = 0;
+    let asked = 0;
+    let answers = false;
+    const client = {
+      getBuffer: async () => {
+        asked++;
+        if (!answers) throw new Error('Command timed out');
+        return Buffer.from('kept');
+      },
+    };
+    const store = new cache.RedisStore(client, 10, () => now);
+    await expect(store.get('a')).rejects.toThrow('timed out');
+    for (let i = 0; i < 10; i++) expect(await store.get('a')).toBeUndefined();
+    expect(asked).toBe(1);
+    now = 5001;
+    answers = true;
+    // One tries, the others do not wait for it.
+    expect((await Promise.all(['a', 'a', 'a'].map((key) => store.get(key)))).map((value) => value?.toString())).toEqual(
+      ['kept', undefined, undefined],
+    );
+    expect((await store.get('a'))?.toString()).toBe('kept');
+    expect(asked).toBe(3);
   });
 
   it('forgets the least recently used beyond its bytes, and what is too old', async () => {

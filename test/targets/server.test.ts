@@ -442,7 +442,7 @@ describe.skipIf(modules === undefined)('life of a server', () => {
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
     await writeFile(file, bytes);
     const second = await startServer(artifact, place, modules ?? '', { ready: false });
-    expect(await second.exit).toBe(1);
+    expect(await second.exit).toBe(2);
     expect(second.log()).toContain('model/model.onnx is not the file that mlpack.json describes');
   });
 
@@ -454,7 +454,11 @@ describe.skipIf(modules === undefined)('life of a server', () => {
       expect(await exit).toBe(2);
       return log();
     };
-    expect(await start({ PORT: '99999' })).toBe('PORT must be a whole number from 0 to 65535, and is "99999"\n');
+    const [line = '', ...others] = (await start({ PORT: '99999' })).split('\n');
+    expect([JSON.parse(line).msg, others]).toEqual([
+      'PORT must be a whole number from 0 to 65535, and is "99999"',
+      [''],
+    ]);
     expect(await start({ LOG_LEVEL: 'loud' })).toContain('LOG_LEVEL must be one of fatal,');
   });
 });

@@ -82,6 +82,13 @@ describe('Triton repository', () => {
     expect(await readFile(join(out, 'repository/tiny/1/model.onnx'))).toHaveLength(tiny.files[0]?.bytes ?? 0);
   });
 
+  it('writes one line for each label, whatever is in it', async () => {
+    const out = join(dir, 'labels');
+    await buildBundle(triton, { ...tiny, labels: ['ant\nand bee', 'cat\r\n', ' dog', 'eel'] }, { maxBatch: 4 }, out);
+    const text = await readFile(join(out, 'repository/tiny/labels.txt'), 'utf8');
+    expect(text).toBe('ant and bee\ncat \n dog\neel\n');
+  });
+
   it('writes batch, instances and threads as measured, unless they are given', async () => {
     const asked: unknown[] = [];
     const workshop = {

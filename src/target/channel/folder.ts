@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import { makeFolder } from '../../make-folder.ts';
 import { isSignedBy } from '../sign/envelope.ts';
+import { hashRange } from '../sign/resources.ts';
 import { syncFolder } from '../write.ts';
 import { type ChannelFile, type ChannelStatement, parseStatement, type SignedStatement } from './statement.ts';
 
@@ -118,14 +119,14 @@ export async function dropOldParts(folder: string, now: number): Promise<void> {
   }
 }
 
-/** Puts a file of a bundle under its digest, whole or not at all. @throws UserError when it is no longer the file of the bundle. */
+/** Puts a file of a bundle under its digest, whole or not at all; in the place of one that is damaged. @throws UserError when it is no longer the file of the bundle. */
 export async function putBlob(folder: string, source: string, { bytes, sha256, path }: ChannelFile): Promise<boolean> {
   const place = join(folder, 'blobs', sha256);
   const there = await stat(place).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
-  if (there?.size === bytes) return false;
+  if (there?.size === bytes && (await hashRange(place, 'sha256')) === sha256) return false;
   await makeFolder(dirname(place));
   const temp = partOf(place);
   try {

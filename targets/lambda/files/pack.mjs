@@ -1,7 +1,7 @@
 /** `node pack.mjs [x64|arm64]`: function.zip for that architecture, after `npm ci --omit=dev`; says where it stands with Lambda's limits. */
 
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { crc32 } from './lib/crc32.mjs';
 
@@ -25,7 +25,7 @@ const skipped = new Set([
   'cold-start.mjs',
   '.package-lock.json',
 ]);
-const binaries = join('node_modules', 'onnxruntime-node', 'bin');
+const binaries = 'node_modules/onnxruntime-node/bin/';
 
 function wanted(path) {
   if (!path.startsWith(binaries)) return true;
@@ -33,11 +33,14 @@ function wanted(path) {
   return (os === undefined || os === 'linux') && (cpu === undefined || cpu === arch);
 }
 
-function* files(dir) {
-  for (const entry of readdirSync(dir, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    const path = relative(root, join(dir, entry.name));
+/** Paths as the archive has them, with "/" on every system. @param {string} folder '' or a path that ends in one */
+function* files(folder) {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true }).sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  )) {
+    const path = folder + entry.name;
     if (skipped.has(entry.name) || !wanted(path)) continue;
-    if (entry.isDirectory()) yield* files(join(dir, entry.name));
+    if (entry.isDirectory()) yield* files(`${path}/`);
     else if (entry.isFile()) yield path;
   }
 }
@@ -78,7 +81,7 @@ function zip(paths) {
   return Buffer.concat([...parts, central, Buffer.from('PK\x05\x06', 'latin1'), end]);
 }
 
-const paths = [...files(root)];
+const paths = [...files('')];
 const unzipped = paths.reduce((sum, path) => sum + statSync(join(root, path)).size, 0);
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 if (unzipped > unzippedLimit) {

@@ -1,13 +1,17 @@
 /** Serves the model of this bundle. `node server.mjs`; settings in README.md. */
 
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Admission } from './lib/admission.mjs';
 import { Buffers } from './lib/buffers.mjs';
 import { modelBytes, readManifest } from './lib/bundle.mjs';
 import { openCache } from './lib/cache.mjs';
-import { readConfig } from './lib/config.mjs';
+import { Certificate } from './lib/certificate.mjs';
+import { readConfig, readTls, SettingsError } from './lib/config.mjs';
+import { BundleError } from './lib/errors.mjs';
 import { Inference } from './lib/inference.mjs';
+import { ListenError, listenError } from './lib/listening.mjs';
 import { describeModel } from './lib/model.mjs';
 import { Models } from './lib/models.mjs';
 import { Monitor } from './lib/monitor.mjs';
@@ -20,19 +24,35 @@ import { Tracer } from './lib/tracing.mjs';
 process.env.ORT_DISABLE_TELEMETRY ??= '1';
 const dir = dirname(fileURLToPath(import.meta.url));
 
-function settings() {
-  try {
-    return readConfig(process.env);
-  } catch (error) {
-    process.stderr.write(`${error.message}\n`);
-    process.exit(2);
-  }
+/** Before there is a log: one line in its form, and the end. */
+async function refuse(error) {
+  if (!(error instanceof SettingsError || error instanceof BundleError)) throw error;
+  const line = { level: 60, time: Date.now(), pid: process.pid, hostname: hostname(), msg: error.message };
+  await new Promise((resolve) => process.stdout.write(`${JSON.stringify(line)}\n`, resolve));
+  process.exit(2);
 }
 
-const config = settings();
-const manifest = await readManifest(dir);
+// Who tells it to end while it starts is remembered: as the first process of a container it would not be ended by the signal itself.
+let told;
+let drain = async (signal) => {
+  told = signal;
+};
+for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void drain(signal));
+let models;
+let certificate;
+process.on('SIGHUP', () => {
+  void models?.scan();
+  certificate?.look();
+});
+
+async function beginning() {
+  const read = readConfig(process.env);
+  const own = await readManifest(dir);
+  return { config: read, manifest: own, ...sessionsOf(describeModel(own), read, modelBytes(own)) };
+}
+
+const { config, manifest, apart } = await beginning().catch(refuse);
 // Another CPU starts the thread of the first session while this one loads packages, here and below.
-const { apart } = sessionsOf(describeModel(manifest), config, modelBytes(manifest));
 if (apart !== undefined) startThread();
 const [{ default: pino }, { Metrics }] = await Promise.all([import('pino'), import('./lib/metrics.mjs')]);
 const log = pino({ level: config.logLevel });
@@ -41,7 +61,6 @@ const state = {
   ready: false,
   draining: false,
 };
-let models;
 const metrics = new Metrics({ all: () => models.all() });
 // As much as V8 lets memory outside of its heap grow before it collects everything.
 const buffers = new Buffers(64 * 1024 * 1024);
@@ -65,12 +84,15 @@ const tracer =
 const monitor = new Monitor({ config, models, metrics, log });
 const inference = new Inference({ models, cache, metrics, log, monitor });
 const admission = new Admission(config, () => models.places);
-const services = { config, models, inference, metrics, monitor, tracer, buffers, admission, state };
+if (config.tls !== undefined) certificate = new Certificate(() => readTls(process.env), config.tls, log);
+const services = { config, models, inference, metrics, monitor, tracer, buffers, admission, certificate, state };
 const app = buildApp(config, services, log);
+certificate?.use((pair) => app.server.setSecureContext(pair));
+certificate?.watch(config.reloadSeconds);
 let grpc;
 
 /** Stops taking work, lets what is running finish, and ends; after `drainMs` it ends anyway. */
-async function drain(signal) {
+drain = async (signal) => {
   if (state.draining) return;
   state.draining = true;
   log.info({ signal }, 'draining');
@@ -81,28 +103,48 @@ async function drain(signal) {
   overdue.unref();
   await Promise.all([app.close(), grpc?.close()]);
   await models.close();
+  // And what was being opened meanwhile.
+  await opened();
+  await models.close();
   await Promise.all([cache?.close(), tracer?.close()]);
   log.info('stopped');
-}
+};
 
-for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => void drain(signal));
-process.on('SIGHUP', () => void models.scan());
-
-try {
-  await app.listen({ host: config.host, port: config.port });
+async function serve() {
+  const { host, port } = config;
+  await app.listen({ host, port }).catch((error) => {
+    throw listenError(error, `${host}:${port}`);
+  });
   // Loaded only where it is asked for: its packages take 95 ms of CPU.
   if (config.grpcPort > 0) grpc = await (await import('./lib/grpc/service.mjs')).openGrpc(config, services, log);
+  const failure = await opened();
+  if (state.draining) return void (await grpc?.close());
+  if (failure !== undefined) throw failure;
+  state.ready = true;
+  log.info({ models: models.index() }, 'ready');
+}
+
+/** What is wrong with the bundle or the port is told in a sentence, what nobody knows of with its stack. */
+function tellWhy(error) {
+  const known = error instanceof BundleError || error instanceof ListenError;
+  if (known) log.fatal(`the server could not be started: ${error.message}`);
+  else log.fatal({ err: error }, 'the server could not be started');
+}
+
+/** Waits for the sessions: a process that ends while ONNX Runtime opens one in a thread is aborted by it. @returns {Promise<Error | undefined>} */
+async function opened() {
   calm();
   const failure = await opening;
   await endSpareThread();
-  if (failure !== undefined) throw failure;
-  if (state.draining) await models.close();
-  else state.ready = true;
-  log.info({ models: models.index() }, 'ready');
+  return failure;
+}
+
+try {
+  if (told === undefined) await serve();
+  else await drain(told);
 } catch (error) {
-  log.fatal({ err: error }, 'the server could not be started');
-  // A process that ends while ONNX Runtime opens a session in a thread is aborted by it.
-  await opening;
-  await endSpareThread();
-  process.exit(1);
+  // Told to end while it was about to listen.
+  if (!state.draining) tellWhy(error);
+  await opened();
+  if (!state.draining) process.exit(error instanceof BundleError ? 2 : 1);
 }

@@ -8,11 +8,16 @@ import { garbageCounter } from './buffers.mjs';
 import { directInference } from './direct.mjs';
 import { compress, Decompressor } from './encoding.mjs';
 import { openFront } from './front.mjs';
+import { answerHalfClosed } from './half-closed.mjs';
 import { feedbackRoutes } from './routes/feedback.mjs';
 import { inferenceRoutes } from './routes/inference.mjs';
 import { operationRoutes } from './routes/operation.mjs';
 import { platformRoutes } from './routes/platform.mjs';
+import { endUnasked } from './unasked.mjs';
 import { endUntaken } from './untaken.mjs';
+
+/** Milliseconds between looks of node:http at requests that do not come: a limit ends this much late at most. */
+const checks = { connectionsCheckingInterval: 1000 };
 
 function noSchemas() {
   throw new Error('routes of this server have no JSON schemas');
@@ -37,8 +42,10 @@ export function buildApp(config, services, logger) {
     clientErrorHandler: refuseMalformed,
     // A path that cannot be decoded is a path that nobody has.
     frameworkErrors: (error, request, reply) => answerError(error, request, reply),
-    ...(config.tls === undefined ? {} : { https: config.tls }),
+    ...(config.tls === undefined ? { http: checks } : { https: { ...config.tls, ...checks } }),
   });
+  // Where that for heads is longer than that for whole requests, Node.js takes each for the other.
+  app.server.headersTimeout = Math.min(60_000, config.requestTimeoutMs);
   app.server.on('checkExpectation', (_request, response) => {
     response.writeHead(417, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ error: 'only "Expect: 100-continue" is understood' }));
@@ -70,7 +77,9 @@ export function buildApp(config, services, logger) {
   });
   if (config.compressMin > 0) compressAnswers(app, config.compressMin);
   if (config.logRequests) logRequests(app);
-  const opened = endUntaken(config.requestTimeoutMs);
+  const watches = [endUntaken(config.requestTimeoutMs), answerHalfClosed(app.server)];
+  const opened = (socket) => watches.forEach((watch) => watch(socket));
+  endUnasked(app.server, app.server.keepAliveTimeout + config.requestTimeoutMs);
   const front = services.tracer === undefined && shortWays(app, { ...services, log: logger }, discarded, opened);
   if (!front) app.server.on(config.tls === undefined ? 'connection' : 'secureConnection', opened);
   if (services.tracer !== undefined) trace(app, services.tracer);
@@ -196,11 +205,16 @@ const malformed = {
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers of the request are too large'],
 };
 
+/** Milliseconds in which a client may take an answer after which nothing more is read. */
+const lingerMs = 1000;
+
 /** Bytes that are not HTTP never reach a route. */
 function refuseMalformed(error, socket) {
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) return socket.destroy();
   const [status, why] = malformed[error.code] ?? ['400 Bad Request', 'this is not a valid HTTP request'];
   const body = JSON.stringify({ error: why });
   const head = `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
-  return socket.end(head + body);
+  socket.end(head + body);
+  // Ended at once, the answer would be lost with what the client is still sending; and who goes on sending would hold the line for ever.
+  setTimeout(() => socket.destroy(), lingerMs).unref();
 }

@@ -3,11 +3,40 @@
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BundleError } from './errors.mjs';
+import { checkManifest } from './manifest.mjs';
 
+const reasons = {
+  ENOENT: 'is not there',
+  ENOTDIR: 'is not there',
+  EACCES: 'may not be read by the user of this process',
+  EISDIR: 'is a folder',
+};
+
+/** What the system says about a file of the bundle, in words. */
+function unreadable(place, error) {
+  if (error instanceof BundleError || typeof error.code !== 'string') return error;
+  const why = reasons[error.code] ?? `cannot be read (${error.code})`;
+  return new BundleError(`${place} ${why}; a bundle is deployed as a whole, as mlpack bundle made it`, {
+    cause: error,
+  });
+}
+
+/** @throws BundleError where there is none, or it is not one */
 export async function readManifest(dir) {
-  const manifest = JSON.parse(await readFile(join(dir, 'mlpack.json'), 'utf8'));
-  if (manifest.schema !== 'mlpack.bundle/1') throw new Error('mlpack.json is not the manifest of a bundle');
-  return manifest;
+  const place = join(dir, 'mlpack.json');
+  const text = await readFile(place, 'utf8').catch((error) => {
+    throw unreadable(place, error);
+  });
+  return checkManifest(parsed(text, place));
+}
+
+function parsed(text, place) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BundleError(`${place} is not JSON (${error.message}); deploy the bundle again`, { cause: error });
+  }
 }
 
 /** Bytes of the model's files, as the manifest has them. */
@@ -18,7 +47,7 @@ export function modelBytes({ model, files }) {
 /** A path that a manifest names, inside its folder. */
 function inside(dir, path) {
   if (typeof path !== 'string' || path.startsWith('/') || path.split(/[/\\]/).includes('..')) {
-    throw new Error(`mlpack.json names "${path}", which is not inside the bundle`);
+    throw new BundleError(`mlpack.json names "${path}", which is not inside the bundle`);
   }
   return join(dir, path);
 }
@@ -49,7 +78,7 @@ async function holds(folder, manifest) {
     return true;
   } catch (error) {
     if (error.code === 'ENOENT') return false;
-    throw error;
+    throw unreadable(`${folder} (MODEL_DIR)`, error);
   }
 }
 
@@ -61,27 +90,41 @@ export async function verifiedModel(dir, manifest, elsewhere = process.env.MODEL
   if (elsewhere && (await holds(elsewhere, manifest))) return inside(elsewhere, manifest.model.files[0].name);
   for (const { path } of manifest.model.files) {
     const row = manifest.files.find((file) => file.path === path);
-    const digest = await digestOf(inside(dir, path)).catch((error) => {
-      if (error.code !== 'ENOENT' || !elsewhere) throw error;
-      throw new Error(`the model that mlpack.json describes is neither in ${elsewhere} (MODEL_DIR) nor in the bundle`);
+    const place = inside(dir, path);
+    const digest = await digestOf(place).catch((error) => {
+      if (error.code !== 'ENOENT' || !elsewhere) throw unreadable(place, error);
+      throw new BundleError(
+        `the model that mlpack.json describes is neither in ${elsewhere} (MODEL_DIR) nor in the bundle`,
+      );
     });
     if (row === undefined || digest !== row.sha256) {
-      throw new Error(`${path} is not the file that mlpack.json describes; deploy the bundle again`);
+      throw new BundleError(`${path} is not the file that mlpack.json describes; deploy the bundle again`);
     }
   }
   return inside(dir, manifest.model.files[0].path);
 }
 
+/** A small file of the bundle, whole and unchanged. @throws BundleError */
+async function verifiedFile(dir, { files }, path) {
+  const place = inside(dir, path);
+  const bytes = await readFile(place).catch((error) => {
+    throw unreadable(place, error);
+  });
+  const digest = createHash('sha256').update(bytes).digest('hex');
+  if (digest === files.find((file) => file.path === path)?.sha256) return bytes;
+  throw new BundleError(`${path} is not the file that mlpack.json describes; deploy the bundle again`);
+}
+
 /** What the evaluation data looked like (reference.json), or undefined where the bundle has none. */
 export async function readReference(dir, manifest) {
   if (!manifest.files.some(({ path }) => path === 'reference.json')) return undefined;
-  return JSON.parse(await readFile(join(dir, 'reference.json'), 'utf8'));
+  return JSON.parse((await verifiedFile(dir, manifest, 'reference.json')).toString('utf8'));
 }
 
 /** The golden cases: [{ inputs, outputs: [{ name, dtype, shape, bytes }], tolerance }]. */
 export async function goldenCases(dir, manifest) {
   const read = (tensors) =>
-    Promise.all(tensors.map(async (tensor) => ({ ...tensor, bytes: await readFile(inside(dir, tensor.file)) })));
+    Promise.all(tensors.map(async (tensor) => ({ ...tensor, bytes: await verifiedFile(dir, manifest, tensor.file) })));
   return Promise.all(
     manifest.golden.map(async ({ inputs, outputs, tolerance }) => ({
       inputs: await read(inputs),

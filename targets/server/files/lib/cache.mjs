@@ -1,7 +1,7 @@
 /** Answers kept by what they depend on: the model's digest, the outputs asked for, and every byte of the inputs. */
 
 import { createHash } from 'node:crypto';
-import { datatype, fromBytes, toBytes } from './datatypes.mjs';
+import { fromBytes, toBytes } from './datatypes.mjs';
 
 /** @returns {string} the key of a request; the order of its inputs does not matter */
 export function cacheKey(info, feeds, outputs) {
@@ -28,18 +28,31 @@ export function packResults(info, results) {
   return Buffer.concat([length, head, ...parts]);
 }
 
-/** The other way round; undefined where the bytes are not whole. */
-export function unpackResults(bytes) {
+/** The other way round; undefined where they are not these outputs: whoever shares a Redis may have written them. */
+export function unpackResults(info, bytes, names) {
   if (bytes.length < 4) return undefined;
-  let at = 4 + bytes.readUInt32LE(0);
-  if (at > bytes.length) return undefined;
-  const entries = JSON.parse(bytes.toString('utf8', 4, at)).map(({ name, type, dims, size }) => {
+  const from = 4 + bytes.readUInt32LE(0);
+  if (from > bytes.length) return undefined;
+  try {
+    return resultsIn(info, JSON.parse(bytes.toString('utf8', 4, from)), bytes.subarray(from), names);
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function resultsIn(info, rows, elements, names) {
+  let at = 0;
+  const entries = rows.map(({ name, type, dims, size }) => {
+    if (info.outputs.find((output) => output.name === name)?.datatype !== type) throw new TypeError('another output');
+    if (!dims.every((dim) => Number.isSafeInteger(dim) && dim >= 0)) throw new TypeError('no shape');
     const count = dims.reduce((product, dim) => product * dim, 1);
-    const data = datatype(type) && fromBytes(type, bytes.subarray(at, at + size), count);
+    const data = fromBytes(type, elements.subarray(at, at + size), count);
     at += size;
     return [name, { dims, data }];
   });
-  return Object.fromEntries(entries);
+  const results = Object.fromEntries(entries);
+  return names.every((name) => Object.hasOwn(results, name)) ? results : undefined;
 }
 
 /** Least recently used first out, bounded by bytes; entries end after their time. */
@@ -47,7 +60,7 @@ export class MemoryStore {
   #entries = new Map();
   #bytes = 0;
 
-  constructor({ bytes, ttlSeconds, now = Date.now }) {
+  constructor({ bytes, ttlSeconds, now = () => performance.now() }) {
     this.limit = bytes;
     this.ttlMs = ttlSeconds * 1000;
     this.now = now;
@@ -84,34 +97,61 @@ export class MemoryStore {
   }
 }
 
-/** A cache that several servers share. A Redis that is slow or away is a miss, never an error of the request. */
+/** Milliseconds that requests wait for Redis at most. */
+const patienceMs = 250;
+/** Milliseconds for which a Redis that did not answer is left alone. */
+const pauseMs = 5000;
+
+/**
+ * A cache that several servers share. A Redis that is away is a miss, never an error of the request. One that hangs holds up what is asked at that
+ * moment; then it is not asked, but by one request in each `pauseMs`.
+ */
 export class RedisStore {
   #client;
   #ttlSeconds;
+  #now;
+  /** Until when it is not asked. */
+  #pausedUntil = 0;
 
   static async open(url, { ttlSeconds, log }) {
     const { Redis } = await import('ioredis');
-    const client = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: 250 });
-    let complained = 0;
+    const client = new Redis(url, { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: patienceMs });
+    let complained = Number.NEGATIVE_INFINITY;
     client.on('error', (error) => {
-      if (Date.now() - complained < 60_000) return;
-      complained = Date.now();
+      if (performance.now() - complained < 60_000) return;
+      complained = performance.now();
       log.warn({ err: error }, 'the cache cannot be reached; requests go on without it');
     });
     return new RedisStore(client, ttlSeconds);
   }
 
-  constructor(client, ttlSeconds) {
+  constructor(client, ttlSeconds, now = () => performance.now()) {
     this.#client = client;
     this.#ttlSeconds = ttlSeconds;
+    this.#now = now;
   }
 
   get(key) {
-    return this.#client.getBuffer(`mlpack:${key}`).then((value) => value ?? undefined);
+    return this.#ask(() => this.#client.getBuffer(`mlpack:${key}`)).then((value) => value ?? undefined);
   }
 
   set(key, value) {
-    return this.#client.set(`mlpack:${key}`, value, 'EX', this.#ttlSeconds);
+    return this.#ask(() => this.#client.set(`mlpack:${key}`, value, 'EX', this.#ttlSeconds));
+  }
+
+  async #ask(command) {
+    const at = this.#now();
+    if (at < this.#pausedUntil) return undefined;
+    // Others do not wait for the first one that tries again.
+    if (this.#pausedUntil > 0) this.#pausedUntil = at + pauseMs;
+    try {
+      const answer = await command();
+      this.#pausedUntil = 0;
+      return answer;
+    } catch (error) {
+      this.#pausedUntil = this.#now() + pauseMs;
+      throw error;
+    }
   }
 
   async close() {

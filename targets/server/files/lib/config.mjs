@@ -1,21 +1,29 @@
 /** Settings, read from the environment once at start. README.md lists them. */
 
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { memoryLimit } from './cpu.mjs';
+
+/** A setting that cannot be used. `message` is one sentence that names it. */
+export class SettingsError extends Error {
+  name = 'SettingsError';
+}
 
 function integer(env, name, fallback, min, max) {
   const text = env[name];
   if (text === undefined || text === '') return fallback;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new Error(`${name} must be a whole number from ${min} to ${max}, and is "${text}"`);
+  if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+    throw new SettingsError(`${name} must be a whole number from ${min} to ${max}, and is "${text}"`);
   }
   return value;
 }
 
 function oneOf(env, name, fallback, values) {
   const value = env[name] || fallback;
-  if (!values.includes(value)) throw new Error(`${name} must be one of ${values.join(', ')}, and is "${value}"`);
+  if (!values.includes(value))
+    throw new SettingsError(`${name} must be one of ${values.join(', ')}, and is "${value}"`);
   return value;
 }
 
@@ -25,7 +33,7 @@ function file(env, name) {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(`${name}: "${path}" cannot be read (${error.code})`);
+    throw new SettingsError(`${name}: "${path}" cannot be read (${error.code})`);
   }
 }
 
@@ -36,12 +44,12 @@ function keys(env, name) {
   const given = lines.filter((line) => line !== '' && !line.startsWith('#'));
   // Without keys everybody may ask: whoever names a file or writes something wants that not.
   if (given.length === 0 && (texts[0].trim() !== '' || env[`${name}_FILE`]))
-    throw new Error(
+    throw new SettingsError(
       `${name}: there is no key in ${env[`${name}_FILE`] ? `"${env[`${name}_FILE`]}"` : `"${texts[0]}"`}`,
     );
   return given.map((line, i) => {
     const [, label = `key ${i + 1}`, key] = line.match(/^(?:([\w.-]+):)?(.+)$/);
-    if (key.length < 16) throw new Error(`${name}: ${label} is shorter than 16 characters`);
+    if (key.length < 16) throw new SettingsError(`${name}: ${label} is shorter than 16 characters`);
     return { label, key };
   });
 }
@@ -49,24 +57,46 @@ function keys(env, name) {
 function version(env, name, fallback, words) {
   const value = env[name] || fallback;
   if (!words.includes(value) && !/^[1-9]\d{0,15}$/.test(value)) {
-    throw new Error(`${name} must be ${words.join(', ')} or the number of a version, and is "${value}"`);
+    throw new SettingsError(`${name} must be ${words.join(', ')} or the number of a version, and is "${value}"`);
   }
   return value;
 }
 
-function tls(env) {
+/** Certificate and key in PEM; undefined where none are named. @throws SettingsError */
+export function readTls(env) {
   const [cert, key] = [file(env, 'TLS_CERT_FILE'), file(env, 'TLS_KEY_FILE')];
-  if ((cert === undefined) !== (key === undefined)) throw new Error('TLS_CERT_FILE and TLS_KEY_FILE belong together');
-  return cert === undefined ? undefined : { cert, key };
+  if ((cert === undefined) !== (key === undefined))
+    throw new SettingsError('TLS_CERT_FILE and TLS_KEY_FILE belong together');
+  if (cert === undefined) return undefined;
+  try {
+    // An empty file would be taken for none.
+    new X509Certificate(cert);
+    createSecureContext({ cert, key });
+  } catch (error) {
+    const names = `"${env.TLS_CERT_FILE}" and "${env.TLS_KEY_FILE}"`;
+    throw new SettingsError(
+      `TLS_CERT_FILE and TLS_KEY_FILE: ${names} are no certificate and its key in PEM (${error.message})`,
+    );
+  }
+  return { cert, key };
 }
 
 function address(env, name, protocols) {
   const text = env[name];
   if (text === undefined || text === '') return undefined;
   if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
-    throw new Error(`${name} must be an address that begins with ${protocols.join('// or ')}//, and is "${text}"`);
+    // Not shown: it may hold a password, and logs are read by many.
+    throw new SettingsError(`${name} must be an address that begins with ${protocols.join('// or ')}//`);
   }
   return text;
+}
+
+/** A path that a platform calls. Undefined: it calls none. */
+function route(env, name) {
+  const path = env[name] || undefined;
+  if (path !== undefined && !/^\/[\w.~%:@!$&'+,;=/-]*$/.test(path))
+    throw new SettingsError(`${name} must be a path that begins with "/", and is "${path}"`);
+  return path;
 }
 
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
@@ -90,8 +120,8 @@ function network(env) {
     compressMin: integer(env, 'COMPRESS_MIN_BYTES', 2048, 0, 2 ** 31 - 1),
     requestTimeoutMs: integer(env, 'REQUEST_TIMEOUT_MS', 30_000, 100, 3_600_000),
     drainMs: integer(env, 'DRAIN_MS', 25_000, 0, 3_600_000),
-    tls: tls(env),
-    vertex: { health: env.AIP_HEALTH_ROUTE || undefined, predict: env.AIP_PREDICT_ROUTE || undefined },
+    tls: readTls(env),
+    vertex: { health: route(env, 'AIP_HEALTH_ROUTE'), predict: route(env, 'AIP_PREDICT_ROUTE') },
   };
 }
 

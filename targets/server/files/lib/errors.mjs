@@ -13,3 +13,8 @@ export class RequestError extends Error {
     this.reason = reason ?? (status >= 500 ? 'BACKEND' : 'OTHER');
   }
 }
+
+/** A bundle that cannot be run as it is. `message` is one sentence for whoever deploys it. */
+export class BundleError extends Error {
+  name = 'BundleError';
+}

@@ -9,6 +9,7 @@
 import { STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import { Exchange, plainInference } from './exchange.mjs';
+import { saidAllMs } from './half-closed.mjs';
 import { maxHead, plainHead } from './head.mjs';
 import { Memory } from './parted.mjs';
 
@@ -31,11 +32,6 @@ const joinedBytes = 1024;
  * Milliseconds between looks at who is slow. Limits are whole seconds, and end this much late at most; a look at 10,000 connections takes 0.04 ms.
  */
 const tickMs = 500;
-/**
- * Milliseconds after a request within which a client that ends its half of the connection has said all it wants to say, and waits for its answer.
- * Later it has given up: both look the same, and work that nobody waits for keeps others waiting.
- */
-const saidAllMs = 50;
 /** Milliseconds for which connections without a request stay when the server closes. */
 const lastCallMs = 500;
 const endOfHead = '\r\n\r\n';

@@ -46,7 +46,7 @@ export class Inference {
     const { cache, metrics, monitor } = this.#services;
     const names = [...outputs].sort();
     const key = cache === undefined ? undefined : cacheKey(served.info, feeds, names);
-    const kept = key === undefined ? undefined : await this.#kept(served.info, key);
+    const kept = key === undefined ? undefined : await this.#kept(served.info, key, names);
     if (kept !== undefined) {
       monitor.cached(served, feeds, kept, id);
       return { results: kept, info: served.info, queueMs: 0, inferMs: 0 };
@@ -67,11 +67,11 @@ export class Inference {
     throw new RequestError('the model fails, and is given a pause', 503, { retryAfter: served.breaker.retryAfter });
   }
 
-  async #kept(info, key) {
+  async #kept(info, key, names) {
     const { cache, metrics, log } = this.#services;
     const id = { model: info.name, version: info.version };
     const bytes = await cache.get(key).catch((error) => log.debug({ err: error }, 'the cache did not answer'));
-    const results = bytes && unpackResults(bytes);
+    const results = bytes && unpackResults(info, bytes, names);
     (results ? metrics.cacheHits : metrics.cacheMisses).inc(id);
     return results;
   }

@@ -83,6 +83,7 @@ export class Models {
     const own = await Served.open(dir, undefined, { ...this.#services, onlyOne: true });
     this.#own = own.info;
     this.#model(own.info.name).versions.set(own.info.version, own);
+    own.begin();
     this.#choose(own.info.name);
     await this.scan();
     const { reloadSeconds } = this.#services.config;
@@ -166,6 +167,8 @@ export class Models {
       }
       const before = model.versions.get(version);
       model.versions.set(version, served);
+      before?.retire();
+      served.begin();
       // A newer version takes over from one that an operator chose by request.
       if (!model.byFile && model.pinned !== undefined && Number(version) > Number(model.pinned))
         model.pinned = undefined;
@@ -197,10 +200,8 @@ export class Models {
     this.#choose(name);
     if (model.versions.size === 0) this.#models.delete(name);
     this.#services.log.info({ model: name, version }, 'a version is no longer served');
-    // Its last runs count for its windows. Meanwhile another folder may have come under its number.
-    void served.close().then(() => {
-      if (this.known(name, version) === undefined) this.#services.metrics.removed(served.info);
-    });
+    served.retire();
+    void served.close();
   }
 
   /** The version for requests that name none: the pinned one, else the highest. */

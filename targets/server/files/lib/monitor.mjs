@@ -18,7 +18,7 @@ export class Monitor {
   #shadowing = 0;
   /** { id, model, version, classes } of the last requests */
   #predictions;
-  /** `model/version` → last verdicts, true: right. */
+  /** `model/version` → { model, version, digest, last: verdicts, true: right } */
   #verdicts = new Map();
 
   /** @param services { config, models, metrics, log } */
@@ -81,7 +81,8 @@ export class Monitor {
     if (classes === undefined) return;
     // There are 10,000 classes at most (drift.mjs). An array of its own type costs 200 bytes, a list of one number 56.
     const kept = classes.length > fewRows ? Uint16Array.from(classes) : classes;
-    this.#predictions.add({ id, model: info.name, version: info.version, classes: kept, weight: kept.length });
+    const { name: model, version, digest } = info;
+    this.#predictions.add({ id, model, version, digest, classes: kept, weight: kept.length });
   }
 
   /**
@@ -93,15 +94,29 @@ export class Monitor {
     const kept = this.#predictions.get(id);
     if (kept === undefined || kept.classes.length !== labels.length) return undefined;
     this.#predictions.forget(id);
-    const key = `${kept.model}/${kept.version}`;
-    const verdicts = this.#verdicts.get(key) ?? [];
-    this.#verdicts.set(key, verdicts);
     const right = labels.map((label, row) => label === kept.classes[row]);
-    verdicts.push(...right.slice(-accuracyWindow));
-    verdicts.splice(0, Math.max(0, verdicts.length - accuracyWindow));
-    const accuracy = verdicts.filter(Boolean).length / verdicts.length;
-    this.#services.metrics.labelled(kept, right, verdicts.length >= accuracyWindow ? accuracy : undefined);
+    // Labels of one that was replaced under its number, or is gone, say nothing about who answers now.
+    const present = this.#services.models.other(kept.model, kept.version);
+    const accuracy =
+      present !== undefined && present.info.digest === kept.digest ? this.#accuracy(kept, right) : undefined;
+    this.#services.metrics.labelled(kept, right, accuracy);
     return { right: right.filter(Boolean).length, rows: right.length };
+  }
+
+  /** Share of right answers among the last ones; undefined until there are enough. */
+  #accuracy({ model, version, digest }, right) {
+    const key = `${model}/${version}`;
+    let verdicts = this.#verdicts.get(key);
+    if (verdicts?.digest !== digest) {
+      verdicts = { model, version, digest, last: [] };
+      for (const [other, one] of this.#verdicts)
+        if (this.#services.models.other(one.model, one.version) === undefined) this.#verdicts.delete(other);
+      this.#verdicts.set(key, verdicts);
+    }
+    const { last } = verdicts;
+    last.push(...right.slice(-accuracyWindow));
+    last.splice(0, Math.max(0, last.length - accuracyWindow));
+    return last.length >= accuracyWindow ? last.filter(Boolean).length / last.length : undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 /** The sessions of one model version, each with one run at a time. */
 
-import { RequestError } from './errors.mjs';
+import { BundleError, RequestError } from './errors.mjs';
 import { herePlace, threadPlace } from './place.mjs';
 import { textOf } from './session.mjs';
 
@@ -94,7 +94,7 @@ export class Pool {
     try {
       await slot.place.opened;
     } catch (error) {
-      throw new Error(firstLine(textOf(error)), { cause: error });
+      throw new BundleError(`the model cannot be opened: ${firstLine(textOf(error))}`, { cause: error });
     }
     slot.opened = true;
     return slot;

@@ -16,6 +16,8 @@ export class Served {
   #golden;
   #running = 0;
   #idleWaiters = [];
+  /** Of the evaluation data; null where it has no labels. */
+  #referenceAccuracy;
 
   /**
    * Verifies, loads, proves and warms up the version in `dir`.
@@ -94,8 +96,20 @@ export class Served {
     if (reference === undefined || driftRows === 0) return;
     const report = (feature, _kind, result) => this.metrics.drifted(this.info, feature, result);
     this.drift = new Drift(reference, { rows: driftRows, report });
+    this.#referenceAccuracy = reference.accuracy;
+  }
+
+  /** From now on it answers under its name and number. */
+  begin() {
     const { name, version } = this.info;
-    if (reference.accuracy !== null) this.metrics.referenceAccuracy.set({ model: name, version }, reference.accuracy);
+    const accuracy = this.#referenceAccuracy ?? null;
+    if (accuracy !== null) this.metrics.referenceAccuracy.set({ model: name, version }, accuracy);
+  }
+
+  /** Another one does, or none: what it still answers is compared with nothing, and what it showed last is true of nothing any more. */
+  retire() {
+    this.drift = undefined;
+    this.metrics.removed(this.info);
   }
 
   get waiting() {

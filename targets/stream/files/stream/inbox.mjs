@@ -2,6 +2,8 @@
 
 export class Inbox {
   #records = [];
+  /** Taken, and not done yet. */
+  #inHand = [];
   #wake = () => {};
   #roomy = () => {};
   #stopped = false;
@@ -25,6 +27,15 @@ export class Inbox {
     return Math.max(0, this.limit - this.#records.length);
   }
 
+  /** Records that the broker takes to be this worker's: in hand, and those that wait. */
+  get held() {
+    return [...this.#inHand, ...this.#records];
+  }
+
+  get inHand() {
+    return this.#inHand;
+  }
+
   get stopped() {
     return this.#stopped;
   }
@@ -39,7 +50,12 @@ export class Inbox {
     this.#wake();
   }
 
-  /** Takes back what the broker will give to somebody else. */
+  /** What was taken last has been committed, or is somebody else's by now. */
+  done() {
+    this.#inHand = [];
+  }
+
+  /** Takes back what the broker gives out again, to this worker or to another. */
   drop(matches) {
     this.#records = this.#records.filter((record) => !matches(record));
     this.#relax();
@@ -80,9 +96,9 @@ export class Inbox {
       await this.#signal(left);
     }
     if (this.#stopped) return undefined;
-    const taken = this.#records.splice(0, max);
+    this.#inHand = this.#records.splice(0, max);
     this.#relax();
-    return taken;
+    return this.#inHand;
   }
 
   async #signal(ms) {

@@ -27,6 +27,7 @@ export async function work(parts) {
     }
     if (dead.length > 0) await bury(parts, inOrder(dead));
     await insist(parts, 'commit', () => broker.commit(records));
+    inbox.done();
     const seconds = (performance.now() - started) / 1000;
     metrics.done({ answered: answers.length - refused.length, dead: dead.length, seconds });
   }

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { RequestError } from '../errors.mjs';
+import { ListenError } from '../listening.mjs';
 import { metadataOf } from '../model.mjs';
 import { readMessage, writeMessage } from './messages.mjs';
 
@@ -29,6 +30,9 @@ const open = new Set(['ServerLive', 'ServerReady', 'ModelReady']);
 
 /** @param services as buildApp has them @returns { close(): Promise<void> } once it listens */
 export async function openGrpc(config, services, log) {
+  // Its own lines on stderr are no JSON.
+  const [warn, debug] = [(...words) => log.warn(words.join(' ')), (...words) => log.debug(words.join(' '))];
+  grpc.setLogger({ error: warn, info: debug, debug });
   const { inference: definitions } = grpc.loadPackageDefinition(loadSync(proto, shape));
   const server = new grpc.Server({
     'grpc.max_receive_message_length': config.bodyLimit,
@@ -39,15 +43,12 @@ export async function openGrpc(config, services, log) {
   });
   server.addService(definitions.GRPCInferenceService.service, handlers(services, log));
   const credentials =
-    config.tls === undefined
-      ? grpc.ServerCredentials.createInsecure()
-      : grpc.ServerCredentials.createSsl(null, [
-          { cert_chain: Buffer.from(config.tls.cert), private_key: Buffer.from(config.tls.key) },
-        ]);
+    services.certificate === undefined ? grpc.ServerCredentials.createInsecure() : secure(services.certificate);
   const address = config.host.includes(':') ? `[${config.host}]` : config.host;
   const port = await new Promise((resolve, reject) => {
     server.bindAsync(`${address}:${config.grpcPort}`, credentials, (error, bound) => {
-      if (error) reject(error);
+      if (error)
+        reject(new ListenError(`cannot listen on ${address}:${config.grpcPort} (HOST, GRPC_PORT): ${error.message}`));
       else resolve(bound);
     });
   });
@@ -55,6 +56,16 @@ export async function openGrpc(config, services, log) {
   return {
     close: () => new Promise((resolve) => server.tryShutdown(resolve)),
   };
+}
+
+/** TLS with a certificate that may be renewed. */
+function secure(certificate) {
+  const provider = {
+    addIdentityCertificateListener: (listener) =>
+      certificate.use(({ cert, key }) => listener({ certificate: Buffer.from(cert), privateKey: Buffer.from(key) })),
+    removeIdentityCertificateListener: () => {},
+  };
+  return grpc.experimental.createCertificateProviderServerCredentials(provider, null, false);
 }
 
 /** Keys, rates and places in the queue are looked at when the headers have come, before the message is read. */

@@ -87,6 +87,10 @@ export async function openKafka(settings, inbox, log) {
       if (!payload.restart) inbox.fail(payload.error);
     });
   }
+  const shares = new Shares(inbox);
+  // Confluent's client tells nobody.
+  if (!confluent)
+    consumer.on('consumer.group_join', ({ payload }) => shares.given(payload.memberAssignment[topic] ?? []));
   inbox.onFull = () => consumer.pause([{ topic }]);
   inbox.onRoom = () => consumer.resume([{ topic }]);
 
@@ -99,7 +103,7 @@ export async function openKafka(settings, inbox, log) {
           for (const { key, value, headers, offset } of batch.messages) {
             // Another worker has the partition now, or the position was set anew.
             if (isStale()) return;
-            inbox.push({
+            shares.push({
               key: key ?? null,
               value: value ?? Buffer.alloc(0),
               headers: textHeaders(headers),
@@ -121,7 +125,11 @@ export async function openKafka(settings, inbox, log) {
     async commit(records) {
       const last = new Map();
       for (const { partition, offset } of records) last.set(partition, offset + 1n);
-      const offsets = [...last].map(([partition, offset]) => ({ topic, partition, offset: String(offset) }));
+      // Whoever has a partition now may have committed more of it: its position would go back.
+      const offsets = [...last]
+        .filter(([partition]) => shares.has(partition))
+        .map(([partition, offset]) => ({ topic, partition, offset: String(offset) }));
+      if (offsets.length === 0) return;
       try {
         await consumer.commitOffsets(offsets);
       } catch (error) {
@@ -146,6 +154,40 @@ export async function openKafka(settings, inbox, log) {
       await Promise.all([producer.disconnect(), admin.disconnect()]);
     },
   };
+}
+
+/**
+ * Which partitions are this worker's. When the group is shared out anew, the client reads each of them from what was committed: what waits
+ * comes again, here or elsewhere, and what is in hand comes again here.
+ */
+export class Shares {
+  #inbox;
+  /** Undefined where nobody tells. */
+  #own;
+  /** Partition → last offset that is in hand and will come again. */
+  #comesAgain = new Map();
+
+  constructor(inbox) {
+    this.#inbox = inbox;
+  }
+
+  has(partition) {
+    return this.#own?.has(partition) ?? true;
+  }
+
+  /** @param {number[]} partitions from now on */
+  given(partitions) {
+    this.#own = new Set(partitions);
+    this.#inbox.drop(() => true);
+    this.#comesAgain = new Map(this.#inbox.inHand.map(({ partition, offset }) => [partition, offset]));
+  }
+
+  push(record) {
+    const { partition, offset } = record;
+    if (offset <= (this.#comesAgain.get(partition) ?? -1n)) return;
+    this.#comesAgain.delete(partition);
+    this.#inbox.push(record);
+  }
 }
 
 /**

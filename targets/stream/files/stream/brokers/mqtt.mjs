@@ -30,19 +30,28 @@ export async function openMqtt(settings, inbox, log) {
   let number = 0;
   // An error from here means "no PUBACK now" and goes no further: it comes with the commit, on the same connection.
   const later = new Error('acknowledged with the commit');
-  client.handleMessage = ({ topic, payload, messageId, qos, properties }, done) => {
-    inbox.push({
-      key: null,
-      value: Buffer.from(payload),
-      headers: { ...properties?.userProperties },
-      // MQTT numbers no messages: this tells apart what one run of the worker took, not more.
-      id: `${topic}/${name}/${process.pid}/${number++}`,
-      messageId,
-      stream: client.stream,
-      qos,
-    });
+  client.handleMessage = ({ topic, payload, messageId, qos, dup, properties }, done) => {
+    const known = dup && inbox.inHand.find((one) => one.messageId === messageId && one.value.equals(payload));
+    // It comes again since the connection is another one, on which it will be acknowledged.
+    if (known) known.stream = client.stream;
+    else
+      inbox.push({
+        key: null,
+        value: Buffer.from(payload),
+        headers: { ...properties?.userProperties },
+        // MQTT numbers no messages: this tells apart what one run of the worker took, not more.
+        id: `${topic}/${name}/${process.pid}/${number++}`,
+        messageId,
+        stream: client.stream,
+        qos,
+      });
     done(qos === 0 ? undefined : later);
   };
+  // Before any record of this connection. A broker that still knows the session sends again what was not acknowledged; one that does not has
+  // forgotten it, and what waits here is all there is.
+  client.on('packetreceive', ({ cmd, sessionPresent }) => {
+    if (cmd === 'connack' && sessionPresent) inbox.drop(({ qos }) => qos > 0);
+  });
   // The handler is there before the answer to CONNECT: right behind it come the records of the session.
   let largestPacket = largestOf(await connected(client));
   client.on('error', (error) => log.error({ err: error.message }, 'MQTT'));
@@ -87,7 +96,7 @@ export async function openMqtt(settings, inbox, log) {
     },
     async commit(records) {
       for (const { messageId, stream, qos } of records) {
-        // After a reconnect the broker sends it again under another number.
+        // It came on a connection that is gone, and has not come again yet.
         if (qos === 0 || stream !== client.stream) continue;
         stream.write(packets.generate({ cmd: 'puback', messageId, reasonCode: 0 }, { protocolVersion: 5 }));
       }

@@ -2,6 +2,7 @@
 
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers as newHeaders } from '@nats-io/transport-node';
+import { keepAlive } from '../keep.mjs';
 
 export async function openNats(settings, inbox, log) {
   const { hosts, tls, username, password, certificates, group, from, out, dead, ackMs } = settings;
@@ -23,6 +24,8 @@ export async function openNats(settings, inbox, log) {
     if (error.name !== 'ConsumerNotFoundError' && error.code !== 10014) throw error;
     return undefined;
   });
+  // A consumer that somebody made before keeps its own.
+  const waitsMs = known === undefined ? ackMs : known.config.ack_wait / 1e6;
   if (known === undefined) {
     await manager.consumers.add(stream, {
       durable_name: group,
@@ -36,6 +39,7 @@ export async function openNats(settings, inbox, log) {
   const consumer = await js.consumers.get(stream, group);
   let closing = false;
   let loop = Promise.resolve();
+  let endKeeping = () => {};
 
   async function keepReading() {
     for (let failures = 0; !inbox.stopped && !closing; ) {
@@ -70,6 +74,11 @@ export async function openNats(settings, inbox, log) {
   return {
     async start() {
       loop = keepReading();
+      endKeeping = keepAlive(
+        waitsMs,
+        async () => inbox.held.forEach(({ message }) => message.working()),
+        (error) => log.warn({ err: error.message }, 'NATS was not told that its messages are being worked at'),
+      );
     },
     async produce(place, records) {
       const refused = [];
@@ -107,6 +116,7 @@ export async function openNats(settings, inbox, log) {
     },
     async close() {
       closing = true;
+      endKeeping();
       await loop;
       await connection.drain();
     },

@@ -1,6 +1,7 @@
 /** Redis Streams, in a consumer group. A record is an entry with the field `value`; `key` and all others go along as headers. */
 
 import Redis from 'ioredis';
+import { keepAlive } from '../keep.mjs';
 
 const readMs = 1000;
 
@@ -41,6 +42,7 @@ export async function openRedis(settings, inbox, log) {
   const held = new Set();
   let closing = false;
   let loop = Promise.resolve();
+  let endKeeping = () => {};
   /** Outages since Redis answered last, not over the life of the worker. */
   let failures = 0;
 
@@ -97,14 +99,14 @@ export async function openRedis(settings, inbox, log) {
   }
 
   async function read() {
-    let looked = Date.now();
+    let looked = performance.now();
     await ownPending();
     await orphans();
     while (!inbox.stopped && !closing) {
       await inbox.room();
-      if (Date.now() - looked > ackMs / 2) {
+      if (performance.now() - looked > ackMs / 2) {
         await orphans();
-        looked = Date.now();
+        looked = performance.now();
       }
       const count = Math.max(1, inbox.free);
       const answer = await reading.xreadgroupBuffer(
@@ -137,9 +139,16 @@ export async function openRedis(settings, inbox, log) {
     }
   }
 
+  /** A claim by whoever has them already makes them young again. */
+  async function claimAgain() {
+    const ids = inbox.held.map(({ own }) => own);
+    if (ids.length > 0) await writing.xclaim(stream, group, name, 0, ...ids, 'JUSTID');
+  }
+
   return {
     async start() {
       loop = keepReading();
+      endKeeping = keepAlive(ackMs, claimAgain, complain);
     },
     async produce(place, records) {
       const target = place === 'out' ? out : dead;
@@ -167,6 +176,7 @@ export async function openRedis(settings, inbox, log) {
     },
     async close() {
       closing = true;
+      endKeeping();
       reading.disconnect();
       await loop;
       await writing.quit();
