@@ -44,7 +44,7 @@ const agent = [
 ];
 
 /** Parts of the server that read a bundle and speak the protocol here too. */
-const shared = ['bundle', 'datatypes', 'errors', 'half', 'model', 'request', 'response'];
+const shared = ['bundle', 'datatypes', 'errors', 'half', 'manifest', 'model', 'request', 'response'];
 
 /** Smallest programs in other languages, told where the model lies. */
 const runners = ['python/run.py', 'cpp/main.cpp', 'cpp/CMakeLists.txt'];

@@ -90,7 +90,7 @@ describe('SageMaker', () => {
     const other = join(dir, 'other');
     await mkdir(other);
     await expect(serving(image, [], { PORT: port, MODEL_DIR: other }, '/ping', async () => {})).rejects.toThrow(
-      'exit code 1',
+      'exit code 2',
     );
   });
 

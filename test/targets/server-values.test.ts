@@ -1,7 +1,7 @@
 /** Values that the server must not take for others: bits, bytes and lists of every kind, and what recorded cases say of a model. */
 import { execFileSync } from 'node:child_process';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -220,6 +220,24 @@ describe('looking for versions', async () => {
   const { Models } = await load<{
     Models: new (services: object) => { scan(): Promise<void>; index(): { name: string }[] };
   }>('models');
+
+  it('says once what is set and not here', async () => {
+    const root = await tempDir();
+    const told: object[] = [];
+    const models = new Models({
+      config: { modelsDir: join(root, 'models'), keepVersions: 2, shadow: '7', fallback: 'previous' },
+      log: { warn: (about: object) => told.push(about) },
+    });
+    await models.scan();
+    await models.scan();
+    const [folder, shadow] = [{ MODELS_DIR: join(root, 'models') }, { SHADOW_VERSION: '7' }];
+    expect(told).toEqual([folder, shadow]);
+    await mkdir(join(root, 'models'));
+    await models.scan();
+    await rm(join(root, 'models'), { recursive: true });
+    await models.scan();
+    expect(told).toEqual([folder, shadow, folder]);
+  });
 
   it.skipIf(process.platform === 'win32')('looks again for who asks while it looks', async () => {
     const root = await tempDir();

@@ -72,6 +72,8 @@ export class Models {
   #following;
   #timer;
   #closed = false;
+  /** Settings that name what is not here. */
+  #absent = new Set();
 
   /** @param services as Served has them */
   constructor(services) {
@@ -119,8 +121,19 @@ export class Models {
   }
 
   async #scanOnce() {
-    const root = this.#services.config.modelsDir;
-    if (root === '') return;
+    const { modelsDir, shadow, fallback } = this.#services.config;
+    if (modelsDir !== '') await this.#scanFolder(modelsDir);
+    const serves = (version) => [...this.#models.values()].some(({ versions }) => versions.has(version));
+    for (const [setting, version] of Object.entries({ SHADOW_VERSION: shadow, FALLBACK_VERSION: fallback }))
+      if (versionPattern.test(version)) this.#tellAbsent(setting, version, !serves(version));
+  }
+
+  async #scanFolder(root) {
+    const there = await stat(root).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+    this.#tellAbsent('MODELS_DIR', root, !there);
     const names = await folders(root, namePattern);
     for (const name of names) await this.#scanModel(name, join(root, name));
     for (const [name, model] of this.#models) {
@@ -213,6 +226,15 @@ export class Models {
     if (model.chosen === before) return;
     this.#services.log.info({ model: name, version: model.chosen, before }, 'requests without a version go to');
     this.#services.metrics.chosen(name, model.chosen, before);
+  }
+
+  /** Once until it is there: a setting that was mistyped would do nothing, and say nothing. */
+  #tellAbsent(setting, value, absent) {
+    if (!absent) this.#absent.delete(setting);
+    else if (!this.#absent.has(setting)) {
+      this.#absent.add(setting);
+      this.#services.log.warn({ [setting]: value }, `${setting} names nothing that is here; it is looked for again`);
+    }
   }
 
   /** Once for each: a rollback that was mistyped would do nothing, and say nothing. */

@@ -61,8 +61,11 @@ export async function openGrpc(config, services, log) {
 /** TLS with a certificate that may be renewed. */
 function secure(certificate) {
   const provider = {
+    // Later: who asks for it listens only after that.
     addIdentityCertificateListener: (listener) =>
-      certificate.use(({ cert, key }) => listener({ certificate: Buffer.from(cert), privateKey: Buffer.from(key) })),
+      process.nextTick(() =>
+        certificate.use(({ cert, key }) => listener({ certificate: Buffer.from(cert), privateKey: Buffer.from(key) })),
+      ),
     removeIdentityCertificateListener: () => {},
   };
   return grpc.experimental.createCertificateProviderServerCredentials(provider, null, false);
