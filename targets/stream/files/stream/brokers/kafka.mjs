@@ -160,7 +160,7 @@ export async function openKafka(settings, inbox, log) {
  * Which partitions are this worker's. When the group is shared out anew, the client reads each of them from what was committed: what waits
  * comes again, here or elsewhere, and what is in hand comes again here.
  */
-export class Shares {
+class Shares {
   #inbox;
   /** Undefined where nobody tells. */
   #own;
