@@ -16,6 +16,7 @@ import { maxMinClip } from '../fuse/max-min-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
 import { storedRule } from './dynamic/stored.ts';
+import { logarithmBehind } from './logarithm.ts';
 import { fillInputs } from './static/fill-inputs.ts';
 import { fillResizes, fullResizeSummary, guardNamedAxes } from './static/full-resize.ts';
 import { headsAsGemms, headsOf } from './static/head-as-gemm.ts';
@@ -155,7 +156,7 @@ export const quantizeStatic = definePass({
     const planOptions: PlanOptions = {
       minElements: given.minElements,
       type: profile.type,
-      excluded: (node) => excluded(node, given.keep, given.ops),
+      excluded: (node) => excluded(node, given.keep, given.ops) ?? (isHeavy(node) ? logarithmBehind(node) : undefined),
       // Where no other domain may be taken (insert.ts), a Slice in float behind signed bytes is what ONNX Runtime fails on.
       movesAll: profile.type === 'int8' && !profile.ownDomain && model.opset >= 21,
     };
@@ -201,7 +202,8 @@ export const quantizeStatic = definePass({
       ...countsFor(given.calibrate),
     });
     const elements = ({ name }: Value): number => (histograms.get(name)?.count ?? 0) / Math.max(1, activations.samples);
-    const settle = (plan: Plan): Plan => {
+    const settle = (plan: Plan, left: ReadonlyMap<Node, string> = new Map()): Plan => {
+      plan.leave({ left, guarded: new Set() });
       plan.avoid(unusable(plan, histograms));
       if (profile.place !== 'all')
         plan.leave(unitsThatDoNotPay(plan, { cpu: profile.cpu, place: profile.place }, elements));
@@ -209,7 +211,7 @@ export const quantizeStatic = definePass({
       guardTraps(plan, trial.opset >= 13);
       return plan;
     };
-    if (!trialPlans.map(settle).some(hasWeighted)) {
+    if (!trialPlans.map((plan) => settle(plan)).some(hasWeighted)) {
       reportLeft(trialPlans, trial, ctx);
       return { changed: false };
     }
@@ -230,7 +232,9 @@ export const quantizeStatic = definePass({
       ctx.applied('pool', node);
     const chosen = [...model.graph.nodes].filter(({ outputs }) => stays(heads.get(outputs[0]?.name ?? '')));
     for (const node of headsAsGemms(model.graph, new Set(chosen)).values()) ctx.applied('head', node);
-    const plans = plansOf(model).map(settle);
+    // What was not worth integers as a Gemm is a convolution again, of whose result nothing is known: the reason is that of the Gemm.
+    const asGemms = leftAsGemms(model, heads, trialPlans);
+    const plans = plansOf(model).map((plan) => settle(plan, asGemms));
     reportLeft(plans, model, ctx);
     ctx.applied('calibration', 'model', `${activations.samples} ${left} samples, ${given.calibrate}`);
     const { type, symmetric, reduce } = profile;
@@ -294,6 +298,17 @@ function unusable(plan: Plan, histograms: ReadonlyMap<string, Histogram>): Map<V
     if (why) bad.set(value, why);
   }
   return bad;
+}
+
+/** Why convolutions stay in float that were tried as Gemms (by the name of their result) and did not come out on integers. */
+function leftAsGemms(model: Model, tried: ReadonlyMap<string, Node>, plans: readonly Plan[]): Map<Node, string> {
+  const left = new Map<Node, string>();
+  for (const node of model.graph.nodes) {
+    const gemm = node.is('Conv') ? tried.get(node.output().name) : undefined;
+    const why = gemm && plans.map((plan) => plan.left.get(gemm)).find((reason) => reason !== undefined);
+    if (why !== undefined) left.set(node, why);
+  }
+  return left;
 }
 
 /** The main graph, and branches and bodies in which something heavy stands. */

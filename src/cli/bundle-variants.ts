@@ -22,6 +22,7 @@ interface Flags {
   readonly also?: readonly string[];
   readonly variant?: readonly string[];
   readonly data?: string;
+  readonly allowModules?: boolean;
   readonly seed: number;
 }
 
@@ -119,12 +120,12 @@ async function build(
     await rm(folder, { recursive: true, force: true });
     io.scratch.delete(folder);
   });
-  const { seed, data } = flags;
+  const { seed, data, allowModules } = flags;
   const model = await loadModel(source.file);
   const plans = forOutputsOf(model, planVariants(names, new Map()));
   const built = await variantBuilder(model, {
     folder,
-    context: await createContext(source, { seed, data }, session),
+    context: await createContext(source, { seed, data, allowModules }, session),
     onStep: (variant, step) => talk.progress(`build ${variant}`, step.pass.id),
     warn: (text) => talk.warn(text),
   })(plans);

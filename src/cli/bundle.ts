@@ -40,6 +40,7 @@ interface BundleFlags {
   readonly report?: string;
   readonly also?: readonly string[];
   readonly variant?: readonly string[];
+  readonly allowModules?: boolean;
 }
 
 /** The work of `mlpack bundle`. */

@@ -56,7 +56,7 @@ describe('a metric that the data brings', () => {
     onTestFinished(() => rm(own, { recursive: true, force: true }));
     await cp(dir, own, { recursive: true });
     const described = JSON.parse(await readFile(join(own, 'dataset.json'), 'utf8'));
-    await writeFile(join(own, 'dataset.json'), JSON.stringify({ ...described, metric: './margin.mjs' }));
+    await writeFile(join(own, 'dataset.json'), JSON.stringify({ ...described, metric: './margin.mjs', samples: 40 }));
     await writeFile(
       join(own, 'margin.mjs'),
       'export default { name: "margin", higherIsBetter: true, needs: "labels", score: ({ output, size, labels }) => Array.from({ length: size }, (_, i) => output.data[i * output.shape[1] + labels[i]]) };',
@@ -69,6 +69,7 @@ describe('a metric that the data brings', () => {
       [searched, 'mixed-precision', model(), ...out],
       [searched, 'run', model(), 'mixed-precision:trials=1', ...out],
       ['✔ layer  Conv "conv0"', 'explain', model(), 'mixed-precision'],
+      ['mixed on WebAssembly', 'bundle', model(), '-t', 'browser', '-v', 'mixed', '-o', join(dir, 'page'), '--force'],
     ] as const) {
       const { code, stdout, stderr } = await runCli([...command, '-d', own, '--allow-modules'], { cwd: dir });
       expect(code, stderr).toBe(0);

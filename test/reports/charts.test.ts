@@ -79,6 +79,29 @@ describe('placeLabels', () => {
     }
   });
 
+  it('puts no text over text in a crowd of the size of a phone: leaves names out instead', () => {
+    const phone = { x: 40, y: 30, width: 270, height: 260 };
+    const size = { width: 80, height: 28 };
+    for (let run = 0; run < 40; run++) {
+      const crowd = Array.from({ length: 9 }, (_, index) => ({
+        ...at(60 + ((run * 37 + index * 61) % 230), 50 + ((run * 53 + index * 29) % 90)),
+        label: size,
+      }));
+      const obstacles = crowd.map(({ x, y }) => ({ x: x - 8, y: y - 8, width: 16, height: 16 }));
+      const boxes = placeLabels(crowd, obstacles, phone)
+        .slice(2)
+        .flatMap((place) =>
+          place ? [{ left: place.x - { start: 0, middle: 40, end: 80 }[place.anchor], top: place.y }] : [],
+        );
+      expect(boxes.length).toBeGreaterThan(0);
+      for (const [index, a] of boxes.entries())
+        for (const b of boxes.slice(index + 1)) {
+          const [wide, high] = [80 - Math.abs(a.left - b.left), 28 - Math.abs(a.top - b.top)];
+          expect(Math.max(0, wide) * Math.max(0, high)).toBeLessThanOrEqual(0.025 * size.width * size.height);
+        }
+    }
+  });
+
   it('leaves out a label that would be covered', () => {
     const crowd = Array.from({ length: 40 }, (_, index) => at(100 + (index % 3), 100 + (index % 5)));
     const places = placeLabels(crowd, [], frame);

@@ -36,6 +36,15 @@ describe('escape', () => {
 });
 
 describe('html', () => {
+  it('writes a gain beside what was lost with a minus sign', () => {
+    const better = structuredClone(sampleReport);
+    for (const { accuracy } of better.variants)
+      if (accuracy) Object.assign(accuracy, { metric: 'top1', drop: -0.02, dropCi: [-0.03, -0.01] });
+    const ticks = [...html.render(better).matchAll(/class="tick"[^>]*>([^<]* pt)</g)].map(([, text]) => text);
+    expect(ticks).toContain('−1 pt');
+    expect(ticks.join()).not.toContain('-');
+  });
+
   it('gives the same bytes for the same report', () => {
     expect(html.render(structuredClone(sampleReport))).toBe(page);
   });

@@ -159,6 +159,13 @@ describe.skipIf(modules === '')('the runner', () => {
       status: 2,
       stderr: 'PORT must be a whole number from 0 to 65535, and is "x"\n',
     });
+    expect(run(['serve', '--port', '9000'])).toMatchObject({
+      status: 2,
+      stderr:
+        'serve takes no arguments, and "--port" is one: settings are in the environment, as in PORT=9000 node run.mjs serve\n',
+    });
+    for (const args of [['selftest', '-v'], ['unit', 'x'], ['watch', 'queue', '--poll', '9']])
+      expect(run(args)).toMatchObject({ status: 2, stderr: expect.stringContaining('takes no arguments') });
     expect(run(['predict', '-'], '', { THREADS: '0' })).toMatchObject({ status: 1 });
   });
 

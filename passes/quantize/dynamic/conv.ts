@@ -8,6 +8,7 @@ import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, placeFor } from '../linear.ts';
+import { logarithmBehind } from '../logarithm.ts';
 import type { ActivationStore } from './linear.ts';
 import { rowScales } from './underflow.ts';
 
@@ -37,6 +38,8 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
         );
       if (edit.opset < 11)
         return miss(root, `opset ${edit.opset} has no DynamicQuantizeLinear: export the model with opset 11 or later`);
+      const logarithm = logarithmBehind(root);
+      if (logarithm !== undefined) return miss(root, logarithm);
       const biasTensor = constantOf(bias);
       if (bias && biasTensor?.dtype !== 'float32') return miss(root, `its bias "${bias.name}" is not constant`);
       const data = floatWeights(tensor) as Float32Array;

@@ -7,6 +7,7 @@ import type { Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { readLinear } from '../linear.ts';
+import { logarithmBehind } from '../logarithm.ts';
 import { finishLinear, plainActivation } from '../rewire.ts';
 import type { WeightStore } from './weights.ts';
 
@@ -78,6 +79,8 @@ export function linearRule(weights: WeightStore, activations: ActivationStore, m
           `its weights "${weight.name}" are ${linear.batch.join(' × ')} matrices, and "${linear.a.name}" is not known to be more than a vector, to whose products their scales do not fit`,
         );
       }
+      const logarithm = logarithmBehind(root);
+      if (logarithm !== undefined) return miss(root, logarithm);
       const quantized = weights.columns(linear);
       if (typeof quantized === 'string') return miss(root, quantized);
 

@@ -9,6 +9,7 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, noBroadcast, placeFor } from '../linear.ts';
+import { logarithmBehind } from '../logarithm.ts';
 import { channelScales } from './scales.ts';
 
 /** Inputs that hold weights, and how many leading dimensions have a scale of their own. */
@@ -39,6 +40,8 @@ export function storedRule(minElements: number): Rule {
     apply({ root }, edit) {
       const old = noBroadcast(edit.opset);
       if (old !== undefined) return miss(root, old);
+      const logarithm = root.op === 'Conv' ? logarithmBehind(root) : undefined;
+      if (logarithm !== undefined) return miss(root, logarithm);
       let done = 0;
       for (const { index, channels } of weightInputs[root.op] ?? []) {
         const value = root.input(index);

@@ -77,7 +77,10 @@ function lossFigure(report: Report, base: VariantResult | undefined): Html | fal
     return [{ ...pointOf(report, variant, size), y: drop, interval: dropCi ?? [drop, drop] }];
   });
   const { maxDrop } = report.limits;
-  const label = (loss: number): string => formatLimit(metric, loss).replace(/ points?$/, ' pt');
+  const label = (loss: number): string =>
+    formatLimit(metric, loss)
+      .replace(/ points?$/, ' pt')
+      .replace(/^-/, '−');
   return html`<figure><figcaption>Size and ${metric} lost; ${formatLimit(metric, maxDrop)} allowed</figcaption>${lossChart(points, { metric, maxDrop, label })}${legend(points, false)}</figure>`;
 }
 

@@ -19,6 +19,7 @@ interface Flags extends CommonFlags {
   readonly report?: string;
   readonly also?: string[];
   readonly variant?: string[];
+  readonly allowModules?: boolean;
 }
 
 export function register(program: Command, start: Start): void {
@@ -36,6 +37,7 @@ export function register(program: Command, start: Start): void {
         '-d, --data <dir>',
         'dataset for golden inputs, labels and preprocessing (default: the one beside the model)',
       )
+      .option('--allow-modules', 'let the dataset bring a metric of its own, which runs its code')
       .option('--option <pair>', 'an option of the target: name=value; again for each', collectPairs)
       .option('--lang <lang>', 'target edge: node (a program with updates) or c (a library with the model linked in)')
       .option('--name <name>', 'name of the model in the bundle (default: by its file or folder)')

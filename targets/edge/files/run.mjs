@@ -24,6 +24,11 @@ const print = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 class Usage extends Error {}
 
+/** What is not read must not be given: a port that the server then does not listen on. */
+function takesNone(command, [given], settings = '') {
+  if (given !== undefined) throw new Usage(`${command} takes no arguments, and "${given}" is one${settings}`);
+}
+
 function whole(name, fallback, min, max) {
   const text = process.env[name] ?? '';
   const value = text === '' ? fallback : Number(text);
@@ -72,7 +77,8 @@ function parsed(line) {
 }
 
 const commands = {
-  async selftest() {
+  async selftest(rest) {
+    takesNone('selftest', rest);
     const result = await selftest(dir, await openModel(dir));
     print(result);
     return result.ok ? 0 : 1;
@@ -98,7 +104,8 @@ const commands = {
     return 0;
   },
 
-  async serve() {
+  async serve(rest) {
+    takesNone('serve', rest, ': settings are in the environment, as in PORT=9000 node run.mjs serve');
     const settings = {
       host: process.env.HOST || '127.0.0.1',
       port: whole('PORT', 8080, 0, 65_535),
@@ -118,14 +125,16 @@ const commands = {
     return 0;
   },
 
-  async watch([root]) {
+  async watch([root, ...rest]) {
     if (root === undefined) throw new Usage('which folder? node run.mjs watch /var/spool/model');
+    takesNone(`watch ${root}`, rest);
     const model = await openModel(dir);
     await watch(model, root, { pollMs: whole('POLL_MS', 200, 10, 60_000), signal: untilStopped(), say });
     return 0;
   },
 
-  async unit() {
+  async unit(rest) {
+    takesNone('unit', rest);
     const model = await openModel(dir);
     const result = await selftest(dir, model, 20);
     process.stdout.write(systemdUnit({ name: model.info.name, dir, node: process.execPath, peakBytes: peakBytes() }));

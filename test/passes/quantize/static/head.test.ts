@@ -31,6 +31,19 @@ describe('the last convolution of a classifier', () => {
     expect(db).toBeGreaterThan(28);
   });
 
+  it('stays where a Gemm on integers would be slower, for that reason', async () => {
+    const text = head(
+      13,
+      `g (float[1,32,32,32] x) => (float[] y) <float[64,32,3,3] v = random(1), float[16,64,1,1] w = random(2)> {
+        p = Conv (x, v)  q = GlobalAveragePool (p)  l = Conv (q, w)  y = Sigmoid (l) }`,
+    );
+    const { counts, skips } = await quantize(parseModel(text), { cpu: 'vnni', place: 'pays' });
+    expect(counts).toMatchObject({ weighted: 1 });
+    expect(counts.head).toBeUndefined();
+    expect(skips.join()).toMatch(/slower on integers/);
+    expect(skips.join()).not.toContain('no elements');
+  });
+
   it('may have a window as large as its input, of any rank', async () => {
     const whole = head(
       13,
