@@ -102,6 +102,25 @@ interface Split {
   readonly inFloat: number;
 }
 
+/**
+ * Where operands of an Add, Mul or the like come from, and theirs: with one of them computed in float, channels come first in the result, too (a residual whose
+ * branch stays in float, and a MaxPool of its sum: 6.6 ms instead of 0.4 for 4 × 24 × 8 × 48 × 48).
+ */
+function operandsBelow(plan: Plan, owner: Unit | undefined): Set<Unit | undefined> {
+  const found = new Set<Unit | undefined>();
+  const sums = new Set(owner ? [owner] : []);
+  for (const unit of sums) {
+    if (unit.kind !== 'compute') continue;
+    for (const value of activationsOf(unit)) {
+      if (plan.given.has(value)) continue;
+      const before = plan.ownerOf(value);
+      found.add(before);
+      if (before) sums.add(before);
+    }
+  }
+  return found;
+}
+
 /** The cheapest split in which some units are on integers in any case, and some in float. */
 function cheapest(
   plan: Plan,
@@ -134,7 +153,9 @@ function cheapest(
       const pool = value.producer?.op === 'MaxPool' && !readers.inFloat ? value.producer.input(0) : undefined;
       for (const reader of readers.units) {
         const pooled = pool ? Math.max(size, elements(pool)) : reader.node.op === 'MaxPool' ? size : 0;
-        if (pooled > 0) network.edge(at(reader), at(owner), costs.channelsFirst(pooled));
+        if (pooled > 0)
+          for (const before of [owner, ...(reader.node.op === 'MaxPool' ? operandsBelow(plan, owner) : [])])
+            network.edge(at(reader), at(before), costs.channelsFirst(pooled));
       }
     }
     if (owner?.needsOutput) {

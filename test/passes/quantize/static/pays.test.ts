@@ -117,6 +117,20 @@ describe('what is quantized by default', () => {
     expect(counts.weighted).toBeUndefined();
   });
 
+  it('keeps a MaxPool in float behind a sum of which one operand is in float: channels come first there', async () => {
+    const weights = 'float[64,64,3,3] a = random(1), float[64,64,3,3] b = random(2)';
+    const pooled = async (other: string): Promise<readonly string[]> => {
+      const body = `p = Conv <pads = [1,1,1,1]> (x, a)  s = ${other}  t = Add (p, s)  r = Relu (t)
+        m = MaxPool <kernel_shape = [2,2], strides = [2,2]> (r)  y = Conv <pads = [1,1,1,1]> (m, b)`;
+      const model = parseModel(image(body, weights));
+      await quantize(model, { place: 'pays', cpu: 'vnni' });
+      const pool = [...model.graph.nodes].find(({ op }) => op === 'MaxPool');
+      return [...(pool?.inputs ?? [])].map((value) => value?.producer?.op ?? '');
+    };
+    expect(await pooled('Conv <pads = [1,1,1,1]> (x, b)')).toEqual(['DequantizeLinear']);
+    expect(await pooled('Tanh (x)')).toEqual(['Relu']);
+  });
+
   it('counts rows: one row of a small matrix does not pay, a large matrix does', async () => {
     const product = (rows: number, k: number): string =>
       head(
