@@ -164,7 +164,11 @@ describe.skipIf(modules === '')('the runner', () => {
       stderr:
         'serve takes no arguments, and "--port" is one: settings are in the environment, as in PORT=9000 node run.mjs serve\n',
     });
-    for (const args of [['selftest', '-v'], ['unit', 'x'], ['watch', 'queue', '--poll', '9']])
+    for (const args of [
+      ['selftest', '-v'],
+      ['unit', 'x'],
+      ['watch', 'queue', '--poll', '9'],
+    ])
       expect(run(args)).toMatchObject({ status: 2, stderr: expect.stringContaining('takes no arguments') });
     expect(run(['predict', '-'], '', { THREADS: '0' })).toMatchObject({ status: 1 });
   });
