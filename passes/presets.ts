@@ -22,6 +22,7 @@ const searched = { trials: 8, fits: 4 } as const;
 
 /** Codes fitted to what layers see; integers also where costs promise little, since variants are timed, and smaller; what stays in float is smaller at least. */
 const static8 = { weights: 'auto', place: 'may-pay', stored: true } as const;
+const mixed8 = { place: static8.place, stored: static8.stored } as const;
 
 export const presets: Readonly<Record<string, readonly Step[]>> = {
   fp32: prepare,
@@ -40,9 +41,9 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   'int4-dq': [...prepare, quantizeWeights({ format: 'qdq' })],
   q4f16: [...prepare, quantizeWeights(), toFp16()],
   bnb4: [...prepare, quantizeWeights({ format: 'bnb4' })],
-  mixed: [...prepare, mixedPrecision({ place: static8.place })],
+  mixed: [...prepare, mixedPrecision(mixed8)],
   /** The same for what int8-wasm and uint8 are: integers placed by what pays on WebAssembly, unsigned where they are made at run time, the worst layers in float. */
-  'mixed-wasm': [...prepare, mixedPrecision({ formats: ['int8', 'int8-dynamic'], cpu: 'wasm', place: static8.place })],
+  'mixed-wasm': [...prepare, mixedPrecision({ ...mixed8, formats: ['int8', 'int8-dynamic'], cpu: 'wasm' })],
   /** For what int4-dq is, a small download: 4-bit blocks that are expanded at load, layers that these hurt in blocks of 8 bits or in float. */
   'mixed-dq': [...prepare, mixedPrecision({ formats: ['int8-weights', 'int4'], cpu: 'wasm', cost: 'size' })],
   /** Channels and blocks, as many as the floor of the run bears, all behind them fitted: fewer multiplications. */
@@ -50,11 +51,7 @@ export const presets: Readonly<Record<string, readonly Step[]>> = {
   /** Where ranges measured ahead do not pay, those that are measured at run time, and weights alone, may. */
   'pruned-int8': [...prepare, pruneSearch(searched), quantizeStatic(static8), quantizeDynamic({ ifFloat: true })],
   /** What pruning left of the allowed drop spent on integers, layer by layer. */
-  'pruned-mixed': [
-    ...prepare,
-    pruneSearch(searched),
-    mixedPrecision({ formats: ['int8', 'int8-dynamic'], place: static8.place }),
-  ],
+  'pruned-mixed': [...prepare, pruneSearch(searched), mixedPrecision({ ...mixed8, formats: ['int8', 'int8-dynamic'] })],
   /** Zeros, the other weights fitted around them: a smaller download, no speed. */
   sparse: [...prepare, pruneWeights()],
   'sparse-int8': [...prepare, pruneWeights(), quantizeStatic({ ...static8, stored: false })],

@@ -7,6 +7,7 @@ import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import type { Trace } from '../../src/rewrite/driver.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
+import { storeRest } from './dynamic/stored.ts';
 import { applyAssignment, countFormats, float, itemsOf, usualFormats } from './mixed/assign.ts';
 import { type FormatName, type FormatOptions, formatNames } from './mixed/formats.ts';
 import { findLayers } from './mixed/layers.ts';
@@ -43,12 +44,19 @@ const options = {
   calibrate: quantizeStatic.options.calibrate,
   cpu: quantizeStatic.options.cpu,
   place: quantizeStatic.options.place,
+  stored: opt.boolean(
+    false,
+    'weights of convolutions, GRU and RNN that stay in float: in 8 bits too, expanded to float at load, where the samples kept apart confirm that',
+  ),
   weights: { ...quantizeStatic.options.weights, default: 'auto' as const },
   block: quantizeWeights.options.block,
   method: quantizeWeights.options.method,
   keep: opt.list([], 'names of nodes, or operators, that stay in float'),
   synthetic: quantizeStatic.options.synthetic,
 } as const;
+
+/** Fewer weights than these are not worth two more operators: as `quantize-static` has it. */
+const leastStored = quantizeStatic.options.minElements.default;
 
 /** Floors that the search is held to, as shares of the allowed drop: stricter ones where the verdict says no. */
 const floors = [1, 0.5, 0] as const;
@@ -62,6 +70,7 @@ export const mixedPrecision = definePass({
   rules: {
     layer: 'The layer is in the format that the search chose',
     float: 'Layers that stay in float32, and why',
+    stored: 'Weights of layers that stay in float are stored in 8 bits and expanded once, at load (--stored)',
     keep: 'Names given with --keep that stand for nothing',
     'mixed-precision': 'Why the model is left as it is',
     ...formRules,
@@ -92,6 +101,7 @@ interface Settings extends FormatOptions {
   readonly samples: number;
   readonly closeSamples: number;
   readonly trials: number;
+  readonly stored: boolean;
   readonly keep: readonly string[];
 }
 
@@ -259,6 +269,16 @@ async function mix(
   if ([...assignment.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
   const changed = await applyAssignment(model, assignment, settings.keep, { ...settings, weights }, silent);
   // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
+  const rest = { minElements: leastStored, keep: settings.keep };
+  if (changed && settings.stored) {
+    const copy = cloneModel(model);
+    if (storeRest(copy, rest, nothing)) {
+      const score = await judge.score(copy, 'heldOut');
+      const ok = keepsFloor(score, asked);
+      say(`weights that stay in float in 8 bits too: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`);
+      if (ok) storeRest(model, rest, ctx.applied.bind(ctx));
+    }
+  }
   if (changed || isFloat(assignment)) trace(assignment, layers, why, ctx);
   else
     ctx.skipped(

@@ -15,7 +15,7 @@ import { clipClip } from '../fuse/clip-clip.ts';
 import { maxMinClip } from '../fuse/max-min-clip.ts';
 import { cpuProfiles } from './cpu.ts';
 import { embeddingRule } from './dynamic/embedding.ts';
-import { storedRule } from './dynamic/stored.ts';
+import { storeRest } from './dynamic/stored.ts';
 import { logarithmBehind } from './logarithm.ts';
 import { fillInputs } from './static/fill-inputs.ts';
 import { fillResizes, fullResizeSummary, guardNamedAxes } from './static/full-resize.ts';
@@ -285,7 +285,7 @@ export const quantizeStatic = definePass({
       }
     if (given.embeddings && given.engine === 'cpu') storeTables(model, given, ctx);
     else if (given.embeddings) leaveTables(model, given, ctx);
-    if (given.stored) storeRest(model, given, ctx);
+    if (given.stored) storeRest(model, given, ctx.applied.bind(ctx));
     return { changed: true };
   },
 });
@@ -322,12 +322,6 @@ function quantizableGraphs(model: Model): Graph[] {
 function storeTables(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
   const trace = { applied: ctx.applied.bind(ctx), skipped: ctx.skipped.bind(ctx) };
   walk(model, [keepRule(embeddingRule(given.minElements), given.keep)], trace, { allMisses: ctx.explain ?? false });
-}
-
-/** Float operators of which the weights are all that is left to gain; those on integers read codes already, and their float weights are none. */
-function storeRest(model: Model, given: { minElements: number; keep: readonly string[] }, ctx: PassContext): void {
-  const trace: Trace = { applied: ctx.applied.bind(ctx), skipped: () => undefined };
-  walk(model, [keepRule(storedRule(given.minElements), given.keep)], trace);
 }
 
 /** For other engines, with the reason. */

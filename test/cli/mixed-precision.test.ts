@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -149,6 +149,22 @@ describe('mlpack mixed-precision', () => {
       (node) => node.op === 'Conv' && node.input(1)?.producer?.op === 'DequantizeLinear',
     );
     expect(quantized).toHaveLength(4);
+  });
+
+  it('stores weights of the layer that stays in float in 8 bits where that is asked for, and the samples kept apart confirm it', async () => {
+    const run = await json<Run>([...mixed(), '--stored', '-o', 'stored.onnx']);
+    const [step] = run.steps;
+    expect(step?.skipped.filter(({ rule }) => rule === 'float').map(({ node }) => node)).toEqual(['Conv "planted"']);
+    expect(step?.notes.at(-1)).toMatch(/^weights that stay in float in 8 bits too: .*150 samples; .*kept$/);
+    const dtypes = async (file: string): Promise<Map<string, string | undefined>> => {
+      const { graph } = await loadModel(join(dir, file));
+      return new Map([...graph.initializers].map(({ name, initializer }) => [name, initializer?.dtype]));
+    };
+    expect((await dtypes('mixed.onnx')).get('planted_w')).toBe('float32');
+    const stored = await dtypes('stored.onnx');
+    expect(stored.get('planted_w')).toBeUndefined();
+    expect(stored.get('planted_w_quantized')).toBe('int8');
+    expect((await stat(join(dir, 'stored.onnx'))).size).toBeLessThan(0.75 * (await stat(join(dir, 'mixed.onnx'))).size);
   });
 
   it('gives the same bytes again, and other samples with another seed', async () => {

@@ -1,11 +1,13 @@
 import { constantOf } from '../../../src/ir/constant.ts';
 import { dtypeCode } from '../../../src/ir/dtype.ts';
-import type { Node, Value } from '../../../src/ir/graph.ts';
+import type { Model, Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
 import { balanceChannels, balanceWindows, windowOf } from '../../../src/kernels/balance.ts';
 import { allFinite, axisView, intRanges, quantizeChannels } from '../../../src/kernels/quantize.ts';
+import { type Trace, walk } from '../../../src/rewrite/driver.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
+import { keepRule } from '../../../src/rewrite/keep.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { floatWeights, noBroadcast, placeFor } from '../linear.ts';
@@ -79,6 +81,19 @@ export function storedRule(minElements: number): Rule {
       return { detail: `${done} weights stored in 8 bits` };
     },
   };
+}
+
+/**
+ * What float operators are left with where others run on integers: their weights are all that there is to gain. Those on integers read codes
+ * already, and have no float weights.
+ * @returns whether there were any
+ */
+export function storeRest(
+  model: Model,
+  { minElements, keep }: { readonly minElements: number; readonly keep: readonly string[] },
+  applied: Trace['applied'],
+): boolean {
+  return walk(model, [keepRule(storedRule(minElements), keep)], { applied, skipped: () => undefined }).changed;
 }
 
 /** Whether another node uses the weights as `root` does. */
