@@ -123,11 +123,22 @@ describe.skipIf(modules === '')('the runner', () => {
   it('proves itself, and says when it cannot', async () => {
     const good = run(['selftest']);
     expect([good.status, lines(good)[0]]).toEqual([0, expect.objectContaining({ ok: true, cases: 2, problems: [] })]);
-    const place = join(bundle, artifact.golden.length > 0 ? 'golden/1/output-0.bin' : '');
-    const whole = await readFile(place);
-    await writeFile(place, Buffer.from(Float32Array.from({ length: 8 }, () => 9).buffer));
+    const [name, own] = ['golden/1/output-0.bin', join(bundle, 'mlpack.json')];
+    const [whole, manifest] = [await readFile(join(bundle, name)), await readFile(own, 'utf8')];
+    const other = Buffer.from(Float32Array.from({ length: 8 }, () => 9).buffer);
+    const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+    await writeFile(join(bundle, name), other);
+    const damaged = run(['selftest']);
+    // A model that answers otherwise than it did: what was recorded is whole.
+    await writeFile(own, manifest.replaceAll(digest(whole), digest(other)));
     const bad = run(['selftest']);
-    await writeFile(place, whole);
+    await writeFile(join(bundle, name), whole);
+    await writeFile(own, manifest);
+    expect(damaged).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^golden\/1\/output-0\.bin is not the file .*\n$/),
+    });
     expect([bad.status, lines(bad)[0]]).toEqual([
       1,
       expect.objectContaining({ ok: false, problems: [expect.stringMatching(/^case 1, output "scores" has /)] }),
@@ -170,7 +181,10 @@ describe.skipIf(modules === '')('the runner', () => {
       ['watch', 'queue', '--poll', '9'],
     ])
       expect(run(args)).toMatchObject({ status: 2, stderr: expect.stringContaining('takes no arguments') });
-    expect(run(['predict', '-'], '', { THREADS: '0' })).toMatchObject({ status: 1 });
+    expect(run(['predict', '-'], '', { THREADS: '0' })).toMatchObject({
+      status: 2,
+      stderr: 'THREADS must be a whole number from 1 to 1024, and is "0"\n',
+    });
   });
 
   async function started(args: readonly string[], ready: () => Promise<boolean>, env: Record<string, string> = {}) {

@@ -9,7 +9,7 @@
  */
 
 import { readFile } from 'node:fs/promises';
-import { RequestError } from './lib/errors.mjs';
+import { BundleError, RequestError } from './lib/errors.mjs';
 import { fileValues } from './lib/files.mjs';
 import { openModel } from './lib/open.mjs';
 import { peakBytes, selftest } from './lib/selftest.mjs';
@@ -76,17 +76,20 @@ function parsed(line) {
   }
 }
 
+/** THREADS of each run; else ONNX Runtime chooses. */
+const opened = () => openModel(dir, process.env.THREADS ? whole('THREADS', 1, 1, 1024) : undefined);
+
 const commands = {
   async selftest(rest) {
     takesNone('selftest', rest);
-    const result = await selftest(dir, await openModel(dir));
+    const result = await selftest(dir, await opened());
     print(result);
     return result.ok ? 0 : 1;
   },
 
   async predict(places) {
     if (places.length === 0) throw new Usage('which files? node run.mjs predict input.json, or - for stdin');
-    const model = await openModel(dir);
+    const model = await opened();
     for (const place of places) {
       if (place === '-') {
         for await (const line of linesOf(process.stdin)) {
@@ -113,7 +116,7 @@ const commands = {
       bodyLimit: whole('BODY_LIMIT_BYTES', 16 * 2 ** 20, 1024, 2 ** 31 - 1),
       waiting: whole('MAX_WAITING', 32, 1, 10_000),
     };
-    const model = await openModel(dir);
+    const model = await opened();
     const stopped = untilStopped();
     const server = await serve(model, settings);
     say(`serving ${model.info.name} ${model.manifest.release.version} on http://${settings.host}:${server.port}`);
@@ -128,14 +131,14 @@ const commands = {
   async watch([root, ...rest]) {
     if (root === undefined) throw new Usage('which folder? node run.mjs watch /var/spool/model');
     takesNone(`watch ${root}`, rest);
-    const model = await openModel(dir);
+    const model = await opened();
     await watch(model, root, { pollMs: whole('POLL_MS', 200, 10, 60_000), signal: untilStopped(), say });
     return 0;
   },
 
   async unit(rest) {
     takesNone('unit', rest);
-    const model = await openModel(dir);
+    const model = await opened();
     const result = await selftest(dir, model, 20);
     process.stdout.write(systemdUnit({ name: model.info.name, dir, node: process.execPath, peakBytes: peakBytes() }));
     return result.ok ? 0 : 1;
@@ -150,6 +153,7 @@ try {
     );
   process.exitCode = await commands[command](rest);
 } catch (error) {
-  say(error instanceof Usage || error instanceof RequestError ? error.message : (error.stack ?? String(error)));
-  process.exitCode = error instanceof Usage || error instanceof RequestError ? 2 : 1;
+  const told = [Usage, RequestError, BundleError].some((kind) => error instanceof kind);
+  say(told ? error.message : (error.stack ?? String(error)));
+  process.exitCode = told ? 2 : 1;
 }

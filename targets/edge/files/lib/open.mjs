@@ -5,26 +5,16 @@ import { RequestError } from './errors.mjs';
 import { elementsOf, ortTensor } from './half.mjs';
 import { describeModel } from './model.mjs';
 
-function threads(env) {
-  const text = env.THREADS ?? '';
-  if (text === '') return undefined;
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 1024)
-    throw new Error(`THREADS must be a whole number from 1 to 1024, and is "${text}"`);
-  return count;
-}
-
 /**
- * @param {string} dir folder of the bundle
+ * @param {string} dir folder of the bundle @param {number} [threads] of each run
  * @returns {{ manifest, info, run(feeds, names?): Promise<Record<string, {dims, data}>> }} feeds: [{ name, dtype, shape, data }]
  */
-export async function openModel(dir, env = process.env) {
+export async function openModel(dir, threads) {
   process.env.ORT_DISABLE_TELEMETRY ??= '1';
   const manifest = await readManifest(dir);
   const file = await verifiedModel(dir, manifest);
   const { InferenceSession, Tensor } = await import('onnxruntime-node');
-  const count = threads(env);
-  const session = await InferenceSession.create(file, count === undefined ? {} : { intraOpNumThreads: count });
+  const session = await InferenceSession.create(file, threads === undefined ? {} : { intraOpNumThreads: threads });
   return {
     manifest,
     info: describeModel(manifest),
