@@ -2,17 +2,17 @@ import { allowedDrop, type DropLimit, partOfLimit, usual } from '../../src/drop-
 import { UserError } from '../../src/errors.ts';
 import { cloneModel } from '../../src/ir/clone.ts';
 import type { Model, Node } from '../../src/ir/graph.ts';
-import { type Floor, type Judge, keepsFloor, type Score } from '../../src/pass/judge.ts';
+import { type Floor, type Judge, type JudgedPart, keepsFloor, type Score } from '../../src/pass/judge.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, lossy, type PassContext } from '../../src/pass/pass.ts';
 import type { Trace } from '../../src/rewrite/driver.ts';
 import { isKept, reportUnmatched } from '../../src/rewrite/keep.ts';
-import { storeRest } from './dynamic/stored.ts';
 import { applyAssignment, countFormats, float, itemsOf, usualFormats } from './mixed/assign.ts';
 import { type FormatName, type FormatOptions, formatNames } from './mixed/formats.ts';
 import { findLayers } from './mixed/layers.ts';
 import { type Assignment, search } from './mixed/search.ts';
 import { type LayerSensitivity, measureSensitivity, withMemory } from './mixed/sensitivity.ts';
+import { storeFloats, type Verdict } from './mixed/store-floats.ts';
 import { quantizeStatic } from './quantize-static.ts';
 import { quantizeWeights } from './quantize-weights.ts';
 import { fitKernels, formRules } from './static/kernel-forms.ts';
@@ -269,15 +269,24 @@ async function mix(
   if ([...assignment.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
   const changed = await applyAssignment(model, assignment, settings.keep, { ...settings, weights }, silent);
   // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
-  const rest = { minElements: leastStored, keep: settings.keep };
   if (changed && settings.stored) {
-    const copy = cloneModel(model);
-    if (storeRest(copy, rest, nothing)) {
-      const score = await judge.score(copy, 'heldOut');
-      const ok = keepsFloor(score, asked);
-      say(`weights that stay in float in 8 bits too: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`);
-      if (ok) storeRest(model, rest, ctx.applied.bind(ctx));
-    }
+    const verdictOn =
+      (part: JudgedPart): Verdict =>
+      async (candidate, what) => {
+        ctx.signal.throwIfAborted();
+        const score = await judge.score(candidate, part);
+        const ok = keepsFloor(score, asked);
+        const where = part === 'heldOut' ? '; on the samples kept apart' : '';
+        say(`${what}${where}: ${describeScore(score, asked)}, ${ok ? 'kept' : 'missed'}`);
+        return ok;
+      };
+    await storeFloats(
+      model,
+      layers,
+      { minElements: leastStored, keep: settings.keep },
+      { search: verdictOn('search'), confirm: verdictOn('heldOut') },
+      ctx.applied.bind(ctx),
+    );
   }
   if (changed || isFloat(assignment)) trace(assignment, layers, why, ctx);
   else
