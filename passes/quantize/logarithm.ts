@@ -15,7 +15,7 @@ const sums: ReadonlySet<string> = new Set(['ReduceSum', 'ReduceMean', 'Sqrt', 'S
 /** Bands of a spectrum: a matrix behind the powers. */
 const filters: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'Conv']);
 
-/** With this much added, or as the least value, small values are lost in float too: log(1 + x). */
+/** With this much added, or as the least value, small values are lost in float too: log(1 + x). By judgement, between 1 and the 1e-6 or so of spectra. */
 const highFloor = 0.1;
 
 /**

@@ -46,7 +46,7 @@ const options = {
   place: quantizeStatic.options.place,
   stored: opt.boolean(
     false,
-    'weights of convolutions, GRU and RNN that stay in float: in 8 bits too, expanded to float at load, where the samples kept apart confirm that',
+    'weights of convolutions, GRU and RNN that stay in float: in 8 bits too, expanded to float at load, of as many layers as the floor bears',
   ),
   weights: { ...quantizeStatic.options.weights, default: 'auto' as const },
   block: quantizeWeights.options.block,
@@ -268,7 +268,6 @@ async function mix(
   const { assignment, weights, why } = chosen;
   if ([...assignment.values()].includes('int8')) fit(model, ctx.applied.bind(ctx));
   const changed = await applyAssignment(model, assignment, settings.keep, { ...settings, weights }, silent);
-  // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
   if (changed && settings.stored) {
     const verdictOn =
       (part: JudgedPart): Verdict =>
@@ -288,6 +287,7 @@ async function mix(
       ctx.applied.bind(ctx),
     );
   }
+  // A layer alone can be put on integers where, beside what surrounds it, the conversions cost more than they save.
   if (changed || isFloat(assignment)) trace(assignment, layers, why, ctx);
   else
     ctx.skipped(

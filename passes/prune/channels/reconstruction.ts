@@ -1,3 +1,4 @@
+import { bug } from '../../../src/errors.ts';
 import type { ChannelRequest, Gram, GramRequest, PassContext, PatchRequest } from '../../../src/pass/pass.ts';
 import { products } from '../../quantize/weight-only/product.ts';
 import type { Coupling } from '../coupling/analyze.ts';
@@ -47,15 +48,14 @@ export async function sequencesOf(
   const targets = await targetSignals(usable.flat(), coupling, ctx);
   const by = products(ctx.compute);
   for (const lists of together(usable)) {
+    const places = new Map(lists.flatMap((list) => list.map((own) => [own.reader.input, { own, list }] as const)));
     const removals = new Map<Group, Removal[]>();
     await activations.layers.inOrder(
       coupling.model,
-      lists.flat().map(({ reader }) => reader.input),
+      [...places.keys()],
       async (request: GramRequest | PatchRequest, grams: readonly Gram[]) => {
         ctx.signal.throwIfAborted();
-        const list = lists.find((one) => one.some(({ reader }) => reader.input === request));
-        const own = list?.find(({ reader }) => reader.input === request);
-        if (!list || !own) return undefined;
+        const { own, list } = places.get(request) ?? bug('a layer that nobody asked for');
         const { group } = own;
         ctx.progress?.(`channels of ${layersOf(group, 'out')[0]}: ${sequences.size + 1} of ${usable.length}`);
         const removal = await removalOf(own, grams, targets, by);

@@ -1,3 +1,4 @@
+import { transpose } from '../../../src/kernels/quantize.ts';
 import type { Gram } from '../../../src/pass/pass.ts';
 import type { Products } from '../../quantize/weight-only/product.ts';
 
@@ -35,9 +36,7 @@ export class Moments {
   /** Σx(t − Wx − b)ᵀ [k, n]: what the weights leave that x could still tell. */
   async missing(rows: Float32Array, bias: Float64Array, { float64 }: Products): Promise<Float64Array> {
     const [k, n] = [this.#k, this.#n];
-    const turned = new Float64Array(k * n);
-    for (let o = 0; o < n; o++) for (let i = 0; i < k; i++) turned[i * n + o] = rows[o * k + i] as number;
-    const told = await float64(this.#second(), turned, k, k, n);
+    const told = await float64(this.#second(), Float64Array.from(transpose(rows, n, k)), k, k, n);
     const open = new Float64Array(k * n);
     for (let i = 0; i < k; i++) {
       const given = this.#withBias ? 0 : (this.#gram.total[i] as number);
