@@ -21,6 +21,7 @@ import { makeReference } from './reference.ts';
 import { parseShapes } from './shapes.ts';
 import { staticGraph } from './static-graph.ts';
 import { withTolerances } from './tolerances.ts';
+import { weightsApart } from './weights-apart.ts';
 import { createWorkshop } from './workshop.ts';
 
 export interface ArtifactOptions {
@@ -110,6 +111,7 @@ export async function makeArtifact(options: ArtifactOptions): Promise<Artifact> 
       ...(options.wantsGraph && first && { graph: await staticGraph(model, first, options.signal) }),
       workshop: {
         ...createWorkshop(file, options.seed, options.signal),
+        apart: () => weightsApart(file),
         bestBatch: () => bestBatch(file, golden),
         bestSplit: (rows, cpus) => bestSplit(file, golden, { rows, cpus, signal: options.signal }),
         reference: async () => (dataset ? makeReference(file, dataset) : undefined),

@@ -1,6 +1,6 @@
 import type { OptionTable, OptionValues } from '../pass/options.ts';
 import type { BundleResult } from '../report/report.ts';
-import { planBundle } from './plan.ts';
+import { planBundle, resolveTargetOptions } from './plan.ts';
 import type { Artifact, Target } from './target.ts';
 import { type WriteOptions, writeBundle } from './write.ts';
 
@@ -15,7 +15,13 @@ export async function buildBundle<T extends OptionTable>(
   outDir: string,
   write: WriteOptions = {},
 ): Promise<BundleResult> {
-  const plan = await planBundle(target, artifact, options);
-  const { bytes, files } = await writeBundle(plan, outDir, write);
-  return { target: target.id, dir: outDir, variant: artifact.variant, bytes, files };
+  const resolved = resolveTargetOptions(target, options);
+  const apart = target.weightsApart?.(resolved) ? await artifact.workshop?.apart?.() : undefined;
+  try {
+    const plan = await planBundle(target, apart ? { ...artifact, files: apart.files } : artifact, options);
+    const { bytes, files } = await writeBundle(plan, outDir, write);
+    return { target: target.id, dir: outDir, variant: artifact.variant, bytes, files };
+  } finally {
+    await apart?.remove();
+  }
 }

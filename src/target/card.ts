@@ -42,7 +42,7 @@ function frontMatter({ model, evidence, variant, target, tool }: Omit<Manifest, 
     library_name: 'onnx',
     ...(base !== undefined && {
       base_model: base,
-      ...(evidence && evidence.base.sha256 !== model.sha256 && { base_model_relation: 'quantized' }),
+      ...(isMade(evidence, model) && { base_model_relation: 'quantized' }),
     }),
     tags: ['onnx', tool.name, variant, target],
     ...(results.length > 0 && { 'model-index': [{ name: model.name, results }] }),
@@ -60,11 +60,16 @@ function hubResults({ accuracy, data }: Evidence): object[] {
   ];
 }
 
+/** Something was done to it. Where weights lie apart the file is another than the base model's, and the model the same. */
+function isMade(evidence: Evidence | null, { sha256, files }: Manifest['model']): evidence is Evidence {
+  if (!evidence) return false;
+  return evidence.recipe.length > 0 || (files.length === 1 && evidence.base.sha256 !== sha256);
+}
+
 function introduction({ evidence, target, providers, model }: Omit<Manifest, 'files'>): string {
-  const made =
-    evidence && evidence.base.sha256 !== model.sha256
-      ? `made from \`${evidence.base.name}\` (SHA-256 \`${evidence.base.sha256}\`)`
-      : 'taken over as it came';
+  const made = isMade(evidence, model)
+    ? `made from \`${evidence.base.name}\` (SHA-256 \`${evidence.base.sha256}\`)`
+    : 'taken over as it came';
   return `An ONNX model, ${made}, packed for the target \`${target}\`${providers.length > 0 ? ` (${providers.join(', ')})` : ''}. Licence: ${model.license ?? 'not known to the tool; see the base model'}.`;
 }
 

@@ -82,6 +82,8 @@ export interface Workshop {
   bestBatch?(): Promise<number | undefined>;
   /** Sessions and threads of each that answer most runs of so many rows per second on `cpus` CPUs; undefined where that cannot be found out. */
   bestSplit?(rows: number, cpus: number): Promise<{ readonly instances: number; readonly threads: number } | undefined>;
+  /** The same model with its large weights in a file of their own; undefined where it has too few for that to matter, or has them there already. */
+  apart?(): Promise<ApartFiles | undefined>;
   /** Histograms of the evaluation data; undefined without data, or with too few samples to compare with. */
   reference?(): Promise<Reference | undefined>;
   /**
@@ -91,6 +93,12 @@ export interface Workshop {
   webFunctionsRun?(request: WebFunctionsRequest): Promise<readonly number[]>;
   /** The same as a graph. */
   savedGraph(request: Omit<SaveRequest, 'format'>, of?: Model): Promise<Model>;
+}
+
+/** Files that stand until `remove`, named as in a bundle. */
+export interface ApartFiles {
+  readonly files: Artifact['files'];
+  remove(): Promise<void>;
 }
 
 export interface WebFunctionsRequest {
@@ -212,6 +220,11 @@ export interface Target<T extends OptionTable = OptionTable> {
   runtimeOf?(options: OptionValues<T>): Runtime;
   /** The ONNX Runtime that loads the model, where that is not the one in the bundle: a server that the bundle is put into. */
   loadedBy?(options: OptionValues<T>): string;
+  /**
+   * Large weights go into a file of their own, which ONNX Runtime maps into memory where it copies those within the model twice. For bundles whose files
+   * nobody writes to once they are deployed: a mapped file that is overwritten in place changes under the session, or ends the process (SIGBUS).
+   */
+  weightsApart?(options: OptionValues<T>): boolean;
   supports(artifact: Artifact, options: OptionValues<T>): Support;
   /** Pure: the same artifact and options give the same files. The core adds `mlpack.json` (the manifest) and writes. */
   emit(artifact: Artifact, options: OptionValues<T>): Iterable<BundleFile> | AsyncIterable<BundleFile>;

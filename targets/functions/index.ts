@@ -40,6 +40,7 @@ export const functions = defineTarget({
   options: {},
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  weightsApart: () => true,
   supports: (artifact) => functionSupport(artifact, sizeNotes(artifact)),
   emit: (artifact) => functionFiles(artifact, 'functions', own, { more: ['cpu'], readme: readme(artifact) }),
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node local.mjs', kind: 'http-v2' }),

@@ -45,6 +45,7 @@ export const lambda = defineTarget({
   options: {},
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  weightsApart: () => true,
   supports: (artifact) => functionSupport(artifact, sizeNotes(artifact)),
   emit,
   commands: () => ({ install: 'npm ci --omit=dev', start: 'node bootstrap.mjs', kind: 'lambda' }),

@@ -15,7 +15,13 @@ interface Options {
 }
 
 /** SageMaker runs containers as root, and its own files belong to root. */
-const asServer = ({ image, baseImage }: Options) => ({ image, baseImage, user: '0:0', modelVersion: 1 });
+const asServer = ({ image, baseImage }: Options) => ({
+  image,
+  baseImage,
+  user: '0:0',
+  modelVersion: 1,
+  weights: 'inside' as const,
+});
 
 /** The server's image without the model, which SageMaker unpacks beside it. */
 function dockerfile(text: string): string {

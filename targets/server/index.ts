@@ -90,6 +90,7 @@ function dockerfile(artifact: Artifact, { baseImage, user }: Options, watches: b
 
 interface Options extends DeployOptions {
   readonly baseImage: string;
+  readonly weights: string;
   readonly user: string;
 }
 
@@ -114,10 +115,16 @@ export const server = defineTarget({
     modelVersion: opt.int(1, 'version that the model is served as', { min: 1, max: 1_000_000_000 }),
     image: opt.string('', 'name of the container image in the deploy files, without tag (default: <model>-server)'),
     user: opt.string('65532:65532', 'user and group of the container; SageMaker wants 0:0'),
+    weights: opt.choice(
+      ['inside', 'apart'],
+      'inside',
+      'apart: large weights in a file that the runtime maps, so that it starts sooner; for images and folders that nobody writes to',
+    ),
     baseImage: opt.string('node:22-bookworm-slim', 'base image of the Dockerfile, with glibc; name@sha256:… pins it'),
   },
   providers: ['cpu'],
   runtime: { package: 'onnxruntime-node', version: ortVersion },
+  weightsApart: ({ weights }) => weights === 'apart',
   supports(artifact, { baseImage, image, user }) {
     const objections = runtimeObjections(artifact);
     if (!imageReference.test(baseImage)) objections.push(`"${baseImage}" is not the name of a container image.`);

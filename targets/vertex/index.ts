@@ -13,7 +13,13 @@ interface Options {
   readonly machine: string;
 }
 
-const asServer = ({ image, baseImage }: Options) => ({ image, baseImage, user: '65532:65532', modelVersion: 1 });
+const asServer = ({ image, baseImage }: Options) => ({
+  image,
+  baseImage,
+  user: '65532:65532',
+  modelVersion: 1,
+  weights: 'inside' as const,
+});
 
 /** `REGION-docker.pkg.dev/PROJECT/models/<model>:<digest>`, filled in by deploy.sh. */
 function imageOf(artifact: Artifact, { image }: Options): string {
