@@ -33,10 +33,12 @@ const options = {
     'table',
     'where the time of a layer comes from: its multiply-accumulates and known speeds (the same file on every run), or the clock',
   ),
-  samples: opt.int(64, 'samples for the sensitivity of layers', { min: 1 }),
-  closeSamples: opt.int(256, 'samples for layers whose places in that ranking the first ones leave to chance', {
-    min: 1,
-  }),
+  samples: opt.int(0, 'samples for the sensitivity of layers; 0: 64, down to 16 where layers take long', { min: 0 }),
+  closeSamples: opt.int(
+    0,
+    'samples for layers whose places in that ranking the first ones leave to chance; 0: four times as many',
+    { min: 0 },
+  ),
   searchSamples: opt.int(512, 'samples that the search judges whole models by; the others are kept for the verdict', {
     min: 1,
   }),
@@ -174,7 +176,12 @@ async function mix(
   const sensitivity = await measureSensitivity(
     base,
     judge,
-    { ...settings, timed: settings.costFrom === 'clock' },
+    {
+      ...settings,
+      samples: settings.samples || undefined,
+      closeSamples: settings.closeSamples || (settings.samples ? 4 * settings.samples : undefined),
+      timed: settings.costFrom === 'clock',
+    },
     silent,
   );
   const layers = sensitivity.layers.filter(({ formats }) => formats.length > 0);

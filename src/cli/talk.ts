@@ -1,4 +1,5 @@
 import { Chalk, type ChalkInstance } from 'chalk';
+import { nowMs } from '../clock.ts';
 import type { CliIo, TextSink } from './io.ts';
 
 /** What a command says: data on stdout, talk and progress on stderr. */
@@ -13,11 +14,14 @@ export interface Talk {
   note(text: string): void;
   /** A warning: shown with `--quiet` too. */
   warn(text: string): void;
-  /** What is happening now: a live line on a terminal, a plain line when it changes elsewhere. */
+  /** What is happening now: a live line on a terminal, elsewhere a plain line when the stage changes, and every half minute while it lasts. */
   progress(stage: string, detail?: string): void;
   /** Takes the live line away. */
   done(): void;
 }
+
+/** Milliseconds after which a stage shows in a log that it goes on: services end jobs that say nothing for ten minutes. */
+const signOfLifeMs = 30_000;
 
 function colourLevel(io: CliIo, sink: TextSink): 0 | 1 {
   if (io.env.NO_COLOR) return 0;
@@ -32,6 +36,7 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
   const shownOn = (sink: TextSink, text: string): string => harmless(text, colourLevel(io, sink) > 0);
   let shown = false;
   let lastStage = '';
+  let lastLineMs = 0;
   const clear = (): void => {
     if (shown) io.stderr.write('\r\u001b[2K');
     shown = false;
@@ -65,8 +70,9 @@ export function createTalk(io: CliIo, options: { readonly quiet?: boolean }): Ta
         clear();
         io.stderr.write(errStyle().dim(`${stage}${detail && ` · ${detail}`}`.slice(0, width)));
         shown = true;
-      } else if (stage !== lastStage) {
+      } else if (stage !== lastStage || nowMs() - lastLineMs >= signOfLifeMs) {
         io.stderr.write(`${stage}${detail && ` · ${detail}`}\n`);
+        lastLineMs = nowMs();
       }
       lastStage = stage;
     },

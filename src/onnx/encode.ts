@@ -26,12 +26,13 @@ export const protobufLimit = 2 ** 31 - 1;
 /**
  * The model as one ModelProto with all tensors inside, for small models and for the runtime. A model that nothing has
  * changed gives back the very bytes it was read from.
+ * @param memory where they are to be written, of so many bytes or more; default memory of their own
  * @throws UserError when it does not fit into one message (2 GiB)
  */
-export function encodeModel(model: Model): Uint8Array {
+export function encodeModel(model: Model, memory?: (bytes: number) => Uint8Array): Uint8Array {
   const encoded = encode(model);
   if (encoded.byteLength > protobufLimit) throw tooLarge(encoded.byteLength);
-  return joined(encoded);
+  return joined(encoded, memory);
 }
 
 /** The same bytes piece by piece, without ever holding all of them. */

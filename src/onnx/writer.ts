@@ -50,11 +50,14 @@ export function* checked(payload: Payload): Generator<Uint8Array> {
   }
 }
 
-/** All of it in one array; where it is one view already, that view. */
-export function joined(encoded: Encoded): Uint8Array {
+/**
+ * All of it in one array; where it is one view already, that view.
+ * @param memory where the array is to lie, of `byteLength` or more; default memory of its own
+ */
+export function joined(encoded: Encoded, memory?: (bytes: number) => Uint8Array): Uint8Array {
   const [only] = encoded.parts;
   if (encoded.parts.length === 1 && only instanceof Uint8Array) return only;
-  const all = new Uint8Array(encoded.byteLength);
+  const all = memory?.(encoded.byteLength).subarray(0, encoded.byteLength) ?? new Uint8Array(encoded.byteLength);
   let at = 0;
   for (const piece of pieces(encoded)) {
     all.set(piece, at);

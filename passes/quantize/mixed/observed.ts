@@ -25,12 +25,15 @@ export interface ObservedSamples {
   readonly fitting: number;
 }
 
-/** Runs the float model once over as many samples as inner values fit into memory. */
+/**
+ * Runs the float model once over as many samples as inner values fit into memory.
+ * @param samples at most, by what one of them has made
+ */
 export async function observeAll(
   base: Model,
   needed: ReadonlySet<string>,
   judge: Judge,
-  samples: number,
+  samples: (single: Observed) => number,
 ): Promise<ObservedSamples> {
   const [single = { size: 0, values: new Map<string, Tensor>() }] = await observe(
     base,
@@ -40,7 +43,7 @@ export async function observeAll(
   );
   const perSample = [...single.values.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
   const fitting = Math.max(1, Math.floor(memoryBudget / Math.max(1, perSample)));
-  const count = Math.min(samples, fitting);
+  const count = Math.min(samples(single.values), fitting);
   const perBatch = Math.min(largestBatch, count);
   const batches = await observe(base, needed, judge, await judge.some(count, perBatch));
   const seen = batches.reduce((sum, { size }) => sum + size, 0);

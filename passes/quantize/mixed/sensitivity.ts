@@ -5,7 +5,7 @@ import { sortTopologically } from '../../../src/ir/sort.ts';
 import type { Tensor } from '../../../src/ir/tensor.ts';
 import type { Judge, Loss, LossTally, Runner } from '../../../src/pass/judge.ts';
 import type { PassContext } from '../../../src/pass/pass.ts';
-import { alone, floatAlone } from './alone.ts';
+import { alone, floatAlone, type Observed } from './alone.ts';
 import { closeCalls, standardError } from './close-calls.ts';
 import { applyFormat, type FormatName, type FormatOptions } from './formats.ts';
 import { feedsOf, timeFloat, timeOf, workOf } from './layer-time.ts';
@@ -17,10 +17,10 @@ import { openSuffix, type Suffix, suffixOf } from './suffix.ts';
 /** Every layer is measured in every format that it can have, whether that pays or not. */
 export interface SensitivityOptions extends Omit<FormatOptions, 'place'> {
   readonly formats: readonly FormatName[];
-  /** Samples to look at, at most: as many as fit the memory for inner values. */
-  readonly samples: number;
-  /** Layers whose ranks those leave to chance are looked at on so many; default no more than those. */
-  readonly closeSamples?: number;
+  /** Samples to look at, at most: as many as fit the memory for inner values. Default 64, fewer where layers take long (`usualSamples`). */
+  readonly samples?: number | undefined;
+  /** Layers whose ranks those leave to chance are looked at on so many; default no more than those, four times as many where that default is taken, too. */
+  readonly closeSamples?: number | undefined;
   /** Whether layers are timed. */
   readonly timed: boolean;
   /** After so many milliseconds no further layer is begun, and none is looked at again: those with most weights come first, then. Default: all are measured. */
@@ -94,7 +94,13 @@ export async function measureSensitivity(
     ...base.graph.outputs.map(({ name }) => name),
   ]);
   ctx.progress?.('run the float model');
-  const observed = await observeAll(base, needed, judge, options.samples);
+  let { samples, closeSamples = 0 } = options;
+  const observed = await observeAll(base, needed, judge, (single) => {
+    if (samples !== undefined) return samples;
+    samples = usualSamples(base, layers, single, options.formats.length);
+    closeSamples = options.closeSamples ?? closeTimes * samples;
+    return samples;
+  });
   const times = options.timed ? await judge.nodeTimes(base) : undefined;
   const total = times && [...times.values()].reduce((sum, ms) => sum + ms, 0);
   const measured = new Map<Layer, LayerSensitivity>();
@@ -137,7 +143,7 @@ export async function measureSensitivity(
       mostClose,
     ),
   );
-  const most = Math.min(options.closeSamples ?? 0, judge.samples.search);
+  const most = Math.min(closeSamples, judge.samples.search);
   if (close.size > 1 && most > observed.samples) {
     ctx.progress?.(`${close.size} layers too close to rank on ${observed.samples} samples: on ${most}`);
     const again = layers.filter(({ id }) => close.has(id)).map((layer) => ({ layer, suffix: suffixes.get(layer) }));
@@ -161,6 +167,22 @@ export async function measureSensitivity(
   }
   const inOrder = layers.flatMap((layer) => measured.get(layer) ?? []);
   return { layers: inOrder, samples: observed.samples, unmeasured };
+}
+
+/**
+ * MobileNet v1 0.5, beside a ranking on 150 samples: 64 have Kendall's tau 0.99, 16 have 0.92, close calls on all 150 and on 64. They take a quarter of the time.
+ */
+const [fewestSamples, mostSamples] = [16, 64] as const;
+const closeTimes = 4;
+/** Multiply-accumulates of all layers in all formats and what lies behind them: about 20 s on two cores. ResNet-50 is beyond it with 5 samples, MobileNetV2 with 65. */
+const usualMacs = 1e12;
+
+/** Samples by the work that they are, not by the clock: the same model is looked at on the same samples everywhere. */
+export function usualSamples(base: Model, layers: readonly Layer[], single: Observed, formats: number): number {
+  const macs = layers.reduce((sum, layer) => sum + workOf(base, layer, single).macs, 0);
+  // On the average half of the model lies behind a layer.
+  const each = (macs / 2) * layers.length * formats;
+  return Math.max(fewestSamples, Math.min(mostSamples, Math.floor(usualMacs / Math.max(1, each))));
 }
 
 /** The same context, with statistics that are measured once. */
