@@ -71,7 +71,9 @@ export async function evaluate(session: Session, dataset: Dataset, options: Eval
   let runMs = 0;
   const started = performance.now();
   const runner = new StateRunner(session, wanted);
-  const base = options.reference && new StateRunner(options.reference, [name]);
+  // Nobody else looks at it, and it takes as long as the model itself.
+  const refers = metric.needs === 'reference' || metric.mayRefer === true;
+  const base = refers && options.reference ? new StateRunner(options.reference, [name]) : undefined;
   for await (const batch of dataset.batches({ inputs: session.inputs, ...pick(options) })) {
     options.signal?.throwIfAborted();
     const before = performance.now();

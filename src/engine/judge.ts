@@ -17,6 +17,7 @@ import { type Evaluation, evaluate } from './evaluate.ts';
 import { syntheticFeeds } from './feeds.ts';
 import { nodeTimes } from './node-times.ts';
 import { openModel } from './open-model.ts';
+import { remembering } from './remembering.ts';
 import type { Session, Timer } from './session.ts';
 import { withStates } from './states.ts';
 import { median } from './stats.ts';
@@ -46,10 +47,10 @@ export function createJudge(dataset: Dataset | undefined, options: JudgeOptions)
   return async (base, { searchSamples = mostSearched, origin: came } = {}) => {
     const copy = cloneModel(base);
     const provider = options.provider ?? 'cpu';
-    const session = await openModel(copy, { provider, label: 'the model' });
+    const session = remembering(await openModel(copy, { provider, label: 'the model' }));
     let origin: Session | undefined;
     try {
-      if (came) origin = await openModel(came, { provider, label: 'the model as it came' });
+      if (came) origin = remembering(await openModel(came, { provider, label: 'the model as it came' }));
       const parts = dataset
         ? partsOf(dataset, session, searchSamples, options)
         : await madeUpParts(copy, session, options.seed);

@@ -6,6 +6,7 @@ import { auditModel } from '../../engine/audit.ts';
 import { type Comparison, compare, toFidelity } from '../../engine/compare.ts';
 import { type Evaluation, evaluate } from '../../engine/evaluate.ts';
 import { probe } from '../../engine/isolated.ts';
+import { remembering } from '../../engine/remembering.ts';
 import { openSession, type Session as RuntimeSession } from '../../engine/session.ts';
 import { whyNothingIsTold } from '../../engine/tells-apart.ts';
 import { UserError } from '../../errors.ts';
@@ -48,7 +49,8 @@ export async function measureAll(built: readonly Built[], context: MeasureContex
   const baseFile = built.find((one) => one.name === 'base')?.path;
   if (baseFile === undefined)
     throw new UserError('base.unbuilt', 'the model itself could not be written, so nothing can be compared with it.');
-  const base = await openSession(baseFile, { label: 'the model' });
+  // All variants are compared with it on the same samples.
+  const base = remembering(await openSession(baseFile, { label: 'the model' }));
   try {
     // Base comes first: the others' drop is measured against its scores.
     const judged: Judged = {};

@@ -58,6 +58,8 @@ export interface Metric<R = unknown> {
   readonly summary: string;
   readonly higherIsBetter: boolean;
   readonly needs: Need;
+  /** Looks at the base model's output where there is one, though it can do without. */
+  readonly mayRefer?: boolean;
   /** Further outputs that it reads. */
   readonly outputs?: readonly string[];
   /** One record a sample. @throws UserError when the output cannot be judged by this metric. */

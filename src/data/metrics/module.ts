@@ -93,6 +93,7 @@ function fromModule(module: ModuleMetric, file: string, settings: Readonly<Recor
     summary: `metric of ${file}`,
     higherIsBetter: module.higherIsBetter,
     needs: module.needs ?? 'feeds',
+    mayRefer: true,
     ...(module.outputs && { outputs: module.outputs }),
     score(batch) {
       const records: unknown = guarded(file, () => module.score(toModuleBatch(batch, settings)));
