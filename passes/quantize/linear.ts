@@ -105,6 +105,15 @@ function isComputed(node: Node, steps = 4): boolean {
   );
 }
 
+/** Why weights that are no constant of the file are none. */
+export function notConstant(value: Value | undefined): string {
+  const name = value?.name ?? '';
+  if (value?.producer?.op === 'DequantizeLinear') return `its weights "${name}" are quantized already`;
+  if (value?.initializer)
+    return `its weights "${name}" are a graph input too, so a caller may replace them: make them a plain initializer`;
+  return `its weights "${name}" are not constant`;
+}
+
 /** float32 and float16 weights as float32 numbers; undefined for other types. */
 export function floatWeights(tensor: Tensor): Float32Array | undefined {
   if (tensor.dtype === 'float32') return typedArray(tensor, 'float32');

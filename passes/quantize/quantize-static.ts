@@ -174,7 +174,7 @@ export const quantizeStatic = definePass({
     for (const { node, why } of notInlined) ctx.skipped('inline', node, why);
     if (!plansOf(trial).some(hasWeighted)) {
       reportLeft(plansOf(trial), trial, ctx);
-      return leave(ctx, 'no Conv, MatMul or Gemm in it can run on integers');
+      return leave(ctx, 'it has no Conv, MatMul or Gemm in float that could run on integers');
     }
     const from = model.opset;
     const tooOld = upgradeOpset(trial);

@@ -4,7 +4,7 @@ import { type FormatLoss, type LayerSensitivity, measureSensitivity } from '../.
 import { quantizeStatic } from '../../passes/quantize/quantize-static.ts';
 import { quantizeWeights } from '../../passes/quantize/quantize-weights.ts';
 import { UserError } from '../errors.ts';
-import { formatBytes, formatMs, nearest } from '../messages.ts';
+import { formatBytes, formatMs, nearest, significant } from '../messages.ts';
 import { loadModel } from '../onnx/load.ts';
 import { runSteps } from '../pass/pipeline.ts';
 import { resolveOptions } from '../pass/resolve-options.ts';
@@ -135,7 +135,7 @@ function describe(layers: readonly LayerSensitivity[], style: Session['talk']['s
       layer.bytes > 0 ? formatBytes(layer.bytes) : '–',
       ...(timed ? [layer.timeShare === undefined ? '–' : `${(100 * layer.timeShare).toFixed(1)} %`] : []),
       ...shown.map((name) => decibels(layer.formats.find(({ format }) => format === name))),
-      first?.kl === undefined ? '–' : first.kl.toExponential(1),
+      first?.kl === undefined ? '–' : divergence(first.kl),
       first?.flips === undefined ? '–' : `${(100 * first.flips).toFixed(1)} %`,
       ...(more ? [String(first?.samples ?? '–')] : []),
       ...(timed ? [speedUp(layer, first)] : []),
@@ -148,6 +148,9 @@ function decibels(loss: FormatLoss | undefined): string {
   if (!loss) return '–';
   return Number.isFinite(loss.sqnrDb) ? loss.sqnrDb.toFixed(1) : loss.noise === 0 ? 'exact' : 'none';
 }
+
+/** Of probabilities in float32, whose rounding alone comes to about 1e-7. */
+const divergence = (kl: number): string => (kl > 0 && kl < 1e-6 ? '<0.000001' : significant(kl, 2));
 
 const speedUp = (layer: LayerSensitivity, loss: FormatLoss | undefined): string =>
   loss?.ms === undefined || layer.ms === undefined || layer.kind === 'arithmetic'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.ts';
-import { type DType, dtypeBits } from '../ir/dtype.ts';
+import { type DType, dtypeBits, dtypeKind, isDType } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes, withShape } from '../ir/tensor.ts';
 import { affine, castTensor, isCastable, numbersOf } from './cast.ts';
 import type { ModelInput } from './model-input.ts';
@@ -12,18 +12,20 @@ import type { ArraySpec } from './specs.ts';
 /**
  * Samples in files of numbers, one a row.
  * @param resolve gives a file name of dataset.json its place on disk.
- * @param model shape of the input that is fed, the batch first: dimensions of 1 that it has and the rows lack, or the other way round, are
- *   put in or left out, so that one column of a table feeds an input [n] and a file of numbers an input [n, 1].
+ * @param model the input that is fed. Of its shape, the batch first, dimensions of 1 that it has and the rows lack, or the other way round, are
+ *   put in or left out, so that one column of a table feeds an input [n] and a file of numbers an input [n, 1]. Cells of a table, which have no
+ *   type, are read as whole numbers or texts where it takes those and nothing else is said.
  * @throws UserError when a file is missing, unreadable, or its rows do not have the shape that was declared.
  */
 export async function openArraySource(
   name: string,
-  spec: ArraySpec,
+  declared: ArraySpec,
   resolve: (file: string) => Promise<string>,
-  model?: ModelInput['shape'],
+  model?: Pick<ModelInput, 'shape' | 'dtype'>,
 ): Promise<Source> {
+  const scaled = declared.scale !== undefined || declared.bias !== undefined;
+  const spec = scaled ? declared : { ...declared, dtype: declared.dtype ?? typeOfCells(declared, model) };
   const { key, columns, stored, shape } = spec;
-  const scaled = spec.scale !== undefined || spec.bias !== undefined;
   const open = async (file: string): Promise<Rows> =>
     openRows(await resolve(file), { key, columns, dtype: stored, shape, as: scaled ? undefined : spec.dtype });
   const evaluation = await open(spec.file);
@@ -31,13 +33,20 @@ export async function openArraySource(
   try {
     if (spec.calibration !== undefined) calibration = await open(spec.calibration);
     const asIs = shape !== undefined || spec.layout === 'NHWC' || spec.trim !== undefined || spec.dropBatch;
-    const fitted = asIs || !model ? undefined : withOnes(evaluation.shape.slice(1), model.slice(1));
+    const fitted = asIs || !model?.shape ? undefined : withOnes(evaluation.shape.slice(1), model.shape.slice(1));
     return new ArraySource(name, fitted ? { ...spec, shape: fitted } : spec, evaluation, calibration);
   } catch (error) {
     await evaluation.close();
     await calibration?.close();
     throw error;
   }
+}
+
+function typeOfCells({ columns }: ArraySpec, model: Pick<ModelInput, 'dtype'> | undefined): DType | undefined {
+  const wanted = model?.dtype;
+  if (columns === undefined || wanted === undefined || !isDType(wanted)) return undefined;
+  const kind = dtypeKind(wanted);
+  return kind === 'int' || kind === 'uint' || wanted === 'string' ? wanted : undefined;
 }
 
 /** The same numbers in the same order with the rank of the model; undefined where the rank is right, or more than dimensions of 1 differ. */

@@ -76,7 +76,7 @@ export async function openDataset(
     for (const [name, input] of spec.inputs) {
       const source = openSource(name, input, place, {
         modelDir,
-        shape: inputs?.find((one) => one.name === name)?.shape,
+        model: inputs?.find((one) => one.name === name),
       });
       if (source) sources.set(name, await keep(source));
       notes.push(...mixedSplits(name, input));
@@ -156,11 +156,11 @@ function openSource(
   name: string,
   input: InputSpec,
   place: (file: string) => Promise<string>,
-  { modelDir, shape }: { readonly modelDir: string | undefined; readonly shape: ModelInput['shape'] | undefined },
+  { modelDir, model }: { readonly modelDir: string | undefined; readonly model: ModelInput | undefined },
 ): Promise<Source> | undefined {
   switch (input.kind) {
     case 'array':
-      return openArraySource(name, input, place, shape);
+      return openArraySource(name, input, place, model);
     case 'images':
       return openImageSource(name, input, place);
     case 'text':

@@ -184,7 +184,7 @@ function requireWhole(path: string, columns: readonly string[], tensor: Tensor, 
   const has = Number.isNaN(values[at]) ? 'no number' : values[at];
   throw new UserError(
     'data-value',
-    `${path}: column "${columns[at % columns.length]}" has ${has} in row ${Math.floor(at / columns.length) + 1}, and "dtype" ${as} takes whole numbers.`,
+    `${path}: column "${columns[at % columns.length]}" has ${has} in row ${Math.floor(at / columns.length) + 1}, and ${as} takes whole numbers.`,
   );
 }
 

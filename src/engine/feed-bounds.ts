@@ -46,6 +46,15 @@ export function comparedConstants(input: Value): number[] {
   return [...new Set(constants)];
 }
 
+/** Whether an input says how often a Loop goes round. */
+export function countsRounds(input: Value): boolean {
+  let counts = false;
+  follow(input, (node, index) => {
+    counts ||= node.domain === '' && node.op === 'Loop' && index === 0;
+  });
+  return counts;
+}
+
 function follow(input: Value, visit: (node: Node, index: number) => void): void {
   const seen = new Set<Value>([input]);
   const pending = [input];

@@ -6,7 +6,7 @@ import { elementCount, stringTensor, type Tensor } from '../ir/tensor.ts';
 import { randomNumbers } from '../kernels/random.ts';
 import { bakedExtents } from './baked-extents.ts';
 import type { FeedBatch } from './compare.ts';
-import { comparedConstants, indexedExtents } from './feed-bounds.ts';
+import { comparedConstants, countsRounds, indexedExtents } from './feed-bounds.ts';
 import { firstGuess, fixShapes, requiredInputs, type ShapeOverrides, type SizeGuess } from './feed-shapes.ts';
 import { unstandardize } from './input-statistics.ts';
 import { canExchange } from './ort-tensor.ts';
@@ -173,6 +173,9 @@ function makeTensor(
   return tensorOfNumbers(dtype, shape, values);
 }
 
+/** With none a body would not be run at all, and a second round is the first that takes what the body made. */
+const roundsOfLoops = 3;
+
 function fillWhole(
   values: Float64Array,
   input: Value,
@@ -193,6 +196,8 @@ function fillWhole(
     values.fill(wanted[Math.min(scalar, wanted.length - 1)] ?? 0);
   } else if (values.length === 1 && single !== undefined) {
     values.fill(single);
+  } else if (values.length === 1 && countsRounds(input)) {
+    values.fill(roundsOfLoops);
   } else if (isLength.test(input.name)) {
     values.fill(1);
   } else if (input.dtype === 'uint8' && shape.length >= 3) {

@@ -36,14 +36,21 @@ export function formatFigure(value: number): string {
 }
 
 /** `−0.4 points`, `+0.002`, `no change`; positive is an improvement. */
-export function formatDrop({ metric, drop }: Accuracy): string {
+export function formatDrop({ metric, value, drop }: Accuracy): string {
   if (!isNumber(drop)) return 'cannot be compared';
   if (drop === 0) return 'no change';
   const sign = drop > 0 ? '−' : '+';
   const size = Math.abs(drop);
-  if (!isShare(metric)) return `${formatFigure(size)} ${drop > 0 ? 'worse' : 'better'}`;
+  if (!isShare(metric)) return `${changeOf(size, value)} ${drop > 0 ? 'worse' : 'better'}`;
   const points = (100 * size).toFixed(2).replace(/\.?0+$/, '');
   return `${sign}${points === '0' ? '<0.01' : points} ${points === '1' ? 'point' : 'points'}`;
+}
+
+/** A change that the four digits of the metric itself would not show is below their last one: 0.0000045 of 0.1234 is `<0.0001`. */
+function changeOf(size: number, value: number | null): string {
+  if (!isNumber(value) || value === 0) return formatFigure(size);
+  const step = 10 ** (Math.floor(Math.log10(Math.abs(value))) - 3);
+  return size < step ? `<${significant(step, 1)}` : formatFigure(size);
 }
 
 /** `2.15× as fast`, `1.41× as slow`, `same speed`. */

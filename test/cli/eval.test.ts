@@ -8,6 +8,7 @@ import { decide } from '../../src/cli/decide.ts';
 import { presetDrop } from '../../src/drop-limit.ts';
 import { parseModel } from '../../src/ir/text/parse.ts';
 import { encodeModel } from '../../src/onnx/encode.ts';
+import { npyFile } from '../data/npy-file.ts';
 import { runCli } from './support.ts';
 
 let dir: string;
@@ -86,7 +87,7 @@ describe('mlpack eval', () => {
     expect(existsSync(join(dir, 'out'))).toBe(false);
   });
 
-  it('names dtype where columns of whole numbers feed integers', async () => {
+  it('names dtype where an array of whole numbers in float feeds integers', async () => {
     writeFileSync(
       join(dir, 'ids.onnx'),
       encodeModel(
@@ -96,9 +97,10 @@ describe('mlpack eval', () => {
       ),
     );
     mkdirSync(join(dir, 'ids'));
-    writeFileSync(join(dir, 'ids', 'x.csv'), 'v,wanted\n1,1\n2,2\n');
+    writeFileSync(join(dir, 'ids', 'x.csv'), 'wanted\n1\n2\n');
+    writeFileSync(join(dir, 'ids', 'x.npy'), npyFile('<f8', [2, 1], Float64Array.of(1, 2)));
     const describeIds = (more: object): void => {
-      const inputs = { x: { file: 'x.csv', columns: ['v'], ...more } };
+      const inputs = { x: { file: 'x.npy', ...more } };
       const targets = { file: 'x.csv', columns: ['wanted'] };
       writeFileSync(
         join(dir, 'ids', 'dataset.json'),

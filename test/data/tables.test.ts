@@ -88,19 +88,30 @@ test('a whole number that is missing or has decimals is refused, not fed as anot
   describeAs({ inputs: { age: { file: 't.csv', columns: ['age'], dtype: 'int32' } } });
   const whole = [{ ...age, dtype: 'int32' }];
   put('t.csv', 'id,age\n1,7\n2,\n');
-  expect(await refusal(whole)).toContain('column "age" has no number in row 2, and "dtype" int32 takes whole numbers');
+  expect(await refusal(whole)).toContain('column "age" has no number in row 2, and int32 takes whole numbers');
   put('t.csv', 'id,age\n1,7.5\n2,8\n');
   expect(await refusal(whole)).toContain('column "age" has 7.5 in row 1');
   put('t.csv', 'id,age\n1,7.0\n2,8e0\n');
   expect(toNumbers((await first(whole)).batch?.feeds.get('age') as never)).toEqual([7, 8]);
 });
 
-test('digits feed an input of strings as they stand where "dtype" says so', async () => {
+test('digits feed an input of strings as they stand, and "dtype" says otherwise', async () => {
   put('t.csv', 'code\n08001\n1e3\n');
   describeAs({ inputs: { code: { file: 't.csv', columns: ['code'] } } });
-  expect(await refusal([code])).toContain('say "dtype": "string" for "code"');
-  describeAs({ inputs: { code: { file: 't.csv', columns: ['code'], dtype: 'string' } } });
   expect(texts((await first([code])).batch, 'code')).toEqual(['08001', '1e3']);
+  describeAs({ inputs: { code: { file: 't.csv', columns: ['code'], dtype: 'float32' } } });
+  expect(await refusal([code])).toContain('say "dtype": "string" for "code"');
+});
+
+test('whole numbers feed an input of integers without a word about their type', async () => {
+  describeAs({ inputs: { age: { file: 't.csv', columns: ['age'], calibration: 'c.csv' } } });
+  put('c.csv', 'age\n1\n');
+  put('t.csv', 'age\n7\n8.0\n');
+  const { batch } = await first([age]);
+  expect(batch?.feeds.get('age')?.dtype).toBe('int64');
+  expect(toNumbers(batch?.feeds.get('age') as never)).toEqual([7, 8]);
+  put('c.csv', 'age\n1.5\n');
+  expect(await refusal([age])).toContain('column "age" has 1.5 in row 1, and int64 takes whole numbers');
 });
 
 describe('without a dataset.json, columns named like the inputs feed them', () => {

@@ -174,6 +174,19 @@ describe('numbers of made-up inputs', () => {
     expect(toNumbers(randomFeeds(model, { seed: 1 }).get('sr') ?? int64Vector([]))).toEqual([16000]);
   });
 
+  test('a Loop goes round, whatever the seed', () => {
+    const model = parseModel(`<ir_version: 8, opset_import: ["" : 17]>
+main (float[4] x, int64[1] steps, bool go) => (float[4] y)
+{
+  rounds = Squeeze (steps)
+  y = Loop (rounds, go, x) <body = b (int64 i, bool on, float[4] v) => (bool on_out, float[4] v_out) {
+    on_out = Identity (on)
+    v_out = Add (v, v)
+  }>
+}`);
+    for (let seed = 0; seed < 4; seed++) expect(toNumbers(randomFeeds(model, { seed }).get('steps') as never)).toEqual([3]);
+  });
+
   test('masks are ones, positions count, segments are zero', () => {
     const model = modelOf({
       attention_mask: ['int64', [1, 4]],

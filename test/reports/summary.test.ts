@@ -126,6 +126,8 @@ describe('words', () => {
     expect(formatDrop(accuracy('rmse', 0.0123))).toBe('0.0123 worse');
     expect(formatDrop(accuracy('psnr', -1.5))).toBe('1.5 better');
     expect(formatDrop(accuracy('mae', null))).toBe('cannot be compared');
+    expect(formatDrop({ ...accuracy('rmse', -0.0000045), value: 0.1234 })).toBe('<0.0001 better');
+    expect(formatDrop({ ...accuracy('rmse', 0.0000045), value: 0.00021 })).toBe('0.00000450 worse');
     expect(formatMetric('top1', 0.9425)).toBe('94.25 %');
     expect(formatMetric('psnr', 31.25719)).toBe('31.26');
     expect(formatMetric('mae', null)).toBe('no number');

@@ -118,8 +118,9 @@ export const einsum: Rule = {
     const product = productOf(equation, extentsOf(root, equation, types));
     for (const letter of typeof product === 'string' ? '' : product.inner) {
       const [m, n] = terms.map((term, at) => types.shapeOf(root.input(at))?.[term.indexOf(letter)]);
-      if (m !== n && typeof m === 'number' && typeof n === 'number')
-        return miss(root, `${root} stays: "${letter}" is ${m} in one operand and ${n} in the other`);
+      // Einsum takes an extent of 1 along every place of the other operand's; MatMul does not.
+      if (m !== n && ((typeof m === 'number' && typeof n === 'number') || m === 1 || n === 1))
+        return miss(root, `${root} stays: "${letter}" is ${m ?? 'unknown'} in one operand and ${n ?? 'unknown'} in the other`);
     }
     return typeof product !== 'string' || miss(root, `${root} stays: ${product}`);
   },

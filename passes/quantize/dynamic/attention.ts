@@ -3,7 +3,7 @@ import { tensorType } from '../../../src/ir/types.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
 import { useMicrosoft } from '../contrib.ts';
-import type { Linear } from '../linear.ts';
+import { type Linear, notConstant } from '../linear.ts';
 import type { ActivationStore } from './linear.ts';
 import type { WeightStore } from './weights.ts';
 
@@ -22,7 +22,7 @@ export function attentionRule(weights: WeightStore, activations: ActivationStore
     apply({ root }, edit) {
       const [x, w, bias] = [root.input(0), root.input(1), root.input(2)];
       const tensor = constantOf(w);
-      if (!x || !w || !tensor) return miss(root, `its weights "${w?.name ?? ''}" are not constant`);
+      if (!x || !w || !tensor) return miss(root, notConstant(w));
       if (!bias) return miss(root, 'it has no bias, which QAttention asks for');
       const extra = ['attention_bias', 'past_sequence_length'].find((_, index) => root.input(5 + index));
       if (extra) return miss(root, `it has ${extra}, which QAttention has not`);

@@ -10,7 +10,7 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { keepRule } from '../../../src/rewrite/keep.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, noBroadcast, placeFor } from '../linear.ts';
+import { floatWeights, noBroadcast, notConstant, placeFor } from '../linear.ts';
 import { logarithmBehind } from '../logarithm.ts';
 import { channelScales } from './scales.ts';
 
@@ -48,7 +48,7 @@ export function storedRule(minElements: number): Rule {
       for (const { index, channels } of weightInputs[root.op] ?? []) {
         const value = root.input(index);
         const tensor = constantOf(value);
-        if (!value || !tensor) return miss(root, `its weights "${value?.name ?? ''}" are not constant`);
+        if (!value || !tensor) return miss(root, notConstant(value));
         if (tensor.dtype !== 'float32')
           return miss(root, `its weights "${value.name}" are ${tensor.dtype}, not float32`, false);
         const elements = elementCount(tensor.shape);

@@ -6,7 +6,7 @@ const integerProducts = new Set(['MatMulInteger', 'ConvInteger']);
 
 /** Operators that read scales of quantized weights or activations; their kernels want constants. */
 const scaledOps =
-  /^((De)?QuantizeLinear|QLinear\w+|QGemm|QAttention|QMoE|QEmbedLayerNormalization|MatMulIntegerToFloat|DynamicQuantize(MatMul|LSTM)|MatMulNBits\w*|MatMulBnb4|GatherBlockQuantized)$/;
+  /^(QuantizeLinear|DequantizeLinear|QLinear\w+|QGemm|QAttention|QMoE|QEmbedLayerNormalization|MatMulIntegerToFloat|DynamicQuantize(MatMul|LSTM)|MatMulNBits\w*|MatMulBnb4|GatherBlockQuantized)$/;
 
 export const readsScales = ({ op }: Node): boolean => scaledOps.test(op);
 

@@ -3,7 +3,7 @@ import type { Node, Value } from '../../../src/ir/graph.ts';
 import { elementCount, type Tensor, typedArray } from '../../../src/ir/tensor.ts';
 import { allFinite, intRanges } from '../../../src/kernels/quantize.ts';
 import { tooSmallToScale } from '../dynamic/underflow.ts';
-import { readLinear } from '../linear.ts';
+import { notConstant, readLinear } from '../linear.ts';
 
 /** Constant weights and bias of a Conv, MatMul or Gemm. */
 export interface Weighted {
@@ -56,10 +56,7 @@ function largestOf(numbers: Float32Array): number {
 function readConv(node: Node): Weighted | string {
   const weight = node.input(1);
   const tensor = constantOf(weight);
-  if (weight?.producer?.op === 'DequantizeLinear') return `its weights "${weight.name}" are quantized already`;
-  if (weight?.initializer && !tensor)
-    return `its weights "${weight.name}" are a graph input too, so a caller may replace them: make them a plain initializer`;
-  if (!weight || !tensor) return `its weights "${weight?.name ?? ''}" are not constant`;
+  if (!weight || !tensor) return notConstant(weight);
   const channels = tensor.shape[0] ?? 0;
   if (tensor.shape.length < 3 || elementCount(tensor.shape) === 0)
     return `its weights "${weight.name}" have the shape [${tensor.shape.join(', ')}], which is no convolution`;

@@ -81,10 +81,28 @@ export function choose(measured: readonly Measured[], floors: Floors, targets: r
       const because = won.flatMap((one) => one.because);
       return { ...result, verdict: 'recommended', reasons: [...new Set([...because, ...elsewhere]), ...notes] };
     }
-    const why = variant === base ? 'the model as it came' : 'passes, and another variant is smaller or faster';
+    const why = variant === base ? 'the model as it came' : beaten(variant, base, standings, recommendations);
     return { ...result, verdict: 'accepted', reasons: [why, ...elsewhere, ...notes] };
   });
   return { variants, recommendations };
+}
+
+/** Why a variant that passes is recommended nowhere: base itself won where it could have been, or another variant did. */
+function beaten(
+  variant: Measured,
+  base: Measured | undefined,
+  standings: readonly Standing[],
+  recommendations: readonly Recommendation[],
+): string {
+  const open = standings.filter(({ out }) => out.length === 0);
+  const byBase = open.every(
+    ({ target, timedOn }) =>
+      recommendations.some((one) => one.target === target && one.variant === 'base') &&
+      score(variant, base, timedOn) > 1 - smallestGain,
+  );
+  return byBase && open.length > 0
+    ? `passes, and saves less than ${100 * smallestGain} % of base in size and latency`
+    : 'passes, and another variant is smaller or faster';
 }
 
 function standingOf(variant: Measured, target: TargetNeed, base: Measured | undefined): Standing {
@@ -231,7 +249,7 @@ function praise(
     because.push(
       isFaster(variant, timedOn)
         ? `${(1 / latency.ratioToBase).toFixed(2)} times as fast on ${timedOn}`
-        : `same speed on ${timedOn} (×${latency.ratioToBase.toFixed(2)})`,
+        : `${latency.ratioCi[0] > 1 + smallestEffect ? 'slower' : 'same speed'} on ${timedOn} (×${latency.ratioToBase.toFixed(2)})`,
     );
   }
   const before = providers.slice(0, timedOn === undefined ? providers.length : providers.indexOf(timedOn));

@@ -43,6 +43,24 @@ describe('to-bf16', () => {
     expect(why.some((text) => text.startsWith('quantized "w_scales"'))).toBe(true);
   });
 
+  it('leaves the scales of weights and activations in 8 bits', async () => {
+    const scales = `<int8[64,64] w = random(1), float[64] w_scales = random(2), float x_scale = {0.1}, int8 zero = {0}>`;
+    const model = parseModel(
+      head(
+        13,
+        `g (float[2,64] x) => (float[2,64] y) ${scales} {
+  d = DequantizeLinear <axis = 1> (w, w_scales)
+  m = MatMul (x, d)
+  q = QuantizeLinear (m, x_scale, zero)
+  y = DequantizeLinear (q, x_scale, zero)
+}`,
+      ),
+    );
+    const { changed, why } = await convert(model);
+    expect(changed).toBe(false);
+    expect(why).toEqual([expect.stringMatching(/^quantized "w_scales": DequantizeLinear .* reads its scales from it/)]);
+  });
+
   it('stores weights, those of branches too, and the CPU computes with exactly the rounded numbers', async () => {
     const before = parseModel(branches);
     const after = cloneModel(before);
