@@ -184,7 +184,8 @@ main (float[4] x, int64[1] steps, bool go) => (float[4] y)
     v_out = Add (v, v)
   }>
 }`);
-    for (let seed = 0; seed < 4; seed++) expect(toNumbers(randomFeeds(model, { seed }).get('steps') as never)).toEqual([3]);
+    for (let seed = 0; seed < 4; seed++)
+      expect(toNumbers(randomFeeds(model, { seed }).get('steps') as never)).toEqual([3]);
   });
 
   test('masks are ones, positions count, segments are zero', () => {

@@ -120,7 +120,10 @@ export const einsum: Rule = {
       const [m, n] = terms.map((term, at) => types.shapeOf(root.input(at))?.[term.indexOf(letter)]);
       // Einsum takes an extent of 1 along every place of the other operand's; MatMul does not.
       if (m !== n && ((typeof m === 'number' && typeof n === 'number') || m === 1 || n === 1))
-        return miss(root, `${root} stays: "${letter}" is ${m ?? 'unknown'} in one operand and ${n ?? 'unknown'} in the other`);
+        return miss(
+          root,
+          `${root} stays: "${letter}" is ${m ?? 'unknown'} in one operand and ${n ?? 'unknown'} in the other`,
+        );
     }
     return typeof product !== 'string' || miss(root, `${root} stays: ${product}`);
   },

@@ -64,6 +64,15 @@ describe('what is quantized by default', () => {
     expect(counts.weighted).toBeUndefined();
   });
 
+  it('knows that windows of volumes are copied: clips of pictures stay in float for their first convolution', async () => {
+    const constants = 'float[24,3,3,3,3] a = random(1), float[48,24,3,3,3] b = random(2)';
+    const pads = '<pads = [1,1,1,1,1,1]>';
+    const text = `g (float[1,3,8,48,48] x) => (float[] y) <${constants}> { r = Relu (x)  p = Conv ${pads} (r, a)  y = Conv ${pads} (p, b) }`;
+    const { counts, skips } = await quantize(parseModel(head(13, text)), { place: 'pays', cpu: 'vnni' });
+    expect(counts.weighted).toBe(1);
+    expect(skips.join()).toMatch(/it is slower on integers \(about 9300 µs, 930 µs in float\)/);
+  });
+
   it('keeps an AveragePool in float where integers would be slower, except between integers, where the runtime fuses it', async () => {
     const constants = 'float[64,64,3,3] a = random(1), float[64,64,3,3] b = random(3)';
     const pool = 'q = AveragePool <kernel_shape = [3,3], pads = [1,1,1,1]> (p)';
