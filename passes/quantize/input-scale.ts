@@ -2,6 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../repair/layer.ts';
 
 /**
  * Moves a factor for each input of linear layers from the activations to the weights: x·diag(1/s) · diag(s)·W = x·W. The
@@ -158,7 +159,5 @@ function replaceConstant(node: Node, index: number, value: Value, tensor: Tensor
   const { name } = value;
   const made = addConstant(node, `${name}_scaled`, tensor);
   node.setInput(index, made);
-  if (value.isUsed) return;
-  if (value.producer) value.producer.graph.removeWithUnused(value.producer);
-  else if (!value.isGraphInput) value.graph.removeInitializer(value);
+  releaseConstant(value);
 }

@@ -105,6 +105,12 @@ function isComputed(node: Node, steps = 4): boolean {
   );
 }
 
+/** What to do about floats of another size, behind "…, not float32". */
+export const float32First = (dtype: string | undefined): string =>
+  dtype === 'float16' || dtype === 'bfloat16' || dtype === 'float64'
+    ? ': to-fp32 makes such a model float32 first'
+    : '';
+
 /** Why weights that are no constant of the file are none. */
 export function notConstant(value: Value | undefined): string {
   const name = value?.name ?? '';

@@ -2,6 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Value } from '../../src/ir/graph.ts';
 import { type Tensor, typedArray } from '../../src/ir/tensor.ts';
 import type { Trace } from '../../src/rewrite/driver.ts';
+import { releaseConstant } from '../repair/layer.ts';
 
 /**
  * Exporters that fold constants store a tied output layer as the embedding table transposed: two copies of the largest
@@ -19,7 +20,7 @@ export function retieTables(model: Model, tables: ReadonlySet<Value>, trace: Tra
     if (!table) continue;
     const turned = table.graph.insertBefore(node, 'Transpose', { inputs: [table], attrs: { perm: [1, 0] } });
     node.setInput(1, turned.output());
-    if (!weight.isUsed && !weight.isGraphInput) weight.graph.removeInitializer(weight);
+    releaseConstant(weight);
     trace.applied('retie', node, `its weights are the table "${table.name}" again, transposed`);
     changed = true;
   }

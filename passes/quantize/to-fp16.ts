@@ -15,6 +15,7 @@ import { Plan } from './fp16/plan.ts';
 import { rangedNodes } from './fp16/ranges.ts';
 import { simulateHalf } from './fp16/simulate.ts';
 import { squareNorms, squareReason } from './fp16/square-norms.ts';
+import { float32First } from './linear.ts';
 import { inlineRule, openLayers } from './static/open-functions.ts';
 
 const options = {
@@ -120,6 +121,8 @@ export const toFp16 = definePass({
       return { changed: opened };
     }
     if (changed) convert(model, plan, types, float16, ctx);
+    else if ([...model.graph.initializers].some(({ dtype }) => dtype === 'float64'))
+      ctx.skipped('gain', 'model', `its weights are float64, not float32${float32First('float64')}`);
     return { changed: changed || opened };
   },
 });

@@ -60,7 +60,7 @@ describe('choose', () => {
     const hardly = variant('hardly', { bytes: 995, compressedBytes: 896 });
     const { variants, recommendations } = choose([base, hardly], floors, [server]);
     expect(recommendations[0]?.variant).toBe('base');
-    expect(variants[1]?.reasons).toEqual(['passes, and saves less than 1 % of base in size and latency']);
+    expect(variants[1]?.reasons).toEqual(['passes, and saves less than 1 % of base in download and latency']);
   });
 
   it('takes a larger file for no gain where it compresses a little better, timed or not', () => {

@@ -7,7 +7,7 @@ import { allFinite, axisView, channelRanges, intRanges, quantizeChannels } from 
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, notConstant, placeFor } from '../linear.ts';
+import { float32First, floatWeights, notConstant, placeFor } from '../linear.ts';
 import { logarithmBehind } from '../logarithm.ts';
 import type { ActivationStore } from './linear.ts';
 import { rowScales } from './underflow.ts';
@@ -29,7 +29,8 @@ export function convRule(activations: ActivationStore, minElements: number): Rul
       const [x, w, bias] = [root.input(0), root.input(1), root.input(2)];
       const tensor = constantOf(w);
       if (!x || !w || !tensor) return miss(root, notConstant(w));
-      if (tensor.dtype !== 'float32') return miss(root, `its weights "${w.name}" are ${tensor.dtype}, not float32`);
+      if (tensor.dtype !== 'float32')
+        return miss(root, `its weights "${w.name}" are ${tensor.dtype}, not float32${float32First(tensor.dtype)}`);
       const elements = elementCount(tensor.shape);
       if (elements < minElements)
         return miss(

@@ -10,7 +10,8 @@ import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { keepRule } from '../../../src/rewrite/keep.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { floatWeights, noBroadcast, notConstant, placeFor } from '../linear.ts';
+import { releaseConstant } from '../../repair/layer.ts';
+import { float32First, floatWeights, noBroadcast, notConstant, placeFor } from '../linear.ts';
 import { logarithmBehind } from '../logarithm.ts';
 import { channelScales } from './scales.ts';
 
@@ -50,7 +51,11 @@ export function storedRule(minElements: number): Rule {
         const tensor = constantOf(value);
         if (!value || !tensor) return miss(root, notConstant(value));
         if (tensor.dtype !== 'float32')
-          return miss(root, `its weights "${value.name}" are ${tensor.dtype}, not float32`, false);
+          return miss(
+            root,
+            `its weights "${value.name}" are ${tensor.dtype}, not float32${float32First(tensor.dtype)}`,
+            false,
+          );
         const elements = elementCount(tensor.shape);
         if (elements < minElements)
           return miss(
@@ -74,9 +79,7 @@ export function storedRule(minElements: number): Rule {
         const expanded = made.get(value) ?? store(root, value, channels, edit);
         made.set(value, expanded);
         root.setInput(index, expanded);
-        if (value.isUsed) continue;
-        if (value.producer) value.producer.graph.removeWithUnused(value.producer);
-        else if (!value.isGraphInput) value.graph.removeInitializer(value);
+        releaseConstant(value);
       }
       return { detail: `${done} weights stored in 8 bits` };
     },

@@ -14,7 +14,7 @@ import { leastSafeScales } from '../../../src/kernels/saturation.ts';
 import { searchScales } from '../../../src/kernels/weight-rows.ts';
 import { addConstant } from '../../../src/rewrite/edit.ts';
 import type { Reduce } from '../cpu.ts';
-import { floatWeights, type Linear, placeFor } from '../linear.ts';
+import { float32First, floatWeights, type Linear, placeFor } from '../linear.ts';
 import { looksUp } from '../table.ts';
 import { rowScales } from './underflow.ts';
 
@@ -90,7 +90,8 @@ export class WeightStore {
     const known = this.#made.get(key);
     if (known) return known;
     const data = floatWeights(tensor);
-    if (!data || tensor.dtype !== 'float32') return `its weights "${weight.name}" are ${tensor.dtype}, not float32`;
+    if (!data || tensor.dtype !== 'float32')
+      return `its weights "${weight.name}" are ${tensor.dtype}, not float32${float32First(tensor.dtype)}`;
     if (!allFinite(data)) return `its weights "${weight.name}" hold NaN or infinite numbers`;
     const { type } = this.#format;
     const [range, signed] = [codeRange(this.#format), signedRange(this.#format)];

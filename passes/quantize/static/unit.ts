@@ -4,6 +4,7 @@ import { movers } from '../../../src/ir/movers.ts';
 import { typedArray } from '../../../src/ir/tensor.ts';
 import type { RealRange } from '../../../src/kernels/calibrate.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
+import { float32First } from '../linear.ts';
 import { readWeighted, type Weighted } from './weighted.ts';
 
 /**
@@ -129,7 +130,7 @@ export function moverProblem(node: Node): string | undefined {
 }
 
 const notFloat32 = (value: Value): string =>
-  `"${value.name}" is ${value.dtype ?? 'of unknown type'}, not float32${/^(float16|bfloat16|float64)$/.test(String(value.dtype)) ? ': to-fp32 makes such a model float32 first' : ''}`;
+  `"${value.name}" is ${value.dtype ?? 'of unknown type'}, not float32${float32First(value.dtype)}`;
 
 function finish(node: Node, kind: Unit['kind'], inputs: readonly number[], weighted: Weighted | undefined): Unit {
   const behind = kind === 'mover' ? undefined : clampBehind(node);

@@ -1,4 +1,4 @@
-import { type Node, type Value } from '../../../src/ir/graph.ts';
+import type { Value } from '../../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, tensorFromBytes } from '../../../src/ir/tensor.ts';
 import { tensorType } from '../../../src/ir/types.ts';
 import { storedBits } from '../../../src/kernels/block-fit.ts';
@@ -8,6 +8,7 @@ import { transpose } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
+import { releaseConstant } from '../../repair/layer.ts';
 import { type Linear, placeFor } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 
@@ -41,7 +42,7 @@ export function blockedDequantizeRule(book: LayerBook): Rule {
       const before = root.input(1);
       root.setInput(1, known.value);
       if (root.op === 'Gemm' && root.attr('transB')) root.setAttr('transB', 0);
-      if (before) dropUnused(before);
+      releaseConstant(before);
       return { detail: known.detail };
     },
   };
@@ -94,12 +95,4 @@ function rowsOf(packed: Uint8Array, n: number, stride: number, length: number, b
   const rows = new Uint8Array(n * length);
   for (let row = 0; row < n; row++) rows.set(all.subarray(row * stride, row * stride + length), row * length);
   return rows;
-}
-
-/** Removes a weight that nothing reads any more, with the Transpose or Constant it came through. */
-function dropUnused(value: Value): void {
-  if (value.isUsed) return;
-  const node: Node | undefined = value.producer;
-  if (node) node.graph.removeWithUnused(node);
-  else if (!value.isGraphInput) value.graph.removeInitializer(value);
 }

@@ -10,7 +10,7 @@ import {
 } from '../../../src/kernels/block-fit.ts';
 import { type LinearWeights, quantizeBlocks } from '../../../src/kernels/blockwise.ts';
 import { allFinite } from '../../../src/kernels/quantize.ts';
-import { floatWeights, type Linear, readLinear } from '../linear.ts';
+import { float32First, floatWeights, type Linear, readLinear } from '../linear.ts';
 import { looksUp } from '../table.ts';
 import {
   blockFormat,
@@ -43,7 +43,7 @@ export function candidate(node: Node, options: WeightOnlyOptions, tied: (gather:
   const { weight, tensor, batch, k } = linear;
   const name = `its weights "${weight.name}"`;
   if (tensor.dtype !== 'float32' && tensor.dtype !== 'float16')
-    return `${name} are ${tensor.dtype}, not float32 or float16`;
+    return `${name} are ${tensor.dtype}, not float32 or float16${float32First(tensor.dtype)}`;
   if (batch.length > 0)
     return `${name} are a batch of matrices (${tensor.shape.join('×')}): weight-only formats take a single matrix`;
   const elements = elementCount(tensor.shape);

@@ -101,7 +101,7 @@ function beaten(
       score(variant, base, timedOn) > 1 - smallestGain,
   );
   return byBase && open.length > 0
-    ? `passes, and saves less than ${100 * smallestGain} % of base in size and latency`
+    ? `passes, and saves less than ${100 * smallestGain} % of base in download and latency`
     : 'passes, and another variant is smaller or faster';
 }
 

@@ -349,6 +349,9 @@ describe('to-fp16', () => {
     ).toEqual([
       'mixed: the model is in mixed precision already: Cast "h" casts from float32 to float16; convert the float32 original instead',
     ]);
+    expect(
+      await why(head(13, 'g (double[2,4] x) => (double[2,3] y) <double[4,3] w = random(1)> { y = MatMul (x, w) }')),
+    ).toEqual(['gain: its weights are float64, not float32: to-fp32 makes such a model float32 first']);
   });
 
   it('keeps float32 where measured activations ask for it, and lets masks through', async () => {
