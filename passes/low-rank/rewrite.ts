@@ -4,7 +4,7 @@ import { f32ToF16 } from '../../src/kernels/f16.ts';
 import type { Factors, Tucker } from '../../src/kernels/low-rank.ts';
 import { transpose } from '../../src/kernels/quantize.ts';
 import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
-import { releaseConstant } from '../repair/layer.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 
 /** What takes the place of one layer. */
 export type Form =

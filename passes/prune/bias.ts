@@ -2,7 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Node, Value } from '../../src/ir/graph.ts';
 import { type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
-import { releaseConstant } from '../repair/layer.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 
 /** Where a layer has one float32 number for each output that can take up what the pruned weights leave of the mean. */
 export interface BiasSlot {

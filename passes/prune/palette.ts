@@ -4,8 +4,8 @@ import { computedTensor, type Tensor, tensorFrom, tensorFromBytes } from '../../
 import { tensorType } from '../../src/ir/types.ts';
 import { f32ToF16 } from '../../src/kernels/f16.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 import { placeFor } from '../quantize/linear.ts';
-import { releaseConstant } from '../repair/layer.ts';
 import { type Clustered, expand } from './clustered.ts';
 import { putConstant } from './store.ts';
 import type { WeightTable } from './tables.ts';

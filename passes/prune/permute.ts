@@ -5,8 +5,9 @@ import { searchOrder } from '../../src/kernels/permute.ts';
 import { randomNumbers } from '../../src/kernels/random.ts';
 import type { PassContext } from '../../src/pass/pass.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 import { type Chain, readChain } from '../repair/chain.ts';
-import { type Layer, releaseConstant, storeLayer, tooOld } from '../repair/layer.ts';
+import { type Layer, storeLayer, tooOld } from '../repair/layer.ts';
 import { chainReading } from '../repair/reading.ts';
 
 /** Entries that the search for one layer looks at, at most: about a second. */

@@ -2,7 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, type Tensor, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
-import { releaseConstant } from '../repair/layer.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 
 /**
  * Moves a factor for each input of linear layers from the activations to the weights: x·diag(1/s) · diag(s)·W = x·W. The

@@ -2,7 +2,7 @@ import { constantOf } from '../../src/ir/constant.ts';
 import type { Model, Value } from '../../src/ir/graph.ts';
 import { type Tensor, typedArray } from '../../src/ir/tensor.ts';
 import type { Trace } from '../../src/rewrite/driver.ts';
-import { releaseConstant } from '../repair/layer.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 
 /**
  * Exporters that fold constants store a tied output layer as the embedding table transposed: two copies of the largest

@@ -3,7 +3,8 @@ import type { Node, Value } from '../../src/ir/graph.ts';
 import { elementCount, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import { addConstant, provenanceKey } from '../../src/rewrite/edit.ts';
 import { isKept } from '../../src/rewrite/keep.ts';
-import { readLayer, releaseConstant, scaleLayer, storeLayer } from './layer.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
+import { readLayer, scaleLayer, storeLayer } from './layer.ts';
 
 /** Norms whose gain (input 1) and shift (input 2) stand along the last axis. */
 const norms: ReadonlyMap<string, readonly number[]> = new Map([

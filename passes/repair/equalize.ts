@@ -7,9 +7,10 @@ import { type ChannelStats, definePass, lossy, type PassContext, reordered } fro
 import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
 import { reportUnmatched } from '../../src/rewrite/keep.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 import { absorbBias } from './absorb.ts';
 import { type Chain, readChain } from './chain.ts';
-import { gridOf, isMain, type Layer, releaseConstant, scaleLayer, storeLayer, tooOld } from './layer.ts';
+import { gridOf, isMain, type Layer, scaleLayer, storeLayer, tooOld } from './layer.ts';
 import { chainReading } from './reading.ts';
 
 const options = {

@@ -4,6 +4,7 @@ import { elementCount, tensorFrom, typedArray } from '../../src/ir/tensor.ts';
 import type { ChannelGrid } from '../../src/kernels/equalize.ts';
 import { allFinite } from '../../src/kernels/quantize.ts';
 import { addConstant } from '../../src/rewrite/edit.ts';
+import { releaseConstant } from '../../src/rewrite/release-constant.ts';
 import { readLinear } from '../quantize/linear.ts';
 
 /**
@@ -172,17 +173,6 @@ export function storeLayer(layer: Layer): void {
     addConstant(node, old?.name ?? `${weight.name}_bias`, tensorFrom('float32', [stored.length], stored)),
   );
   releaseConstant(old);
-}
-
-/** Takes a constant out that nothing reads any more. */
-export function releaseConstant(value: Value | undefined): void {
-  if (!value || value.isUsed) return;
-  const { graph } = value;
-  if (value.producer) graph.removeWithUnused(value.producer);
-  else if (value.initializer) {
-    if (value.isGraphInput && (graph.model?.irVersion ?? 4) < 4) graph.removeInput(value);
-    if (!value.isGraphInput) graph.removeInitializer(value);
-  }
 }
 
 /** Before this opset Add and Mul broadcast along an axis of their own choice. */

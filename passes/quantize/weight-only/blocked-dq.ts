@@ -7,8 +7,8 @@ import { type CodeBits, packCodes, unpackCodes } from '../../../src/kernels/pack
 import { transpose } from '../../../src/kernels/quantize.ts';
 import { addConstant, type Edit } from '../../../src/rewrite/edit.ts';
 import { miss } from '../../../src/rewrite/match.ts';
+import { releaseConstant } from '../../../src/rewrite/release-constant.ts';
 import type { Rule } from '../../../src/rewrite/rule.ts';
-import { releaseConstant } from '../../repair/layer.ts';
 import { type Linear, placeFor } from '../linear.ts';
 import type { LayerBook } from './book.ts';
 
