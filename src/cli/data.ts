@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Dataset } from '../data/dataset.ts';
 import { type OpenOptions, openDataset } from '../data/open-dataset.ts';
@@ -11,7 +11,7 @@ import type { ModelSource } from './model-source.ts';
 
 /**
  * The dataset that was named, or the one that stands beside the model, or none. What was inferred or looks odd is said once.
- * @param inputs the model's; a function is asked only where no dataset.json says what feeds what
+ * @param inputs the model's; a function is asked only where no dataset.json says what feeds what, or where it leaves types and shapes to the model
  * @throws UserError when the folder named is no dataset, or does not fit.
  */
 export async function openData(
@@ -30,13 +30,22 @@ export async function openData(
     throw new UserError('data.missing', `${why}.`);
   }
   // What feeds what is told by dataset.json, or else by the names and shapes of the model's inputs.
-  const described = existsSync(join(dir, 'dataset.json'));
-  const known = typeof inputs === 'function' ? (described ? undefined : await inputs()) : inputs;
+  const known = typeof inputs === 'function' ? (isComplete(dir) ? undefined : await inputs()) : inputs;
   const dataset = await openDataset(dir, known, { modelDir: modelFolder(source.file), ...options });
   session.atEnd.push(() => dataset.close());
   for (const note of dataset.notes) session.talk.note(`data: ${note}`);
   session.atEnd.push(() => Promise.resolve(warnOfBad(dataset, session)));
   return dataset;
+}
+
+/** Whether dataset.json says all by itself: cells of tables have neither types nor shapes of their own, so the model's inputs have to say what they are. */
+function isComplete(dir: string): boolean {
+  try {
+    return !readFileSync(join(dir, 'dataset.json'), 'utf8').includes('"columns"');
+  } catch (error) {
+    // What is there and cannot be read is told as that by who parses it.
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
 }
 
 /** Samples looked at for those that serve both ends, in passing; `mlpack data check` looks at all. */

@@ -115,6 +115,26 @@ describe('mlpack eval', () => {
     expect((await run('eval', 'ids.onnx', '-d', 'ids')).stdout).toContain('mae 0.0000');
   });
 
+  it('feeds columns of a table by the types and shapes of the inputs, though dataset.json says neither', async () => {
+    writeFileSync(
+      join(dir, 'rows.onnx'),
+      encodeModel(
+        parseModel(
+          '<ir_version: 8, opset_import: ["" : 17]>\nmain (int64[N] x) => (float[N] y) { y = Cast <to = 1> (x) }',
+        ),
+      ),
+    );
+    mkdirSync(join(dir, 'rows'));
+    writeFileSync(join(dir, 'rows', 't.csv'), 'v,wanted\n1,1\n2,2\n');
+    const inputs = { x: { file: 't.csv', columns: ['v'] } };
+    const targets = { file: 't.csv', columns: ['wanted'] };
+    writeFileSync(
+      join(dir, 'rows', 'dataset.json'),
+      JSON.stringify({ schema: 'mlpack.dataset/1', inputs, targets, metric: 'mae' }),
+    );
+    expect((await run('eval', 'rows.onnx', '-d', 'rows')).stdout).toContain('mae 0.0000');
+  });
+
   it('judges a base on the same samples: drop, classes, verdict, exit code', async () => {
     const { code, stdout } = await run('eval', 'weak.onnx', '-d', 'data', '--base', 'good.onnx', '--max-drop', '0.01');
     expect(code).toBe(1);
