@@ -10,6 +10,7 @@ import { repair } from './carry-out.ts';
 import { layersOf } from './coupling/groups.ts';
 import { affordable } from './search/effort.ts';
 import { toFloor, toTarget } from './search/ends.ts';
+import { extentsOf } from './search/extents.ts';
 import { partsOf, takeOut } from './search/parts.ts';
 import { describe, percent, priceMoves } from './search/search.ts';
 import { lanes, TimeModel } from './search/time.ts';
@@ -75,17 +76,18 @@ export const pruneSearch = definePass({
     sortTopologically(model.graph);
     inferShapes(model);
     const original = cloneModel(model);
-    const most = affordable(original, activations.samples, given);
-    if (most.trials < 2) {
-      const sentence =
-        'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
-      ctx.skipped('search', 'model', sentence);
-      return { changed: false };
-    }
     const judge = await ctx.judge(original);
     try {
+      const extents = await extentsOf(original, judge);
+      const most = affordable(original, activations.samples, given, extents);
+      if (most.trials < 2) {
+        const sentence =
+          'fitting it again and again, as a search does, would take more than some five minutes: prune-channels --ratio and drop-layers --count do it once';
+        ctx.skipped('search', 'model', sentence);
+        return { changed: false };
+      }
       const parts = await partsOf(original, given, ctx);
-      const time = new TimeModel(parts);
+      const time = new TimeModel(parts, extents);
       const trials = new Trials(original, parts, judge, activations, given, ctx);
       const prices = await priceMoves(parts, time, trials, most.trials, ctx);
       const searched = { parts, time, prices, trials, fits: most.fits };
@@ -103,7 +105,7 @@ export const pruneSearch = definePass({
         if (left !== undefined)
           ctx.applied('channels', layersOf(group, 'out')[0] ?? 'model', `${group.size} → ${left}`);
       }
-      const macs = countMacs(model, inferShapes(model, { write: false })).total / time.totalMacs;
+      const macs = countMacs(model, inferShapes(model, { write: false }), { bindings: extents }).total / time.totalMacs;
       ctx.note?.(
         `${describe(shape, parts)}: ${percent(macs)} of its multiply-accumulates are left, ${percent(time.of(shape) / time.total)} by full blocks of ${lanes} channels`,
       );

@@ -43,6 +43,14 @@ it('names the step that changed nothing, not the one behind it that made what th
   );
 });
 
+it('passes over a step behind it that had nothing to do, and so gives no reason', () => {
+  const searched = trace('prune-search', [['search', 'model', 'nothing that saves 3 % of its work keeps the floor']]);
+  const quantized = trace('quantize-static', [], true);
+  expect(twinReason([searched, quantized, trace('quantize-dynamic', [])] as never, 'int8-static')).toBe(
+    'prune-search changed nothing, the file would equal int8-static: nothing that saves 3 % of its work keeps the floor',
+  );
+});
+
 it('has nothing to say where no pass ran, or all changed something', () => {
   expect(twinReason([], 'base')).toBe('the same as base');
   expect(twinReason([trace('fuse', [], true)] as never, 'base')).toBe('the same as base');

@@ -1,7 +1,7 @@
 import { constantOf } from '../../../src/ir/constant.ts';
-import type { Node } from '../../../src/ir/graph.ts';
+import type { Model, Node } from '../../../src/ir/graph.ts';
 import { inferShapes } from '../../../src/ir/infer/infer.ts';
-import { countMacs } from '../../../src/ir/macs.ts';
+import { countMacs, type MacCount } from '../../../src/ir/macs.ts';
 import type { Coupling } from '../coupling/analyze.ts';
 import type { Axis } from '../coupling/book.ts';
 import { type Group, unitsAlong } from '../coupling/groups.ts';
@@ -21,7 +21,7 @@ export class MacModel {
 
   constructor(coupling: Coupling, groups: readonly Group[]) {
     const { model } = coupling;
-    const { byNode, total } = countMacs(model, inferShapes(model, { write: false }));
+    const { byNode, total } = countAll(model);
     this.total = total;
     const terms: Term[] = [];
     for (const [node, macs] of byNode) {
@@ -46,6 +46,22 @@ export class MacModel {
     const terms = this.#termsOf.get(group) ?? [];
     return terms.reduce((sum, term) => sum + savedBy(term, next) - savedBy(term, removed), 0);
   }
+}
+
+const largestExtent = 2 ** 20;
+
+/**
+ * At the smallest extents, powers of 2, at which every layer has work: of a wave of one value nothing is left behind the first strides.
+ * Where there are none (an empty past), at 1.
+ */
+function countAll(model: Model): MacCount {
+  const inferred = inferShapes(model, { write: false });
+  const isWhole = ({ byNode }: MacCount): boolean => [...byNode.values()].every((macs) => macs > 0);
+  const smallest = countMacs(model, inferred);
+  let count = smallest;
+  for (let otherwise = 2; !isWhole(count) && otherwise <= largestExtent; otherwise *= 2)
+    count = countMacs(model, inferred, { otherwise });
+  return isWhole(count) ? count : smallest;
 }
 
 function savedBy({ macs, axes }: Term, removed: ReadonlyMap<number, number>): number {

@@ -14,9 +14,13 @@ const mostEffort = 4e12;
 const opening = 5e5;
 
 /** What the order of channels, single trials and final fits take, in multiply-accumulates, by what dominates: sums of squares, factors of them, running the samples, and opening parts of large graphs. */
-function effortOf(model: Model, samples: number): { order: number; coarse: number; full: number } {
+function effortOf(
+  model: Model,
+  samples: number,
+  bindings: ReadonlyMap<string, number>,
+): { order: number; coarse: number; full: number } {
   const inferred = inferShapes(model, { write: false });
-  const { total, byNode } = countMacs(model, inferred);
+  const { total, byNode } = countMacs(model, inferred, { bindings });
   let [order, coarse, full] = [2 * samples * total, 2 * Math.min(64, samples) * total, 2 * samples * total];
   const part = opening * model.graph.nodeCount;
   for (const node of model.graph.nodes) {
@@ -37,13 +41,17 @@ function effortOf(model: Model, samples: number): { order: number; coarse: numbe
 /** With fewer fits than these there is no halving. */
 const leastFits = 4;
 
-/** How many of the trials and fits asked for there is time for, fits giving way first; fewer than two trials are no search. */
+/**
+ * How many of the trials and fits asked for there is time for, fits giving way first; fewer than two trials are no search.
+ * @param extents what names of dimensions stand for in a sample
+ */
 export function affordable(
   model: Model,
   samples: number,
   wanted: { readonly trials: number; readonly fits: number },
+  extents: ReadonlyMap<string, number>,
 ): { trials: number; fits: number } {
-  const { order, coarse, full } = effortOf(model, samples);
+  const { order, coarse, full } = effortOf(model, samples, extents);
   const left = mostEffort - order;
   const fits = Math.min(wanted.fits, Math.max(leastFits, Math.floor((left - wanted.trials * coarse) / full)));
   return { fits, trials: Math.min(wanted.trials, Math.floor((left - fits * full) / coarse)) };

@@ -18,9 +18,10 @@ export class TimeModel {
   readonly total: number;
   readonly totalMacs: number;
 
-  constructor(parts: Parts) {
+  /** @param extents what names of dimensions stand for */
+  constructor(parts: Parts, extents: ReadonlyMap<string, number>) {
     const { coupling, candidates } = parts;
-    const { byNode } = countMacs(coupling.model, inferShapes(coupling.model, { write: false }));
+    const { byNode } = countMacs(coupling.model, inferShapes(coupling.model, { write: false }), { bindings: extents });
     const groups = candidates.map(({ group }) => group);
     const terms: Term[] = [];
     for (const [node, macs] of byNode) {

@@ -9,10 +9,11 @@ const kindOf = (why: string): string => why.replace(/\d+(\.\d+)?|"[^"]*"/g, '#')
 /**
  * `quantize-dynamic changed nothing, the file would equal fp32: ` and the reason of the whole model, else the one that most nodes had, with the first of
  * them by name: what is true of one layer ("11 µs in float") would be read as said of the model. Of the steps the last one that changed nothing: those
- * that did make the twin too.
+ * that did make the twin too, and one that gives no reason had nothing to do (quantize-dynamic --if-float behind quantize-static).
  */
 export function twinReason(steps: readonly StepTrace[], twin: string): string {
-  const last = steps.findLast(({ changed }) => !changed);
+  const idle = steps.filter(({ changed }) => !changed);
+  const last = idle.findLast(({ skipped }) => skipped.length > 0) ?? idle.at(-1);
   if (!last) return `the same as ${twin}`;
   const whole = last.skipped.filter(({ node, rule }) => node === 'model' && ofWholeModel.has(rule)).at(-1);
   const kinds = new Map<string, { readonly node: string; readonly why: string; count: number }>();

@@ -125,6 +125,19 @@ describe('multiply-accumulates', () => {
   });
 });
 
+describe('multiply-accumulates of free extents', () => {
+  it('are counted where strides leave something of every layer', async () => {
+    const wave = text(`g (float[N,16,T] x) => (float[N,4,U] y)
+< float[64,16,8] a = random(1), float[64,64,8] b = random(2), float[4,64,1] c = random(3) >
+{ p = Conv <strides = [4]> (x, a)  q = Relu (p)  r = Conv <strides = [4]> (q, b)  s = Relu (r)  y = Conv (s, c) }`);
+    const [trace] = await runSteps(wave, [pruneChannels({ macs: 0.6 })], { context: new TestContext() });
+    expect(trace?.applied['channels']).toBeGreaterThan(0);
+    const [, share] = /; ([\d.]+) % of the multiply-accumulates are left/.exec(trace?.notes?.join() ?? '') ?? [];
+    expect(Number(share)).toBeGreaterThan(20);
+    expect(Number(share)).toBeLessThanOrEqual(60);
+  });
+});
+
 describe('scores by energy', () => {
   it('weigh the hidden state of recurrent layers by what they gave, and constants on the left by what they multiply', async () => {
     // Unit 0 gives tanh(0.1), the others tanh(2); the input of the same place is far the largest.

@@ -56,9 +56,9 @@ const feeds: Feeds[] = Array.from(
 
 const macsOf = (model: Model): number => countMacs(model, inferShapes(model, { write: false })).total;
 
-async function search(model: Model, options: Parameters<typeof pruneSearch>[0], withData = true) {
+async function search(model: Model, options: Parameters<typeof pruneSearch>[0], data: readonly Feeds[] = feeds) {
   const context = Object.assign(new TestContext(), {
-    activations: withData ? observedOn(feeds) : undefined,
+    activations: data.length > 0 ? observedOn(data) : undefined,
     judge: createJudge(undefined, { seed: 0 }),
   });
   const [trace] = await runSteps(model, [pruneSearch(options)], { context });
@@ -87,7 +87,7 @@ describe('prune-search', () => {
     expect(strict.changed).toBe(false);
     expect(strict.skipped.at(-1)?.why).toMatch(/nothing that saves 3 % of its work keeps the floor/);
     expect([...model.graph.nodes]).toHaveLength(9);
-    const blind = await search(cloneModel(model), {}, false);
+    const blind = await search(cloneModel(model), {}, []);
     expect(blind.skipped.map(({ why }) => why)).toEqual([
       'a search fits and judges on samples: give a folder of them with --data (prune-channels takes a ratio without any)',
     ]);
@@ -142,12 +142,39 @@ describe('prune-search', () => {
   });
 
   it('tries less where a trial opens parts of a large graph', () => {
-    const triedOf = (model: Model): number => affordable(model, 12, { trials: 300, fits: 4 }).trials;
+    const triedOf = (model: Model): number => affordable(model, 12, { trials: 300, fits: 4 }, new Map()).trials;
     const large = residual();
     const [y] = large.graph.outputs;
     for (let at = 0; y && at < 20_000; at++) large.graph.append('Neg', { inputs: [y], outputs: [`neg_${at}`] });
     expect(triedOf(residual())).toBe(300);
     expect(triedOf(large)).toBeLessThan(100);
+  });
+
+  it('counts the work at the extents of the samples: of a wave of one value strides leave nothing', async () => {
+    const wave = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[N,16,T] x) => (float[N,4,U] y)
+<float[32,16,8] a = random(1), float[16,32,8] b = random(2), float[4,16,1] c = random(3)>
+{ p = Conv <strides = [4]> (x, a)  q = Relu (p)  r = Conv <strides = [4]> (q, b)  s = Relu (r)  y = Conv (s, c) }`);
+    const extents = new Map([['T', 96]]);
+    const count = (model: Model): number =>
+      countMacs(model, inferShapes(model, { write: false }), { bindings: extents }).total;
+    const before = count(wave);
+    const waves = feeds.map((_, at): Feeds => {
+      const draw = normals(at + 1);
+      return new Map([['x', tensorFrom('float32', [2, 16, 96], Float32Array.from({ length: 2 * 16 * 96 }, draw))]]);
+    });
+    const trace = await search(wave, { macs: 0.8, fits: 3 }, waves);
+    expect(trace.applied['channels']).toBeGreaterThan(0);
+    expect(count(wave) / before).toBeLessThanOrEqual(0.8);
+  });
+
+  it('tries less of long samples', () => {
+    const triedOf = (extents: ReadonlyMap<string, number>): number =>
+      affordable(text, 400, { trials: 300, fits: 4 }, extents).trials;
+    const text = parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[N,S,256] x) => (float[N,S,256] y)
+<float[256,1024] a = random(1), float[1024,256] b = random(2)> { p = MatMul (x, a)  q = Relu (p)  y = MatMul (q, b) }`);
+    expect(triedOf(new Map([['S', 96]]))).toBeLessThan(triedOf(new Map([['S', 1]])) / 2);
   });
 
   it('says so where no part of it can go', async () => {
