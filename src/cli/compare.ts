@@ -66,7 +66,9 @@ export async function compareCommand(
       });
     else {
       talk.out(differences(result.outputs, 'output'));
-      talk.out(talk.style.dim(`${source}; SQNR = 20·log10(|a| / |a − b|)`));
+      const positions = result.outputs.some(({ positionAgreement }) => positionAgreement !== undefined);
+      const of = positions ? '; same top: of positions, where a sample has several' : '';
+      talk.out(talk.style.dim(`${source}; SQNR = 20·log10(|a| / |a − b|)${of}`));
       if (layers) {
         talk.out(`\n${differences(layers.layers, 'layer')}`);
         talk.out(layers.sentence);
@@ -142,10 +144,15 @@ function differences(list: readonly Difference[], what: string): string {
     one.cosine.toFixed(6),
     significant(one.maxAbs, 3),
     significant(one.maxRel, 3),
-    one.agreement === undefined ? '–' : `${(100 * one.agreement).toFixed(1)} %`,
+    sameTop(one),
     noteOf(one),
   ]);
   return table([header, ...rows], [2, 3, 4, 5, 6]);
+}
+
+function sameTop({ agreement, positionAgreement }: Difference): string {
+  const share = positionAgreement ?? agreement;
+  return share === undefined ? '–' : `${(100 * share).toFixed(1)} %`;
 }
 
 function noteOf(one: Difference): string {

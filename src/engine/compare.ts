@@ -42,6 +42,8 @@ export interface Difference {
   readonly steps: { readonly max: number; readonly share: number } | undefined;
   /** Share of samples with the same highest class, where an argmax makes sense. */
   readonly agreement: number | undefined;
+  /** Share of positions with the same highest class, where samples have several (tokens, pixels): of a text of 48 tokens one that differs makes another sample. */
+  readonly positionAgreement: number | undefined;
   /** Shapes, where the two models gave different ones: nothing else was compared then. */
   readonly shapes: { readonly base: readonly number[]; readonly candidate: readonly number[] } | undefined;
 }
@@ -124,6 +126,8 @@ export class DifferenceTotals {
   #differing = 0;
   #samples = 0;
   #agreeing: number | undefined = 0;
+  #positions = 0;
+  #agreeingPositions = 0;
   #shapes: Difference['shapes'];
   readonly #tolerance: Tolerance | undefined;
   #toleranceUsed = 0;
@@ -175,6 +179,10 @@ export class DifferenceTotals {
       nonFinite: { ...this.#nonFinite },
       steps: isFloat ? undefined : { max: sums.maxAbs, share: sums.count === 0 ? 0 : this.#differing / sums.count },
       agreement: this.#agreeing === undefined || this.#samples === 0 ? undefined : this.#agreeing / this.#samples,
+      positionAgreement:
+        this.#agreeing === undefined || this.#positions <= this.#samples
+          ? undefined
+          : this.#agreeingPositions / this.#positions,
       shapes: this.#shapes,
     };
   }
@@ -186,7 +194,12 @@ export class DifferenceTotals {
     }
     const a = argmaxRows(base, size);
     const b = argmaxRows(candidate, size);
-    for (const [sample, row] of a.entries()) if (row.every((best, at) => best === b[sample]?.[at])) this.#agreeing++;
+    for (const [sample, row] of a.entries()) {
+      const same = row.filter((best, at) => best === b[sample]?.[at]).length;
+      this.#positions += row.length;
+      this.#agreeingPositions += same;
+      if (same === row.length) this.#agreeing++;
+    }
     this.#samples += size;
   }
 }

@@ -101,6 +101,16 @@ describe('compare', () => {
     expect(toFidelity({ samples, outputs }).agreement).toBe(0.5);
   });
 
+  test('samples of several positions agree as a whole, and position by position', async () => {
+    const pass = (bias: number): Model =>
+      parseModel(`<ir_version: 8, opset_import: ["" : 13]>
+g (float[N,S,2] x) => (float[N,S,2] y) <float[2] b = {0, ${bias}}> { y = Add (x, b) }`);
+    const x = tensorFrom('float32', [2, 3, 2], Float32Array.of(3, 0, 0.5, 0, 3, 0, 3, 0, 3, 0, 3, 0));
+    const { outputs } = await compareModels(pass(0), pass(1), [{ feeds: new Map([['x', x]]), size: 2 }]);
+    expect(outputs[0]?.agreement).toBe(0.5);
+    expect(outputs[0]?.positionAgreement).toBeCloseTo(5 / 6, 12);
+  });
+
   test('rows beyond the size do not vote', async () => {
     const { outputs, samples } = await compareModels(affine([1, 1], [0, 0]), affine([1, 1], [0, 1]), [
       { ...rows([3, 0], [0.5, 0]), size: 1 },
