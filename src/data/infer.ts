@@ -137,7 +137,7 @@ async function inferPictures(
   );
   if (hasClasses)
     notes.push(
-      'Without a dataset.json: each folder is a class, numbered in the order of the alphabet, judged by top1.',
+      'Without a dataset.json: each folder is a class, numbered in the order of the alphabet unless a config.json names it, judged by top1.',
     );
   return {
     inputs: new Map([[input.name, spec]]),

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 import { toNumbers } from '../ir/tensor.ts';
+import type { KnownClasses } from './class-names.ts';
 import { openRows } from './open-rows.ts';
 import { repeatedKey } from './repeated-key.ts';
 import type { LabelSpec } from './specs.ts';
@@ -11,6 +12,10 @@ export interface LabelledSamples {
   readonly count: number;
   /** Names of the samples, where they are files: needed for labels given by file name. */
   readonly names: readonly string[] | undefined;
+  /** The classes that the model itself names. */
+  readonly known?: KnownClasses | undefined;
+  /** Takes what is worth knowing about the numbers of classes. */
+  readonly notes?: string[];
 }
 
 /**
@@ -29,7 +34,7 @@ export async function readLabels(
       `${from} has ${values.length} labels for ${samples.count} samples; each sample needs exactly one.`,
     );
   }
-  const names = spec.names ?? namesAmong(values);
+  const names = spec.names ?? namesAmong(values, samples);
   const places = new Map(names?.map((name, at) => [name, at]));
   const classes = names?.length ?? Number.POSITIVE_INFINITY;
   const labels = values.map((value, index) => {
@@ -46,10 +51,31 @@ export async function readLabels(
   return { labels, names };
 }
 
-/** Labels that are words name their classes themselves, in the order of the alphabet. */
-function namesAmong(values: readonly (string | number)[]): readonly string[] | undefined {
-  if (!values.every((value) => typeof value === 'string')) return undefined;
-  return [...new Set(values)].sort();
+/**
+ * Names for labels that are words: the model's own where it has them all (`id2label`; in other capitals, too), else the words in the order of the
+ * alphabet, which a model knows nothing of that was trained with another.
+ */
+function namesAmong(
+  values: readonly (string | number)[],
+  { known, notes }: LabelledSamples,
+): readonly string[] | undefined {
+  const words = values.filter((value) => typeof value === 'string');
+  if (words.length < values.length) return undefined;
+  const own = [...new Set(words)].sort();
+  if (!known) return own;
+  for (const form of [(word: string) => word, (word: string) => word.toLowerCase()]) {
+    const byForm = new Map(own.map((word) => [form(word), word]));
+    const classes = new Set(known.names.flatMap((name) => (name === undefined ? [] : [form(name)])));
+    if (byForm.size < own.length || !own.every((word) => classes.has(form(word)))) continue;
+    notes?.push(`Labels that are words are numbered as ${known.path} has it (id2label).`);
+    return Array.from(known.names, (name, at) => (name === undefined ? `class ${at}` : (byForm.get(form(name)) ?? name)));
+  }
+  const classes = new Set(known.names);
+  const stranger = own.find((word) => !classes.has(word));
+  notes?.push(
+    `Labels that are words are numbered in the order of the alphabet: "${stranger}" is none of the classes that ${known.path} names. "names" of "labels" in dataset.json gives another order.`,
+  );
+  return own;
 }
 
 type Values = { readonly values: readonly (string | number)[]; readonly from: string };

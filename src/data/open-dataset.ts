@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import { openArraySource } from './array-source.ts';
 import { openAudioSource } from './audio-source.ts';
 import { isCastable } from './cast.ts';
-import { findClassNames } from './class-names.ts';
+import { findClasses, findClassNames } from './class-names.ts';
 import type { Dataset } from './dataset.ts';
 import { parseDatasetSpec } from './dataset-format.ts';
 import { FolderDataset, type Parts } from './folder-dataset.ts';
@@ -102,6 +102,8 @@ export async function openDataset(
       (await readLabels(spec.labels, spec.labels.file && (await place(spec.labels.file)), {
         count: counts.eval,
         names,
+        known: await findClasses([dir, modelDir]),
+        notes,
       }));
     const truths = spec.truths && (await readTruths(spec.truths, await place(spec.truths.file), counts.eval, names));
     const split = spec.split ?? heldOut(spec, counts, holdOut, notes);

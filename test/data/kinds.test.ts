@@ -214,6 +214,27 @@ describe('pictures', () => {
     expect([batches.length, dataset.bad.count]).toEqual([4, 1]);
   });
 
+  test('labels that are words have the numbers that the model gives them, where it names them all', async () => {
+    put('x.csv', 'v,label\n1,hen\n2,ox\n3,hen\n');
+    describeAs({ inputs: { x: { file: 'x.csv', columns: ['v'] } }, labels: { file: 'x.csv' } });
+    const config = (names: object): void => put('model/config.json', JSON.stringify({ id2label: names }));
+    const seen = async (): Promise<unknown[]> => {
+      const { dataset, batches } = await read({}, undefined, join(dir, 'model'));
+      return [batches.flatMap(({ labels }) => labels), dataset.labelNames, dataset.notes.join(' ')];
+    };
+    expect(await seen()).toEqual([[0, 1, 0], ['hen', 'ox'], '']);
+    config({ 0: 'OX', 2: 'Hen', 1: 'cow' });
+    expect(await seen()).toEqual([
+      [2, 0, 2],
+      ['ox', 'cow', 'hen'],
+      expect.stringMatching(/numbered as .*config\.json/),
+    ]);
+    config({ 0: 'ox', 3: 'hen' });
+    expect(await seen()).toEqual([[3, 0, 3], ['ox', 'class 1', 'class 2', 'hen'], expect.stringContaining('id2label')]);
+    config({ 0: 'ox', 1: 'goose' });
+    expect(await seen()).toEqual([[0, 1, 0], ['hen', 'ox'], expect.stringContaining('"hen" is none of the classes')]);
+  });
+
   test('labels by a table; a file named twice or not at all is refused', async () => {
     for (const name of ['a', 'b']) put(`pics/${name}.png`, await colour(1));
     const labels = { file: 'l.csv', column: 'class', id: 'file' };
