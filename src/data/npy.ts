@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { UserError } from '../errors.ts';
 import { type DType, dtypeBits } from '../ir/dtype.ts';
 import { elementCount, stringTensor, type Tensor, tensorFromBytes } from '../ir/tensor.ts';
@@ -35,7 +35,9 @@ const readAheadBytes = 1 << 20;
 export async function openNpy(path: string): Promise<Npy> {
   const file = openFile(path);
   try {
-    return await openHandle(path, atOnce(file), fstatSync(file).size);
+    const found = fstatSync(file);
+    if (!found.isFile()) throw new UserError('npy-open', `Cannot read ${path}: it is no regular file.`);
+    return await openHandle(path, atOnce(file), found.size);
   } catch (error) {
     closeSync(file);
     throw error;
@@ -86,7 +88,8 @@ async function openHandle(path: string, file: Handle, size: number): Promise<Npy
 
 function openFile(path: string): number {
   try {
-    return openSync(path, 'r');
+    // A pipe would be waited for until somebody writes to it.
+    return openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const why = code === 'ENOENT' ? 'there is no such file' : `it cannot be opened (${code})`;

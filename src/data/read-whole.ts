@@ -4,10 +4,14 @@ import { UserError } from '../errors.ts';
 /** Whole files are read into memory up to this size; .npy files are streamed whatever theirs. */
 const mostBytes = 2 ** 31;
 
-/** @throws UserError when the file is missing, cannot be read, or is larger than `most` bytes */
+/** @throws UserError when the file is missing, cannot be read, is none, or is larger than `most` bytes */
 export async function readWhole(path: string, most = mostBytes): Promise<Uint8Array> {
   try {
-    const { size } = await stat(path);
+    const found = await stat(path);
+    const { size } = found;
+    // A pipe would be waited for until somebody writes to it.
+    if (!found.isFile() && !found.isDirectory())
+      throw new UserError('data-open', `Cannot read ${path}: it is no regular file.`);
     if (size > most)
       throw new UserError(
         'data-size',

@@ -136,7 +136,7 @@ them as binary data.
 | \`LOG_REQUESTS\` | on | one line for each request; \`off\`: none |
 
 Logs are JSON lines on stdout with a request id (\`x-request-id\` is taken over and returned); tensors are never logged. The process ends with 0 when it is told
-to (SIGTERM, SIGINT), with 2 where a setting or the bundle cannot be used, else with 1; the line of level 60 says why.
+to (SIGTERM, SIGINT), by that signal or with 1 where requests were still running after \`DRAIN_MS\`, with 2 where a setting or the bundle cannot be used, else with 1; the line of level 60 says why.
 
 Requests may be compressed too (\`Content-Encoding\`); what comes out counts against \`BODY_LIMIT_BYTES\`. \`openapi.json\` describes these routes for this model, for
 client generators and gateways.

@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openNpy } from '../../src/data/npy.ts';
+import { readWhole } from '../../src/data/read-whole.ts';
 import { type Tensor, toNumbers } from '../../src/ir/tensor.ts';
 import { npyFile } from './npy-file.ts';
 
@@ -124,5 +126,9 @@ describe('npy', () => {
       'has 2 rows; rows 1 to 2 were asked for',
     );
     await expect(openNpy(join(dir, 'none.npy'))).rejects.toThrow('there is no such file');
+    // Nobody writes to it: whoever reads it would wait for ever.
+    execFileSync('mkfifo', [join(dir, 'pipe.npy')]);
+    await expect(openNpy(join(dir, 'pipe.npy'))).rejects.toThrow('it is no regular file');
+    await expect(readWhole(join(dir, 'pipe.npy'))).rejects.toThrow('it is no regular file');
   });
 });

@@ -245,6 +245,40 @@ describe('circuit breaker', async () => {
     breaker.succeeded();
     expect([breaker.open, breaker.allows()]).toEqual([false, true]);
   });
+
+  it('lets no request through to a version that cannot stand in: it would wait for its end for ever', async () => {
+    const { Inference } = await load<{ Inference: new (services: object) => Answering }>('inference');
+    interface Answering {
+      answer(served: object, feeds: object[], outputs: string[], request: object): Promise<unknown>;
+    }
+    let now = 0;
+    const failed = (): InstanceType<typeof Breaker> => {
+      const breaker = new Breaker({ failures: 1, resetMs: 5000, now: () => now });
+      breaker.failed();
+      return breaker;
+    };
+    const version = (name: string): { info: object; breaker: InstanceType<typeof Breaker> } => ({
+      info: { name: 'm', version: name, inputs: [], outputs: [name] },
+      breaker: failed(),
+    });
+    const [two, one] = [version('2'), version('1')];
+    const inference = new Inference({ models: { fallbackFor: () => one }, metrics: {}, monitor: {} });
+    now = 4999;
+    await expect(inference.answer(two, [], [], {})).rejects.toMatchObject({ status: 503 });
+    now = 5000;
+    two.breaker.allows();
+    await expect(inference.answer(two, [], [], {})).rejects.toMatchObject({ status: 503 });
+    expect(one.breaker.allows()).toBe(true);
+  });
+});
+
+describe('settings', async () => {
+  const { readConfig } = await load<{ readConfig(env: Record<string, string>): { vertex: object } }>('config');
+
+  it('take a route that ends in a slash for the one without, which the router has already', () => {
+    const env = { AIP_HEALTH_ROUTE: '/ping/', AIP_PREDICT_ROUTE: '/' };
+    expect(readConfig(env).vertex).toEqual({ health: '/ping', predict: '/' });
+  });
 });
 
 describe('keys and rates', async () => {

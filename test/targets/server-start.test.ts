@@ -1,9 +1,11 @@
 /** A server that cannot start says why in one line of its log, and ends with 2; one that is told to end while it starts ends with 0. */
 import { execFileSync, spawn } from 'node:child_process';
 import { cpSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import * as ort from 'onnxruntime-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { buildBundle } from '../../src/target/bundle.ts';
 import { freePort } from '../../src/target/process.ts';
@@ -11,6 +13,7 @@ import { server } from '../../targets/server/index.ts';
 import { classifier, classifierFeeds, makeArtifact } from './support/artifact.ts';
 import { installedModules } from './support/modules.ts';
 import { has } from './support/programs.ts';
+import { startServer } from './support/server.ts';
 import { tempDir } from './support/temp.ts';
 
 const modules = installedModules() ?? '';
@@ -58,6 +61,12 @@ function edited(name: string, edit: (manifest: Manifest) => void): string {
   });
 }
 
+/** A pipe that nobody writes to, in the place of a file. */
+function pipe(path: string): void {
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+}
+
 /** The one line about why, as a log has it. */
 function lastWord({ code, lines }: End): [number | null, number, string] {
   const all = lines.map((line) => JSON.parse(line) as { level: number; msg: string; err?: unknown });
@@ -94,6 +103,8 @@ describe.skipIf(modules === '')('a server that cannot start', () => {
     ['half', (place) => writeFileSync(join(place, 'mlpack.json'), '{"schema":'), 'mlpack.json is not JSON'],
     ['list', (place) => writeFileSync(join(place, 'mlpack.json'), '[]'), 'schema is missing'],
     ['model', (place) => rmSync(join(place, 'model/model.onnx')), 'model.onnx is not there'],
+    ['pipe', (place) => pipe(join(place, 'mlpack.json')), 'mlpack.json is no plain file'],
+    ['golden pipe', (place) => pipe(join(place, 'golden/0/input-0.bin')), 'input-0.bin is no plain file'],
     ['golden', (place) => rmSync(join(place, 'golden/0/input-0.bin')), 'input-0.bin is not there'],
     ['cut', (place) => writeFileSync(join(place, 'golden/0/input-0.bin'), 'abc'), 'is not the file that mlpack.json'],
   ])('says what is wrong with the files: %s', async (name, change, why) => {
@@ -107,6 +118,8 @@ describe.skipIf(modules === '')('a server that cannot start', () => {
     writeFileSync(join(dir, 'text.pem'), 'no certificate');
     const settings: [Record<string, string>, string][] = [
       [{ PORT: ' ' }, 'PORT must be a whole number'],
+      // Of a secret that holds a line end and nothing else: without keys everybody may ask.
+      [{ API_KEYS: '\n' }, 'API_KEYS: there is no key in "\\n"'],
       [{ AIP_PREDICT_ROUTE: 'predict' }, 'AIP_PREDICT_ROUTE must be a path that begins with "/"'],
       [{ TLS_CERT_FILE: join(dir, 'empty.pem'), TLS_KEY_FILE: join(dir, 'empty.pem') }, 'are no certificate'],
       [{ TLS_CERT_FILE: join(dir, 'text.pem'), TLS_KEY_FILE: join(dir, 'text.pem') }, 'are no certificate'],
@@ -167,5 +180,56 @@ describe.skipIf(modules === '')('a server that is told to end while it starts', 
       child.kill('SIGTERM');
       expect([await code, text], `${ms} ms`).toEqual([0, 'listens']);
     }
+  }, 60_000);
+});
+
+/** Goes round its loop as often as it is told to: each time takes some microseconds. */
+const rounds = `<ir_version: 8, opset_import: ["" : 17]>
+main (int64[] trips, float[n,8] x) => (float[n,8] y)
+<float[8,8] w = random(1, -0.1, 0.1)>
+{
+  y = Loop (trips, , x) <body = step (int64 i, bool on, float[n,8] before) => (bool go, float[n,8] after) { go = Identity (on)  m = MatMul (before, w)  after = Tanh (m) }>
+}`;
+
+describe.skipIf(modules === '')('a server that is told to end while it serves', () => {
+  beforeAll(async () => {
+    await mkdir(join(dir, 'rounds'));
+    const x = new ort.Tensor('float32', new Float32Array(8), [1, 8]);
+    const feeds = [{ trips: new ort.Tensor('int64', BigInt64Array.of(2n), []), x }];
+    const artifact = { ...(await makeArtifact(join(dir, 'rounds'), rounds, feeds)), name: 'rounds' };
+    await buildBundle(server, artifact, {}, join(dir, 'rounds/bundle'));
+    symlinkSync(modules, join(dir, 'rounds/bundle/node_modules'));
+  });
+
+  /** Tells it to end while it answers a request of so many rounds; 0: none. @returns how it ended, and what it said of requests */
+  async function told(drainMs: number, trips: number): Promise<{ end: number | string | null; running: boolean }> {
+    const env = { DRAIN_MS: String(drainMs) };
+    const artifact = await makeArtifact(dir, classifier, classifierFeeds);
+    const running = await startServer(artifact, join(dir, 'rounds/bundle'), modules, { env });
+    // What it said last is there when its output is closed.
+    const ended = new Promise<number | string | null>((resolve) =>
+      running.child.once('close', (code, signal) => resolve(code ?? signal)),
+    );
+    if (trips > 0) {
+      const inputs = [
+        { name: 'trips', datatype: 'INT64', shape: [], data: [trips] },
+        { name: 'x', datatype: 'FP32', shape: [1, 8], data: Array(8).fill(1) },
+      ];
+      const url = `${running.url}/v2/models/rounds/infer`;
+      void fetch(url, { method: 'POST', body: JSON.stringify({ inputs }) }).catch(() => {});
+      await sleep(1000);
+    }
+    running.child.kill('SIGTERM');
+    const end = await Promise.race([ended, sleep(10_000, 'never', { ref: false })]);
+    if (end === 'never') running.child.kill('SIGKILL');
+    return { end, running: running.log().includes('"running":1') };
+  }
+
+  it('ends with 0 where nobody waits for an answer, however short the drain time', async () => {
+    for (const drainMs of [0, 100]) expect(await told(drainMs, 0), `${drainMs} ms`).toEqual({ end: 0, running: false });
+  }, 60_000);
+
+  it('ends at the end of the drain time, also in the middle of a run', async () => {
+    expect(await told(500, 100_000_000)).toEqual({ end: 'SIGTERM', running: true });
   }, 60_000);
 });

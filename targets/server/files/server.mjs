@@ -2,6 +2,7 @@
 
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Admission } from './lib/admission.mjs';
 import { Buffers } from './lib/buffers.mjs';
@@ -11,18 +12,20 @@ import { Certificate } from './lib/certificate.mjs';
 import { readConfig, readTls, SettingsError } from './lib/config.mjs';
 import { BundleError } from './lib/errors.mjs';
 import { Inference } from './lib/inference.mjs';
-import { ListenError, listenError } from './lib/listening.mjs';
+import { ListenError, listen } from './lib/listening.mjs';
 import { describeModel } from './lib/model.mjs';
 import { Models } from './lib/models.mjs';
 import { Monitor } from './lib/monitor.mjs';
 import { sessionsOf } from './lib/opening.mjs';
-import { endSpareThread, startThread } from './lib/place.mjs';
+import { endSpareThread, startThread, threadsAtWork } from './lib/place.mjs';
 import { Slabs } from './lib/slabs.mjs';
 import { Tracer } from './lib/tracing.mjs';
 
 // ONNX Runtime would report usage to Microsoft; set ORT_DISABLE_TELEMETRY=0 to let it.
 process.env.ORT_DISABLE_TELEMETRY ??= '1';
 const dir = dirname(fileURLToPath(import.meta.url));
+/** Milliseconds for which the end of a process waits for sessions that are being opened. */
+const openingMs = 5000;
 
 /** Before there is a log: one line in its form, and the end. */
 async function refuse(error) {
@@ -96,11 +99,7 @@ drain = async (signal) => {
   if (state.draining) return;
   state.draining = true;
   log.info({ signal }, 'draining');
-  const overdue = setTimeout(() => {
-    log.warn('requests were still running at the end of the drain time');
-    process.exit(1);
-  }, config.drainMs);
-  overdue.unref();
+  setTimeout(() => void cutOff(signal), config.drainMs).unref();
   await Promise.all([app.close(), grpc?.close()]);
   await models.close();
   // And what was being opened meanwhile.
@@ -110,11 +109,23 @@ drain = async (signal) => {
   log.info('stopped');
 };
 
+/** At the end of the drain time: requests that are running are not waited for, nor are connections on which nothing is asked. */
+async function cutOff(signal) {
+  const { running } = admission;
+  if (running > 0) log.warn({ running }, 'requests were still running at the end of the drain time');
+  // Sessions that are being opened will be there in a moment. A run may take any time, and one that hangs has no client any more.
+  const until = performance.now() + (running > 0 ? 0 : openingMs);
+  while (threadsAtWork() > 0) {
+    // Meanwhile the log is written.
+    await sleep(50);
+    // Nobody listens to it a second time. It does not end the first process of a container, which waits or is killed.
+    if (performance.now() >= until) process.kill(process.pid, signal);
+  }
+  process.exit(running > 0 ? 1 : 0);
+}
+
 async function serve() {
-  const { host, port } = config;
-  await app.listen({ host, port }).catch((error) => {
-    throw listenError(error, `${host}:${port}`);
-  });
+  await listen(app, config);
   // Loaded only where it is asked for: its packages take 95 ms of CPU.
   if (config.grpcPort > 0) grpc = await (await import('./lib/grpc/service.mjs')).openGrpc(config, services, log);
   const failure = await opened();

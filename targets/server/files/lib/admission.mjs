@@ -37,6 +37,11 @@ export class Admission {
     return caller;
   }
 
+  /** Requests to which an answer is due. */
+  get running() {
+    return this.#asked;
+  }
+
   /** Takes a place among the requests on their way, before a byte of the body is read. @throws RequestError 503 */
   enter() {
     if (this.#asked >= this.#places()) throw tooMany();

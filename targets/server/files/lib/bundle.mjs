@@ -1,7 +1,7 @@
 /** A bundle folder: its manifest, the model it is allowed to load, and its golden cases. */
 
 import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BundleError } from './errors.mjs';
 import { checkManifest } from './manifest.mjs';
@@ -11,6 +11,7 @@ const reasons = {
   ENOTDIR: 'is not there',
   EACCES: 'may not be read by the user of this process',
   EISDIR: 'is a folder',
+  ENOTFILE: 'is no plain file',
 };
 
 /** What the system says about a file of the bundle, in words. */
@@ -22,13 +23,25 @@ function unreadable(place, error) {
   });
 }
 
+/** A pipe in the place of a file would be waited for for ever. @throws what the system says, or with the code ENOTFILE */
+async function plain(path) {
+  const found = await stat(path);
+  if (found.isFile()) return path;
+  const code = found.isDirectory() ? 'EISDIR' : 'ENOTFILE';
+  throw Object.assign(new Error(`${path} ${reasons[code]}`), { code });
+}
+
 /** @throws BundleError where there is none, or it is not one */
 export async function readManifest(dir) {
   const place = join(dir, 'mlpack.json');
-  const text = await readFile(place, 'utf8').catch((error) => {
+  const text = await readPlain(place, 'utf8').catch((error) => {
     throw unreadable(place, error);
   });
   return checkManifest(parsed(text, place));
+}
+
+export async function readPlain(path, encoding) {
+  return readFile(await plain(path), encoding);
 }
 
 function parsed(text, place) {
@@ -56,7 +69,7 @@ function inside(dir, path) {
 async function digestOf(path) {
   const hash = createHash('sha256');
   const buffer = Buffer.allocUnsafeSlow(1 << 18);
-  const file = await open(path);
+  const file = await open(await plain(path));
   try {
     for (;;) {
       const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
@@ -107,7 +120,7 @@ export async function verifiedModel(dir, manifest, elsewhere = process.env.MODEL
 /** A small file of the bundle, whole and unchanged. @throws BundleError */
 async function verifiedFile(dir, { files }, path) {
   const place = inside(dir, path);
-  const bytes = await readFile(place).catch((error) => {
+  const bytes = await readPlain(place).catch((error) => {
     throw unreadable(place, error);
   });
   const digest = createHash('sha256').update(bytes).digest('hex');

@@ -43,9 +43,9 @@ function keys(env, name) {
   const lines = texts.flatMap((text) => text.split(/[\n,]/)).map((line) => line.trim());
   const given = lines.filter((line) => line !== '' && !line.startsWith('#'));
   // Without keys everybody may ask: whoever names a file or writes something wants that not.
-  if (given.length === 0 && (texts[0].trim() !== '' || env[`${name}_FILE`]))
+  if (given.length === 0 && (texts[0] !== '' || env[`${name}_FILE`]))
     throw new SettingsError(
-      `${name}: there is no key in ${env[`${name}_FILE`] ? `"${env[`${name}_FILE`]}"` : `"${texts[0]}"`}`,
+      `${name}: there is no key in ${env[`${name}_FILE`] ? `"${env[`${name}_FILE`]}"` : JSON.stringify(texts[0])}`,
     );
   return given.map((line, i) => {
     const [, label = `key ${i + 1}`, key] = line.match(/^(?:([\w.-]+):)?(.+)$/);
@@ -96,7 +96,8 @@ function route(env, name) {
   const path = env[name] || undefined;
   if (path !== undefined && !/^\/[\w.~%:@!$&'+,;=/-]*$/.test(path))
     throw new SettingsError(`${name} must be a path that begins with "/", and is "${path}"`);
-  return path;
+  // The router takes them for one, and has some already.
+  return path?.replace(/(?<=.)\/+$/, '');
 }
 
 const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];

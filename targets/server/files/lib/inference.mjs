@@ -63,7 +63,8 @@ export class Inference {
   #whoAnswers(served) {
     if (served.breaker.allows()) return served;
     const other = this.#services.models.fallbackFor(served);
-    if (other?.breaker.allows() && sameSignature(other.info, served.info)) return other;
+    // Asked last: it may let this very request through, and nobody else until that has ended.
+    if (other !== undefined && sameSignature(other.info, served.info) && other.breaker.allows()) return other;
     throw new RequestError('the model fails, and is given a pause', 503, { retryAfter: served.breaker.retryAfter });
   }
 

@@ -4,9 +4,9 @@
  * requests without a version go on to the one before. A file MODELS_DIR/<model>/default-version names another one.
  */
 
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readManifest } from './bundle.mjs';
+import { readManifest, readPlain } from './bundle.mjs';
 import { RequestError } from './errors.mjs';
 import { describeModel } from './model.mjs';
 import { Served } from './served.mjs';
@@ -32,15 +32,13 @@ async function folders(dir, pattern) {
 
 /** Changes whenever the manifest or a file of the model does, so that a copy that was not whole yet is tried again. */
 async function stampOf(dir) {
-  try {
-    const text = await readFile(join(dir, 'mlpack.json'), 'utf8');
-    const files = ['mlpack.json', ...pathsIn(text)];
-    const stats = await Promise.all(files.map((path) => stat(join(dir, path)).catch(() => ({ mtimeMs: 0, size: -1 }))));
-    return stats.map(({ mtimeMs, size }) => `${mtimeMs}-${size}`).join();
-  } catch (error) {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  const look = (path) => stat(join(dir, path)).catch(({ code }) => ({ mtimeMs: 0, size: code }));
+  const manifest = await look('mlpack.json');
+  if (manifest.size === 'ENOENT') return undefined;
+  // `readManifest` says why one cannot be read.
+  const text = await readPlain(join(dir, 'mlpack.json'), 'utf8').catch(() => '');
+  const stats = await Promise.all(pathsIn(text).map(look));
+  return [manifest, ...stats].map(({ mtimeMs, size }) => `${mtimeMs}-${size}`).join();
 }
 
 /** Paths of the model's files in the text of a manifest, as far as it is one; `readManifest` says what is wrong with it. */
@@ -56,7 +54,7 @@ function pathsIn(text) {
 /** What the file default-version says; undefined without one. */
 async function askedVersion(dir) {
   try {
-    return (await readFile(join(dir, 'default-version'), 'utf8')).trim();
+    return (await readPlain(join(dir, 'default-version'), 'utf8')).trim();
   } catch (error) {
     if (error.code === 'ENOENT') return undefined;
     throw error;
@@ -64,7 +62,7 @@ async function askedVersion(dir) {
 }
 
 export class Models {
-  /** name → { versions: Map<version, Served>, chosen, pinned, known: Map<version, stamp>, failed: Map<version, why>, byFile, missed } */
+  /** name → { versions: Map<version, Served>, chosen, pinned, known: Map<version, stamp>, failed: Map<version, why>, byFile, missed, problem } */
   #models = new Map();
   #services;
   #own;
@@ -135,7 +133,13 @@ export class Models {
     );
     this.#tellAbsent('MODELS_DIR', root, !there);
     const names = await folders(root, namePattern);
-    for (const name of names) await this.#scanModel(name, join(root, name));
+    for (const name of names) {
+      const problem = await this.#scanModel(name, join(root, name)).then(
+        () => undefined,
+        (error) => error,
+      );
+      this.#tellProblem(name, problem);
+    }
     for (const [name, model] of this.#models) {
       if (names.includes(name)) continue;
       for (const version of [...model.known.keys()]) await this.#unload(name, version);
@@ -226,6 +230,14 @@ export class Models {
     if (model.chosen === before) return;
     this.#services.log.info({ model: name, version: model.chosen, before }, 'requests without a version go to');
     this.#services.metrics.chosen(name, model.chosen, before);
+  }
+
+  /** Once until it is another one: what is wrong with the folder of a model is no reason to leave out the others. */
+  #tellProblem(name, error) {
+    const model = this.#model(name);
+    if (error !== undefined && error.message !== model.problem)
+      this.#services.log.error({ err: error, model: name }, 'a model could not be looked through; the others go on');
+    model.problem = error?.message;
   }
 
   /** Once until it is there: a setting that was mistyped would do nothing, and say nothing. */

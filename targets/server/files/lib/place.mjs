@@ -8,6 +8,11 @@ import { openSession, textOf } from './session.mjs';
 const source = new URL('./worker.mjs', import.meta.url);
 /** A thread that waits for a model, and when it has ended. */
 let ahead;
+/** Those in which ONNX Runtime is opening or running a session. */
+const atWork = new Set();
+
+/** Threads that a process cannot take down: it would wait for them, and be aborted by ONNX Runtime's binding when they come back. */
+export const threadsAtWork = () => atWork.size;
 
 /**
  * Starts a thread before it is known what for: it takes 0.1 s of CPU until ONNX Runtime is loaded in it, which another CPU can do while
@@ -46,22 +51,28 @@ function takeThread() {
 export function threadPlace(model, settled, ended) {
   const worker = takeThread();
   worker.postMessage({ open: model });
+  atWork.add(worker);
   const gone = new Promise((resolve) => worker.once('exit', resolve));
   const opened = new Promise((resolve, reject) => {
     worker.on('message', (message) => {
+      atWork.delete(worker);
       if (message.ready) resolve();
       else if (message.failed) reject(new Error(message.failed));
       else settled(message);
     });
     worker.on('error', reject);
     worker.on('exit', () => {
+      atWork.delete(worker);
       reject(new Error('the session ended while it was being opened'));
       ended();
     });
   });
   return {
     opened,
-    begin: (feeds, outputs, buffers) => worker.postMessage({ feeds, outputs }, buffers),
+    begin(feeds, outputs, buffers) {
+      worker.postMessage({ feeds, outputs }, buffers);
+      atWork.add(worker);
+    },
     // Not terminated: ONNX Runtime's binding ends the whole process where a run comes back to a thread that is being taken down. It ends by itself
     // after its run.
     abandon: () => worker.postMessage('close'),

@@ -68,6 +68,7 @@ function secure(certificate) {
       ),
     removeIdentityCertificateListener: () => {},
   };
+  // First its own, then whose it trusts: grpc-js declares them the other way round, and hands them on like this (1.14).
   return grpc.experimental.createCertificateProviderServerCredentials(provider, null, false);
 }
 
