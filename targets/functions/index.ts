@@ -1,5 +1,6 @@
 import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, defineTarget } from '../../src/target/target.ts';
+import { curlSoon } from '../server/curl.ts';
 import { kubernetesName } from '../server/deploy.ts';
 import { workersAdvice } from './cloudflare.ts';
 import { functionFiles, functionSupport, megabytesOf } from './parts.ts';
@@ -67,7 +68,7 @@ One HTTP function, \`model\`, that speaks the Open Inference Protocol v2: \`POST
 \`\`\`sh
 npm ci --omit=dev
 node local.mjs &                                                # Google's own framework, on :8080
-curl -s localhost:8080/v2/models/${artifact.name}
+${curlSoon} localhost:8080/v2/models/${artifact.name}
 curl -H 'content-type: application/json' --data @request.json localhost:8080/v2/models/${artifact.name}/infer
 node cold-start.mjs                                             # from process start to ready, on this machine
 \`\`\`

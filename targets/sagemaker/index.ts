@@ -1,6 +1,7 @@
 import { opt } from '../../src/pass/options.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { curlSoon } from '../server/curl.ts';
 import { kubernetesName } from '../server/deploy.ts';
 import { server } from '../server/index.ts';
 import { serverParts } from '../server/parts.ts';
@@ -90,7 +91,7 @@ On this machine, as SageMaker starts it:
 \`\`\`sh
 npm ci --omit=dev && mkdir -p ../unpacked && tar -xzf model.tar.gz -C ../unpacked
 MODEL_DIR=../unpacked node server.mjs serve &
-curl -fsS localhost:8080/ping
+${curlSoon} localhost:8080/ping
 curl -H 'content-type: application/json' --data @request.json localhost:8080/invocations
 \`\`\`
 

@@ -1,4 +1,5 @@
 import type { Artifact } from '../../src/target/target.ts';
+import { curlSoon } from './curl.ts';
 import { azureName, type DeployOptions, imageOf, kubernetesName } from './deploy.ts';
 
 /** The part of the README on where the server runs: commands to copy, with the names of this bundle. */
@@ -22,7 +23,7 @@ kubectl create namespace production                                     # once
 kubectl apply -k deploy/kubernetes/overlays/production
 kubectl -n production rollout status deployment/${name}
 kubectl -n production port-forward service/${name} 8080:80 &
-curl -fsS localhost:8080/v2/health/ready
+${curlSoon} localhost:8080/v2/health/ready
 kubectl -n production rollout undo deployment/${name}                   # back to the version before
 \`\`\`
 
@@ -43,7 +44,7 @@ kubectl argo rollouts undo ${name}                                      # after 
 \`\`\`sh
 kubectl apply -k deploy/kubernetes/blue-green
 kubectl port-forward service/${name}-preview 8081:80 &
-curl -fsS localhost:8081/v2/health/ready
+${curlSoon} localhost:8081/v2/health/ready
 kubectl argo rollouts promote ${name}                                   # or: abort; afterwards: undo
 \`\`\`
 
@@ -52,7 +53,7 @@ kubectl argo rollouts promote ${name}                                   # or: ab
 \`\`\`sh
 PORT=8080 node server.mjs & (cd ../next && npm ci --omit=dev && PORT=8081 node server.mjs) &
 mkdir -p run && nginx -p "$PWD/run" -c "$PWD/deploy/nginx/nginx.conf" -g 'daemon off;' &
-curl -si localhost:8000/v2/health/ready | grep -i x-served-by
+${curlSoon} -i localhost:8000/v2/health/ready | grep -i x-served-by
 \`\`\`
 
 **KServe**, with this server as the predictor (\`--target kserve\` packs a Triton repository for KServe's own runtimes instead):

@@ -14,6 +14,7 @@ import { readme } from './readme.ts';
 const own: Readonly<Record<string, string>> = {
   'run-stream.mjs': 'run-stream.mjs',
   'stream/broker.mjs': 'stream/broker.mjs',
+  'stream/brokers/compression.mjs': 'stream/brokers/compression.mjs',
   'stream/brokers/kafka.mjs': 'stream/brokers/kafka.mjs',
   'stream/brokers/mqtt.mjs': 'stream/brokers/mqtt.mjs',
   'stream/brokers/nats.mjs': 'stream/brokers/nats.mjs',

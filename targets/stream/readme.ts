@@ -10,6 +10,12 @@ const listed = (values: readonly IoInfo[]): string =>
     .map(({ name, dtype, shape }) => `\`${name}\` (${dtype}, [${shape?.map((dim) => dim ?? '?').join(', ') ?? 'any'}])`)
     .join(', ');
 
+/** Host and, where it is not the usual one, port of a broker as Mosquitto's programs take them. */
+function mosquittoPlace(hosts: string): string {
+  const [, host = hosts, port] = /^(.*?)(?::(\d+))?$/.exec(hosts.split(',')[0] ?? '') ?? [];
+  return port === undefined ? `-h ${host}` : `-h ${host} -p ${port}`;
+}
+
 /** What must be there on the broker before the worker starts, and how to try it by hand. */
 function firstSteps({ broker, kind, hosts, in: from, out, dead }: Place): string {
   switch (kind) {
@@ -23,8 +29,8 @@ nats pub ${from} --force-stdin < row.jsonl && nats sub ${out} --all --count 1`;
       return `redis-cli -u ${broker} -x XADD ${from} '*' value < row.jsonl
 redis-cli -u ${broker} XRANGE ${out} - +`;
     default:
-      return `mosquitto_sub -h ${hosts.split(':')[0]} -q 1 -t ${out} -C 1 &
-mosquitto_pub -h ${hosts.split(':')[0]} -q 1 -t ${from} -f row.jsonl`;
+      return `mosquitto_sub ${mosquittoPlace(hosts)} -q 1 -t ${out} -C 1 &
+mosquitto_pub ${mosquittoPlace(hosts)} -q 1 -t ${from} -f row.jsonl`;
   }
 }
 

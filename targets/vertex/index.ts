@@ -1,6 +1,7 @@
 import { opt } from '../../src/pass/options.ts';
 import { ortVersion } from '../../src/target/runtime.ts';
 import { type Artifact, type BundleFile, defineTarget } from '../../src/target/target.ts';
+import { curlSoon } from '../server/curl.ts';
 import { kubernetesName } from '../server/deploy.ts';
 import { modelDigest } from '../server/digest.ts';
 import { exampleInstances } from '../server/example.ts';
@@ -146,7 +147,7 @@ On this machine, as Vertex AI starts it:
 \`\`\`sh
 npm ci --omit=dev
 AIP_HTTP_PORT=8080 AIP_HEALTH_ROUTE=/v2/health/ready AIP_PREDICT_ROUTE=/predict node server.mjs &
-curl -fsS localhost:8080/v2/health/ready
+${curlSoon} localhost:8080/v2/health/ready
 curl -H 'content-type: application/json' --data @request.json localhost:8080/predict
 \`\`\`
 

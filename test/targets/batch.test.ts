@@ -262,6 +262,12 @@ describe.skipIf(modules === '')('batch', () => {
       ]);
       expect(err.trim().split('\n')).toHaveLength(1);
     }
+    const pipe = join(dir, 'pipe.csv');
+    spawnSync('mkfifo', [pipe]);
+    expect(run([pipe, '--out', join(dir, 'pipe-out')])).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('pipe.csv is no regular file'),
+    });
     expect(run(['--format', 'xls', 'a.csv'])).toMatchObject({ status: 2, err: expect.stringContaining('--format is') });
   });
 

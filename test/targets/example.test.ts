@@ -115,5 +115,12 @@ describe('README', () => {
       (path) => !elsewhere.test(path) && !existsSync(join(out, path.replace(/^(PWD)?\//, ''))),
     );
     expect(missing).toEqual([]);
+    // Copied as a whole, a block asks the server that it has just put into the background.
+    for (const block of commands) {
+      const lines = block.split('\n');
+      const begun = lines.findIndex((line) => /[^&]&$/.test(line) && !line.startsWith('mosquitto'));
+      const asks = begun < 0 ? undefined : lines.slice(begun + 1).find((line) => line.startsWith('curl'));
+      if (asks !== undefined) expect(asks).toContain('--retry-connrefused');
+    }
   });
 });

@@ -355,6 +355,19 @@ describe('deploy files of the stream bundle', () => {
     expect(await readFile(join(out, 'README.md'), 'utf8')).toContain('At least once');
   });
 
+  it('come with commands for the port that the broker has', async () => {
+    const artifact = await makeArtifact(await tempDir(), sums, [
+      { x: new ort.Tensor('float32', Float32Array.of(1, 2, 3), [1, 3]) },
+    ]);
+    const commands = async (broker: string): Promise<string[]> => {
+      const out = join(await tempDir(), 'bundle');
+      await buildBundle(stream, artifact, { broker, in: 'rows' }, out);
+      return (await readFile(join(out, 'README.md'), 'utf8')).match(/^mosquitto_\w+ .*(?= -q 1)/gm) ?? [];
+    };
+    expect(await commands('mqtt://m:1884')).toEqual(['mosquitto_sub -h m -p 1884', 'mosquitto_pub -h m -p 1884']);
+    expect(await commands('mqtt://m')).toEqual(['mosquitto_sub -h m', 'mosquitto_pub -h m']);
+  });
+
   it.each([
     [
       'kafkas://a',

@@ -9,7 +9,10 @@ import { pieceRows } from './tables.mjs';
 
 /** What tells a file from its next version: size and milliseconds since 1970 of the last change. */
 async function stampOf(path) {
-  const { size, mtimeMs } = await stat(path);
+  const found = await stat(path);
+  const { size, mtimeMs } = found;
+  // A pipe would be waited for, and holds nothing for whoever goes on after a crash.
+  if (!found.isFile()) throw new Error(`${path} is no regular file: a job may read its input again`);
   return [size, Math.round(mtimeMs)];
 }
 

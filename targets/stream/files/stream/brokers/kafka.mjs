@@ -3,6 +3,8 @@
  * @confluentinc/kafka-javascript, librdkafka made by Confluent, which is taken where it is installed (README.md).
  */
 
+import { unlz4, unsnappy, unzstd } from './compression.mjs';
+
 /** What SASL is given; undefined where nobody asks. */
 function saslOf({ mechanism, username, password, token }) {
   if (token !== undefined) return { mechanism, oauthBearerProvider: async () => bearer(token()) };
@@ -40,7 +42,9 @@ async function client(settings, log) {
   } catch (error) {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
   }
-  const { Kafka, logLevel } = (await import('kafkajs')).default;
+  const { Kafka, logLevel, CompressionTypes, CompressionCodecs } = (await import('kafkajs')).default;
+  for (const [type, read] of Object.entries({ Snappy: unsnappy, LZ4: unlz4, ZSTD: unzstd }))
+    CompressionCodecs[CompressionTypes[type]] = () => ({ decompress: async (bytes) => read(bytes) });
   const { ca, cert, key } = certificates;
   const ssl = tls && { ...(ca && { ca: [ca] }), ...(cert && { cert, key }) };
   // Its own lines carry a stack for each attempt and broker.
