@@ -1,4 +1,5 @@
 import { fstatSync, rmSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import type { TextSink } from '../src/cli/io.ts';
 
 const interrupt = new AbortController();
@@ -35,14 +36,16 @@ function stream(name: 'stdout' | 'stderr'): NodeJS.WriteStream {
   return found;
 }
 
-/** `/dev/null` of Linux, whose streams look like a terminal's otherwise. */
-const nullDevice = 0x103;
-
 /** Files, and pipes whose reader comes along, take text without Node's streams, which are 4 ms of code (that of networks with it). */
 function isPlain(descriptor: number): boolean {
   try {
     const stats = fstatSync(descriptor);
-    return stats.isFile() || stats.isFIFO() || (process.platform === 'linux' && stats.rdev === nullDevice);
+    // Devices that are no terminal: /dev/null, and /dev/full, of which a stream learns too late.
+    return (
+      stats.isFile() ||
+      stats.isFIFO() ||
+      (process.platform === 'linux' && stats.isCharacterDevice() && !isatty(descriptor))
+    );
   } catch (error) {
     // Closed: the stream says so.
     if (!isSystemError(error)) throw error;

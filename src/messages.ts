@@ -19,6 +19,11 @@ function distance(a: string, b: string): number {
 
 /** ` (did you mean "fuse"?)` when a known name is close, else the list of names when it is short, else nothing. */
 export function nearest(name: string, known: readonly string[]): string {
+  return suggestion(name, known) || (known.length > 0 && known.length <= 12 ? ` (known: ${known.join(', ')})` : '');
+}
+
+/** ` (did you mean "fuse"?)` when a known name is close, else nothing: for sentences that list the names themselves. */
+export function suggestion(name: string, known: readonly string[]): string {
   let best: string | undefined;
   // Two changes to three letters make any other word, as one does to a single letter.
   let bestDistance = (name.length <= 1 ? 0 : name.length <= 3 ? 1 : Math.max(2, Math.floor(name.length / 3))) + 1;
@@ -29,8 +34,7 @@ export function nearest(name: string, known: readonly string[]): string {
       bestDistance = d;
     }
   }
-  if (best !== undefined) return ` (did you mean "${best}"?)`;
-  return known.length > 0 && known.length <= 12 ? ` (known: ${known.join(', ')})` : '';
+  return best === undefined ? '' : ` (did you mean "${best}"?)`;
 }
 
 /** 1234567 → `1.23 MB`; decimal units, as file managers and hubs show them. */

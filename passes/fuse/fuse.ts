@@ -4,7 +4,7 @@ import { graphsBelow, type Model } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { newestOpset, upgradeOpset } from '../../src/ir/opset-upgrade.ts';
 import { sortTopologically } from '../../src/ir/sort.ts';
-import { nearest } from '../../src/messages.ts';
+import { suggestion } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, type PassContext, reordered } from '../../src/pass/pass.ts';
 import { constantCopyRule, readThroughCopies } from '../../src/rewrite/constant-copies.ts';
@@ -251,7 +251,7 @@ function checkNames(skip: readonly string[]): void {
   if (unknown === undefined) return;
   throw new UserError(
     'rule-unknown',
-    `fuse has no rule "${unknown}"${nearest(unknown, names)}; it has ${names.join(', ')}.`,
+    `fuse has no rule "${unknown}"${suggestion(unknown, names)}; it has ${names.join(', ')}.`,
   );
 }
 

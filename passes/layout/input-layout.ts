@@ -3,7 +3,7 @@ import type { Graph, Model, Node, Value } from '../../src/ir/graph.ts';
 import { inferShapes } from '../../src/ir/infer/infer.ts';
 import { invert } from '../../src/ir/permutation.ts';
 import { type Shape, tensorType } from '../../src/ir/types.ts';
-import { nearest } from '../../src/messages.ts';
+import { suggestion } from '../../src/messages.ts';
 import { opt } from '../../src/pass/options.ts';
 import { definePass, exact, type PassContext } from '../../src/pass/pass.ts';
 import { provenanceKey } from '../../src/rewrite/edit.ts';
@@ -70,7 +70,7 @@ function found(model: Model, name: string, shapeOf: (value: Value) => Shape | un
     const names = all.map((one) => one.name);
     throw new UserError(
       'layout.unknown',
-      `the model has no input or output "${name}"${nearest(name, names)}; it has ${names.join(', ')}.`,
+      `the model has no input or output "${name}"${suggestion(name, names)}; it has ${names.join(', ')}.`,
     );
   }
   const shape = shapeOf(value);

@@ -35,6 +35,8 @@ const manifestName = 'entry.json';
 const partPrefix = '.part-';
 /** Copying the largest entry takes minutes; a part older than this has nobody who writes it. */
 const longestWriteMs = 24 * 3_600_000;
+/** The disk is full, a quota is used up. */
+const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 const isKey = /^[0-9a-f]{64}$/;
 
 /**
@@ -70,7 +72,7 @@ export class CacheStore {
   }
 
   /**
-   * Keeps a result. A failure to do so is told to `onProblem`; errors of `write` are its own and come through.
+   * Keeps a result. A failure to do so, and a disk that is full, is told to `onProblem`; other errors of `write` are its own and come through.
    * @param write puts the files into the folder it is given (flat: no folders inside).
    */
   async put(key: string, meta: unknown, write: (folder: string) => Promise<void> = async () => {}): Promise<void> {
@@ -78,7 +80,7 @@ export class CacheStore {
     const part = join(dir, `${partPrefix}${process.pid}-${randomUUID()}`);
     if (!(await this.#attempt(() => makeFolder(part)))) return;
     try {
-      await write(part);
+      if (!(await this.#written(part, write))) return;
       await this.#attempt(async () => {
         const files = await listFiles(part);
         const manifest = { key, meta, files };
@@ -95,6 +97,18 @@ export class CacheStore {
       });
     } finally {
       await rm(part, { recursive: true, force: true });
+    }
+  }
+
+  /** @returns false where the cache has no room */
+  async #written(part: string, write: (folder: string) => Promise<void>): Promise<boolean> {
+    try {
+      await write(part);
+      return true;
+    } catch (error) {
+      if (!noRoom.has(String(codeOf(error)))) throw error;
+      this.#tell(error);
+      return false;
     }
   }
 
@@ -139,10 +153,14 @@ export class CacheStore {
       await work();
       return true;
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#options.onProblem?.(`the cache in ${this.#options.dir} does not take a result: ${why}`);
+      this.#tell(error);
       return false;
     }
+  }
+
+  #tell(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.#options.onProblem?.(`the cache in ${this.#options.dir} does not take a result: ${why}`);
   }
 }
 

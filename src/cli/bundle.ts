@@ -22,7 +22,7 @@ import { openData } from './data.ts';
 import { browserDownloads, type Download } from './downloads.ts';
 import { fitRuntime, oldestRuntime } from './fit-runtime.ts';
 import { type ModelSource, resolveModel, resolveParts } from './model-source.ts';
-import { refuseLosing, requireWritable } from './output.ts';
+import { refuseLosing, refuseMountPoint, requireWritable } from './output.ts';
 import { readReport } from './read-report.ts';
 
 interface BundleFlags {
@@ -198,6 +198,7 @@ async function evidenceFor(file: string, named: string | undefined, cwd: string)
 
 /** Said before golden cases are recorded, not after. @throws UserError when the place is taken or cannot be written. */
 async function requireFree(out: string, flags: BundleFlags): Promise<void> {
+  refuseMountPoint(out, flags.out ?? out);
   if (existsSync(out) && flags.force !== true)
     throw new UserError('out.exists', `"${out}" exists; give another --out, or --force to replace it.`);
   await requireWritable(out, flags.out ?? out, { makesFolders: true });

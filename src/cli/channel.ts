@@ -1,6 +1,6 @@
 import { relative, resolve } from 'node:path';
 import { UserError } from '../errors.ts';
-import { formatBytes, nearest } from '../messages.ts';
+import { formatBytes, suggestion } from '../messages.ts';
 import { channelsIn, history, requireChannel } from '../target/channel/folder.ts';
 import { type ChannelSettings, newest, publish, rollBack, setRollout } from '../target/channel/publish.ts';
 import type { ChannelStatement } from '../target/channel/statement.ts';
@@ -120,7 +120,7 @@ export async function channelCommand(
   if (!work)
     throw new UserError(
       'channel-action',
-      `channel cannot "${action}"${nearest(action, Object.keys(actions))}; it can ${Object.keys(actions).join(', ')}.`,
+      `channel cannot "${action}"${suggestion(action, Object.keys(actions))}; it can ${Object.keys(actions).join(', ')}.`,
     );
   await work(bundle, flags, session);
 }

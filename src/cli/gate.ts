@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { githubAnnotations } from '../../reports/gate/github.ts';
@@ -93,7 +93,24 @@ async function requirePlaces(
       throw new UserError('gate.write', `"${file}" is the report that is judged; give ${options.flag} another file.`);
     if (existsSync(path) && statSync(path).isDirectory())
       throw new UserError('path', `"${file}" is a folder where a file is expected; give ${options.flag} a file.`);
+    if (options.flag !== '--baseline' && existsSync(path) && !isText(path))
+      throw new UserError(
+        'out.exists',
+        `"${file}" exists and is no text, so it is left alone; give ${options.flag} another file.`,
+      );
     await requireWritable(path, file, options);
+  }
+}
+
+/** What a gate writes is text, and so is what it may replace or append to: not the model that follows a flag whose file was forgotten. */
+function isText(path: string): boolean {
+  if (!statSync(path).isFile()) return true;
+  const head = Buffer.alloc(4096);
+  const handle = openSync(path, 'r');
+  try {
+    return !/[\0-\x08\x0e-\x1a]/.test(head.toString('latin1', 0, readSync(handle, head, 0, head.length, 0)));
+  } finally {
+    closeSync(handle);
   }
 }
 

@@ -63,7 +63,13 @@ async function explainFailure(io: CliIo, error: unknown): Promise<number> {
   if (exit === exitCodes.ok) return exit;
   if (io.argv.includes('--json')) {
     const said = message || 'which command? `mlpack --help` lists them.';
-    io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message: said } }, null, 2)}\n`);
+    try {
+      io.stdout.write(`${JSON.stringify({ ok: false, error: { code, message: said } }, null, 2)}\n`);
+    } catch (unwritable) {
+      // What cannot be written may be standard output itself.
+      if (systemError(unwritable) === undefined) throw unwritable;
+      io.stderr.write(`mlpack: ${harmless(said, false)}\n`);
+    }
   } else if (message) {
     io.stderr.write(`mlpack: ${harmless(message, false)}\n`);
   }
@@ -118,6 +124,10 @@ function systemError(error: unknown): string | undefined {
       return `the links at${path || ' a path'} lead in a circle; check the path.`;
     case 'ENOSPC':
       return `the disk is full while writing${path}; free some space or choose another place with --out.`;
+    case 'EDQUOT':
+      return `the disk quota is used up while writing${path}; free some space or choose another place with --out.`;
+    case 'EBUSY':
+      return `${path.trim() || 'a path'} is in use, as a mount point (a volume) is; choose another place with --out.`;
     case 'EISDIR':
     case 'ENOTDIR':
       return `${path.trim() || 'a path'} is ${error.code === 'EISDIR' ? 'a folder where a file is expected' : 'not a folder'}; check the path.`;

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, realpathSync, rmdirSync, type Stats, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, realpathSync, rmdirSync, type Stats, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { UserError } from '../errors.ts';
+import { shellWord } from '../shell-word.ts';
 
 /**
  * Refuses a place that cannot be written before minutes of work are spent on it. Asking for rights is not enough (root
@@ -39,6 +40,25 @@ export async function requireWritable(
       cause: error,
     });
   }
+}
+
+/** @throws UserError `path` where a folder stands where a file is to be written, which nothing replaces */
+export function requireFileName(path: string, shown: string): void {
+  if (statOf(path)?.isDirectory())
+    throw new UserError('path', `"${shown}" is a folder where a file is expected; check the path.`);
+}
+
+/**
+ * A folder is written beside and takes the place of the old one, as a whole: a volume of a container, say, has no place to give.
+ * @throws UserError `out.mount`
+ */
+export function refuseMountPoint(path: string, shown: string): void {
+  const here = lstatSync(path, { throwIfNoEntry: false });
+  if (here?.isDirectory() && here.dev !== statOf(dirname(path))?.dev)
+    throw new UserError(
+      'out.mount',
+      `"${shown}" is a mount point (a volume), which no folder can take the place of; give a folder in it, such as --out ${shellWord(join(shown, 'mlpack'))}.`,
+    );
 }
 
 /** @throws UserError `out.exists` where a folder that is to be replaced holds one of these. */

@@ -32,7 +32,10 @@ export function addTransformFlags(command: Command): Command {
   return command
     .option('-o, --out <file>', 'file to write')
     .option('--force', 'replace an existing file')
-    .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
+    .option(
+      '-d, --data <dir>',
+      'dataset folder, for passes that look at activations (default: the one beside the model)',
+    )
     .option(
       '--allow-modules',
       'let the dataset bring a metric of its own, which runs its code, for passes that search by it',

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
@@ -11,7 +11,7 @@ import type { Session } from './command.ts';
 import type { CompressedSizes } from './compressed-size.ts';
 import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
-import { requireWritable } from './output.ts';
+import { requireFileName, requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
 import type { VerifyResult } from './verify.ts';
 
@@ -39,7 +39,8 @@ export async function transform(
   const { talk, io } = session;
   if (!flags.out) throw new UserError('out.missing', 'where should the result go? Give -o/--out <file.onnx>.');
   const out = resolve(io.cwd, flags.out);
-  if (existsSync(out) && !flags.force) {
+  requireFileName(out, flags.out);
+  if (lstatSync(out, { throwIfNoEntry: false }) && !flags.force) {
     throw new UserError('out.exists', `"${flags.out}" exists; give another --out, or --force to replace it.`);
   }
   await requireWritable(out, flags.out, { makesFolders: false });

@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
+import { requireFileName } from './output.ts';
 
 /**
  * Writes a file so that nobody ever sees half of it: temporary name, sync, rename.
@@ -13,11 +14,10 @@ export async function writeAtomically(
   force: boolean,
   flag = '--out',
 ): Promise<void> {
+  // Else the rename would fail, in the name of the temporary file; and no --force helps.
+  requireFileName(path, path);
   if (existsSync(path) && !force)
     throw new UserError('out.exists', `"${path}" exists; give another ${flag}, or --force to replace it.`);
-  // Else the rename would fail, in the name of the temporary file.
-  if (existsSync(path) && statSync(path).isDirectory())
-    throw new UserError('path', `"${path}" is a folder where a file is expected; check the path.`);
   const part = `${path}.part-${process.pid}`;
   // In a container every run may have the same number, and one that was killed have left its part.
   await rm(part, { force: true });

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.ts';
-import { nearest } from '../messages.ts';
+import { suggestion } from '../messages.ts';
 
 /** A provider with its options, as the command line names it: `cpu`, `web-wasm:threads=2`, `cuda:device=1`. */
 export interface ProviderSpec {
@@ -28,7 +28,7 @@ export function parseProvider(text: string): ProviderSpec {
     if (pair === '') continue;
     const [, name = pair, value] = /^(\w+)=(\d+)$/.exec(pair) ?? [];
     if (!known.includes(name)) {
-      const has = known.length > 0 ? `it has ${known.join(', ')}${nearest(name, known)}` : 'it has none';
+      const has = known.length > 0 ? `it has ${known.join(', ')}${suggestion(name, known)}` : 'it has none';
       throw new UserError('provider.option', `provider ${id} has no option "${name}"; ${has}.`);
     }
     const least = name === 'threads' ? 1 : 0;

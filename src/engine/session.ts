@@ -1,7 +1,9 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { nowMs } from '../clock.ts';
 import { UserError } from '../errors.ts';
 import type { Tensor } from '../ir/tensor.ts';
+import { looksLike } from '../onnx/sniff.ts';
 import type { IoInfo } from '../report/report.ts';
 import type { BrowserHost } from './browser/host.ts';
 import { runtimeSentence } from './failure.ts';
@@ -125,10 +127,26 @@ async function openNative(
       ? ort.InferenceSession.create(model, config)
       : ort.InferenceSession.create(model, config));
   } catch (error) {
+    const said = runtimeSentence(error);
+    if (typeof model === 'string' && said.includes('Protobuf parsing failed')) throw noModel(model, label, error);
     const on = provider === 'cpu' ? 'ONNX Runtime' : `ONNX Runtime (${provider})`;
-    throw new UserError('session-load', `${on} cannot load ${label}: ${runtimeSentence(error)}`, { cause: error });
+    throw new UserError('session-load', `${on} cannot load ${label}: ${said}`, { cause: error });
   }
   return new OrtSession(ort, inner, provider, label, nowMs() - started);
+}
+
+/** What the file is instead, as far as its first bytes tell: the runtime says no more than that it cannot read it. */
+function noModel(file: string, label: string, cause: unknown): UserError {
+  const head = Buffer.alloc(512);
+  const handle = openSync(file, 'r');
+  try {
+    const what = looksLike(head.subarray(0, readSync(handle, head, 0, head.length, 0)));
+    return what === undefined
+      ? new UserError('session-load', `${label}: The file is damaged or cut off. Fetch or export it again.`, { cause })
+      : new UserError('not-a-model', `${label}: This is no ONNX model: ${what}.`, { cause });
+  } finally {
+    closeSync(handle);
+  }
 }
 
 /** The numbered card of cuda, tensorrt and dml; the binding's types know the option by these names only. */

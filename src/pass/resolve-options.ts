@@ -1,6 +1,6 @@
 import { dropLimitForm, readDropLimit } from '../drop-limit.ts';
 import { UserError } from '../errors.ts';
-import { nearest } from '../messages.ts';
+import { nearest, suggestion } from '../messages.ts';
 import type { OptionSpec, OptionTable, OptionValues } from './options.ts';
 import type { Pass, Step } from './pass.ts';
 
@@ -61,7 +61,7 @@ export function checkValue(where: string, spec: OptionSpec, value: unknown): unk
       return readDropLimit(value) ?? fail(dropLimitForm);
     case 'choice': {
       const found = spec.choices.find((choice) => String(choice) === String(value));
-      return found ?? fail(`one of ${spec.choices.join(', ')}${nearest(String(value), spec.choices.map(String))}`);
+      return found ?? fail(`one of ${spec.choices.join(', ')}${suggestion(String(value), spec.choices.map(String))}`);
     }
     case 'list': {
       if (typeof value === 'string') return splitList(value);

@@ -16,7 +16,15 @@ export function parseReport(text: string, source = 'the report'): Report {
     throw new UserError('report.shape', `${source} is not a valid report: ${problem.path} ${problem.message}.`);
   const report: Report = value as NonNullable<typeof reportShape.is>;
   checkReferences(report, source);
+  inheritNothing(value);
   return report;
+}
+
+/** Figures are looked up by names that stand in the file (`latency[provider]`): one called "constructor" must not find what all objects have. */
+function inheritNothing(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) Object.setPrototypeOf(value, null);
+  for (const item of Object.values(value)) inheritNothing(item);
 }
 
 function parseJson(text: string, source: string): unknown {

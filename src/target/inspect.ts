@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, type Dirent } from 'node:fs';
+import { createReadStream, type Dirent, existsSync } from 'node:fs';
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../errors.ts';
@@ -18,6 +18,7 @@ export interface Finding {
 /** What stands beside the files of the manifest: itself, and what is made of it. */
 const besides: ReadonlySet<string> = new Set([manifestName, sumsName, signatureName]);
 const maxManifestBytes = 64_000_000;
+const mostNamed = 6;
 
 /**
  * Reads and validates the manifest of a bundle folder.
@@ -39,13 +40,30 @@ export async function readManifest(dir: string): Promise<Manifest> {
   } catch (error) {
     if (error instanceof UserError) throw error;
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new UserError('bundle-open', `${dir} is not a bundle: ${manifestName} cannot be read (${code}).`, {
-      cause: error,
-    });
+    const why =
+      code === 'ENOENT' || code === 'ENOTDIR'
+        ? `there is no ${manifestName} in it`
+        : `${manifestName} cannot be read (${code})`;
+    const inside = await bundlesIn(dir);
+    const hint =
+      inside.length > 0
+        ? `bundles are in it: ${inside.join(', ')}`
+        : 'give a folder that `mlpack bundle` or `mlpack optimize` wrote for a target';
+    throw new UserError('bundle-open', `${dir} is not a bundle: ${why}; ${hint}.`, { cause: error });
   }
   const manifest = parseManifest(text);
   checkPaths([manifestName, ...manifest.files.map(({ path }) => path)]);
   return manifest;
+}
+
+/** Where a folder above was named: that of a run of `optimize`, or the one of its bundles. At most a handful. */
+async function bundlesIn(dir: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const above of [join(dir, 'bundles'), dir]) {
+    const names = await readdir(above).catch(() => []);
+    for (const name of names.sort()) if (existsSync(join(above, name, manifestName))) found.push(join(above, name));
+  }
+  return found.slice(0, mostNamed);
 }
 
 /** Compares a bundle folder with its manifest: every listed file there, whole and unchanged, and nothing else. Runs nothing. */

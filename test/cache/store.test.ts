@@ -33,6 +33,16 @@ describe('the cache', () => {
     expect(problems).toEqual([]);
   });
 
+  test('a disk without room costs the entry, not the run; other errors of the writer come through', async () => {
+    const failing = (code: string) => async (): Promise<void> => {
+      throw Object.assign(new Error(`${code}: no`), { code });
+    };
+    await open().put(key, {}, failing('ENOSPC'));
+    expect(problems).toEqual([expect.stringContaining('does not take a result: ENOSPC')]);
+    expect(await readdir(dir)).toEqual([]);
+    await expect(open().put(key, {}, failing('EBADF'))).rejects.toThrow('EBADF');
+  });
+
   test.each([
     ['a flipped byte', async (folder: string) => writeFile(join(folder, 'model.onnx'), 'weighty'), 'other content'],
     ['a cut file', async (folder: string) => writeFile(join(folder, 'model.onnx'), 'w'), 'has 1 bytes instead of 7'],

@@ -208,7 +208,67 @@ describe('models that cannot be run', () => {
   });
 });
 
+it('commands that open a model on the runtime at once say what else it is', async () => {
+  writeFileSync(join(cwd, 'net.pt'), 'PK\x03\x04garbage');
+  for (const argv of [
+    ['eval', 'net.pt', '-d', join(digits, 'eval')],
+    ['eval', digits, '--base', 'net.pt'],
+    ['bundle', 'net.pt', '-t', 'server'],
+    ['compare', digits, 'net.pt'],
+    ['data', 'check', join(digits, 'eval'), '--model', 'net.pt'],
+  ])
+    await refused(argv, /net\.pt: This is no ONNX model: it is a zip archive \(PyTorch checkpoints are\)/);
+});
+
+it('values that are no choice are told the choices once', async () => {
+  await refused(['quantize-weights', digits, '-o', 'x.onnx', '--bits', '5'], /takes one of 2, 3, 4, 8, not "5"\.$/m);
+  await refused(
+    ['channel', 'push', '--to', 'w'],
+    /channel cannot "push"; it can publish, set, rollback, show, tuf\.$/m,
+  );
+});
+
 describe('places that cannot be written', () => {
+  it('a mount point is no folder that another takes the place of', async () => {
+    if (process.platform !== 'linux') return;
+    await refused(
+      ['bundle', digits, '-t', 'triton', '-o', '/proc', '--force'],
+      /"\/proc" is a mount point .* --out \/proc\/mlpack/,
+    );
+    await refused(['optimize', digits, '-o', '/proc', '--force'], /"\/proc" is a mount point/);
+  });
+
+  it('a folder, and a link to nowhere, where a file goes', async () => {
+    mkdirSync(join(cwd, 'taken.onnx'));
+    await refused(['simplify', digits, '-o', 'taken.onnx'], /"taken\.onnx" is a folder where a file is expected/);
+    await refused(['simplify', digits, '-o', 'taken.onnx', '--force'], /"taken\.onnx" is a folder where a file/);
+    if (process.platform === 'win32') return;
+    symlinkSync('gone.onnx', join(cwd, 'to-gone.onnx'));
+    await refused(['simplify', digits, '-o', 'to-gone.onnx'], /"to-gone\.onnx" exists; give another --out/);
+  });
+
+  it('names the bundles of a run whose folder was given', async () => {
+    mkdirSync(join(cwd, 'ran', 'bundles', 'server'), { recursive: true });
+    writeFileSync(join(cwd, 'ran', 'bundles', 'server', 'mlpack.json'), '{}');
+    await refused(['check', 'ran'], /there is no mlpack\.json in it; bundles are in it: \S*ran\/bundles\/server\.$/m);
+    await refused(['sbom', join('ran', 'bundles')], /bundles are in it: \S*ran\/bundles\/server\.$/m);
+  });
+
+  it('a full device, on standard output too, in a sentence', () => {
+    if (process.platform !== 'linux') return;
+    for (const flag of ['--text', '--json']) {
+      const done = spawnSync(
+        'sh',
+        ['-c', `"$0" "$1" inspect "$2" ${flag} > /dev/full`, process.execPath, distBin, digits],
+        {
+          encoding: 'utf8',
+        },
+      );
+      expect(done.stderr).toMatch(/^mlpack: the disk is full while writing[^\n]*\n$/);
+      expect(done.status).toBe(2);
+    }
+  });
+
   it('says so before the work', async () => {
     writeFileSync(join(cwd, 'file'), 'x');
     await refused(['optimize', digits, '-o', 'file'], /exists; give another --out/);

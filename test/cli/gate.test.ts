@@ -18,6 +18,29 @@ const write = (name: string, content: object): void => {
 const gate = (...argv: string[]): ReturnType<typeof runCli> => runCli(['gate', 'report.json', ...argv], { cwd });
 
 describe('mlpack gate', () => {
+  it('writes over and appends to no model', async () => {
+    write('report.json', sampleReport);
+    const model = Buffer.from([8, 7, 18, 7, 0, 1]);
+    writeFileSync(join(cwd, 'm.onnx'), model);
+    for (const argv of [
+      ['--write', 'junit=m.onnx'],
+      ['--summary', 'm.onnx'],
+    ]) {
+      const { code, stderr } = await gate(...argv);
+      expect(stderr).toMatch(
+        new RegExp(
+          `^mlpack: "m\\.onnx" exists and is no text, so it is left alone; give ${argv[0]} another file\\.\n$`,
+        ),
+      );
+      expect(code).toBe(2);
+      expect(readFileSync(join(cwd, 'm.onnx'))).toEqual(model);
+    }
+    writeFileSync(join(cwd, 'summary.md'), 'before\n');
+    expect((await gate('--summary', 'summary.md', '--write', 'junit=gate.xml', '--quiet')).code).toBe(0);
+    expect((await gate('--write', 'junit=gate.xml')).code).toBe(0);
+    expect(readFileSync(join(cwd, 'summary.md'), 'utf8')).toMatch(/^before\n./);
+  });
+
   it('passes an unchanged model with exit code 0, and says why in sentences', async () => {
     write('report.json', sampleReport);
     write('main.json', sampleReport);

@@ -117,6 +117,13 @@ describe('the same command twice', { timeout: patience }, () => {
       code: 2,
       stderr: expect.stringContaining('is not a lock of mlpack'),
     });
+    for (const broken of [{ model: {} }, { variants: { int8: {} } }, { runtime: { ort: 1 } }, { options: [] }]) {
+      writeFileSync(lock, JSON.stringify({ ...locked, ...broken }));
+      expect(await optimize('g4', ...few, '--lock', lock)).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/is not a whole lock: (model|variants|runtime|options)\S* must be /),
+      });
+    }
     const none = await optimize('g5', ...few, '--frozen');
     expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('there is no mlpack.lock.json or g5') });
   });

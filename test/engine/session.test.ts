@@ -201,7 +201,9 @@ describe('failures to load become sentences', () => {
   test('garbage and missing files', async () => {
     const path = join(dir, 'garbage.onnx');
     writeFileSync(path, 'not a model');
-    await expect(openSession(path)).rejects.toThrow(/garbage\.onnx: Protobuf parsing failed\.$/);
+    await expect(openSession(path)).rejects.toThrow(/garbage\.onnx: This is no ONNX model: it is a text file\.$/);
+    writeFileSync(path, Buffer.from([0xff, 0xfe, 0x00, 0xff]));
+    await expect(openSession(path)).rejects.toThrow(/garbage\.onnx: The file is damaged or cut off\./);
     await expect(openSession(join(dir, 'none.onnx'))).rejects.toThrow(
       /none\.onnx: Load model .* File doesn't exist\.$/,
     );

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { reports } from '../../reports/index.ts';
 import { json } from '../../reports/json.ts';
 import { UserError } from '../../src/errors.ts';
 import { parseReport } from '../../src/report/parse.ts';
@@ -19,6 +20,14 @@ const changed = (part: Record<string, unknown>): string => JSON.stringify({ ...s
 describe('parseReport', () => {
   it.each([sampleReport, syntheticReport, keepReport])('gives back what was written', (report: Report) => {
     expect(parseReport(json.render(report))).toEqual(report);
+  });
+
+  it('names in it find nothing that objects have of themselves', () => {
+    for (const provider of ['constructor', '__proto__', 'toString']) {
+      const recommendations = sampleReport.recommendations.map((one) => ({ ...one, provider }));
+      const report = parseReport(changed({ recommendations }));
+      for (const { render } of reports) expect(render(report)).not.toBe('');
+    }
   });
 
   it('keeps keys it does not know, and takes a byte order mark', () => {

@@ -19,7 +19,10 @@ export function register(program: Command, start: Start): void {
       .summary('same inputs through two models: SQNR, cosine, largest error per output and per layer')
       .argument('<a>', 'the reference model')
       .argument('<b>', 'the model to judge')
-      .option('-d, --data <dir>', 'dataset folder; without it, seeded inputs made from the signature')
+      .option(
+        '-d, --data <dir>',
+        'dataset folder (default: the one beside the first model; without any, seeded inputs made from the signature)',
+      )
       .option('--samples <n>', 'how many samples', count, 16)
       .option('--input-shape <shapes>', 'shapes of made-up inputs: batch=1,sequence=128 or x=1x3x224x224', collect)
       .option('--seed <n>', 'seed of made-up inputs', integer, 0)

@@ -22,7 +22,10 @@ export function register(program: Command, start: Start, { passes }: PassList): 
       .argument('<pass>', 'the pass to explain, with options as in `run`: fuse:level=runtime')
       .argument('[node]', 'only this node: its name, one of its outputs, its operator, or a rule')
       .option('--after <steps...>', 'passes to apply first, as in `run`')
-      .option('-d, --data <dir>', 'dataset folder, for passes that look at activations')
+      .option(
+        '-d, --data <dir>',
+        'dataset folder, for passes that look at activations (default: the one beside the model)',
+      )
       .option(
         '--allow-modules',
         'let the dataset bring a metric of its own, which runs its code, for passes that search by it',

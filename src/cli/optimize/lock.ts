@@ -4,6 +4,8 @@ import { join, relative, resolve } from 'node:path';
 import { cacheKey } from '../../cache/key.ts';
 import { GateError, UserError } from '../../errors.ts';
 import type { StepResult } from '../../report/report.ts';
+import { anything, array, count, literal, nullable, object, optional, record, string } from '../../report/schema.ts';
+import { firstProblem } from '../../report/validate.ts';
 import type { Session } from '../command.ts';
 import type { Built } from './built.ts';
 import type { Identity } from './identity.ts';
@@ -22,6 +24,41 @@ interface LockedVariant {
   /** What each step did, hashed: the first that differs is where two runs parted. */
   readonly steps: readonly { readonly pass: string; readonly did: string }[];
 }
+
+const texts = array('Texts.', string('A text.'));
+const byName = record('By name.', anything('A value.'));
+
+/** As far as runs are held against it. */
+const lockShape = object('A lock.', {
+  schema: literal('Version of this format.', schema),
+  inputs: string('A hash.'),
+  tool: object('What built.', { version: string('Of mlpack.'), code: string('A hash.') }),
+  runtime: object('What ran.', { ort: string('A version.'), platform: string('Of Node.js.'), flags: texts }),
+  model: object('What it was built from.', {
+    sha256: string('Of the file.'),
+    externalData: record('By name.', string('SHA-256.')),
+  }),
+  data: nullable(
+    object('Samples.', {
+      sha256: string('Of the folder.'),
+      files: count('How many.'),
+      preparation: optional(texts),
+    }),
+  ),
+  options: byName,
+  variants: record(
+    'By name.',
+    object('One of them.', {
+      plan: array('Steps.', object('One of them.', { pass: string('Its id.'), options: byName })),
+      sha256: nullable(string('Of the file.')),
+      files: array(
+        'Files.',
+        object('One of them.', { name: string('Its name.'), bytes: count('Its size.'), sha256: string('Its hash.') }),
+      ),
+      steps: array('What steps did.', object('One of them.', { pass: string('Its id.'), did: string('A hash.') })),
+    }),
+  ),
+});
 
 /** What a run was made of and what came out, so that another run can be held against it. */
 export interface Lock extends Identity {
@@ -74,15 +111,25 @@ export async function readLock(named: string | undefined, out: string, { io }: S
       `there is no ${shown} to hold the run against; every run of optimize without --frozen writes one into its output folder.`,
     );
   }
+  let value: unknown;
   try {
-    const lock = JSON.parse(await readFile(path, 'utf8')) as Partial<Lock>;
-    if (lock.schema === schema && lock.variants && lock.model && lock.tool && lock.runtime) return lock as Lock;
+    value = JSON.parse(await readFile(path, 'utf8'));
   } catch (error) {
-    throw new UserError('lock.broken', `"${path}" is not a lock of mlpack: ${(error as Error).message}.`, {
+    // A folder, or one that may not be read, is told by its own name.
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new UserError('lock.broken', `"${path}" is not a lock of mlpack: it is no JSON (${error.message}).`, {
       cause: error,
     });
   }
-  throw new UserError('lock.broken', `"${path}" is not a lock of this format (${schema}).`);
+  const found = typeof value === 'object' && value !== null && 'schema' in value ? value.schema : undefined;
+  if (found !== schema) throw new UserError('lock.broken', `"${path}" is not a lock of this format (${schema}).`);
+  const problem = firstProblem(lockShape.json, value);
+  if (problem)
+    throw new UserError(
+      'lock.broken',
+      `"${path}" is not a whole lock: ${problem.path} ${problem.message}; take the one that the run wrote.`,
+    );
+  return value as Lock;
 }
 
 /**

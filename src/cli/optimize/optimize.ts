@@ -25,7 +25,7 @@ import { fitIfPossible, oldestRuntime, writtenFor } from '../fit-runtime.ts';
 import { exitCodes } from '../io.ts';
 import { partName } from '../model-parts.ts';
 import { resolveModel } from '../model-source.ts';
-import { requireWritable } from '../output.ts';
+import { refuseMountPoint, requireWritable } from '../output.ts';
 import { writeAtomically } from '../write.ts';
 import { type BuildOptions, variantBuilder } from './build.ts';
 import type { Built } from './built.ts';
@@ -63,6 +63,7 @@ export async function optimize(modelText: string | undefined, flags: OptimizeFla
   const chosenTargets = chooseTargets(settings.targets);
   const source = await resolveModel(settings.model, session);
   const out = resolve(io.cwd, settings.out ?? `${source.name}-mlpack`);
+  refuseMountPoint(out, settings.out ?? out);
   refuseOverwrite(out, settings, [source.file, io.cwd]);
   await requireWritable(out, settings.out ?? out, { makesFolders: true });
   const ready = settings.bench ? await chooseProviders(settings.providers, chosenTargets, session) : noProviders;

@@ -3,7 +3,7 @@ import { presets } from '../../../passes/presets.ts';
 import { worthBuilding } from '../../capability/choose.ts';
 import { UserError } from '../../errors.ts';
 import type { Model } from '../../ir/graph.ts';
-import { nearest } from '../../messages.ts';
+import { suggestion } from '../../messages.ts';
 import type { Step } from '../../pass/pass.ts';
 
 /** One way of making the model smaller or faster. */
@@ -73,7 +73,7 @@ export function planVariants(names: readonly string[], own: ReadonlyMap<string, 
       const known = [...new Set(['base', ...own.keys(), ...Object.keys(presets)])];
       throw new UserError(
         'variant.unknown',
-        `there is no variant "${name}"${nearest(name, known)}; there are ${known.join(', ')}, and those of a config file.`,
+        `there is no variant "${name}"${suggestion(name, known)}; there are ${known.join(', ')}, and those of a config file.`,
       );
     }
     plans.push({ name, steps });
