@@ -42,9 +42,20 @@ export async function requireWritable(
   }
 }
 
+/** What has the name, which may be a link to nowhere; undefined where nothing has, or can have it (`requireWritable` says why). */
+export function entryAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP'].includes(code)) return undefined;
+    throw error;
+  }
+}
+
 /** @throws UserError `path` where a folder stands where a file is to be written, which nothing replaces */
 export function requireFileName(path: string, shown: string): void {
-  if (statOf(path)?.isDirectory())
+  if (existsSync(path) && statSync(path).isDirectory())
     throw new UserError('path', `"${shown}" is a folder where a file is expected; check the path.`);
 }
 
@@ -53,7 +64,7 @@ export function requireFileName(path: string, shown: string): void {
  * @throws UserError `out.mount`
  */
 export function refuseMountPoint(path: string, shown: string): void {
-  const here = lstatSync(path, { throwIfNoEntry: false });
+  const here = entryAt(path);
   if (here?.isDirectory() && here.dev !== statOf(dirname(path))?.dev)
     throw new UserError(
       'out.mount',

@@ -1,4 +1,3 @@
-import { lstatSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
 import type { Model } from '../ir/graph.ts';
@@ -11,7 +10,7 @@ import type { Session } from './command.ts';
 import type { CompressedSizes } from './compressed-size.ts';
 import { modelBytes } from './model-size.ts';
 import { resolveModel } from './model-source.ts';
-import { requireFileName, requireWritable } from './output.ts';
+import { entryAt, requireFileName, requireWritable } from './output.ts';
 import { createContext } from './pass-context.ts';
 import type { VerifyResult } from './verify.ts';
 
@@ -40,7 +39,7 @@ export async function transform(
   if (!flags.out) throw new UserError('out.missing', 'where should the result go? Give -o/--out <file.onnx>.');
   const out = resolve(io.cwd, flags.out);
   requireFileName(out, flags.out);
-  if (lstatSync(out, { throwIfNoEntry: false }) && !flags.force) {
+  if (entryAt(out) && !flags.force) {
     throw new UserError('out.exists', `"${flags.out}" exists; give another --out, or --force to replace it.`);
   }
   await requireWritable(out, flags.out, { makesFolders: false });
