@@ -68,7 +68,9 @@ function namesAmong(
     const classes = new Set(known.names.flatMap((name) => (name === undefined ? [] : [form(name)])));
     if (byForm.size < own.length || !own.every((word) => classes.has(form(word)))) continue;
     notes?.push(`Labels that are words are numbered as ${known.path} has it (id2label).`);
-    return Array.from(known.names, (name, at) => (name === undefined ? `class ${at}` : (byForm.get(form(name)) ?? name)));
+    return Array.from(known.names, (name, at) =>
+      name === undefined ? `class ${at}` : (byForm.get(form(name)) ?? name),
+    );
   }
   const classes = new Set(known.names);
   const stranger = own.find((word) => !classes.has(word));

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { findLayers } from '../../../../passes/quantize/mixed/layers.ts';
 import { usualSamples } from '../../../../passes/quantize/mixed/sensitivity.ts';
-import { parseModel } from '../../../../src/ir/text/parse.ts';
 import { computedTensor } from '../../../../src/ir/tensor.ts';
+import { parseModel } from '../../../../src/ir/text/parse.ts';
 
 /** Four convolutions of size² · 64² · 9 multiply-accumulates. */
 function samples(size: number, formats: number): number {
