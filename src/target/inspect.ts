@@ -61,7 +61,8 @@ async function bundlesIn(dir: string): Promise<string[]> {
   const found: string[] = [];
   for (const above of [join(dir, 'bundles'), dir]) {
     const names = await readdir(above).catch(() => []);
-    for (const name of names.sort()) if (existsSync(join(above, name, manifestName))) found.push(join(above, name));
+    for (const name of names.toSorted((a, b) => (a < b ? -1 : 1)))
+      if (existsSync(join(above, name, manifestName))) found.push(join(above, name));
   }
   return found.slice(0, mostNamed);
 }
