@@ -36,7 +36,7 @@ const options = {
   samples: opt.int(0, 'samples for the sensitivity of layers; 0: 64, down to 16 where layers take long', { min: 0 }),
   closeSamples: opt.int(
     0,
-    'samples for layers whose places in that ranking the first ones leave to chance; 0: four times as many',
+    'samples for layers whose places in that ranking the first ones leave to chance; 0: four times as many as those',
     { min: 0 },
   ),
   searchSamples: opt.int(512, 'samples that the search judges whole models by; the others are kept for the verdict', {

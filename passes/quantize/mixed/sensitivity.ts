@@ -94,13 +94,15 @@ export async function measureSensitivity(
     ...base.graph.outputs.map(({ name }) => name),
   ]);
   ctx.progress?.('run the float model');
-  let { samples, closeSamples = 0 } = options;
-  const observed = await observeAll(base, needed, judge, (single) => {
-    if (samples !== undefined) return samples;
-    samples = usualSamples(base, layers, single, options.formats.length);
-    closeSamples = options.closeSamples ?? closeTimes * samples;
-    return samples;
-  });
+  const { samples, formats } = options;
+  const observed = await observeAll(
+    base,
+    needed,
+    judge,
+    (single) => samples ?? usualSamples(base, layers, single, formats.length),
+  );
+  // What there was no room for is costly in the second look too: models are opened anew for each group of samples.
+  const closeSamples = options.closeSamples ?? (samples === undefined ? closeTimes * observed.samples : 0);
   const times = options.timed ? await judge.nodeTimes(base) : undefined;
   const total = times && [...times.values()].reduce((sum, ms) => sum + ms, 0);
   const measured = new Map<Layer, LayerSensitivity>();
@@ -152,8 +154,9 @@ export async function measureSensitivity(
     for (const group of groupsOf(batches, observed.fitting)) {
       if (isLate()) break;
       const seen = await observe(base, needed, judge, group);
-      for (const { layer, suffix } of again) {
+      for (const [at, { layer, suffix }] of again.entries()) {
         ctx.signal.throwIfAborted();
+        ctx.progress?.(`layer ${at + 1} of ${again.length} once more, ${layer.node.op}`);
         if (suffix && !isLate())
           await measureMore(base, layer, suffix, { ...observed, batches: seen }, judge, options, measures, ctx);
       }
@@ -174,7 +177,7 @@ export async function measureSensitivity(
  */
 const [fewestSamples, mostSamples] = [16, 64] as const;
 const closeTimes = 4;
-/** Multiply-accumulates of all layers in all formats and what lies behind them: about 20 s on two cores. ResNet-50 is beyond it with 5 samples, MobileNetV2 with 65. */
+/** Multiply-accumulates of all layers in all formats and what lies behind them: about 20 s on two cores. ResNet-50 is beyond it with 4 samples, MobileNetV2 with 54. */
 const usualMacs = 1e12;
 
 /** Samples by the work that they are, not by the clock: the same model is looked at on the same samples everywhere. */
