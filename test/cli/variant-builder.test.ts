@@ -86,3 +86,28 @@ test('what follows steps that lost something is judged against the model as it c
   await (await ofLast?.(base))?.dispose();
   expect(origins).toEqual([base]);
 });
+
+test('behind a step that changed nothing the next one is not run again', async () => {
+  const [idle, first, second] = [
+    counting('idle', lossy(10), false),
+    counting('first', lossy(10)),
+    counting('second', exact),
+  ];
+  const { compute, activations, signal, seed } = new TestContext();
+  const build = variantBuilder(parseModel(text), {
+    folder,
+    context: { compute, activations, signal, seed },
+    onStep: () => undefined,
+    warn: () => undefined,
+  });
+  const [plain, twin, further] = await build([
+    { name: 'plain', steps: [first.step] },
+    { name: 'twin', steps: [idle.step, first.step] },
+    { name: 'further', steps: [idle.step, first.step, second.step] },
+  ]);
+  expect([idle, first, second].map(({ runs }) => runs.length)).toEqual([1, 1, 1]);
+  expect(plain?.blockers).toEqual([]);
+  expect(twin?.blockers).toEqual(['idle changed nothing, the file would equal plain']);
+  expect(twin?.steps.map(({ pass }) => pass)).toEqual(['idle', 'first']);
+  expect([further?.blockers, further?.steps.map(({ pass }) => pass)]).toEqual([[], ['idle', 'first', 'second']]);
+});

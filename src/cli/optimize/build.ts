@@ -38,6 +38,8 @@ interface Prefix {
 interface Begun {
   readonly base: Model;
   readonly prefixes: Map<string, Prefix>;
+  /** The same by what had an effect before: behind a step that changed nothing the next one does what it did without that. */
+  readonly outcomes: Map<string, { readonly after: Prefix; readonly traces: readonly StepTrace[] }>;
   /** Variants by their effect. */
   readonly made: Map<string, string>;
 }
@@ -51,7 +53,7 @@ type Builder = (plans: readonly VariantPlan[]) => Promise<Built[]>;
  */
 export function variantBuilder(base: Model, options: BuildOptions): Builder {
   const prefixes = new Map<string, Prefix>([['', { model: base, steps: [], effect: '', lossy: false }]]);
-  const begun: Begun = { base, prefixes, made: new Map() };
+  const begun: Begun = { base, prefixes, outcomes: new Map(), made: new Map() };
   return async (plans) => {
     const built: Built[] = [];
     for (const plan of plans) built.push(await buildOne(plan, begun, options));
@@ -59,7 +61,8 @@ export function variantBuilder(base: Model, options: BuildOptions): Builder {
   };
 }
 
-async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, options: BuildOptions): Promise<Built> {
+async function buildOne(plan: VariantPlan, begun: Begun, options: BuildOptions): Promise<Built> {
+  const { base, prefixes, outcomes, made } = begun;
   const known = await takeKept(plan, made, options);
   if (known) return known;
   let key = '';
@@ -71,6 +74,13 @@ async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, opti
       const known = prefixes.get(key);
       if (known) {
         at = known;
+        continue;
+      }
+      const sameBefore = `${at.effect}|${own}`;
+      const outcome = outcomes.get(sameBefore);
+      if (outcome) {
+        at = { ...outcome.after, steps: [...at.steps, ...outcome.traces] };
+        prefixes.set(key, at);
         continue;
       }
       const model = cloneModel(at.model);
@@ -87,6 +97,7 @@ async function buildOne(plan: VariantPlan, { base, prefixes, made }: Begun, opti
         lossy: at.lossy || (changed && isLossy(step)),
       };
       prefixes.set(key, at);
+      outcomes.set(sameBefore, { after: at, traces });
     }
   } catch (error) {
     options.context.signal.throwIfAborted();
