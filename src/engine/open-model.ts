@@ -35,8 +35,8 @@ let kept = new Uint8Array(0);
 let isTaken = false;
 
 /**
- * Opens a model from memory that was used before: a search opens hundreds of them, and fresh memory costs more than writing to it (94 MB 0.3 s on a virtual
- * machine, a quarter of a sensitivity analysis of ResNet-50). The native runtime has parsed the bytes when the session is there.
+ * Opens a model from memory that was used before: a search opens hundreds of them, and fresh memory costs more than writing to it (on a virtual
+ * machine a quarter of the ranking of ResNet-50's layers). The native runtime has parsed the bytes when the session is there.
  */
 async function fromMemory(model: Model, options: SessionOptions): Promise<Session> {
   if (isTaken || isWeb(parseProvider(options.provider ?? 'cpu').id))
