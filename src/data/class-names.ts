@@ -1,36 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Classes of the model by the `id2label` of the first config.json that has one: a number may lack a name. */
+/** Classes that a model names; a number may lack a name. */
 export interface KnownClasses {
   readonly path: string;
   readonly names: readonly (string | undefined)[];
 }
 
-export async function findClasses(dirs: readonly (string | undefined)[]): Promise<KnownClasses | undefined> {
+/** From the `id2label` of each folder's Hugging Face config.json. A file that is none of Hugging Face's, or damaged, names none. */
+export async function readClasses(dirs: readonly (string | undefined)[]): Promise<KnownClasses[]> {
+  const known: KnownClasses[] = [];
   for (const dir of dirs) {
     if (dir === undefined) continue;
     const path = join(dir, 'config.json');
     const names = namesIn(await readFile(path, 'utf8').catch(() => ''));
-    if (names) return { path, names };
+    if (names) known.push({ path, names });
   }
-  return undefined;
+  return known;
 }
 
-/**
- * Names of classes from the `id2label` of a Hugging Face config.json, the first folder's that has one with a name for every label. Names are for
- * people to read: a file that is none of Hugging Face's, or damaged, gives none.
- */
-export async function findClassNames(
-  dirs: readonly (string | undefined)[],
-  labels: readonly number[],
-): Promise<readonly string[] | undefined> {
-  for (const dir of dirs) {
-    if (dir === undefined) continue;
-    const names = namesIn(await readFile(join(dir, 'config.json'), 'utf8').catch(() => ''));
-    if (names && labels.every((label) => names[label] !== undefined)) return names;
-  }
-  return undefined;
+/** Names for numbered labels, from the first that has one for every label: for people to read. */
+export function namesOfAll(labels: readonly number[], known: readonly KnownClasses[]): readonly string[] | undefined {
+  const found = known.find(({ names }) => labels.every((label) => names[label] !== undefined));
+  return found && Array.from(found.names, (name, at) => name ?? `class ${at}`);
 }
 
 function namesIn(text: string): string[] | undefined {

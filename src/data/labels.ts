@@ -12,10 +12,10 @@ export interface LabelledSamples {
   readonly count: number;
   /** Names of the samples, where they are files: needed for labels given by file name. */
   readonly names: readonly string[] | undefined;
-  /** The classes that the model itself names. */
-  readonly known?: KnownClasses | undefined;
+  /** The classes that the model itself names; the first that has them all counts. */
+  readonly known: readonly KnownClasses[];
   /** Takes what is worth knowing about the numbers of classes. */
-  readonly notes?: string[];
+  readonly notes: string[];
 }
 
 /**
@@ -62,20 +62,23 @@ function namesAmong(
   const words = values.filter((value) => typeof value === 'string');
   if (words.length < values.length) return undefined;
   const own = [...new Set(words)].sort();
-  if (!known) return own;
   for (const form of [(word: string) => word, (word: string) => word.toLowerCase()]) {
     const byForm = new Map(own.map((word) => [form(word), word]));
-    const classes = new Set(known.names.flatMap((name) => (name === undefined ? [] : [form(name)])));
-    if (byForm.size < own.length || !own.every((word) => classes.has(form(word)))) continue;
-    notes?.push(`Labels that are words are numbered as ${known.path} has it (id2label).`);
-    return Array.from(known.names, (name, at) =>
+    const model = known.find(({ names }) => {
+      const classes = new Set(names.flatMap((name) => (name === undefined ? [] : [form(name)])));
+      return own.every((word) => classes.has(form(word)));
+    });
+    if (byForm.size < own.length || !model) continue;
+    notes.push(`Labels that are words are numbered as ${model.path} has it (id2label).`);
+    return Array.from(model.names, (name, at) =>
       name === undefined ? `class ${at}` : (byForm.get(form(name)) ?? name),
     );
   }
-  const classes = new Set(known.names);
-  const stranger = own.find((word) => !classes.has(word));
-  notes?.push(
-    `Labels that are words are numbered in the order of the alphabet: "${stranger}" is none of the classes that ${known.path} names. "names" of "labels" in dataset.json gives another order.`,
+  const [first] = known;
+  if (!first) return own;
+  const stranger = own.find((word) => !first.names.includes(word));
+  notes.push(
+    `Labels that are words are numbered in the order of the alphabet: "${stranger}" is none of the classes that ${first.path} names. "names" of "labels" in dataset.json gives another order.`,
   );
   return own;
 }

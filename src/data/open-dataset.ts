@@ -4,7 +4,7 @@ import { UserError } from '../errors.ts';
 import { openArraySource } from './array-source.ts';
 import { openAudioSource } from './audio-source.ts';
 import { isCastable } from './cast.ts';
-import { findClasses, findClassNames } from './class-names.ts';
+import { namesOfAll, readClasses } from './class-names.ts';
 import type { Dataset } from './dataset.ts';
 import { parseDatasetSpec } from './dataset-format.ts';
 import { FolderDataset, type Parts } from './folder-dataset.ts';
@@ -97,12 +97,13 @@ export async function openDataset(
       );
     const counts = sampleCounts(dir, sources, targets);
     const names = [...sources.values()].find((source) => source.names)?.names?.('eval');
+    const known = spec.labels ? await readClasses([dir, modelDir]) : [];
     const labelled =
       spec.labels &&
       (await readLabels(spec.labels, spec.labels.file && (await place(spec.labels.file)), {
         count: counts.eval,
         names,
-        known: await findClasses([dir, modelDir]),
+        known,
         notes,
       }));
     const truths = spec.truths && (await readTruths(spec.truths, await place(spec.truths.file), counts.eval, names));
@@ -113,9 +114,7 @@ export async function openDataset(
       sources,
       targets,
       labels: labelled?.labels,
-      labelNames: labelled
-        ? (labelled.names ?? (await findClassNames([dir, modelDir], labelled.labels)))
-        : truths?.names,
+      labelNames: labelled ? (labelled.names ?? namesOfAll(labelled.labels, known)) : truths?.names,
       truths: truths?.values,
       counts,
       notes,

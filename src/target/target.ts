@@ -221,7 +221,7 @@ export interface Target<T extends OptionTable = OptionTable> {
   /** The ONNX Runtime that loads the model, where that is not the one in the bundle: a server that the bundle is put into. */
   loadedBy?(options: OptionValues<T>): string;
   /**
-   * Large weights go into a file of their own, which ONNX Runtime maps into memory where it copies those within the model twice. For bundles whose files
+   * Large weights go into a file of their own, which ONNX Runtime maps into memory where it copies those within the model. For bundles whose files
    * nobody writes to once they are deployed: a mapped file that is overwritten in place changes under the session, or ends the process (SIGBUS).
    */
   weightsApart?(options: OptionValues<T>): boolean;

@@ -87,16 +87,16 @@ describe('mlpack eval', () => {
     expect(existsSync(join(dir, 'out'))).toBe(false);
   });
 
+  /** A model of whole numbers in `<name>.onnx`, and a folder for its data. */
+  const putCast = (name: string, shape: string): void => {
+    const text = `<ir_version: 8, opset_import: ["" : 17]>
+main (int64${shape} x) => (float${shape} y) { y = Cast <to = 1> (x) }`;
+    writeFileSync(join(dir, `${name}.onnx`), encodeModel(parseModel(text)));
+    mkdirSync(join(dir, name));
+  };
+
   it('names dtype where an array of whole numbers in float feeds integers', async () => {
-    writeFileSync(
-      join(dir, 'ids.onnx'),
-      encodeModel(
-        parseModel(
-          '<ir_version: 8, opset_import: ["" : 17]>\nmain (int64[N,1] x) => (float[N,1] y) { y = Cast <to = 1> (x) }',
-        ),
-      ),
-    );
-    mkdirSync(join(dir, 'ids'));
+    putCast('ids', '[N,1]');
     writeFileSync(join(dir, 'ids', 'x.csv'), 'wanted\n1\n2\n');
     writeFileSync(join(dir, 'ids', 'x.npy'), npyFile('<f8', [2, 1], Float64Array.of(1, 2)));
     const describeIds = (more: object): void => {
@@ -116,15 +116,7 @@ describe('mlpack eval', () => {
   });
 
   it('feeds columns of a table by the types and shapes of the inputs, though dataset.json says neither', async () => {
-    writeFileSync(
-      join(dir, 'rows.onnx'),
-      encodeModel(
-        parseModel(
-          '<ir_version: 8, opset_import: ["" : 17]>\nmain (int64[N] x) => (float[N] y) { y = Cast <to = 1> (x) }',
-        ),
-      ),
-    );
-    mkdirSync(join(dir, 'rows'));
+    putCast('rows', '[N]');
     writeFileSync(join(dir, 'rows', 't.csv'), 'v,wanted\n1,1\n2,2\n');
     const inputs = { x: { file: 't.csv', columns: ['v'] } };
     const targets = { file: 't.csv', columns: ['wanted'] };
